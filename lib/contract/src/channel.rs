@@ -1,0 +1,84 @@
+//! Channels: their names and what a workflow knows of one.
+
+use serde::{Deserialize, Serialize};
+
+/// A channel's name by Slack's rule: 1 to 80 lower-case letters, digits, `-` and `_`, at least one
+/// of them a letter or a digit. A leading `#`, as people write it, is dropped.
+///
+/// Source: Slack's `conversations.create`, errors `invalid_name_*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ChannelName(String);
+
+impl ChannelName {
+    pub const MAX_CHARACTERS: usize = 80;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ChannelName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let name = name.strip_prefix('#').unwrap_or(&name);
+        if name.is_empty() {
+            return Err("must not be empty");
+        }
+        if name.chars().count() > Self::MAX_CHARACTERS {
+            return Err("must have at most 80 characters");
+        }
+        if !name
+            .chars()
+            .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_'))
+        {
+            return Err("must hold only lower-case letters, digits, - and _");
+        }
+        if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
+            return Err("must hold a letter or a digit");
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+/// Who can find a channel in Slack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    Public,
+    Private,
+}
+
+impl Visibility {
+    pub fn from_is_private(is_private: bool) -> Self {
+        if is_private {
+            Self::Private
+        } else {
+            Self::Public
+        }
+    }
+
+    pub fn is_private(self) -> bool {
+        self == Self::Private
+    }
+}
+
+/// A channel as workflows hand it from step to step and answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelRef {
+    /// Slack's id, for example `C012AB3CD`.
+    pub id: String,
+    /// The name as Slack has it.
+    pub name: String,
+    pub visibility: Visibility,
+    /// Whether this execution made the channel.
+    pub created: bool,
+}

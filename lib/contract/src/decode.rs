@@ -1,0 +1,94 @@
+//! Reading JSON from outside into a typed value, or into an `InvalidRequest` that names the field
+//! and the rule, and never repeats the value that was sent.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::StepError;
+
+/// Reads `value` as a `T`.
+///
+/// # Errors
+/// [`StepError::InvalidRequest`] with the path of the first field that breaks a rule.
+pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, StepError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let (name, rule) = field_and_rule(&message);
+        StepError::invalid(field_path(&path, name), rule)
+    })
+}
+
+/// The path of the field at fault: `.` is the request itself. An unknown field's name is the
+/// sender's own text, so it is named only if it looks like a field.
+fn field_path(path: &str, name: Option<&str>) -> String {
+    let looks_like_fields = |path: &str| {
+        path.len() <= 100
+            && path
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']'))
+    };
+    if !looks_like_fields(path) {
+        return "request (a field whose name is not shown)".to_owned();
+    }
+    match (path, name) {
+        (".", None) => "request".to_owned(),
+        (".", Some(name)) => name.to_owned(),
+        (path, None) => path.to_owned(),
+        // serde_path_to_error already ends an unknown field's path with the field.
+        (path, Some(name)) if path == name || path.ends_with(&format!(".{name}")) => {
+            path.to_owned()
+        }
+        (path, Some(name)) => format!("{path}.{name}"),
+    }
+}
+
+/// Turns serde's message into our rule. Serde's own messages quote the offending value, which may be
+/// a message's text or an address; so only the part that comes from our types is kept.
+fn field_and_rule(message: &str) -> (Option<&str>, String) {
+    if let Some(field) = quoted_after(message, "missing field ") {
+        return (Some(field), "is required".to_owned());
+    }
+    if let Some(field) = quoted_after(message, "duplicate field ") {
+        return (Some(field), "is given twice".to_owned());
+    }
+    if message.starts_with("unknown field ") {
+        let known = message
+            .rsplit_once(", expected ")
+            .map_or("", |(_, known)| known);
+        return (
+            None,
+            format!(
+                "is not a field of this request; known here: {}",
+                known_fields(known)
+            ),
+        );
+    }
+    let quotes_the_value = [
+        "invalid type: ",
+        "invalid value: ",
+        "invalid length ",
+        "unknown variant ",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start));
+    if quotes_the_value {
+        let expected = message
+            .rsplit_once(", expected ")
+            .map_or("another value", |(_, expected)| expected);
+        return (None, format!("must be {expected}"));
+    }
+    (None, message.to_owned())
+}
+
+fn quoted_after<'a>(message: &'a str, start: &str) -> Option<&'a str> {
+    message
+        .strip_prefix(start)?
+        .strip_prefix('`')?
+        .split('`')
+        .next()
+}
+
+fn known_fields(expected: &str) -> &str {
+    expected.strip_prefix("one of ").unwrap_or(expected)
+}

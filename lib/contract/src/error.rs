@@ -1,0 +1,261 @@
+//! The errors by which a step fails.
+//!
+//! Their names are a contract: the state machines match them in `Retry` and `Catch`, and operators
+//! search for them in the console. [`ErrorName`] is the whole list; a test holds it against the ASL
+//! files both ways. What an error says besides its name goes into the execution's `Cause` and into
+//! the log, so no variant may carry a token, a message's text or an e-mail address.
+//!
+//! Each name is of one [`Kind`], and the kind decides what a workflow does with it:
+//!
+//! | kind | what the workflow does | can a redrive help? |
+//! |---|---|---|
+//! | [`Kind::Final`] | catches it by name, counts it, ends in `Fail` | no |
+//! | [`Kind::Passing`] | retries the step with exponential backoff | yes, when the retries ran out |
+//! | [`Kind::Waiting`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
+//! | [`Kind::Mendable`] | lets the Task fail the execution | yes, once an operator has mended the cause |
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+/// What a workflow does with an error. See the table in the [module's documentation](self).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Final,
+    Passing,
+    Waiting,
+    Mendable,
+}
+
+macro_rules! error_names {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident;)*) => {
+        /// Every error name that a function can answer and a state machine may match.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorName {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl ErrorName {
+            /// All names, in the order of their declaration.
+            pub const ALL: &[ErrorName] = &[$(ErrorName::$variant,)*];
+
+            /// The name as it stands in ASL, in `errorType` and in the console.
+            pub fn as_str(self) -> &'static str {
+                match self { $(ErrorName::$variant => $name,)* }
+            }
+
+            pub fn kind(self) -> Kind {
+                match self { $(ErrorName::$variant => Kind::$kind,)* }
+            }
+        }
+    };
+}
+
+error_names! {
+    /// The request breaks a rule. The caller mends it and sends a new one.
+    InvalidRequest = "InvalidRequest", Final;
+    /// There is no such channel, or the bot can't see it.
+    ChannelNotFound = "Channel.NotFound", Final;
+    /// The name is held by a channel that this request can't use.
+    ChannelNameTaken = "Channel.NameTaken", Final;
+    /// The channel is archived. A bot can't unarchive it.
+    ChannelArchived = "Channel.Archived", Final;
+    /// Slack refused the call for good; the cause carries Slack's code.
+    SlackRejected = "Slack.Rejected", Final;
+    /// Slack limits the method; wait for `retryAfterSeconds`.
+    SlackRateLimited = "Slack.RateLimited", Waiting;
+    /// A post may have happened. The next attempt looks for it before it posts again.
+    SlackOutcomeUnknown = "Slack.OutcomeUnknown", Waiting;
+    /// Another attempt holds the claim on this delivery.
+    DeliveryInProgress = "Delivery.InProgress", Waiting;
+    /// Another execution is creating a channel of this name.
+    ChannelBeingCreated = "Channel.BeingCreated", Waiting;
+    /// Slack is out of order for the moment, and repeating the step is safe.
+    SlackUnavailable = "Slack.Unavailable", Passing;
+    /// DynamoDB or Secrets Manager is throttled or out of order for the moment.
+    StoreUnavailable = "Store.Unavailable", Passing;
+    /// Slack refuses the token, or the token lacks a scope. An operator replaces it, then redrives.
+    SlackUnauthorized = "Slack.Unauthorized", Mendable;
+    /// The step has waited as often as its workflow allows. Redrive when the load is over.
+    SlackWaitsExhausted = "Slack.WaitsExhausted", Mendable;
+    /// DynamoDB or Secrets Manager refused a call (access denied, no such table or secret), or a
+    /// stored value can't be read. An operator mends it, then redrives.
+    StoreRejected = "Store.Rejected", Mendable;
+}
+
+impl std::fmt::Display for ErrorName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ErrorName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A step's failure, with what a person needs to act on it.
+///
+/// `Display` and `Debug` are safe to log: see the [module's documentation](self).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    #[error("{field}: {rule}")]
+    InvalidRequest {
+        /// The path of the field, for example `members[3]`.
+        field: String,
+        rule: String,
+    },
+    #[error("there is no channel `{channel}` that the bot can see: {hint}")]
+    ChannelNotFound { channel: String, hint: &'static str },
+    #[error("the channel name `{channel}` is taken: {holder}")]
+    ChannelNameTaken {
+        channel: String,
+        holder: &'static str,
+    },
+    #[error("channel `{channel}` is archived; a person must unarchive it, since a bot can't")]
+    ChannelArchived { channel: String },
+    #[error("Slack refused {method}: {code}")]
+    SlackRejected { method: &'static str, code: String },
+    #[error("Slack limits {method}; it may be called again in {} s", retry_after.as_secs())]
+    SlackRateLimited {
+        method: &'static str,
+        retry_after: Duration,
+    },
+    #[error(
+        "{method} may have had its effect ({reason}); the next attempt looks before it repeats it"
+    )]
+    SlackOutcomeUnknown {
+        method: &'static str,
+        reason: String,
+        retry_after: Duration,
+    },
+    #[error("another attempt is delivering this message; its claim ends in {} s", retry_after.as_secs())]
+    DeliveryInProgress { retry_after: Duration },
+    #[error("another execution is creating channel `{channel}`")]
+    ChannelBeingCreated {
+        channel: String,
+        retry_after: Duration,
+    },
+    #[error("Slack is unavailable for {method}: {reason}")]
+    SlackUnavailable {
+        method: &'static str,
+        reason: String,
+    },
+    #[error("{store} is unavailable for {operation}: {reason}")]
+    StoreUnavailable {
+        store: String,
+        operation: &'static str,
+        reason: String,
+    },
+    #[error("Slack does not accept the token for {method}: {code}{}", scopes.as_deref().unwrap_or_default())]
+    SlackUnauthorized {
+        method: &'static str,
+        code: String,
+        /// For `missing_scope`: which scope is needed and which the token has.
+        scopes: Option<String>,
+    },
+    #[error("the step has waited as often as its workflow allows, the last time for {last}")]
+    SlackWaitsExhausted { last: ErrorName },
+    #[error("{store} refused {operation}: {reason}")]
+    StoreRejected {
+        store: String,
+        operation: &'static str,
+        reason: String,
+    },
+}
+
+impl StepError {
+    pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::InvalidRequest {
+            field: field.into(),
+            rule: rule.into(),
+        }
+    }
+
+    pub fn name(&self) -> ErrorName {
+        match self {
+            Self::InvalidRequest { .. } => ErrorName::InvalidRequest,
+            Self::ChannelNotFound { .. } => ErrorName::ChannelNotFound,
+            Self::ChannelNameTaken { .. } => ErrorName::ChannelNameTaken,
+            Self::ChannelArchived { .. } => ErrorName::ChannelArchived,
+            Self::SlackRejected { .. } => ErrorName::SlackRejected,
+            Self::SlackRateLimited { .. } => ErrorName::SlackRateLimited,
+            Self::SlackOutcomeUnknown { .. } => ErrorName::SlackOutcomeUnknown,
+            Self::DeliveryInProgress { .. } => ErrorName::DeliveryInProgress,
+            Self::ChannelBeingCreated { .. } => ErrorName::ChannelBeingCreated,
+            Self::SlackUnavailable { .. } => ErrorName::SlackUnavailable,
+            Self::StoreUnavailable { .. } => ErrorName::StoreUnavailable,
+            Self::SlackUnauthorized { .. } => ErrorName::SlackUnauthorized,
+            Self::SlackWaitsExhausted { .. } => ErrorName::SlackWaitsExhausted,
+            Self::StoreRejected { .. } => ErrorName::StoreRejected,
+        }
+    }
+
+    /// For an error of [`Kind::Waiting`]: how long the workflow sleeps before it runs the step again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::SlackRateLimited { retry_after, .. }
+            | Self::SlackOutcomeUnknown { retry_after, .. }
+            | Self::DeliveryInProgress { retry_after }
+            | Self::ChannelBeingCreated { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
+    /// `retryAfterSeconds` from it. The seconds are whole, rounded up, and at least 1.
+    pub fn cause(&self) -> Value {
+        let mut cause = json!({ "message": self.to_string() });
+        if let Some(retry_after) = self.retry_after() {
+            cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
+        }
+        match self {
+            Self::InvalidRequest { field, .. } => cause["field"] = json!(field),
+            Self::SlackRejected { code, .. } | Self::SlackUnauthorized { code, .. } => {
+                cause["slackError"] = json!(code);
+            }
+            _ => {}
+        }
+        cause
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Duration::ZERO, 1)]
+    #[case(Duration::from_millis(1), 1)]
+    #[case(Duration::from_secs(30), 30)]
+    #[case(Duration::from_millis(30_001), 31)]
+    fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
+        let cause = StepError::DeliveryInProgress { retry_after }.cause();
+        assert_eq!(cause["retryAfterSeconds"], seconds);
+    }
+
+    #[test]
+    fn an_invalid_request_names_its_field_in_the_cause() {
+        let cause = StepError::invalid("channelName", "must not be empty").cause();
+        assert_eq!(
+            cause,
+            json!({ "message": "channelName: must not be empty", "field": "channelName" })
+        );
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = ErrorName::ALL.iter().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorName::ALL.len());
+    }
+}

@@ -1,0 +1,280 @@
+//! Messages: what a caller wants posted.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::{Map, Value, json};
+
+/// A message. A caller may also write a plain string, which is the text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// What notifications and screen readers show, and the whole message where there are no blocks.
+    pub text: MessageText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Blocks>,
+    /// The message in whose thread this one is posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<MessageTs>,
+}
+
+impl Message {
+    /// Takes the ping out of broadcast mentions: `<!channel>` becomes `@channel`, which Slack shows
+    /// as plain text.
+    #[must_use]
+    pub fn without_broadcasts(self) -> Self {
+        Self {
+            text: MessageText(defused(&self.text.0)),
+            blocks: self
+                .blocks
+                .map(|Blocks(blocks)| Blocks(blocks.into_iter().map(defused_value).collect())),
+            ..self
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct Fields {
+            text: MessageText,
+            blocks: Option<Blocks>,
+            thread_ts: Option<MessageTs>,
+        }
+
+        struct TextOrFields;
+
+        impl<'de> Visitor<'de> for TextOrFields {
+            type Value = Message;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or an object with text, blocks and threadTs")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Message, E> {
+                Ok(Message {
+                    text: MessageText::try_from(text.to_owned()).map_err(E::custom)?,
+                    blocks: None,
+                    thread_ts: None,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Message, A::Error> {
+                let Fields {
+                    text,
+                    blocks,
+                    thread_ts,
+                } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Message {
+                    text,
+                    blocks,
+                    thread_ts,
+                })
+            }
+        }
+
+        deserializer.deserialize_any(TextOrFields)
+    }
+}
+
+/// 1 to 40,000 characters that are not all white space. Slack cuts a longer text.
+///
+/// Source: Slack's `chat.postMessage`, "Truncating content". `Debug` shows its size only, so that a
+/// message can't get into a log by accident.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MessageText(String);
+
+impl MessageText {
+    pub const MAX_CHARACTERS: usize = 40_000;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MessageText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} characters)", self.0.chars().count())
+    }
+}
+
+impl TryFrom<String> for MessageText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.trim().is_empty() {
+            return Err("must not be empty");
+        }
+        if text.chars().count() > Self::MAX_CHARACTERS {
+            return Err("must have at most 40,000 characters");
+        }
+        Ok(Self(text))
+    }
+}
+
+/// 1 to 50 Block Kit blocks. What each may hold is for Slack to judge.
+///
+/// Source: Slack's Block Kit reference. `Debug` shows their number only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Value>")]
+pub struct Blocks(Vec<Value>);
+
+impl Blocks {
+    pub const MAX: usize = 50;
+
+    pub fn as_slice(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} blocks)", self.0.len())
+    }
+}
+
+impl TryFrom<Vec<Value>> for Blocks {
+    type Error = &'static str;
+
+    fn try_from(blocks: Vec<Value>) -> Result<Self, Self::Error> {
+        if blocks.is_empty() || blocks.len() > Self::MAX {
+            return Err("must hold 1 to 50 blocks");
+        }
+        if !blocks.iter().all(|block| block["type"].is_string()) {
+            return Err("must hold only objects with a `type`");
+        }
+        Ok(Self(blocks))
+    }
+}
+
+/// A message's timestamp, which is its id within a channel, for example `1712345678.000200`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MessageTs(String);
+
+impl MessageTs {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for MessageTs {
+    type Error = &'static str;
+
+    fn try_from(ts: String) -> Result<Self, Self::Error> {
+        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        match ts.split_once('.') {
+            Some((seconds, fraction)) if is_digits(seconds) && is_digits(fraction) => Ok(Self(ts)),
+            _ => Err("must be a message's timestamp such as 1712345678.000200"),
+        }
+    }
+}
+
+/// Mentions that notify everybody. `group` is Slack's older word for `channel`.
+const BROADCASTS: [&str; 4] = ["channel", "here", "everyone", "group"];
+
+fn defused(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("<!") {
+        let (before, mention) = rest.split_at(start);
+        out.push_str(before);
+        rest = if let Some((name, after)) = broadcast(mention) {
+            out.push('@');
+            out.push_str(name);
+            after
+        } else {
+            out.push_str("<!");
+            &mention[2..]
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The name of the broadcast that `mention` starts with (`<!here>`, `<!here|label>`), and what follows.
+fn broadcast(mention: &str) -> Option<(&'static str, &str)> {
+    let (inside, after) = mention.strip_prefix("<!")?.split_once('>')?;
+    let name = inside
+        .split_once('|')
+        .map_or(inside, |(name, _label)| name)
+        .trim();
+    let known = BROADCASTS
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(name))?;
+    Some((known, after))
+}
+
+fn defused_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(defused(&text)),
+        Value::Array(values) => Value::Array(values.into_iter().map(defused_value).collect()),
+        Value::Object(fields) => defused_object(fields),
+        other => other,
+    }
+}
+
+/// In rich text a broadcast is an element of its own: `{"type": "broadcast", "range": "channel"}`.
+fn defused_object(fields: Map<String, Value>) -> Value {
+    if fields.get("type").and_then(Value::as_str) == Some("broadcast") {
+        let range = fields
+            .get("range")
+            .and_then(Value::as_str)
+            .unwrap_or("channel");
+        return json!({ "type": "text", "text": format!("@{range}") });
+    }
+    Value::Object(
+        fields
+            .into_iter()
+            .map(|(key, value)| (key, defused_value(value)))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("hi <!channel>", "hi @channel")]
+    #[case("<!here|@here> and <!everyone>!", "@here and @everyone!")]
+    #[case("<!HERE>", "@here")]
+    #[case("<!group>", "@group")]
+    #[case("<!<!channel>", "<!@channel")]
+    #[case("<!date^1392734382^{date}|then>", "<!date^1392734382^{date}|then>")]
+    #[case("<!subteam^S1>", "<!subteam^S1>")]
+    #[case("a < b <! c", "a < b <! c")]
+    #[case("<!channel", "<!channel")]
+    #[case("<@U1> é", "<@U1> é")]
+    fn only_broadcast_mentions_are_defused(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(defused(text), expected);
+    }
+
+    #[test]
+    fn broadcasts_are_defused_at_any_depth_of_the_blocks() {
+        let blocks = json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "<!channel>" } },
+            { "type": "rich_text", "elements": [{ "type": "rich_text_section",
+                "elements": [{ "type": "broadcast", "range": "here" }] }] }]);
+        let message: Message =
+            serde_json::from_value(json!({ "text": "x", "blocks": blocks })).unwrap();
+        let defused = serde_json::to_value(message.without_broadcasts()).unwrap();
+        assert_eq!(defused["blocks"][0]["text"]["text"], "@channel");
+        assert_eq!(
+            defused["blocks"][1]["elements"][0]["elements"][0],
+            json!({ "type": "text", "text": "@here" })
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        let message: Message = serde_json::from_value(json!("the secret plan")).unwrap();
+        assert!(!format!("{message:?}").contains("secret"));
+    }
+}

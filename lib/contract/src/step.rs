@@ -1,0 +1,45 @@
+//! The envelope in which a workflow hands each step its input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Email;
+
+/// A step's payload: which run it belongs to, and its own input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step<I> {
+    pub run: Run,
+    pub input: I,
+}
+
+/// The execution that a step works for. It stands in every log line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Run {
+    /// The execution's ARN. A redrive keeps it, so it is what makes a delivery one delivery.
+    pub execution_id: String,
+    /// The state machine's name.
+    pub workflow: String,
+    /// How often the workflow is still willing to wait for this step. At 0 a step that would ask for
+    /// another wait fails with `Slack.WaitsExhausted` instead, so that the Task fails and not a
+    /// `Fail` state: a redrive goes on from it. Steps that never ask for a wait leave it out.
+    #[serde(default = "unbounded")]
+    pub waits_left: i64,
+}
+
+fn unbounded() -> i64 {
+    i64::MAX
+}
+
+/// Slack's id of a user, for example `U012AB3CD`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SlackUserId(pub String);
+
+/// A person in Slack: the address that the request named, and Slack's id for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlackUser {
+    pub email: Email,
+    pub id: SlackUserId,
+}

@@ -1,0 +1,151 @@
+//! Requests as callers send them: what is accepted, and how a bad one is refused.
+
+use apgl_contract::{
+    StepError,
+    request::{CheckedRequest, Operation},
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn check_private(request: Value) -> Result<Value, StepError> {
+    CheckedRequest::check(Operation::NotifyPrivateChannel, request)
+        .map(|checked| serde_json::to_value(checked).unwrap())
+}
+
+fn refusal(request: Value) -> (String, String) {
+    match check_private(request) {
+        Err(StepError::InvalidRequest { field, rule }) => (field, rule),
+        other => panic!("expected InvalidRequest, got {other:?}"),
+    }
+}
+
+fn valid() -> Value {
+    json!({ "channelName": "project-x", "message": "hello", "members": ["ana@example.com"] })
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut request = valid();
+    request[field] = value;
+    request
+}
+
+fn without(field: &str) -> Value {
+    let mut request = valid();
+    request.as_object_mut().unwrap().remove(field);
+    request
+}
+
+fn emails(count: usize) -> Value {
+    (0..count).map(|n| format!("user{n}@example.com")).collect()
+}
+
+#[test]
+fn a_checked_request_is_normalised_and_complete() {
+    let checked = check_private(json!({
+        "channelName": "#project-x",
+        "message": "hello <!channel>",
+        "members": ["Ana@Example.com", "bob@example.com", "ana@example.com"],
+    }));
+    assert_eq!(
+        checked,
+        Ok(json!({
+            "channelName": "project-x",
+            "message": { "text": "hello @channel" },
+            "members": ["ana@example.com", "bob@example.com"],
+        }))
+    );
+}
+
+#[test]
+fn members_are_optional_and_none_by_default() {
+    assert_eq!(
+        check_private(without("members")).unwrap()["members"],
+        json!([])
+    );
+}
+
+#[test]
+fn a_broadcast_passes_when_the_request_allows_it() {
+    let mut request = with("message", json!("<!here> fire drill"));
+    request["allowBroadcast"] = json!(true);
+    assert_eq!(
+        check_private(request).unwrap()["message"]["text"],
+        "<!here> fire drill"
+    );
+}
+
+#[rstest]
+#[case::text_only(json!({ "text": "hello" }))]
+#[case::blocks(json!({ "text": "hello", "blocks": [{ "type": "divider" }] }))]
+#[case::thread(json!({ "text": "hello", "threadTs": "1712345678.000200" }))]
+fn a_message_may_be_an_object(#[case] message: Value) {
+    assert_eq!(
+        check_private(with("message", message.clone())).unwrap()["message"],
+        message
+    );
+}
+
+#[rstest]
+#[case::eighty_characters(with("channelName", json!("a".repeat(80))))]
+#[case::forty_thousand_characters(with("message", json!("é".repeat(40_000))))]
+#[case::a_thousand_members(with("members", emails(1_000)))]
+fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
+    assert!(check_private(request).is_ok());
+}
+
+#[rstest]
+#[case::not_an_object(json!("hello"), "request", "must be an object")]
+#[case::null(Value::Null, "request", "must be an object")]
+#[case::a_list(json!(["project-x", "hello", [], false]), "request", "must be an object")]
+#[case::no_channel(without("channelName"), "channelName", "is required")]
+#[case::no_message(without("message"), "message", "is required")]
+#[case::channel_is_a_number(with("channelName", json!(7)), "channelName", "must be a string")]
+#[case::empty_channel(with("channelName", json!("#")), "channelName", "must not be empty")]
+#[case::long_channel(with("channelName", json!("a".repeat(81))), "channelName", "must have at most 80 characters")]
+#[case::uppercase_channel(with("channelName", json!("Project-X")), "channelName", "must hold only lower-case letters, digits, - and _")]
+#[case::dotted_channel(with("channelName", json!("a.b")), "channelName", "must hold only lower-case letters, digits, - and _")]
+#[case::punctuation_channel(with("channelName", json!("--")), "channelName", "must hold a letter or a digit")]
+#[case::empty_message(with("message", json!(" \n")), "message", "must not be empty")]
+#[case::message_is_a_list(with("message", json!(["x"])), "message", "must be a string, or an object with text, blocks and threadTs")]
+#[case::long_message(with("message", json!("x".repeat(40_001))), "message", "must have at most 40,000 characters")]
+#[case::message_without_text(with("message", json!({ "blocks": [{ "type": "divider" }] })), "message.text", "is required")]
+#[case::empty_text(with("message", json!({ "text": "" })), "message.text", "must not be empty")]
+#[case::no_blocks(with("message", json!({ "text": "x", "blocks": [] })), "message.blocks", "must hold 1 to 50 blocks")]
+#[case::block_without_type(with("message", json!({ "text": "x", "blocks": [{}] })), "message.blocks", "must hold only objects with a `type`")]
+#[case::bad_thread(with("message", json!({ "text": "x", "threadTs": "now" })), "message.threadTs", "must be a message's timestamp such as 1712345678.000200")]
+#[case::unknown_in_message(with("message", json!({ "text": "x", "tetx": "y" })), "message.tetx", "is not a field of this request; known here: `text`, `blocks`, `threadTs`")]
+#[case::many_members(
+    with("members", emails(1_001)),
+    "members",
+    "must hold at most 1,000 addresses"
+)]
+#[case::members_is_a_string(with("members", json!("ana@example.com")), "members", "must be a sequence")]
+#[case::malformed_address(with("members", json!(["ana@example.com", "bob"])), "members[1]", "must be an e-mail address such as ana@example.com")]
+#[case::address_with_a_name(with("members", json!(["Ana <ana@example.com>"])), "members[0]", "must be an e-mail address such as ana@example.com")]
+#[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
+#[case::broadcast_is_a_string(with("allowBroadcast", json!("yes")), "allowBroadcast", "must be a boolean")]
+#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a field of this request; known here: `channelName`, `message`, `members`, `allowBroadcast`")]
+fn a_bad_request_is_refused_with_its_field_and_rule(
+    #[case] request: Value,
+    #[case] field: &str,
+    #[case] rule: &str,
+) {
+    assert_eq!(refusal(request), (field.to_owned(), rule.to_owned()));
+}
+
+#[rstest]
+#[case(with("channelName", json!({ "secret": "the plan, expected soon" })))]
+#[case(with("message", json!({ "text": ["the plan"] })))]
+#[case(with("members", json!("the plan")))]
+#[case(with("allowBroadcast", json!("the plan")))]
+#[case(with("the plan", json!("x")))]
+fn a_refusal_never_repeats_what_was_sent(#[case] request: Value) {
+    let (field, rule) = refusal(request);
+    assert!(!format!("{field} {rule}").contains("plan"));
+}
+
+#[test]
+fn a_public_notification_takes_no_members() {
+    let refused = CheckedRequest::check(Operation::NotifyPublicChannel, valid());
+    assert!(matches!(refused, Err(StepError::InvalidRequest { field, .. }) if field == "members"));
+}
