@@ -1,4 +1,5 @@
 //! Requests as callers send them: what is accepted, and how a bad one is refused.
+#![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
     StepError,

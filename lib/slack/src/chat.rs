@@ -1,0 +1,50 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{SlackClient, SlackError};
+
+/// What is posted. `Debug` is left out on purpose: it would show the text.
+#[derive(Clone, Copy)]
+#[expect(
+    missing_debug_implementations,
+    reason = "it would show the message's text"
+)]
+pub struct Post<'a> {
+    pub channel: &'a str,
+    pub text: &'a str,
+    pub blocks: Option<&'a [Value]>,
+    pub thread_ts: Option<&'a str>,
+    pub metadata: &'a Metadata,
+}
+
+/// Data that travels with a message. Every member of the channel can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub event_type: String,
+    /// Scalars only, by Slack's rule.
+    pub event_payload: serde_json::Map<String, Value>,
+}
+
+/// The message as Slack took it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PostedMessage {
+    pub ts: String,
+}
+
+impl SlackClient {
+    /// Not safe to repeat: Slack has no idempotency key.
+    ///
+    /// <https://docs.slack.dev/reference/methods/chat.postMessage>
+    pub async fn chat_post_message(&self, post: Post<'_>) -> Result<PostedMessage, SlackError> {
+        let blocks = post.blocks.map(|blocks| Value::from(blocks).to_string());
+        let metadata = serde_json::json!(post.metadata).to_string();
+        let mut arguments = vec![
+            ("channel", post.channel),
+            ("text", post.text),
+            ("metadata", &metadata),
+        ];
+        arguments.extend(blocks.as_deref().map(|blocks| ("blocks", blocks)));
+        arguments.extend(post.thread_ts.map(|ts| ("thread_ts", ts)));
+        self.call("chat.postMessage", &arguments).await
+    }
+}

@@ -1,0 +1,207 @@
+//! One call: form encoding, time-outs, and an answer sorted into a value or a [`SlackError`].
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Response, StatusCode, Url, header::RETRY_AFTER};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{SlackError, SlackToken, TokenSource};
+
+/// Slack's own address.
+pub const DEFAULT_API_URL: &str = "https://slack.com/api";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For a 429 that does not say how long to wait.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// A page of 999 channels is about 1 MiB.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A client for one workspace. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SlackClient {
+    http: reqwest::Client,
+    base_url: Url,
+    tokens: Arc<dyn TokenSource>,
+}
+
+/// The part of an answer that every method has.
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    ok: bool,
+    error: Option<String>,
+    needed: Option<String>,
+    provided: Option<String>,
+}
+
+impl SlackClient {
+    /// How long one call may take in all, from connecting to the answer's last byte.
+    pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// # Panics
+    /// When the system has no usable certificate store, which is a broken image.
+    pub fn new(base_url: Url, tokens: Arc<dyn TokenSource>) -> Self {
+        // A second installation is refused, and the first one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(Self::CALL_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("apgl-notifications/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .expect("the TLS provider is installed and every option is constant");
+        Self {
+            http,
+            base_url,
+            tokens,
+        }
+    }
+
+    /// Calls `method` and reads its answer as `T`.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<T, SlackError> {
+        let reply = self.send(method, arguments).await?;
+        match reply.refusal {
+            Some(refusal) => Err(refusal),
+            None => read_answer(method, &reply.body),
+        }
+    }
+
+    /// Calls `method`, with a fresh token if Slack refuses the one at hand.
+    pub(crate) async fn send(
+        &self,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Reply, SlackError> {
+        let token = self.tokens.token().await?;
+        let reply = self.send_with(&token, method, arguments).await?;
+        if !reply
+            .refusal
+            .as_ref()
+            .is_some_and(SlackError::is_about_the_token)
+        {
+            return Ok(reply);
+        }
+        let renewed = self.tokens.renewed(&token).await?;
+        if renewed == token {
+            return Ok(reply);
+        }
+        self.send_with(&renewed, method, arguments).await
+    }
+
+    async fn send_with(
+        &self,
+        token: &SlackToken,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Reply, SlackError> {
+        let url = format!("{}/{method}", self.base_url.as_str().trim_end_matches('/'));
+        let response = self
+            .http
+            .post(url)
+            .bearer_auth(token.expose())
+            .form(arguments)
+            .send()
+            .await
+            .map_err(|error| transport_error(method, &error))?;
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(SlackError::RateLimited {
+                method,
+                retry_after,
+            });
+        }
+        if status.is_server_error() {
+            return Err(unknown_outcome(method, format!("HTTP {}", status.as_u16())));
+        }
+        if !status.is_success() {
+            return Err(SlackError::Rejected {
+                method,
+                code: format!("http_{}", status.as_u16()),
+            });
+        }
+        let body = read_body(method, response).await?;
+        let envelope: Envelope = read_answer(method, &body)?;
+        let refusal = (!envelope.ok).then(|| {
+            let scopes = envelope.needed.map(|needed| {
+                format!(
+                    ", needs {needed}, has {}",
+                    envelope.provided.unwrap_or_default()
+                )
+            });
+            let code = envelope.error.unwrap_or_default();
+            SlackError::from_code(method, &code, retry_after, scopes)
+        });
+        Ok(Reply { body, refusal })
+    }
+}
+
+/// What Slack answered: the JSON, and the error that it says, if it is not `ok`.
+pub(crate) struct Reply {
+    pub body: Vec<u8>,
+    pub refusal: Option<SlackError>,
+}
+
+fn unknown_outcome(method: &'static str, reason: impl Into<String>) -> SlackError {
+    SlackError::OutcomeUnknown {
+        method,
+        reason: reason.into(),
+    }
+}
+
+async fn read_body(method: &'static str, mut response: Response) -> Result<Vec<u8>, SlackError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| transport_error(method, &error))?
+    {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(unknown_outcome(method, "the answer is too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An answer that is not of the documented shape says nothing about the effect.
+pub(crate) fn read_answer<T: DeserializeOwned>(
+    method: &'static str,
+    body: &[u8],
+) -> Result<T, SlackError> {
+    serde_json::from_slice(body).map_err(|error| {
+        // serde's message would quote the answer; its category and place are enough.
+        let (category, column) = (error.classify(), error.column());
+        let reason = format!(
+            "the answer is not of the documented shape ({category:?} error at column {column})"
+        );
+        unknown_outcome(method, reason)
+    })
+}
+
+fn retry_after(response: &Response) -> Duration {
+    response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map_or(DEFAULT_RETRY_AFTER, Duration::from_secs)
+}
+
+/// Before the connection stands nothing was sent; after that the effect may have happened.
+fn transport_error(method: &'static str, error: &reqwest::Error) -> SlackError {
+    if error.is_connect() {
+        return SlackError::Unavailable {
+            method,
+            reason: "no connection".to_owned(),
+        };
+    }
+    let reason = if error.is_timeout() {
+        "no answer in time"
+    } else {
+        "the connection broke"
+    };
+    unknown_outcome(method, reason)
+}

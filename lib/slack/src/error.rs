@@ -1,0 +1,125 @@
+//! What can go wrong with a Slack call, sorted by what the caller may do about it.
+//!
+//! The classes are those of Slack's documentation. Retrying is an allow-list: a code that is not
+//! known here is permanent, since Slack says that others can appear.
+
+use std::time::Duration;
+
+use apgl_contract::StepError;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlackError {
+    /// Nothing happened; call again after `retry_after`.
+    #[error("Slack limits {method}: call again after {} s", retry_after.as_secs())]
+    RateLimited {
+        method: &'static str,
+        retry_after: Duration,
+    },
+    /// Nothing happened, and it passes by itself.
+    #[error("Slack is unavailable for {method}: {reason}")]
+    Unavailable {
+        method: &'static str,
+        reason: String,
+    },
+    /// It passes by itself, but the call may have had its effect.
+    #[error("the outcome of {method} is unknown: {reason}")]
+    OutcomeUnknown {
+        method: &'static str,
+        reason: String,
+    },
+    /// The token, its scopes or the workspace's policy: an operator must act.
+    #[error("Slack does not accept the token for {method}: {code}")]
+    Unauthorized {
+        method: &'static str,
+        code: String,
+        scopes: Option<String>,
+    },
+    /// Permanent.
+    #[error("Slack refused {method}: {code}")]
+    Rejected { method: &'static str, code: String },
+    /// The token could not be had.
+    #[error(transparent)]
+    Token(#[from] StepError),
+}
+
+impl SlackError {
+    /// Slack's code, if Slack refused the call for good.
+    pub fn rejected_code(&self) -> Option<&str> {
+        match self {
+            Self::Rejected { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Sorts an error code that Slack answered for `method`.
+    pub(crate) fn from_code(
+        method: &'static str,
+        code: &str,
+        retry_after: Duration,
+        scopes: Option<String>,
+    ) -> Self {
+        match code {
+            "ratelimited" | "rate_limited" => Self::RateLimited { method, retry_after },
+            "service_unavailable" | "request_timeout" | "team_added_to_org"
+            // conversations.members: Slack could not read the list this time.
+            | "fetch_members_failed" => Self::Unavailable { method, reason: code.to_owned() },
+            "internal_error" | "fatal_error" => {
+                Self::OutcomeUnknown { method, reason: code.to_owned() }
+            }
+            "not_authed" | "invalid_auth" | "token_revoked" | "token_expired" | "account_inactive"
+            | "missing_scope" | "not_allowed_token_type" | "no_permission" | "access_denied"
+            | "accesslimited" | "ekm_access_denied" | "enterprise_is_restricted"
+            | "org_login_required" | "two_factor_setup_required" | "is_bot" => {
+                Self::Unauthorized { method, code: code.to_owned(), scopes }
+            }
+            _ => Self::Rejected { method, code: safe_code(code) },
+        }
+    }
+
+    /// Whether another token may help: not for a missing scope or a workspace's policy.
+    pub(crate) fn is_about_the_token(&self) -> bool {
+        matches!(self, Self::Unauthorized { code, .. } if matches!(code.as_str(),
+            "not_authed" | "invalid_auth" | "token_revoked" | "token_expired" | "account_inactive"))
+    }
+}
+
+/// Slack's codes are short words. Anything else is not repeated: it could quote the request.
+fn safe_code(code: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !code.is_empty() && code.len() <= 80 && code.chars().all(is_word) {
+        code.to_owned()
+    } else {
+        "unreadable_error_code".to_owned()
+    }
+}
+
+/// For a call that may safely be repeated. A post may not: `post-message` looks at
+/// [`SlackError::OutcomeUnknown`] itself.
+impl From<SlackError> for StepError {
+    fn from(error: SlackError) -> Self {
+        match error {
+            SlackError::RateLimited {
+                method,
+                retry_after,
+            } => Self::SlackRateLimited {
+                method,
+                retry_after,
+            },
+            SlackError::Unavailable { method, reason }
+            | SlackError::OutcomeUnknown { method, reason } => {
+                Self::SlackUnavailable { method, reason }
+            }
+            SlackError::Unauthorized {
+                method,
+                code,
+                scopes,
+            } => Self::SlackUnauthorized {
+                method,
+                code,
+                scopes,
+            },
+            SlackError::Rejected { method, code } => Self::SlackRejected { method, code },
+            SlackError::Token(error) => error,
+        }
+    }
+}

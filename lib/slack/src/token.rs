@@ -1,0 +1,64 @@
+//! The bot's token, and where it comes from.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use apgl_contract::StepError;
+
+/// A Slack bot token. Neither `Debug` nor any error shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SlackToken(String);
+
+impl SlackToken {
+    /// White space at the ends, as a copied token has it, is dropped.
+    ///
+    /// # Errors
+    /// [`TokenError`] when nothing is left, or when it can't stand in an HTTP header.
+    pub fn new(token: &str) -> Result<Self, TokenError> {
+        let token = token.trim();
+        let fits_a_header = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.is_empty() || !fits_a_header {
+            return Err(TokenError);
+        }
+        Ok(Self(token.to_owned()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SlackToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SlackToken(…)")
+    }
+}
+
+/// What was given as a token is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token must be visible ASCII characters and not empty, such as xoxb-…")]
+pub struct TokenError;
+
+type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<SlackToken, StepError>> + Send + 'a>>;
+
+/// Where the client gets its token: Secrets Manager in a function, a fixed one in a tool.
+pub trait TokenSource: fmt::Debug + Send + Sync {
+    /// The token to call Slack with.
+    fn token(&self) -> TokenFuture<'_>;
+
+    /// Slack refused `refused`: the token as it stands now, read afresh.
+    fn renewed<'a>(&'a self, refused: &'a SlackToken) -> TokenFuture<'a>;
+}
+
+/// A token that does not change.
+#[derive(Debug, Clone)]
+pub struct FixedToken(pub SlackToken);
+
+impl TokenSource for FixedToken {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+
+    fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
+        self.token()
+    }
+}

@@ -1,0 +1,368 @@
+//! The client against answers as Slack gives them.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use apgl_slack::{
+    FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenSource, UserError,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{body_string_contains, header, method, path},
+};
+
+fn client(server: &MockServer) -> SlackClient {
+    client_with(
+        server,
+        Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap())),
+    )
+}
+
+fn client_with(server: &MockServer, tokens: Arc<dyn TokenSource>) -> SlackClient {
+    SlackClient::new(format!("{}/api", server.uri()).parse().unwrap(), tokens)
+}
+
+async fn slack_answers(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    server
+}
+
+async fn create_when_slack_answers(answer: ResponseTemplate) -> Result<String, SlackError> {
+    let server = slack_answers(answer).await;
+    client(&server)
+        .conversations_create("x", true)
+        .await
+        .map(|channel| channel.id)
+}
+
+fn json_answer(body: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+#[tokio::test]
+async fn arguments_are_sent_as_a_form_with_the_token() {
+    let server = MockServer::start().await;
+    Mock::given(path("/api/conversations.create"))
+        .and(header("authorization", "Bearer xoxb-1"))
+        .and(header("content-type", "application/x-www-form-urlencoded"))
+        .and(body_string_contains("name=x&is_private=true"))
+        .respond_with(json_answer(
+            json!({ "ok": true, "channel": { "id": "C1", "name": "x", "is_private": true } }),
+        ))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let channel = client(&server)
+        .conversations_create("x", true)
+        .await
+        .unwrap();
+    assert_eq!((channel.id.as_str(), channel.is_private), ("C1", true));
+}
+
+#[tokio::test]
+async fn blocks_and_metadata_travel_as_json_strings() {
+    let server = MockServer::start().await;
+    Mock::given(path("/api/chat.postMessage"))
+        .and(body_string_contains(
+            "blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D",
+        ))
+        .and(body_string_contains(
+            "metadata=%7B%22event_payload%22%3A%7B%7D%2C%22event_type%22%3A%22e%22%7D",
+        ))
+        .respond_with(json_answer(json!({ "ok": true, "ts": "1.000100" })))
+        .mount(&server)
+        .await;
+    let blocks = [json!({ "type": "divider" })];
+    let metadata = Metadata {
+        event_type: "e".to_owned(),
+        event_payload: serde_json::Map::new(),
+    };
+    let post = Post {
+        channel: "C1",
+        text: "t",
+        blocks: Some(&blocks),
+        thread_ts: None,
+        metadata: &metadata,
+    };
+    assert_eq!(
+        client(&server).chat_post_message(post).await.unwrap().ts,
+        "1.000100"
+    );
+}
+
+#[derive(Debug, PartialEq)]
+enum Class {
+    RateLimited(u64),
+    Unavailable,
+    OutcomeUnknown,
+    Unauthorized,
+    Rejected,
+}
+
+fn class(error: &SlackError) -> Class {
+    match error {
+        SlackError::RateLimited { retry_after, .. } => Class::RateLimited(retry_after.as_secs()),
+        SlackError::Unavailable { .. } => Class::Unavailable,
+        SlackError::OutcomeUnknown { .. } => Class::OutcomeUnknown,
+        SlackError::Unauthorized { .. } => Class::Unauthorized,
+        SlackError::Rejected { .. } => Class::Rejected,
+        SlackError::Token(_) => panic!("not a Slack error"),
+    }
+}
+
+#[rstest]
+#[case("ratelimited", Class::RateLimited(30))]
+#[case("rate_limited", Class::RateLimited(30))]
+#[case("service_unavailable", Class::Unavailable)]
+#[case("request_timeout", Class::Unavailable)]
+#[case("team_added_to_org", Class::Unavailable)]
+#[case("fetch_members_failed", Class::Unavailable)]
+#[case("internal_error", Class::OutcomeUnknown)]
+#[case("fatal_error", Class::OutcomeUnknown)]
+#[case("not_authed", Class::Unauthorized)]
+#[case("invalid_auth", Class::Unauthorized)]
+#[case("token_revoked", Class::Unauthorized)]
+#[case("token_expired", Class::Unauthorized)]
+#[case("account_inactive", Class::Unauthorized)]
+#[case("missing_scope", Class::Unauthorized)]
+#[case("not_allowed_token_type", Class::Unauthorized)]
+#[case("no_permission", Class::Unauthorized)]
+#[case("access_denied", Class::Unauthorized)]
+#[case("accesslimited", Class::Unauthorized)]
+#[case("ekm_access_denied", Class::Unauthorized)]
+#[case("enterprise_is_restricted", Class::Unauthorized)]
+#[case("org_login_required", Class::Unauthorized)]
+#[case("two_factor_setup_required", Class::Unauthorized)]
+#[case("is_bot", Class::Unauthorized)]
+#[case("name_taken", Class::Rejected)]
+#[case("invalid_arguments", Class::Rejected)]
+#[case("a_code_of_tomorrow", Class::Rejected)]
+#[case("", Class::Rejected)]
+#[tokio::test]
+async fn every_code_is_of_one_class_and_an_unknown_one_is_permanent(
+    #[case] code: &str,
+    #[case] expected: Class,
+) {
+    let error = create_when_slack_answers(json_answer(json!({ "ok": false, "error": code })))
+        .await
+        .unwrap_err();
+    assert_eq!(class(&error), expected);
+}
+
+#[rstest]
+#[case::html_500(ResponseTemplate::new(500).set_body_string("<html>"), Class::OutcomeUnknown)]
+#[case::http_503(ResponseTemplate::new(503), Class::OutcomeUnknown)]
+#[case::html_200(ResponseTemplate::new(200).set_body_string("<html>"), Class::OutcomeUnknown)]
+#[case::ok_without_channel(json_answer(json!({ "ok": true })), Class::OutcomeUnknown)]
+#[case::http_404(ResponseTemplate::new(404), Class::Rejected)]
+#[case::redirect(ResponseTemplate::new(302).insert_header("location", "http://127.0.0.1:1/"), Class::Rejected)]
+#[case::http_429(ResponseTemplate::new(429).insert_header("retry-after", "17"), Class::RateLimited(17))]
+#[case::http_429_without_a_time(ResponseTemplate::new(429), Class::RateLimited(30))]
+#[case::http_429_with_nonsense(ResponseTemplate::new(429).insert_header("retry-after", "soon"), Class::RateLimited(30))]
+#[tokio::test]
+async fn every_http_answer_is_of_one_class(
+    #[case] answer: ResponseTemplate,
+    #[case] expected: Class,
+) {
+    let error = create_when_slack_answers(answer).await.unwrap_err();
+    assert_eq!(class(&error), expected);
+}
+
+#[tokio::test]
+async fn no_connection_is_unavailable_since_nothing_was_sent() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let tokens = Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap()));
+    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens);
+    assert_eq!(
+        class(&client.auth_test().await.unwrap_err()),
+        Class::Unavailable
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        use std::io::Read;
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let tokens = Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap()));
+    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens);
+    assert_eq!(
+        class(&client.auth_test().await.unwrap_err()),
+        Class::OutcomeUnknown
+    );
+}
+
+#[tokio::test]
+async fn a_missing_scope_says_which() {
+    let answer = json!({ "ok": false, "error": "missing_scope", "needed": "groups:write", "provided": "chat:write" });
+    let error = create_when_slack_answers(json_answer(answer))
+        .await
+        .unwrap_err();
+    let step = apgl_contract::StepError::from(error).to_string();
+    assert_eq!(
+        step,
+        "Slack does not accept the token for conversations.create: missing_scope, needs groups:write, has chat:write"
+    );
+}
+
+#[tokio::test]
+async fn an_error_code_that_quotes_the_request_is_not_repeated() {
+    let answer = json!({ "ok": false, "error": "no such text: the secret plan" });
+    let error = create_when_slack_answers(json_answer(answer))
+        .await
+        .unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+fn per_user_errors() -> Vec<UserError> {
+    vec![UserError {
+        user: "U2".to_owned(),
+        error: "user_not_found".to_owned(),
+    }]
+}
+
+#[rstest]
+#[case::all_invited(json!({ "ok": true, "channel": {} }), Ok(vec![]))]
+#[case::some_invited(json!({ "ok": true, "channel": {}, "errors": [{ "user": "U2", "ok": false, "error": "user_not_found" }] }), Ok(per_user_errors()))]
+#[case::some_invited_but_not_ok(json!({ "ok": false, "error": "user_not_found", "errors": [{ "user": "U2", "ok": false, "error": "user_not_found" }] }), Ok(per_user_errors()))]
+#[case::the_call_is_refused(json!({ "ok": false, "error": "is_archived" }), Err(Class::Rejected))]
+#[case::the_bot_lacks_a_scope(json!({ "ok": false, "error": "missing_scope" }), Err(Class::Unauthorized))]
+#[tokio::test]
+async fn an_invitation_tells_the_users_that_failed_from_a_call_that_failed(
+    #[case] answer: Value,
+    #[case] expected: Result<Vec<UserError>, Class>,
+) {
+    let server = slack_answers(json_answer(answer)).await;
+    let users = ["U1".to_owned(), "U2".to_owned()];
+    let invite = client(&server).conversations_invite("C1", &users).await;
+    assert_eq!(
+        invite
+            .map(|invite| invite.errors)
+            .map_err(|error| class(&error)),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_single_users_error_may_come_without_a_list() {
+    let server = slack_answers(json_answer(
+        json!({ "ok": false, "error": "user_not_found" }),
+    ))
+    .await;
+    let invite = client(&server)
+        .conversations_invite("C1", &["U2".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(invite.errors, per_user_errors());
+}
+
+#[tokio::test]
+async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
+    let answer =
+        json!({ "ok": true, "channels": [], "response_metadata": { "next_cursor": "abc" } });
+    let server = slack_answers(json_answer(answer)).await;
+    let page = client(&server).conversations_list(None).await.unwrap();
+    assert_eq!(
+        (page.items.len(), page.next_cursor.as_deref()),
+        (0, Some("abc"))
+    );
+}
+
+/// Answers `xoxb-old` first and `xoxb-new` when asked again.
+#[derive(Debug)]
+struct RotatedToken;
+
+impl TokenSource for RotatedToken {
+    fn token(
+        &self,
+    ) -> std::pin::Pin<
+        Box<dyn Future<Output = Result<SlackToken, apgl_contract::StepError>> + Send + '_>,
+    > {
+        Box::pin(async { Ok(SlackToken::new("xoxb-old").unwrap()) })
+    }
+
+    fn renewed<'a>(
+        &'a self,
+        _refused: &'a SlackToken,
+    ) -> std::pin::Pin<
+        Box<dyn Future<Output = Result<SlackToken, apgl_contract::StepError>> + Send + 'a>,
+    > {
+        Box::pin(async { Ok(SlackToken::new("xoxb-new").unwrap()) })
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer xoxb-old"))
+        .respond_with(json_answer(
+            json!({ "ok": false, "error": "token_revoked" }),
+        ))
+        .expect(1)
+        .mount(&server)
+        .await;
+    Mock::given(header("authorization", "Bearer xoxb-new"))
+        .respond_with(json_answer(json!({ "ok": true, "ts": "1.0" })))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let metadata = Metadata {
+        event_type: "e".to_owned(),
+        event_payload: serde_json::Map::new(),
+    };
+    let post = Post {
+        channel: "C1",
+        text: "t",
+        blocks: None,
+        thread_ts: None,
+        metadata: &metadata,
+    };
+    assert!(
+        client_with(&server, Arc::new(RotatedToken))
+            .chat_post_message(post)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_stays_refused_is_reported_after_one_call() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(json_answer(json!({ "ok": false, "error": "invalid_auth" })))
+        .expect(1)
+        .mount(&server)
+        .await;
+    assert_eq!(
+        class(&client(&server).auth_test().await.unwrap_err()),
+        Class::Unauthorized
+    );
+}
+
+#[rstest]
+#[case("")]
+#[case("  \n")]
+#[case("xoxb-1\nX-Other: header")]
+#[case("xoxb-é")]
+fn a_token_that_is_none_is_refused(#[case] token: &str) {
+    assert!(SlackToken::new(token).is_err());
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let token = SlackToken::new(" xoxb-secret\n").unwrap();
+    assert!(!format!("{token:?} {:?}", FixedToken(token.clone())).contains("secret"));
+}
