@@ -1,1 +1,22 @@
+//! Checks and normalises a workflow's request, before anything has an effect.
+//!
+//! The rules are the contract's own, so the client crate, the workflows and this step can't differ.
 
+use apgl_contract::{
+    StepError,
+    request::{CheckedRequest, Operation},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub operation: Operation,
+    /// The execution's input, whatever it is.
+    pub request: Value,
+}
+
+pub fn handle(input: Input) -> Result<CheckedRequest, StepError> {
+    CheckedRequest::check(input.operation, input.request)
+}

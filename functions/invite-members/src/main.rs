@@ -1,1 +1,23 @@
-fn main() {}
+use std::process::ExitCode;
+
+use apgl_runtime::{StartError, aws_config, run, setting, slack_client};
+use apgl_stores::{Channels, Table};
+use aws_sdk_dynamodb::Client;
+use invite_members::{Deps, handle};
+
+fn deps() -> Result<Deps, StartError> {
+    let aws = aws_config()?;
+    let table = Table::new(Client::new(&aws), setting("CHANNELS_TABLE")?);
+    Ok(Deps {
+        slack: slack_client(&aws)?,
+        channels: Channels::new(table),
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run("InviteMembers", deps, async |deps, invocation, input| {
+        handle(deps, &invocation.run, input).await
+    })
+    .await
+}

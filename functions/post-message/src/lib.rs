@@ -1,1 +1,228 @@
+//! Posts the message exactly once.
+//!
+//! Slack has no idempotency key, so a delivery is claimed in the delivery table before it is posted,
+//! and an attempt that follows one whose outcome is unknown looks for the message in Slack first.
+//! The states of a delivery are described with the table, in `apgl_stores::Deliveries`.
 
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{
+    ChannelRef, Message, MessageTs, StepError, message::Blocks, outcome::PostedMessage,
+};
+use apgl_runtime::Invocation;
+use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError};
+use apgl_stores::{Attempt, Claim, Deliveries, SETTLE_TIME};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// The `event_type` of our messages' metadata.
+const METADATA_TYPE: &str = "apgl_delivery";
+/// Slack's clock and ours may differ by this much when the message is looked for.
+const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+/// A post, and a join and a second post where the bot is not in the channel, fit in this time.
+const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(3);
+
+#[derive(Debug)]
+pub struct Deps {
+    pub slack: SlackClient,
+    pub deliveries: Deliveries,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub channel: ChannelRef,
+    pub message: Message,
+}
+
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<PostedMessage, StepError> {
+    // One execution posts one message, and a redrive keeps the execution's id.
+    let delivery_id = &invocation.run.execution_id;
+    let metadata = metadata(delivery_id);
+    let claim = deps
+        .deliveries
+        .claim(delivery_id, &invocation.request_id, invocation.deadline)
+        .await?;
+    let attempt = match claim {
+        Claim::Mine(attempt) => attempt,
+        Claim::Posted(ts) => return Ok(already_posted(&input.channel, ts)),
+        Claim::Held(retry_after) => return Err(StepError::DeliveryInProgress { retry_after }),
+    };
+    let posted = post_once(deps, invocation, &attempt, &input, &metadata).await;
+    match posted {
+        Ok(posted) => {
+            deps.deliveries.posted(&attempt, &posted.ts).await?;
+            Ok(posted)
+        }
+        Err(error) => Err(end_attempt(deps, &attempt, &input.channel, error).await?),
+    }
+}
+
+async fn post_once(
+    deps: &Deps,
+    invocation: &Invocation,
+    attempt: &Attempt,
+    input: &Input,
+    metadata: &Metadata,
+) -> Result<PostedMessage, SlackError> {
+    if let Some(since) = attempt.uncertain_since
+        && let Some(ts) = find_posted(deps, input, metadata, since).await?
+    {
+        return Ok(already_posted(&input.channel, ts));
+    }
+    // Who is still posting after the lease could post beside the attempt that takes over.
+    let time_left = invocation
+        .deadline
+        .duration_since(SystemTime::now())
+        .unwrap_or_default();
+    if time_left < TIME_TO_POST {
+        return Err(SlackError::Unavailable {
+            method: "chat.postMessage",
+            reason: "too little time is left in this invocation".to_owned(),
+        });
+    }
+    let ts = post(deps, input, metadata).await?;
+    tracing::info!(
+        channel.id = input.channel.id,
+        message.ts = ts.as_str(),
+        "posted the message"
+    );
+    Ok(PostedMessage {
+        ts,
+        duplicate: false,
+    })
+}
+
+async fn post(deps: &Deps, input: &Input, metadata: &Metadata) -> Result<MessageTs, SlackError> {
+    let post = Post {
+        channel: &input.channel.id,
+        text: input.message.text.as_str(),
+        blocks: input.message.blocks.as_ref().map(Blocks::as_slice),
+        thread_ts: input.message.thread_ts.as_ref().map(MessageTs::as_str),
+        metadata,
+    };
+    let answer = match deps.slack.chat_post_message(post).await {
+        Err(error)
+            if error.rejected_code() == Some("not_in_channel")
+                && !input.channel.visibility.is_private() =>
+        {
+            deps.slack.conversations_join(&input.channel.id).await?;
+            deps.slack.chat_post_message(post).await
+        }
+        answer => answer,
+    };
+    MessageTs::try_from(answer?.ts).map_err(|_| SlackError::OutcomeUnknown {
+        method: "chat.postMessage",
+        reason: "the answer holds no timestamp".to_owned(),
+    })
+}
+
+/// Looks for this delivery's message among those of our bot since the first attempt that may have
+/// posted it.
+async fn find_posted(
+    deps: &Deps,
+    input: &Input,
+    metadata: &Metadata,
+    since: SystemTime,
+) -> Result<Option<MessageTs>, SlackError> {
+    let bot_id = deps.slack.auth_test().await?.bot_id;
+    let oldest = slack_time(since - CLOCK_MARGIN);
+    let mut cursor = None;
+    loop {
+        let page = match &input.message.thread_ts {
+            None => {
+                deps.slack
+                    .conversations_history(&input.channel.id, &oldest, cursor.as_deref())
+                    .await
+            }
+            Some(thread) => {
+                let thread = thread.as_str();
+                deps.slack
+                    .conversations_replies(&input.channel.id, thread, &oldest, cursor.as_deref())
+                    .await
+            }
+        };
+        let page = match page {
+            // Who is not in the channel has not posted there.
+            Err(error) if error.rejected_code() == Some("not_in_channel") => return Ok(None),
+            page => page?,
+        };
+        let ours = |message: &&HistoryMessage| {
+            message.bot_id == bot_id && message.metadata.as_ref() == Some(metadata)
+        };
+        if let Some(message) = page.items.iter().find(ours) {
+            return Ok(MessageTs::try_from(message.ts.clone()).ok());
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Ends an attempt that did not post, or may not have, and answers the step's error.
+async fn end_attempt(
+    deps: &Deps,
+    attempt: &Attempt,
+    channel: &ChannelRef,
+    error: SlackError,
+) -> Result<StepError, StepError> {
+    if let SlackError::OutcomeUnknown {
+        method: method @ "chat.postMessage",
+        reason,
+    } = error
+    {
+        deps.deliveries.give_up(attempt).await?;
+        return Ok(StepError::SlackOutcomeUnknown {
+            method,
+            reason,
+            retry_after: SETTLE_TIME,
+        });
+    }
+    deps.deliveries.release(attempt).await?;
+    Ok(error.about_channel(&channel.name))
+}
+
+fn already_posted(channel: &ChannelRef, ts: MessageTs) -> PostedMessage {
+    tracing::info!(
+        channel.id = channel.id,
+        message.ts = ts.as_str(),
+        "the message was posted already"
+    );
+    PostedMessage {
+        ts,
+        duplicate: true,
+    }
+}
+
+/// Every member of the channel can read a message's metadata, so it holds a hash and no data.
+fn metadata(delivery_id: &str) -> Metadata {
+    let hash = Sha256::digest(delivery_id);
+    let event_payload = [(
+        "delivery".to_owned(),
+        json!(base16ct::lower::encode_string(&hash)),
+    )]
+    .into_iter()
+    .collect();
+    Metadata {
+        event_type: METADATA_TYPE.to_owned(),
+        event_payload,
+    }
+}
+
+/// A time as Slack writes it: seconds since the epoch, with six decimals.
+fn slack_time(time: SystemTime) -> String {
+    let since_epoch = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(
+        "{}.{:06}",
+        since_epoch.as_secs(),
+        since_epoch.subsec_micros()
+    )
+}

@@ -12,7 +12,7 @@ pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a 429 that does not say how long to wait.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// A page of 999 channels is about 1 MiB.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 

@@ -1,6 +1,9 @@
 use serde::Deserialize;
 
-use crate::{Metadata, SlackClient, SlackError, client::read_answer};
+use crate::{
+    Metadata, SlackClient, SlackError,
+    client::{DEFAULT_RETRY_AFTER, read_answer},
+};
 
 /// A channel.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,6 +44,18 @@ pub struct Invite {
 pub struct UserError {
     pub user: String,
     pub error: String,
+}
+
+impl UserError {
+    /// The same, sorted like the error of a call.
+    pub fn to_slack_error(&self) -> SlackError {
+        SlackError::from_code(
+            "conversations.invite",
+            &self.error,
+            DEFAULT_RETRY_AFTER,
+            None,
+        )
+    }
 }
 
 #[derive(Deserialize)]

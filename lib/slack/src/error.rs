@@ -51,6 +51,20 @@ impl SlackError {
         }
     }
 
+    /// The step's error for a call about one channel.
+    pub fn about_channel(self, name: &str) -> StepError {
+        match self.rejected_code() {
+            Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
+                channel: name.to_owned(),
+                hint: "invite the bot to it if it is a private channel",
+            },
+            Some("is_archived") => StepError::ChannelArchived {
+                channel: name.to_owned(),
+            },
+            _ => self.into(),
+        }
+    }
+
     /// Sorts an error code that Slack answered for `method`.
     pub(crate) fn from_code(
         method: &'static str,

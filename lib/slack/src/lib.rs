@@ -19,5 +19,5 @@ pub use chat::{Metadata, Post, PostedMessage};
 pub use client::{DEFAULT_API_URL, SlackClient};
 pub use conversations::{Conversation, HistoryMessage, Invite, Page, UserError};
 pub use error::SlackError;
-pub use token::{FixedToken, SlackToken, TokenError, TokenSource};
+pub use token::{FixedToken, SlackToken, TokenError, TokenFuture, TokenSource};
 pub use users::User;

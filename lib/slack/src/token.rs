@@ -38,7 +38,8 @@ impl fmt::Debug for SlackToken {
 #[error("the token must be visible ASCII characters and not empty, such as xoxb-…")]
 pub struct TokenError;
 
-type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<SlackToken, StepError>> + Send + 'a>>;
+/// A token, or the step's error because it can't be had.
+pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<SlackToken, StepError>> + Send + 'a>>;
 
 /// Where the client gets its token: Secrets Manager in a function, a fixed one in a tool.
 pub trait TokenSource: fmt::Debug + Send + Sync {

@@ -1,10 +1,11 @@
 //! The client against answers as Slack gives them.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use apgl_slack::{
-    FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenSource, UserError,
+    FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenFuture, TokenSource,
+    UserError,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -67,33 +68,38 @@ async fn arguments_are_sent_as_a_form_with_the_token() {
 
 #[tokio::test]
 async fn blocks_and_metadata_travel_as_json_strings() {
-    let server = MockServer::start().await;
-    Mock::given(path("/api/chat.postMessage"))
-        .and(body_string_contains(
-            "blocks=%5B%7B%22type%22%3A%22divider%22%7D%5D",
-        ))
-        .and(body_string_contains(
-            "metadata=%7B%22event_payload%22%3A%7B%7D%2C%22event_type%22%3A%22e%22%7D",
-        ))
-        .respond_with(json_answer(json!({ "ok": true, "ts": "1.000100" })))
-        .mount(&server)
-        .await;
+    let server = slack_answers(json_answer(json!({ "ok": true, "ts": "1.000100" }))).await;
     let blocks = [json!({ "type": "divider" })];
-    let metadata = Metadata {
-        event_type: "e".to_owned(),
-        event_payload: serde_json::Map::new(),
-    };
     let post = Post {
         channel: "C1",
-        text: "t",
+        text: "a & b",
         blocks: Some(&blocks),
         thread_ts: None,
-        metadata: &metadata,
+        metadata: &metadata(),
     };
+    let posted = client(&server).chat_post_message(post).await.unwrap();
+    assert_eq!(posted.ts, "1.000100");
+    let sent = form_of(&server.received_requests().await.unwrap()[0]);
+    assert_eq!(sent["text"], "a & b");
+    assert_eq!(sent["blocks"].parse::<Value>().unwrap(), json!(blocks));
     assert_eq!(
-        client(&server).chat_post_message(post).await.unwrap().ts,
-        "1.000100"
+        sent["metadata"].parse::<Value>().unwrap(),
+        json!({ "event_type": "e", "event_payload": {} })
     );
+    assert!(!sent.contains_key("thread_ts"));
+}
+
+fn metadata() -> Metadata {
+    Metadata {
+        event_type: "e".to_owned(),
+        event_payload: serde_json::Map::new(),
+    }
+}
+
+fn form_of(request: &wiremock::Request) -> HashMap<String, String> {
+    let body = std::str::from_utf8(&request.body).unwrap();
+    let url: reqwest::Url = format!("http://form/?{body}").parse().unwrap();
+    url.query_pairs().into_owned().collect()
 }
 
 #[derive(Debug, PartialEq)]
@@ -286,20 +292,11 @@ async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
 struct RotatedToken;
 
 impl TokenSource for RotatedToken {
-    fn token(
-        &self,
-    ) -> std::pin::Pin<
-        Box<dyn Future<Output = Result<SlackToken, apgl_contract::StepError>> + Send + '_>,
-    > {
+    fn token(&self) -> TokenFuture<'_> {
         Box::pin(async { Ok(SlackToken::new("xoxb-old").unwrap()) })
     }
 
-    fn renewed<'a>(
-        &'a self,
-        _refused: &'a SlackToken,
-    ) -> std::pin::Pin<
-        Box<dyn Future<Output = Result<SlackToken, apgl_contract::StepError>> + Send + 'a>,
-    > {
+    fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
         Box::pin(async { Ok(SlackToken::new("xoxb-new").unwrap()) })
     }
 }
@@ -319,16 +316,12 @@ async fn a_refused_token_is_replaced_once() {
         .expect(1)
         .mount(&server)
         .await;
-    let metadata = Metadata {
-        event_type: "e".to_owned(),
-        event_payload: serde_json::Map::new(),
-    };
     let post = Post {
         channel: "C1",
         text: "t",
         blocks: None,
         thread_ts: None,
-        metadata: &metadata,
+        metadata: &metadata(),
     };
     assert!(
         client_with(&server, Arc::new(RotatedToken))

@@ -1,1 +1,23 @@
+//! The DynamoDB tables, one small type each.
+//!
+//! | type | table | key | who writes it |
+//! |---|---|---|---|
+//! | [`UserProfiles`] | user profiles | `email` | the library's back end; read only here |
+//! | [`SlackUsers`] | Slack users | `email` | `resolve-users` |
+//! | [`Channels`] | channels | `name` | every step that learns something of a channel |
+//! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
+//!
+//! Every call ends in a value or in `Store.Unavailable` (it passes by itself) or `Store.Rejected`
+//! (an operator must act). Ages and leases are compared in code: DynamoDB's own expiry lags.
 
+mod channels;
+mod deliveries;
+mod slack_users;
+mod table;
+mod user_profiles;
+
+pub use channels::{Channel, Channels, Creation};
+pub use deliveries::{Attempt, Claim, Deliveries, SETTLE_TIME};
+pub use slack_users::SlackUsers;
+pub use table::Table;
+pub use user_profiles::{Preference, UserProfiles};

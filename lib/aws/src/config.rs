@@ -1,0 +1,65 @@
+use std::{env, time::Duration};
+
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::{SdkConfig, region::Region};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+/// All attempts of one operation: below the time-out of every function.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
+const MAX_ATTEMPTS: u32 = 3;
+
+/// A variable that every AWS client needs is missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {0} is not set")]
+pub struct ConfigError(pub &'static str);
+
+/// The configuration for a Lambda function: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` where AWS is not AWS itself.
+pub fn config_from_env() -> Result<SdkConfig, ConfigError> {
+    let required = |name| variable(name).ok_or(ConfigError(name));
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        variable("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    Ok(config(
+        required("AWS_REGION")?,
+        variable("AWS_ENDPOINT_URL"),
+        credentials,
+    ))
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The configuration for `region`, with the time-outs and retries that all our clients have.
+pub fn config(region: String, endpoint_url: Option<String>, credentials: Credentials) -> SdkConfig {
+    let http_client = Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http_client)
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS));
+    config.set_endpoint_url(endpoint_url);
+    config.build()
+}

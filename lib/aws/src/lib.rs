@@ -1,0 +1,10 @@
+//! AWS client configuration on the workspace's one TLS stack, and the sorting of AWS errors.
+//!
+//! `aws-config` is left out: a Lambda finds its region and its credentials in the environment, for
+//! as long as the environment lives, and the chain of other providers only costs start-up time.
+
+mod config;
+mod error;
+
+pub use config::{ConfigError, config, config_from_env};
+pub use error::step_error;

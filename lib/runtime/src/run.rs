@@ -1,0 +1,182 @@
+//! The loop of a function: decode the payload, run the step, log a failure once, answer it by name.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_aws::ConfigError;
+use apgl_contract::{Kind, Run, Step, StepError, decode};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::{SettingError, logs};
+
+/// What a step knows about the invocation besides its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    pub run: Run,
+    /// Lambda's id of the invocation: another one for each attempt of a step.
+    pub request_id: String,
+    /// When Lambda ends this invocation.
+    pub deadline: SystemTime,
+}
+
+/// Why a function can't start: an operator mends its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Aws(#[from] ConfigError),
+}
+
+/// A step's failure as Lambda answers it: `errorType` is the name that ASL matches, `errorMessage`
+/// is JSON, because ASL reads `retryAfterSeconds` from it.
+#[derive(Debug)]
+struct Failure(StepError);
+
+impl From<Failure> for Diagnostic {
+    fn from(Failure(error): Failure) -> Self {
+        Diagnostic {
+            error_type: error.name().as_str().to_owned(),
+            error_message: error.cause().to_string(),
+        }
+    }
+}
+
+/// Runs the step `name` for every invocation, until Lambda ends the environment.
+///
+/// `deps` makes the step's clients and settings once. The payload is a [`Step`]: the run, and the
+/// step's own input. One that is not is answered with `InvalidRequest`.
+pub async fn run<D, I, O>(
+    name: &'static str,
+    deps: impl FnOnce() -> Result<D, StartError>,
+    handle: impl AsyncFn(&D, Invocation, I) -> Result<O, StepError>,
+) -> ExitCode
+where
+    I: DeserializeOwned,
+    O: Serialize,
+{
+    run_decoding(name, deps, decode::<Step<I>>, handle).await
+}
+
+/// The same for a function that also gets payloads of another shape.
+pub async fn run_decoding<D, I, O>(
+    name: &'static str,
+    deps: impl FnOnce() -> Result<D, StartError>,
+    decode: impl Fn(Value) -> Result<Step<I>, StepError>,
+    handle: impl AsyncFn(&D, Invocation, I) -> Result<O, StepError>,
+) -> ExitCode
+where
+    O: Serialize,
+{
+    logs::start();
+    let deps = match deps() {
+        Ok(deps) => deps,
+        Err(error) => {
+            tracing::error!(step = name, %error, "the function can't start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (deps, decode, handle) = (&deps, &decode, &handle);
+    let ended = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let LambdaEvent { payload, context } = event;
+        let Step { run, input } = decode(payload).inspect_err(log_failure).map_err(Failure)?;
+        let span = tracing::info_span!(
+            "step",
+            executionId = run.execution_id,
+            workflow = run.workflow,
+            step = name
+        );
+        let waits_left = run.waits_left;
+        let invocation = Invocation {
+            run,
+            request_id: context.request_id,
+            deadline: UNIX_EPOCH + Duration::from_millis(context.deadline),
+        };
+        async {
+            // Boxed, or the compiler has to look through every future of every client at once.
+            let outcome = Box::pin(handle(deps, invocation, input)).await;
+            let outcome = outcome.map_err(|error| bounded(error, waits_left));
+            outcome.inspect_err(log_failure).map_err(Failure)
+        }
+        .instrument(span)
+        .await
+    }))
+    .await;
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(step = name, %error, "the Lambda Runtime API is out of reach");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A step that has used up its waits fails for good: see [`Run::waits_left`].
+fn bounded(error: StepError, waits_left: i64) -> StepError {
+    if error.name().kind() == Kind::Waiting && waits_left <= 0 {
+        return StepError::SlackWaitsExhausted { last: error.name() };
+    }
+    error
+}
+
+/// Waiting is what a workflow does all the time; only what it does not handle is an error.
+fn log_failure(error: &StepError) {
+    let (name, reason) = (error.name(), error.to_string());
+    match name.kind() {
+        Kind::Waiting => {
+            tracing::info!(error.name = %name, error.reason = reason, "the step waits");
+        }
+        Kind::Passing => {
+            tracing::warn!(error.name = %name, error.reason = reason, "the step is tried again");
+        }
+        Kind::Final | Kind::Mendable => {
+            tracing::error!(error.name = %name, error.reason = reason, "the step failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apgl_contract::ErrorName;
+
+    use super::*;
+
+    fn limited() -> StepError {
+        StepError::SlackRateLimited {
+            method: "chat.postMessage",
+            retry_after: Duration::from_secs(7),
+        }
+    }
+
+    #[test]
+    fn lambda_answers_the_name_and_a_json_cause() {
+        let diagnostic = Diagnostic::from(Failure(limited()));
+        assert_eq!(diagnostic.error_type, "Slack.RateLimited");
+        let cause: Value = serde_json::from_str(&diagnostic.error_message).unwrap();
+        assert_eq!(cause["retryAfterSeconds"], 7);
+    }
+
+    #[test]
+    fn the_last_wait_becomes_a_failure_that_a_redrive_can_go_on_from() {
+        assert_eq!(bounded(limited(), 1), limited());
+        let exhausted = bounded(limited(), 0);
+        assert_eq!(
+            exhausted,
+            StepError::SlackWaitsExhausted {
+                last: ErrorName::SlackRateLimited
+            }
+        );
+        assert_eq!(exhausted.name().kind(), Kind::Mendable);
+    }
+
+    #[test]
+    fn other_errors_are_not_bounded() {
+        let error = StepError::invalid("channelName", "is required");
+        assert_eq!(bounded(error.clone(), 0), error);
+    }
+}

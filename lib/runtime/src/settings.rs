@@ -1,0 +1,56 @@
+//! Settings come from the environment, once, when the function starts. A missing or bad one stops
+//! the start with a line that names it.
+
+use std::env;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("environment variable {0} is not set")]
+    Missing(&'static str),
+    #[error("environment variable {name} {rule}")]
+    Bad {
+        name: &'static str,
+        rule: &'static str,
+    },
+}
+
+/// The value of an environment variable that must be there and not empty.
+pub fn setting(name: &'static str) -> Result<String, SettingError> {
+    env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .ok_or(SettingError::Missing(name))
+}
+
+/// The value of an environment variable that must be `true` or `false`.
+pub fn flag(name: &'static str) -> Result<bool, SettingError> {
+    parsed_flag(name, &setting(name)?)
+}
+
+fn parsed_flag(name: &'static str, value: &str) -> Result<bool, SettingError> {
+    value.parse().map_err(|_| SettingError::Bad {
+        name,
+        rule: "must be true or false",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_setting_is_named() {
+        let error = setting("APGL_NO_SUCH_SETTING").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "environment variable APGL_NO_SUCH_SETTING is not set"
+        );
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false() {
+        assert_eq!(parsed_flag("F", "true"), Ok(true));
+        assert_eq!(parsed_flag("F", "false"), Ok(false));
+        assert!(parsed_flag("F", "yes").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! The Slack client of a function, with its token from Secrets Manager.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use apgl_contract::StepError;
+use apgl_slack::{DEFAULT_API_URL, SlackClient, SlackToken, TokenFuture, TokenSource};
+use aws_sdk_secretsmanager::Client;
+use tokio::sync::Mutex;
+
+use crate::{SettingError, setting};
+
+/// How long a token serves before it is read again.
+const TIME_TO_LIVE: Duration = Duration::from_mins(5);
+
+/// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret
+/// that `SLACK_TOKEN_SECRET` names.
+pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, SettingError> {
+    let url = setting("SLACK_API_URL").unwrap_or_else(|_| DEFAULT_API_URL.to_owned());
+    let url = url.parse().map_err(|_| SettingError::Bad {
+        name: "SLACK_API_URL",
+        rule: "must be a URL",
+    })?;
+    let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
+    Ok(SlackClient::new(url, Arc::new(token)))
+}
+
+/// The token in a secret: cached while the environment lives and the time to live is not over, and
+/// read afresh when Slack refuses it.
+pub struct SecretToken {
+    client: Client,
+    secret: String,
+    cached: Mutex<Option<(SlackToken, Instant)>>,
+}
+
+impl SecretToken {
+    pub fn new(client: Client, secret: String) -> Self {
+        Self {
+            client,
+            secret,
+            cached: Mutex::new(None),
+        }
+    }
+
+    async fn read(&self) -> Result<SlackToken, StepError> {
+        let answer = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.secret)
+            .send()
+            .await
+            .map_err(|error| apgl_aws::step_error(&self.secret, "GetSecretValue", &error))?;
+        SlackToken::new(answer.secret_string().unwrap_or_default()).map_err(|error| {
+            StepError::StoreRejected {
+                store: self.secret.clone(),
+                operation: "GetSecretValue",
+                reason: error.to_string(),
+            }
+        })
+    }
+}
+
+impl TokenSource for SecretToken {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async {
+            let mut cached = self.cached.lock().await;
+            if let Some((token, read_at)) = &*cached
+                && read_at.elapsed() < TIME_TO_LIVE
+            {
+                return Ok(token.clone());
+            }
+            let token = self.read().await?;
+            *cached = Some((token.clone(), Instant::now()));
+            Ok(token)
+        })
+    }
+
+    fn renewed<'a>(&'a self, refused: &'a SlackToken) -> TokenFuture<'a> {
+        Box::pin(async move {
+            let mut cached = self.cached.lock().await;
+            // Another call of this environment may have renewed it already.
+            if let Some((token, _)) = &*cached
+                && token != refused
+            {
+                return Ok(token.clone());
+            }
+            let token = self.read().await?;
+            *cached = Some((token.clone(), Instant::now()));
+            Ok(token)
+        })
+    }
+}
+
+impl fmt::Debug for SecretToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretToken")
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! What all tables share: a client, a name, reads in batches, and errors that name the table.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_contract::{Email, StepError};
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
+};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// DynamoDB's limits for `BatchGetItem` and `BatchWriteItem`.
+const READ_BATCH: usize = 100;
+const WRITE_BATCH: usize = 25;
+/// How often what DynamoDB left undone is asked for again; the pauses add up to about 3 s.
+const BATCH_ATTEMPTS: u32 = 6;
+
+/// One DynamoDB table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+impl Table {
+    pub fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    pub(crate) fn error<E: ProvideErrorMetadata>(
+        &self,
+        operation: &'static str,
+        error: &SdkError<E>,
+    ) -> StepError {
+        apgl_aws::step_error(&self.name, operation, error)
+    }
+
+    /// A stored item that is not what we store. Nothing of its content is repeated.
+    pub(crate) fn unreadable(&self, operation: &'static str, what: &str) -> StepError {
+        StepError::StoreRejected {
+            store: self.name.clone(),
+            operation,
+            reason: format!("the item holds no readable {what}"),
+        }
+    }
+
+    pub(crate) fn email_of(&self, item: &Item) -> Result<Email, StepError> {
+        item.get("email")
+            .and_then(|value| value.as_s().ok())
+            .and_then(|email| Email::try_from(email.clone()).ok())
+            .ok_or_else(|| self.unreadable("BatchGetItem", "email"))
+    }
+
+    pub(crate) async fn get(&self, key: &str, value: &str) -> Result<Option<Item>, StepError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key(key, text(value))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.error("GetItem", &error))?;
+        Ok(answer.item)
+    }
+
+    /// The items with these keys, in no order; `projection` is the attributes that are read.
+    pub(crate) async fn get_many(
+        &self,
+        key: &str,
+        values: impl IntoIterator<Item = &'_ str>,
+        projection: &str,
+    ) -> Result<Vec<Item>, StepError> {
+        let keys: Vec<_> = values
+            .into_iter()
+            .map(|value| Item::from([(key.to_owned(), text(value))]))
+            .collect();
+        let mut items = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(READ_BATCH) {
+            self.get_batch(batch, projection, &mut items).await?;
+        }
+        Ok(items)
+    }
+
+    async fn get_batch(
+        &self,
+        keys: &[Item],
+        projection: &str,
+        items: &mut Vec<Item>,
+    ) -> Result<(), StepError> {
+        let mut wanted = keys.to_vec();
+        for attempt in 0..BATCH_ATTEMPTS {
+            pause_before(attempt).await;
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .projection_expression(projection)
+                .build()
+                .map_err(|_| self.unreadable("BatchGetItem", "key"))?;
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, request)
+                .send()
+                .await
+                .map_err(|error| self.error("BatchGetItem", &error))?;
+            items.extend(
+                answer
+                    .responses
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|(_, items)| items),
+            );
+            wanted = answer
+                .unprocessed_keys
+                .into_iter()
+                .flatten()
+                .flat_map(|(_, left)| left.keys)
+                .collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(self.left_undone("BatchGetItem"))
+    }
+
+    /// Puts the items, each as a whole.
+    pub(crate) async fn put_many(&self, items: Vec<Item>) -> Result<(), StepError> {
+        for batch in items.chunks(WRITE_BATCH) {
+            let mut left: Vec<WriteRequest> = Vec::with_capacity(batch.len());
+            for item in batch {
+                let put = PutRequest::builder()
+                    .set_item(Some(item.clone()))
+                    .build()
+                    .map_err(|_| self.unreadable("BatchWriteItem", "item"))?;
+                left.push(WriteRequest::builder().put_request(put).build());
+            }
+            self.put_batch(left).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_batch(&self, mut left: Vec<WriteRequest>) -> Result<(), StepError> {
+        for attempt in 0..BATCH_ATTEMPTS {
+            pause_before(attempt).await;
+            let answer = self
+                .client
+                .batch_write_item()
+                .request_items(&self.name, left)
+                .send()
+                .await
+                .map_err(|error| self.error("BatchWriteItem", &error))?;
+            left = answer
+                .unprocessed_items
+                .into_iter()
+                .flatten()
+                .flat_map(|(_, left)| left)
+                .collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(self.left_undone("BatchWriteItem"))
+    }
+
+    fn left_undone(&self, operation: &'static str) -> StepError {
+        StepError::StoreUnavailable {
+            store: self.name.clone(),
+            operation,
+            reason: "DynamoDB left a part of the batch undone again and again".to_owned(),
+        }
+    }
+}
+
+/// Whether a write was refused because its condition did not hold, which is an answer and no error.
+pub(crate) fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error
+        .as_service_error()
+        .is_some_and(|error| error.code() == Some("ConditionalCheckFailedException"))
+}
+
+async fn pause_before(attempt: u32) {
+    if attempt > 0 {
+        tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+    }
+}
+
+pub(crate) fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+pub(crate) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn epoch_seconds(time: SystemTime) -> u64 {
+    since_epoch(time).as_secs()
+}
+
+pub(crate) fn epoch_millis(time: SystemTime) -> u64 {
+    u64::try_from(since_epoch(time).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! The library's user profiles, in the role of its `UserResourceDao.getUserProfile`.
+
+use std::collections::HashMap;
+
+use apgl_contract::{Email, StepError};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::table::{Item, Table};
+
+/// What a profile says about Slack notifications: `notificationPreferences.slack`, a BOOL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    Wanted,
+    Unwanted,
+    /// The profile does not say.
+    Unset,
+    /// The preference is there and is not a BOOL.
+    Invalid,
+}
+
+/// The table of user profiles, by e-mail address in lower case.
+#[derive(Debug, Clone)]
+pub struct UserProfiles(Table);
+
+impl UserProfiles {
+    pub fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// The preferences of those of `emails` that have a profile.
+    pub async fn preferences(
+        &self,
+        emails: &[Email],
+    ) -> Result<HashMap<Email, Preference>, StepError> {
+        let keys = emails.iter().map(Email::as_str);
+        let items = self
+            .0
+            .get_many("email", keys, "email, notificationPreferences")
+            .await?;
+        let mut preferences = HashMap::with_capacity(items.len());
+        for item in items {
+            preferences.insert(self.0.email_of(&item)?, preference_in(&item));
+        }
+        Ok(preferences)
+    }
+}
+
+fn preference_in(profile: &Item) -> Preference {
+    let slack = match profile.get("notificationPreferences") {
+        None => return Preference::Unset,
+        Some(AttributeValue::M(preferences)) => preferences.get("slack"),
+        Some(_) => return Preference::Invalid,
+    };
+    match slack {
+        None => Preference::Unset,
+        Some(AttributeValue::Bool(true)) => Preference::Wanted,
+        Some(AttributeValue::Bool(false)) => Preference::Unwanted,
+        Some(_) => Preference::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn slack(value: AttributeValue) -> AttributeValue {
+        AttributeValue::M([("slack".to_owned(), value)].into())
+    }
+
+    #[rstest]
+    #[case(None, Preference::Unset)]
+    #[case(Some(AttributeValue::M(Item::new())), Preference::Unset)]
+    #[case(Some(slack(AttributeValue::Bool(true))), Preference::Wanted)]
+    #[case(Some(slack(AttributeValue::Bool(false))), Preference::Unwanted)]
+    #[case(Some(slack(AttributeValue::S("true".to_owned()))), Preference::Invalid)]
+    #[case(Some(slack(AttributeValue::Null(true))), Preference::Invalid)]
+    #[case(Some(AttributeValue::S("slack".to_owned())), Preference::Invalid)]
+    fn a_preference_is_a_bool_or_absent(
+        #[case] preferences: Option<AttributeValue>,
+        #[case] expected: Preference,
+    ) {
+        let profile = preferences.map(|value| ("notificationPreferences".to_owned(), value));
+        assert_eq!(preference_in(&profile.into_iter().collect()), expected);
+    }
+}
