@@ -79,6 +79,9 @@ error_names! {
     SlackUnauthorized = "Slack.Unauthorized", Mendable;
     /// The step has waited as often as its workflow allows. Redrive when the load is over.
     SlackWaitsExhausted = "Slack.WaitsExhausted", Mendable;
+    /// A workflow and its function don't fit together: what the one sends the other can't read. An
+    /// operator deploys both again, then redrives.
+    StepMalformed = "Step.Malformed", Mendable;
     /// DynamoDB or Secrets Manager refused a call (access denied, no such table or secret), or a
     /// stored value can't be read. An operator mends it, then redrives.
     StoreRejected = "Store.Rejected", Mendable;
@@ -158,6 +161,8 @@ pub enum StepError {
     },
     #[error("the step has waited as often as its workflow allows, the last time for {last}")]
     SlackWaitsExhausted { last: ErrorName },
+    #[error("the workflow's payload does not fit the function: {field}: {rule}")]
+    StepMalformed { field: String, rule: String },
     #[error("{store} refused {operation}: {reason}")]
     StoreRejected {
         store: String,
@@ -189,6 +194,7 @@ impl StepError {
             Self::StoreUnavailable { .. } => ErrorName::StoreUnavailable,
             Self::SlackUnauthorized { .. } => ErrorName::SlackUnauthorized,
             Self::SlackWaitsExhausted { .. } => ErrorName::SlackWaitsExhausted,
+            Self::StepMalformed { .. } => ErrorName::StepMalformed,
             Self::StoreRejected { .. } => ErrorName::StoreRejected,
         }
     }

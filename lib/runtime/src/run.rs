@@ -50,7 +50,7 @@ impl From<Failure> for Diagnostic {
 /// Runs the step `name` for every invocation, until Lambda ends the environment.
 ///
 /// `deps` makes the step's clients and settings once. The payload is a [`Step`]: the run, and the
-/// step's own input. One that is not is answered with `InvalidRequest`.
+/// step's own input. One that is not is answered with `Step.Malformed`.
 pub async fn run<D, I, O>(
     name: &'static str,
     deps: impl FnOnce() -> Result<D, StartError>,
@@ -84,7 +84,10 @@ where
     let (deps, decode, handle) = (&deps, &decode, &handle);
     let ended = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let Step { run, input } = decode(payload).inspect_err(log_failure).map_err(Failure)?;
+        let Step { run, input } = decode(payload)
+            .map_err(malformed)
+            .inspect_err(log_failure)
+            .map_err(Failure)?;
         let span = tracing::info_span!(
             "step",
             executionId = run.execution_id,
@@ -113,6 +116,14 @@ where
             tracing::error!(step = name, %error, "the Lambda Runtime API is out of reach");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What a workflow sends is ours, not the caller's: one that can't be read is a bug, and so mendable.
+fn malformed(error: StepError) -> StepError {
+    match error {
+        StepError::InvalidRequest { field, rule } => StepError::StepMalformed { field, rule },
+        other => other,
     }
 }
 
@@ -172,6 +183,12 @@ mod tests {
             }
         );
         assert_eq!(exhausted.name().kind(), Kind::Mendable);
+    }
+
+    #[test]
+    fn a_payload_that_does_not_fit_can_be_redriven_after_a_new_deployment() {
+        let error = malformed(StepError::invalid("input.users", "is required"));
+        assert_eq!(error.name().kind(), Kind::Mendable);
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The error names of the contract and those in the state machines, held against each other.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use apgl_contract::{ErrorName, Kind};
+use serde_json::Value;
+
+/// Every name in a `Retry`'s or `Catch`'s `ErrorEquals`.
+fn names_matched(rules: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../statemachines");
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let machine: Value =
+            serde_json::from_slice(&fs::read(file.unwrap().path()).unwrap()).unwrap();
+        for state in machine["States"].as_object().unwrap().values() {
+            for rule in state[rules].as_array().into_iter().flatten() {
+                for name in rule["ErrorEquals"].as_array().unwrap() {
+                    names.insert(name.as_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    assert!(!names.is_empty());
+    names
+}
+
+fn ours(kinds: &[Kind]) -> BTreeSet<String> {
+    ErrorName::ALL
+        .iter()
+        .filter(|name| kinds.contains(&name.kind()))
+        .map(|name| name.as_str().to_owned())
+        .collect()
+}
+
+/// Names that AWS gives: they start with a service's or the runtime's own prefix.
+fn is_awss(name: &str) -> bool {
+    ["States.", "Lambda.", "Runtime.", "Sandbox."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+fn without_awss(names: BTreeSet<String>) -> BTreeSet<String> {
+    names.into_iter().filter(|name| !is_awss(name)).collect()
+}
+
+#[test]
+fn the_state_machines_retry_just_what_passes_by_itself() {
+    assert_eq!(without_awss(names_matched("Retry")), ours(&[Kind::Passing]));
+}
+
+#[test]
+fn the_state_machines_catch_just_what_they_wait_for_and_what_is_final() {
+    assert_eq!(
+        without_awss(names_matched("Catch")),
+        ours(&[Kind::Final, Kind::Waiting])
+    );
+}
+
+#[test]
+fn no_name_of_ours_looks_like_awss() {
+    assert!(ErrorName::ALL.iter().all(|name| !is_awss(name.as_str())));
+}
