@@ -1,0 +1,123 @@
+import { CfnOutput, RemovalPolicy, Stack, Tags, type StackProps } from "aws-cdk-lib";
+import { AttributeType, Billing, TableV2, type ITableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { Rule } from "aws-cdk-lib/aws-events";
+import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
+import { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
+import type { Construct } from "constructs";
+import type { Settings } from "./settings.js";
+import { StepFunction } from "./step-function.js";
+import { Workflow, workflowFiles } from "./workflow.js";
+
+const METRICS_NAMESPACE = "APGL/Notifications";
+
+export interface NotificationsStackProps extends StackProps {
+  readonly settings: Settings;
+}
+
+/** The whole system: tables, the token, one function a step, one state machine a workflow. */
+export class NotificationsStack extends Stack {
+  private readonly settings: Settings;
+
+  constructor(scope: Construct, id: string, props: NotificationsStackProps) {
+    super(scope, id, props);
+    const { settings } = props;
+    this.settings = settings;
+    Tags.of(this).add("application", "apgl-notifications");
+
+    const profiles = this.profilesTable();
+    const slackUsers = this.table("SlackUsers", "slack-users", "email");
+    const channels = this.table("Channels", "channels", "name");
+    const deliveries = this.table("Deliveries", "deliveries", "deliveryId");
+    const token = this.emptySecret("SlackApiToken", `${settings.prefix}/slack-api-token`);
+    const slack = { SLACK_API_URL: settings.slackApiUrl, SLACK_TOKEN_SECRET: token };
+    const channelsTable = { CHANNELS_TABLE: channels.tableName };
+
+    this.step("CheckRequest");
+    this.step("FilterByPreference", {
+      USER_PROFILES_TABLE: profiles.tableName,
+      DEFAULT_SLACK_PREFERENCE: String(settings.defaultSlackPreference),
+    }).mayUse(profiles, "BatchGetItem");
+    this.step("ResolveUsers", { ...slack, SLACK_USERS_TABLE: slackUsers.tableName })
+      .mayReadSecret(token)
+      .mayUse(slackUsers, "BatchGetItem", "PutItem");
+    this.step("FindChannel", { ...slack, ...channelsTable })
+      .mayReadSecret(token)
+      .mayUse(channels, "GetItem", "PutItem", "BatchWriteItem");
+    this.step("EnsureChannel", { ...slack, ...channelsTable })
+      .mayReadSecret(token)
+      .mayUse(channels, "GetItem", "PutItem", "DeleteItem", "BatchWriteItem");
+    this.step("InviteMembers", { ...slack, ...channelsTable })
+      .mayReadSecret(token)
+      .mayUse(channels, "GetItem", "PutItem", "UpdateItem");
+    this.step("PostMessage", { ...slack, DELIVERIES_TABLE: deliveries.tableName }, 60)
+      .mayReadSecret(token)
+      .mayUse(deliveries, "PutItem", "UpdateItem");
+    const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics(METRICS_NAMESPACE);
+
+    const workflows = [...workflowFiles()].map(
+      ([id, file]) => new Workflow(this, id, { settings, file, steps: this.steps }),
+    );
+    this.countFailures(workflows, metrics);
+
+    for (const { node, stateMachine } of workflows) {
+      new CfnOutput(this, `${node.id}Arn`, { value: stateMachine.stateMachineArn });
+    }
+    new CfnOutput(this, "UserProfilesTableName", { value: profiles.tableName });
+    new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
+    new CfnOutput(this, "ChannelsTableName", { value: channels.tableName });
+    new CfnOutput(this, "DeliveriesTableName", { value: deliveries.tableName });
+    new CfnOutput(this, "SlackApiTokenSecretName", { value: token });
+  }
+
+  private readonly steps = new Map<string, StepFunction>();
+
+  private step(id: string, environment?: Record<string, string>, timeoutSeconds?: number) {
+    const { settings } = this;
+    const step = new StepFunction(this, id, { settings, environment, timeoutSeconds });
+    this.steps.set(id, step);
+    return step;
+  }
+
+  private profilesTable(): ITableV2 {
+    const existing = this.settings.userProfilesTableName;
+    return existing === undefined
+      ? this.table("UserProfiles", "user-profiles", "email")
+      : TableV2.fromTableName(this, "UserProfiles", existing);
+  }
+
+  private table(id: string, name: string, partitionKey: string): TableV2 {
+    return new TableV2(this, id, {
+      tableName: `${this.settings.prefix}-${name}`,
+      partitionKey: { name: partitionKey, type: AttributeType.STRING },
+      billing: Billing.onDemand(),
+      timeToLiveAttribute: "expiresAt",
+      removalPolicy: this.settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+    });
+  }
+
+  /** A secret without a value: an operator sets the token. The L2 construct would make one up. */
+  private emptySecret(id: string, name: string): string {
+    const secret = new CfnSecret(this, id, {
+      name,
+      description: "The bot token of the Slack app APGL-Notifications (xoxb-…)",
+    });
+    secret.applyRemovalPolicy(this.settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN);
+    return name;
+  }
+
+  /** What a workflow does not catch, it can't count: EventBridge tells of each such end. */
+  private countFailures(workflows: Workflow[], metrics: StepFunction): void {
+    new Rule(this, "ExecutionFailed", {
+      description: "Counts executions that failed, timed out or were stopped",
+      eventPattern: {
+        source: ["aws.states"],
+        detailType: ["Step Functions Execution Status Change"],
+        detail: {
+          status: ["FAILED", "TIMED_OUT", "ABORTED"],
+          stateMachineArn: workflows.map(({ stateMachine }) => stateMachine.stateMachineArn),
+        },
+      },
+      targets: [new LambdaFunction(metrics.alias)],
+    });
+  }
+}

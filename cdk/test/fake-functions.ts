@@ -1,0 +1,16 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+/** The crates in `functions/`. */
+export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../functions")).sort();
+
+/** A folder that looks like the Lambda build's, for tests that need no real code. */
+export function fakeFunctionsDir(): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "apgl-functions-"));
+  for (const name of FUNCTIONS) {
+    fs.mkdirSync(path.join(folder, name));
+    fs.writeFileSync(path.join(folder, name, "bootstrap"), "#!/bin/sh\n");
+  }
+  return folder;
+}

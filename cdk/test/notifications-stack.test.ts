@@ -1,0 +1,309 @@
+import * as fs from "node:fs";
+import { App, Stack } from "aws-cdk-lib";
+import { Capture, Match, Template } from "aws-cdk-lib/assertions";
+import { describe, expect, it } from "vitest";
+import { NotificationsStack } from "../lib/notifications-stack.js";
+import { readSettings } from "../lib/settings.js";
+import { kebabCase, StepFunction } from "../lib/step-function.js";
+import { stepsCalledBy, Workflow, workflowFiles } from "../lib/workflow.js";
+import { fakeFunctionsDir, FUNCTIONS } from "./fake-functions.js";
+
+const functionsDir = fakeFunctionsDir();
+
+function stackOf(context: Record<string, unknown> = {}): NotificationsStack {
+  const app = new App({ context: { functionsDir, ...context } });
+  return new NotificationsStack(app, "stack", { settings: readSettings(app.node) });
+}
+
+const templateOf = (context?: Record<string, unknown>) => Template.fromStack(stackOf(context));
+
+interface Statement {
+  Action: string | string[];
+  Resource: unknown;
+  Condition?: unknown;
+}
+
+interface Resource {
+  Properties: Record<string, unknown>;
+}
+
+const asList = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
+
+/** The statements of the role whose logical id starts with `owner`, whatever policy they stand in. */
+function statementsOf(template: Template, owner: string): Statement[] {
+  const policies = Object.values(template.findResources("AWS::IAM::Policy")) as Resource[];
+  return policies
+    .filter((policy) => JSON.stringify(policy.Properties["Roles"]).includes(`"${owner}Role`))
+    .flatMap(
+      (policy) => (policy.Properties["PolicyDocument"] as { Statement: Statement[] }).Statement,
+    );
+}
+
+const template = templateOf();
+
+describe("functions", () => {
+  it("are the crates in functions/, each with an alias", () => {
+    const functions = Object.values(template.findResources("AWS::Lambda::Function")) as Resource[];
+    const names = functions.map(({ Properties }) => Properties["FunctionName"]).sort();
+    expect(names).toEqual(FUNCTIONS.map((crate) => `apgl-${crate}`));
+    template.allResourcesProperties("AWS::Lambda::Function", {
+      Runtime: "provided.al2023",
+      Architectures: ["arm64"],
+      LoggingConfig: { LogFormat: "JSON" },
+    });
+    template.resourceCountIs("AWS::Lambda::Alias", FUNCTIONS.length);
+  });
+
+  it("are built for the architecture that is asked for", () => {
+    templateOf({ architecture: "x86_64" }).allResourcesProperties("AWS::Lambda::Function", {
+      Architectures: ["x86_64"],
+    });
+  });
+
+  it("that are not built stop the synthesis with what to do", () => {
+    expect(() => stackOf({ functionsDir: "/nonexistent" })).toThrow(/cargo lambda build/);
+  });
+
+  const tables: Record<string, [table: string, actions: string[]]> = {
+    FilterByPreference: ["UserProfiles", ["BatchGetItem"]],
+    ResolveUsers: ["SlackUsers", ["BatchGetItem", "PutItem"]],
+    FindChannel: ["Channels", ["BatchWriteItem", "GetItem", "PutItem"]],
+    EnsureChannel: ["Channels", ["BatchWriteItem", "DeleteItem", "GetItem", "PutItem"]],
+    InviteMembers: ["Channels", ["GetItem", "PutItem", "UpdateItem"]],
+    PostMessage: ["Deliveries", ["PutItem", "UpdateItem"]],
+  };
+  const readsToken = [
+    "EnsureChannel",
+    "FindChannel",
+    "InviteMembers",
+    "PostMessage",
+    "ResolveUsers",
+  ];
+  const ids = stackOf()
+    .node.children.filter((child) => child instanceof StepFunction)
+    .map((child) => child.node.id);
+
+  it.each(ids)("%s may do what it needs and nothing else", (id) => {
+    const statements = statementsOf(template, id);
+    const granted = (service: string) =>
+      statements.filter(({ Action }) => asList(Action).every((name) => name.startsWith(service)));
+    const services = statements.flatMap(({ Action }) =>
+      asList(Action).map((name) => name.split(":")[0]),
+    );
+    const [table, actions] = tables[id] ?? [];
+
+    expect(
+      granted("dynamodb:")
+        .flatMap(({ Action }) => asList(Action))
+        .sort(),
+    ).toEqual((actions ?? []).map((action) => `dynamodb:${action}`));
+    for (const { Resource } of granted("dynamodb:")) {
+      expect(JSON.stringify(Resource)).toContain(`"${table ?? "none"}`);
+    }
+    expect(granted("secretsmanager:").length).toBe(readsToken.includes(id) ? 1 : 0);
+    expect(granted("cloudwatch:").length).toBe(id === "PublishMetrics" ? 1 : 0);
+    expect(granted("logs:").length).toBe(1);
+    expect(new Set(services)).toEqual(
+      new Set([
+        "logs",
+        ...(actions === undefined ? [] : ["dynamodb"]),
+        ...(readsToken.includes(id) ? ["secretsmanager"] : []),
+        ...(id === "PublishMetrics" ? ["cloudwatch"] : []),
+      ]),
+    );
+  });
+
+  it("publish metrics in our namespace only", () => {
+    expect(statementsOf(template, "PublishMetrics")).toContainEqual(
+      expect.objectContaining({
+        Action: "cloudwatch:PutMetricData",
+        Condition: { StringEquals: { "cloudwatch:namespace": "APGL/Notifications" } },
+      }),
+    );
+  });
+
+  it("read the secret by a pattern that its ARN matches", () => {
+    const [statement] = statementsOf(template, "PostMessage").filter(({ Action }) =>
+      asList(Action).includes("secretsmanager:GetSecretValue"),
+    );
+    expect(JSON.stringify(statement?.Resource)).toContain(":secret:apgl/slack-api-token-??????");
+  });
+
+  it("count a failure once each time a workflow of ours ends badly", () => {
+    template.hasResourceProperties("AWS::Events::Rule", {
+      EventPattern: {
+        source: ["aws.states"],
+        detail: {
+          status: ["FAILED", "TIMED_OUT", "ABORTED"],
+          stateMachineArn: [...workflowFiles().keys()].map((id) => ({
+            Ref: Match.stringLikeRegexp(`^${id}StateMachine`),
+          })),
+        },
+      },
+      Targets: [{ Arn: { Ref: Match.stringLikeRegexp("^PublishMetricsLive") } }],
+    });
+  });
+});
+
+describe("no policy", () => {
+  /** Where AWS offers no resource to name: action → why. */
+  const withoutResource: Record<string, string> = {
+    "cloudwatch:PutMetricData": "CloudWatch metrics have no ARN; a condition limits the namespace",
+    "logs:CreateLogDelivery": "log deliveries of state machines have no ARN",
+    "logs:GetLogDelivery": "log deliveries of state machines have no ARN",
+    "logs:UpdateLogDelivery": "log deliveries of state machines have no ARN",
+    "logs:DeleteLogDelivery": "log deliveries of state machines have no ARN",
+    "logs:ListLogDeliveries": "log deliveries of state machines have no ARN",
+    "logs:PutResourcePolicy": "log deliveries of state machines have no ARN",
+    "logs:DescribeResourcePolicies": "log deliveries of state machines have no ARN",
+    "logs:DescribeLogGroups": "log deliveries of state machines have no ARN",
+  };
+  const policies = Object.values(template.findResources("AWS::IAM::Policy")) as Resource[];
+  const statements = policies.flatMap(
+    ({ Properties }) => (Properties["PolicyDocument"] as { Statement: Statement[] }).Statement,
+  );
+
+  it("allows every action of a service", () => {
+    for (const { Action } of statements) {
+      for (const action of asList(Action)) expect(action).not.toContain("*");
+    }
+  });
+
+  it("names every resource, but for actions that have none", () => {
+    const unlimited = statements.filter(({ Resource }) => asList(Resource).includes("*"));
+    for (const action of unlimited.flatMap(({ Action }) => asList(Action))) {
+      expect(Object.keys(withoutResource)).toContain(action);
+    }
+  });
+
+  it("is AWS's own, which grants more than a step needs", () => {
+    for (const role of Object.values(template.findResources("AWS::IAM::Role")) as Resource[]) {
+      expect(role.Properties["ManagedPolicyArns"]).toBeUndefined();
+    }
+  });
+});
+
+describe("workflows", () => {
+  const files = [...workflowFiles()];
+
+  it.each(files)("%s has every placeholder filled in, and fills in no other", (id, file) => {
+    const machines = template.findResources("AWS::StepFunctions::StateMachine");
+    const [machine] = Object.entries(machines)
+      .filter(([logicalId]) => logicalId.startsWith(`${id}StateMachine`))
+      .map(([, resource]) => resource as Resource);
+    const substitutions = machine?.Properties["DefinitionSubstitutions"] as Record<string, unknown>;
+    const placeholders = [...fs.readFileSync(file, "utf8").matchAll(/\$\{(.*?)\}/g)].map(
+      ([, name]) => name,
+    );
+    expect(Object.keys(substitutions).sort()).toEqual([...new Set(placeholders)].sort());
+  });
+
+  it.each(files)("%s may call the steps of its file and no other", (id, file) => {
+    const invoked = statementsOf(template, id)
+      .filter(({ Action }) => asList(Action).includes("lambda:InvokeFunction"))
+      .flatMap(({ Resource }) => asList(Resource))
+      .map((resource) => /"Ref":"([A-Za-z]+?)Live/.exec(JSON.stringify(resource))?.[1])
+      .filter((step) => step !== undefined);
+    expect([...new Set(invoked)].sort()).toEqual(stepsCalledBy(file));
+  });
+
+  it("are Standard, log without execution data and are named by their files", () => {
+    for (const [, file] of files) {
+      const name = /([a-z-]+)\.asl\.json$/.exec(file)?.[1] ?? "";
+      template.hasResourceProperties("AWS::StepFunctions::StateMachine", {
+        StateMachineName: `apgl-${name}`,
+        StateMachineType: Match.absent(),
+        LoggingConfiguration: { IncludeExecutionData: false, Level: "ALL" },
+      });
+    }
+  });
+
+  it("name one step by one name: crate, state, placeholder and construct", () => {
+    for (const [, file] of files) {
+      const { States } = JSON.parse(fs.readFileSync(file, "utf8")) as {
+        States: Record<string, { Arguments?: { FunctionName: string } }>;
+      };
+      for (const [state, { Arguments }] of Object.entries(States)) {
+        // The failure branch calls publish-metrics for what the console should show as counting.
+        if (Arguments === undefined || state === "CountFailure") continue;
+        expect(Arguments.FunctionName).toBe(`\${${state}FunctionArn}`);
+        expect(FUNCTIONS).toContain(kebabCase(state));
+      }
+    }
+  });
+
+  it("that call a function which isn't there stop the synthesis", () => {
+    const stack = new Stack();
+    const settings = readSettings(new App({ context: { functionsDir } }).node);
+    const [file] = workflowFiles().values();
+    expect(
+      () => new Workflow(stack, "Broken", { settings, file: file ?? "", steps: new Map() }),
+    ).toThrow(/FunctionArn}, and there is no such function/);
+  });
+});
+
+describe("tables and the secret", () => {
+  it("have their keys and the prefix", () => {
+    const keys = {
+      "user-profiles": "email",
+      "slack-users": "email",
+      channels: "name",
+      deliveries: "deliveryId",
+    };
+    for (const [name, key] of Object.entries(keys)) {
+      templateOf({ prefix: "other" }).hasResourceProperties("AWS::DynamoDB::GlobalTable", {
+        TableName: `other-${name}`,
+        KeySchema: [{ AttributeName: key, KeyType: "HASH" }],
+        BillingMode: "PAY_PER_REQUEST",
+      });
+    }
+  });
+
+  it("leave out the profiles where a table of them exists", () => {
+    const template = templateOf({ userProfilesTableName: "library-users" });
+    template.resourceCountIs("AWS::DynamoDB::GlobalTable", 3);
+    template.hasResourceProperties("AWS::Lambda::Function", {
+      Environment: { Variables: { USER_PROFILES_TABLE: "library-users" } },
+    });
+    const resource = new Capture();
+    template.hasResourceProperties("AWS::IAM::Policy", {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Action: "dynamodb:BatchGetItem", Resource: resource }),
+        ]),
+      },
+    });
+    expect(JSON.stringify(resource.asObject())).toContain(":table/library-users");
+  });
+
+  it("are kept when the stack goes, except on the local stack", () => {
+    for (const type of ["AWS::DynamoDB::GlobalTable", "AWS::SecretsManager::Secret"]) {
+      template.allResources(type, { DeletionPolicy: "Retain" });
+      templateOf({ local: true }).allResources(type, { DeletionPolicy: "Delete" });
+    }
+  });
+
+  it("give the secret no value: an operator sets the token", () => {
+    template.hasResourceProperties("AWS::SecretsManager::Secret", {
+      Name: "apgl/slack-api-token",
+      SecretString: Match.absent(),
+      GenerateSecretString: Match.absent(),
+    });
+  });
+});
+
+describe("log groups", () => {
+  it("have a retention", () => {
+    template.allResourcesProperties("AWS::Logs::LogGroup", { RetentionInDays: 30 });
+    template.resourceCountIs("AWS::Logs::LogGroup", FUNCTIONS.length + workflowFiles().size);
+  });
+});
+
+describe("the template", () => {
+  it("changes only on purpose", () => {
+    const masked = JSON.stringify(template.toJSON(), null, 2)
+      .replace(/[a-f0-9]{64}/g, "ASSET")
+      .replace(/(CurrentVersion[A-F0-9]{8})[a-f0-9]{32}/g, "$1VERSION");
+    expect(JSON.parse(masked)).toMatchSnapshot();
+  });
+});
