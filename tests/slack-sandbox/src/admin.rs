@@ -1,0 +1,135 @@
+//! A client for the admin routes.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    Seed,
+    calls::{Call, Tally},
+    faults::Fault,
+    server::Settings,
+    workspace::Message,
+};
+
+/// A sandbox from outside.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    http: reqwest::Client,
+    url: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("the sandbox can't be reached: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("the sandbox refused: {0}")]
+    Refused(String),
+}
+
+/// A channel as it stands in Slack.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ChannelState {
+    pub id: String,
+    pub name: String,
+    pub is_private: bool,
+    pub is_archived: bool,
+    pub topic: String,
+    pub purpose: String,
+    /// Ids of users, the bot's too.
+    pub members: Vec<String>,
+    /// The addresses of those members who have one, in the order of their ids.
+    pub emails: Vec<String>,
+    pub messages: Vec<Message>,
+}
+
+impl Admin {
+    /// For the sandbox at `url`, for example `http://127.0.0.1:4580`.
+    pub fn new(url: impl Into<String>) -> Self {
+        // reqwest wants a TLS provider even for plain HTTP; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            http: reqwest::Client::new(),
+            url: url.into(),
+        }
+    }
+
+    pub async fn reset(&self) -> Result<(), AdminError> {
+        self.send(Method::POST, "reset", &json!({})).await
+    }
+
+    pub async fn seed(&self, seed: &Seed) -> Result<(), AdminError> {
+        self.send(Method::POST, "seed", seed).await
+    }
+
+    /// The channel with this name; `None` where there is none.
+    pub async fn channel(&self, name: &str) -> Result<Option<ChannelState>, AdminError> {
+        let answer = self
+            .http
+            .get(format!("{}/admin/channels/{name}", self.url))
+            .send()
+            .await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(answer.error_for_status()?.json().await?))
+    }
+
+    pub async fn calls(&self) -> Result<Vec<Call>, AdminError> {
+        self.get("calls").await
+    }
+
+    pub async fn call_summary(&self) -> Result<BTreeMap<String, Tally>, AdminError> {
+        self.get("calls/summary").await
+    }
+
+    pub async fn add_fault(&self, fault: &Fault) -> Result<(), AdminError> {
+        self.send(Method::POST, "faults", fault).await
+    }
+
+    pub async fn clear_faults(&self) -> Result<(), AdminError> {
+        self.send(Method::DELETE, "faults", &json!({})).await
+    }
+
+    pub async fn revoke_token(&self, token: &str) -> Result<(), AdminError> {
+        self.send(Method::POST, "tokens/revoke", &json!({ "token": token }))
+            .await
+    }
+
+    pub async fn add_token(&self, token: &crate::seed::TokenSeed) -> Result<(), AdminError> {
+        self.send(Method::POST, "tokens", token).await
+    }
+
+    pub async fn change_settings(&self, settings: &Settings) -> Result<(), AdminError> {
+        self.send(Method::PUT, "settings", settings).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, AdminError> {
+        let answer = self
+            .http
+            .get(format!("{}/admin/{route}", self.url))
+            .send()
+            .await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        route: &str,
+        body: &impl Serialize,
+    ) -> Result<(), AdminError> {
+        let url = format!("{}/admin/{route}", self.url);
+        let answer = self.http.request(method, url).json(body).send().await?;
+        if answer.status() == StatusCode::BAD_REQUEST {
+            let body: Value = answer.json().await?;
+            return Err(AdminError::Refused(
+                body["error"].as_str().unwrap_or_default().to_owned(),
+            ));
+        }
+        answer.error_for_status()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! The log of all calls. It lives in memory, for tests, and holds arguments; never a token.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// From 1, in the order in which calls came.
+    pub seq: u64,
+    /// RFC 3339.
+    pub at: String,
+    pub method: String,
+    pub arguments: BTreeMap<String, String>,
+    /// The HTTP status; 0 where the connection was reset.
+    pub status: u16,
+    /// Slack's error code, where the answer was none.
+    pub error: Option<String>,
+    /// The kind of the fault that happened to the call.
+    pub fault: Option<String>,
+}
+
+/// How often a method was called, and how its calls ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub total: u64,
+    pub rate_limited: u64,
+    pub errors: BTreeMap<String, u64>,
+}
+
+pub(crate) fn summary(calls: &[Call]) -> BTreeMap<String, Tally> {
+    let mut summary: BTreeMap<String, Tally> = BTreeMap::new();
+    for call in calls {
+        let tally = summary.entry(call.method.clone()).or_default();
+        tally.total += 1;
+        tally.rate_limited += u64::from(call.status == 429);
+        if let Some(error) = &call.error {
+            *tally.errors.entry(error.clone()).or_default() += 1;
+        }
+    }
+    summary
+}

@@ -1,0 +1,193 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Refusal, page, refuse};
+use crate::workspace::{Channel, Workspace};
+
+const MAX_NAME_CHARACTERS: usize = 80;
+const MAX_TOPIC_CHARACTERS: usize = 250;
+
+pub(super) fn create(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let is_private = call.flag("is_private");
+    call.needs(if is_private {
+        "groups:write"
+    } else {
+        "channels:manage"
+    })?;
+    let name = free_name(workspace, call)?;
+    if workspace.restrictions.create {
+        return refuse("restricted_action");
+    }
+    let bot = call.token.bot_user_id.clone();
+    let id = workspace.add_channel(Channel {
+        name,
+        is_private,
+        creator: bot.clone(),
+        members: BTreeSet::from([bot]),
+        ..Channel::default()
+    });
+    info_of(workspace, call, &id)
+}
+
+/// The argument `name`, if it obeys Slack's rules and no channel has it: also no archived one, and
+/// none that the bot can't see.
+fn free_name(workspace: &Workspace, call: &Call<'_>) -> Result<String, Refusal> {
+    let Some(name) = call.argument("name") else {
+        return refuse("invalid_name_required");
+    };
+    if name.chars().count() > MAX_NAME_CHARACTERS {
+        return refuse("invalid_name_maxlength");
+    }
+    let is_special = |c: char| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+    if name.chars().any(is_special) {
+        return refuse("invalid_name_specials");
+    }
+    if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
+        return refuse("invalid_name_punctuation");
+    }
+    if workspace.channel_by_name(name).is_some() {
+        return refuse("name_taken");
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn rename(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let channel = own_channel(workspace, call)?;
+    let id = channel.id.clone();
+    if channel.is_archived {
+        return refuse("is_archived");
+    }
+    if workspace.restrictions.rename {
+        return refuse("restricted_action");
+    }
+    let name = free_name(workspace, call)?;
+    workspace.rename_channel(&id, &name);
+    info_of(workspace, call, &id)
+}
+
+pub(super) fn archive(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let channel = own_channel(workspace, call)?;
+    let id = channel.id.clone();
+    if channel.is_archived {
+        return refuse("already_archived");
+    }
+    if channel.name == "general" {
+        return refuse("cant_archive_general");
+    }
+    if workspace.restrictions.archive {
+        return refuse("restricted_action");
+    }
+    change(workspace, &id, |channel| channel.is_archived = true);
+    Ok(json!({}))
+}
+
+pub(super) fn set_topic(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let (id, topic) = described(workspace, call, "topic")?;
+    change(workspace, &id, |channel| channel.topic = topic);
+    info_of(workspace, call, &id)
+}
+
+pub(super) fn set_purpose(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let (id, purpose) = described(workspace, call, "purpose")?;
+    change(workspace, &id, |channel| channel.purpose = purpose);
+    info_of(workspace, call, &id)
+}
+
+fn described(
+    workspace: &Workspace,
+    call: &Call<'_>,
+    argument: &str,
+) -> Result<(String, String), Refusal> {
+    let channel = own_channel(workspace, call)?;
+    if channel.is_archived {
+        return refuse("is_archived");
+    }
+    let text = call.arguments.get(argument).cloned().unwrap_or_default();
+    if text.chars().count() > MAX_TOPIC_CHARACTERS {
+        return refuse("too_long");
+    }
+    Ok((channel.id.clone(), text))
+}
+
+pub(super) fn list(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let types = call.argument("types").unwrap_or("public_channel");
+    let (mut public, mut private) = (false, false);
+    for kind in types.split(',').map(str::trim) {
+        match kind {
+            "public_channel" => public = true,
+            "private_channel" => private = true,
+            // The bot has no direct messages.
+            "mpim" | "im" => {}
+            _ => return refuse("invalid_types"),
+        }
+    }
+    if public {
+        call.needs("channels:read")?;
+    }
+    if private {
+        call.needs("groups:read")?;
+    }
+    let exclude_archived = call.flag("exclude_archived");
+    let limit = call.page_limit(workspace, 100, 999)?;
+    let (channels, metadata) = page(workspace, call, limit, &workspace.channels, |channel| {
+        let is_wanted = if channel.is_private {
+            private && call.is_in(channel)
+        } else {
+            public
+        };
+        (is_wanted && !(exclude_archived && channel.is_archived)).then(|| shown(channel, call))
+    })?;
+    Ok(json!({ "channels": channels, "response_metadata": metadata }))
+}
+
+pub(super) fn info(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let channel = call.channel(workspace)?;
+    call.needs_for(channel, "channels:read", "groups:read")?;
+    let mut shown = shown(channel, call);
+    if call.flag("include_num_members") {
+        shown["num_members"] = json!(channel.members.len());
+    }
+    Ok(json!({ "channel": shown }))
+}
+
+/// The channel of the call, which the bot may manage and is a member of.
+fn own_channel<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
+    let channel = call.channel(workspace)?;
+    call.needs_for(channel, "channels:manage", "groups:write")?;
+    if !call.is_in(channel) {
+        return refuse("not_in_channel");
+    }
+    Ok(channel)
+}
+
+fn change(workspace: &mut Workspace, id: &str, change: impl FnOnce(&mut Channel)) {
+    if let Some(channel) = workspace.channel_mut(id) {
+        change(channel);
+    }
+}
+
+pub(super) fn info_of(workspace: &Workspace, call: &Call<'_>, id: &str) -> Answer {
+    match workspace.channel(id) {
+        Some(channel) => Ok(json!({ "channel": shown(channel, call) })),
+        None => refuse("channel_not_found"),
+    }
+}
+
+fn shown(channel: &Channel, call: &Call<'_>) -> Value {
+    json!({
+        "id": channel.id,
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "is_channel": !channel.is_private,
+        "is_group": channel.is_private,
+        "is_private": channel.is_private,
+        "is_archived": channel.is_archived,
+        "is_general": channel.name == "general",
+        "is_member": call.is_in(channel),
+        "creator": channel.creator,
+        "created": channel.created,
+        "topic": { "value": channel.topic },
+        "purpose": { "value": channel.purpose },
+    })
+}

@@ -1,0 +1,98 @@
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Refusal, page, refuse};
+use crate::workspace::{Channel, Message, Workspace};
+
+/// Newest first, replies left out.
+pub(super) fn history(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let channel = readable(workspace, call)?;
+    let range = Range::of(call)?;
+    let messages: Vec<&Message> = channel
+        .messages
+        .iter()
+        .rev()
+        .filter(|message| !message.is_reply() && range.holds(&message.ts))
+        .collect();
+    listed(workspace, call, &messages)
+}
+
+/// The thread's parent first, then its replies, oldest first. The parent is there whatever the range.
+pub(super) fn replies(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let channel = readable(workspace, call)?;
+    let range = Range::of(call)?;
+    let thread = call.required("ts")?;
+    if !channel.messages.iter().any(|message| message.ts == thread) {
+        return refuse("thread_not_found");
+    }
+    let messages: Vec<&Message> = channel
+        .messages
+        .iter()
+        .filter(|message| {
+            let is_reply = message.thread_ts.as_deref() == Some(thread) && range.holds(&message.ts);
+            message.ts == thread || is_reply
+        })
+        .collect();
+    listed(workspace, call, &messages)
+}
+
+fn readable<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
+    let channel = call.channel(workspace)?;
+    call.needs_for(channel, "channels:history", "groups:history")?;
+    if !call.is_in(channel) {
+        return refuse("not_in_channel");
+    }
+    Ok(channel)
+}
+
+fn listed(workspace: &Workspace, call: &Call<'_>, messages: &[&Message]) -> Answer {
+    let with_metadata = call.flag("include_all_metadata");
+    let limit = call.page_limit(workspace, 100, 999)?;
+    let (messages, metadata) = page(workspace, call, limit, messages, |message| {
+        let mut shown = json!(message);
+        shown["type"] = json!("message");
+        if !with_metadata && let Value::Object(fields) = &mut shown {
+            fields.remove("metadata");
+        }
+        Some(shown)
+    })?;
+    let has_more = metadata["next_cursor"] != "";
+    Ok(json!({ "messages": messages, "has_more": has_more, "response_metadata": metadata }))
+}
+
+/// `oldest` and `latest`, which count themselves only with `inclusive`.
+struct Range {
+    oldest: u64,
+    latest: u64,
+    inclusive: bool,
+}
+
+impl Range {
+    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
+        let bound = |name, default, error| match call.argument(name) {
+            None => Ok(default),
+            Some(ts) => micros(ts).map_or_else(|| refuse(error), Ok),
+        };
+        Ok(Self {
+            oldest: bound("oldest", 0, "invalid_ts_oldest")?,
+            latest: bound("latest", u64::MAX, "invalid_ts_latest")?,
+            inclusive: call.flag("inclusive"),
+        })
+    }
+
+    fn holds(&self, ts: &str) -> bool {
+        let ts = micros(ts).unwrap_or_default();
+        let is_bound = ts == self.oldest || ts == self.latest;
+        (self.oldest..=self.latest).contains(&ts) && (self.inclusive || !is_bound)
+    }
+}
+
+/// `1712345678.000200` in microseconds.
+fn micros(ts: &str) -> Option<u64> {
+    let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
+    let fraction: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    seconds
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000)?
+        .checked_add(fraction)
+}

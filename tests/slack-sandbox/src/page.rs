@@ -1,0 +1,308 @@
+//! What a person sees at `/`: channels, members and messages, as in a chat; and the calls so far.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    calls::{self, Call},
+    workspace::{Channel, Message, Workspace},
+};
+
+/// How many channels the sidebar shows.
+const SHOWN_CHANNELS: usize = 300;
+/// How many calls the log shows.
+const SHOWN_CALLS: usize = 200;
+/// How many members are named.
+const SHOWN_MEMBERS: usize = 40;
+
+/// What the address asks for.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct View {
+    channel: Option<String>,
+    /// Shows the calls in place of a channel.
+    calls: Option<String>,
+    /// Only channels with this in their name.
+    #[serde(default)]
+    q: String,
+    /// Seconds after which the page loads itself again.
+    refresh: Option<u32>,
+}
+
+pub(crate) fn render(workspace: &Workspace, calls: &[Call], view: &View) -> Markup {
+    let channel = match &view.channel {
+        Some(name) => workspace.channel_by_name(name),
+        None => workspace.channels.iter().max_by_key(|channel| {
+            (
+                channel.messages.last().map(|message| &message.ts),
+                channel.created,
+            )
+        }),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if let Some(seconds) = view.refresh { meta http-equiv="refresh" content=(seconds); }
+                title { "Slack sandbox" }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                (sidebar(workspace, calls, view, channel))
+                main {
+                    @if view.calls.is_some() { (call_log(calls)) }
+                    @else if let Some(channel) = channel { (conversation(workspace, channel)) }
+                    @else { p.empty { "No such channel. When one is created, it shows up here." } }
+                }
+            }
+        }
+    }
+}
+
+fn sidebar(
+    workspace: &Workspace,
+    calls: &[Call],
+    view: &View,
+    current: Option<&Channel>,
+) -> Markup {
+    let found = || {
+        workspace
+            .channels
+            .iter()
+            .filter(|channel| channel.name.contains(&view.q))
+    };
+    let count = found().count();
+    html! {
+        nav {
+            h1 { "Slack sandbox" }
+            p { (workspace.users.len()) " users · " (workspace.channels.len()) " channels" }
+            form { input type="search" name="q" value=(view.q) placeholder="Find a channel" aria-label="Find a channel"; }
+            a.on[view.calls.is_some()] href="/?calls=1" { span { "⇄" } span { "Calls" } span.count { (calls.len()) } }
+            h2 { "Channels" }
+            @if count == 0 { p { "None yet." } }
+            @for channel in found().take(SHOWN_CHANNELS) {
+                @let is_current = view.calls.is_none() && current.is_some_and(|current| current.id == channel.id);
+                a.on[is_current].archived[channel.is_archived] href={ "/?channel=" (channel.name) } title=(channel.name) {
+                    span { (sign(channel)) } span { (channel.name) }
+                }
+            }
+            @if count > SHOWN_CHANNELS { p { "and " (count - SHOWN_CHANNELS) " more" } }
+        }
+    }
+}
+
+fn sign(channel: &Channel) -> &'static str {
+    if channel.is_private { "🔒" } else { "#" }
+}
+
+fn conversation(workspace: &Workspace, channel: &Channel) -> Markup {
+    let kind = if channel.is_private {
+        "Private channel"
+    } else {
+        "Public channel"
+    };
+    let name_of = |id: &String| {
+        workspace.user(id).map_or_else(
+            || id.clone(),
+            |user| match &user.email {
+                Some(email) => format!("{} · {email}", user.name),
+                None => user.name.clone(),
+            },
+        )
+    };
+    html! {
+        header {
+            h2 { (sign(channel)) " " (channel.name) }
+            p {
+                (kind) " · " (channel.members.len()) " members"
+                @if channel.is_archived { " · archived" }
+                @if !channel.topic.is_empty() { " · " (channel.topic) }
+            }
+            @for id in channel.members.iter().take(SHOWN_MEMBERS) { span.pill { (name_of(id)) } }
+            @if channel.members.len() > SHOWN_MEMBERS {
+                span.pill { "and " (channel.members.len() - SHOWN_MEMBERS) " more" }
+            }
+        }
+        section {
+            @if channel.messages.is_empty() { p.empty { "No messages yet." } }
+            @for parent in channel.messages.iter().filter(|message| !message.is_reply()) {
+                (message(workspace, parent))
+                @for reply in channel.messages.iter().filter(|reply| reply.is_reply() && reply.thread_ts.as_ref() == Some(&parent.ts)) {
+                    (message(workspace, reply))
+                }
+            }
+        }
+    }
+}
+
+fn message(workspace: &Workspace, message: &Message) -> Markup {
+    let author = workspace
+        .user(&message.user)
+        .map_or("unknown", |user| user.name.as_str());
+    html! {
+        article.reply[message.is_reply()] {
+            div.face { (author.chars().take(1).collect::<String>()) }
+            div.body {
+                div.who { b { (author) } span.app { "APP" } time { (clock(&message.ts)) } }
+                @match message.blocks.as_ref().and_then(Value::as_array) {
+                    Some(blocks) => { @for value in blocks { (block(value)) } }
+                    None => (mrkdwn(&message.text)),
+                }
+            }
+        }
+    }
+}
+
+/// `1712345678.000200` as a time of day, in UTC.
+fn clock(ts: &str) -> String {
+    let seconds = ts
+        .split('.')
+        .next()
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| ts.to_owned(), |time| time.to_string())
+}
+
+fn block(block: &Value) -> Markup {
+    let text = |value: &Value| {
+        let text = value["text"].as_str().unwrap_or_default();
+        if value["type"] == "mrkdwn" {
+            mrkdwn(text)
+        } else {
+            html! { (text) }
+        }
+    };
+    let list = |name: &str| block[name].as_array().cloned().unwrap_or_default();
+    match block["type"].as_str() {
+        Some("header") => html! { div.block.header { (text(&block["text"])) } },
+        Some("divider") => html! { hr; },
+        Some("section") => html! {
+            div.block { (text(&block["text"])) }
+            div.fields { @for field in list("fields") { div { (text(&field)) } } }
+        },
+        Some("context") => {
+            html! { div.block.context { @for element in list("elements") { (text(&element)) " " } } }
+        }
+        Some("actions") => html! {
+            div.block {
+                @for element in list("elements") {
+                    a.button href=(link_target(element["url"].as_str().unwrap_or_default())) { (text(&element["text"])) }
+                }
+            }
+        },
+        kind => html! { div.block.context { "[" (kind.unwrap_or("block")) "]" } },
+    }
+}
+
+/// Slack's markup: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, `<link|label>`, line breaks.
+/// Every piece is escaped when it is written.
+fn mrkdwn(text: &str) -> Markup {
+    html! {
+        @for (n, line) in text.split('\n').enumerate() {
+            @if n > 0 { br; }
+            @for piece in pieces(line) { (piece) }
+        }
+    }
+}
+
+fn pieces(line: &str) -> Vec<Markup> {
+    let mut pieces = Vec::new();
+    let mut rest = line;
+    let mut plain = String::new();
+    while let Some(first) = rest.chars().next() {
+        let styled = match first {
+            '<' => rest[1..]
+                .split_once('>')
+                .map(|(inside, after)| (link(inside), after)),
+            '*' | '_' | '~' | '`' => styled(first, &rest[1..]),
+            _ => None,
+        };
+        if let Some((markup, after)) = styled {
+            pieces.push(html! { (unescaped(&plain)) });
+            plain.clear();
+            pieces.push(markup);
+            rest = after;
+        } else {
+            plain.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    pieces.push(html! { (unescaped(&plain)) });
+    pieces
+}
+
+fn styled(mark: char, after_mark: &str) -> Option<(Markup, &str)> {
+    let (inside, after) = after_mark.split_once(mark)?;
+    if inside.trim() != inside || inside.is_empty() {
+        return None;
+    }
+    let inside = unescaped(inside);
+    let markup = match mark {
+        '*' => html! { b { (inside) } },
+        '_' => html! { i { (inside) } },
+        '~' => html! { s { (inside) } },
+        _ => html! { code { (inside) } },
+    };
+    Some((markup, after))
+}
+
+fn link(inside: &str) -> Markup {
+    let (target, label) = inside.split_once('|').unwrap_or((inside, inside));
+    if target.starts_with(['@', '#', '!']) {
+        return html! { b { (unescaped(label)) } };
+    }
+    html! { a href=(link_target(target)) { (unescaped(label)) } }
+}
+
+/// Only links that lead somewhere else: no script hides in one.
+fn link_target(target: &str) -> String {
+    let target = unescaped(target);
+    if target.starts_with("https://")
+        || target.starts_with("http://")
+        || target.starts_with("mailto:")
+    {
+        target
+    } else {
+        "#".to_owned()
+    }
+}
+
+/// Slack's three escapes, undone once.
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+fn call_log(calls: &[Call]) -> Markup {
+    html! {
+        header { h2 { "Calls" } p { (calls.len()) " calls since the start or the last reset" } }
+        section {
+            @if calls.is_empty() { p.empty { "No calls yet." } }
+            @else {
+                table {
+                    tr { th { "Method" } th.n { "Calls" } th.n { "Rate limited" } th { "Errors" } }
+                    @for (method, tally) in calls::summary(calls) {
+                        tr {
+                            td { (method) } td.n { (tally.total) } td.n { (tally.rate_limited) }
+                            td { @for (error, count) in &tally.errors { span.pill { (error) " × " (count) } } }
+                        }
+                    }
+                }
+                br;
+                table {
+                    tr { th.n { "#" } th { "At" } th { "Method" } th { "Status" } th { "Error" } th { "Fault" } }
+                    @for call in calls.iter().rev().take(SHOWN_CALLS) {
+                        tr {
+                            td.n { (call.seq) } td { (call.at) } td { (call.method) } td { (call.status) }
+                            td.bad { (call.error.as_deref().unwrap_or_default()) }
+                            td { (call.fault.as_deref().unwrap_or_default()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a workspace starts with, or gets in addition: a JSON document.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::workspace::{Channel, User, Workspace};
+
+/// The bot scopes of the app's manifest.
+pub const ALL_SCOPES: [&str; 10] = [
+    "channels:read",
+    "channels:manage",
+    "channels:join",
+    "channels:history",
+    "groups:read",
+    "groups:write",
+    "groups:history",
+    "chat:write",
+    "users:read",
+    "users:read.email",
+];
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seed {
+    pub tokens: Vec<TokenSeed>,
+    pub users: Vec<User>,
+    pub channels: Vec<ChannelSeed>,
+    /// Users and channels by the hundred thousand.
+    pub generate: Generate,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSeed {
+    pub token: String,
+    /// Those of the manifest where they are left out.
+    #[serde(default = "all_scopes")]
+    pub scopes: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSeed {
+    pub name: String,
+    #[serde(default)]
+    pub is_private: bool,
+    #[serde(default)]
+    pub is_archived: bool,
+    /// E-mail addresses or ids of users who are there.
+    #[serde(default)]
+    pub members: Vec<String>,
+    #[serde(default = "yes")]
+    pub bot_is_member: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Generate {
+    /// `user0@example.com` and so on.
+    pub users: usize,
+    /// `channel-0` and so on: public, without the bot.
+    pub channels: usize,
+}
+
+/// What a seed document breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct SeedError {
+    field: String,
+    rule: &'static str,
+}
+
+fn all_scopes() -> BTreeSet<String> {
+    ALL_SCOPES.map(str::to_owned).into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl TokenSeed {
+    /// A token with all scopes of the manifest.
+    pub fn new(token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            scopes: all_scopes(),
+        }
+    }
+}
+
+impl Seed {
+    /// Adds what the document says. A document that breaks a rule changes nothing.
+    pub fn plant(&self, workspace: &mut Workspace) -> Result<(), SeedError> {
+        self.check(workspace)?;
+        for TokenSeed { token, scopes } in &self.tokens {
+            workspace.put_token(token, scopes.clone());
+        }
+        for user in &self.users {
+            workspace.put_user(user.clone());
+        }
+        for n in 0..self.generate.users {
+            workspace.put_user(User {
+                name: format!("user{n}"),
+                email: Some(format!("user{n}@example.com")),
+                ..User::default()
+            });
+        }
+        let bot = workspace
+            .tokens
+            .values()
+            .next()
+            .map(|token| token.bot_user_id.clone());
+        for seed in &self.channels {
+            let mut members: BTreeSet<String> = seed
+                .members
+                .iter()
+                .filter_map(|member| {
+                    workspace
+                        .user_by_email(member)
+                        .or_else(|| workspace.user(member))
+                })
+                .map(|user| user.id.clone())
+                .collect();
+            members.extend(bot.clone().filter(|_| seed.bot_is_member));
+            workspace.add_channel(Channel {
+                name: seed.name.clone(),
+                is_private: seed.is_private,
+                is_archived: seed.is_archived,
+                members,
+                ..Channel::default()
+            });
+        }
+        for n in 0..self.generate.channels {
+            let name = format!("channel-{n}");
+            if workspace.channel_by_name(&name).is_none() {
+                workspace.add_channel(Channel {
+                    name,
+                    ..Channel::default()
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, workspace: &Workspace) -> Result<(), SeedError> {
+        let broken = |field: String, rule| Err(SeedError { field, rule });
+        for (n, token) in self.tokens.iter().enumerate() {
+            if token.token.is_empty() {
+                return broken(format!("tokens[{n}].token"), "must not be empty");
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (n, channel) in self.channels.iter().enumerate() {
+            if !names.insert(&channel.name) || workspace.channel_by_name(&channel.name).is_some() {
+                return broken(format!("channels[{n}].name"), "must be a name that is free");
+            }
+            for (m, member) in channel.members.iter().enumerate() {
+                let is_seeded = self.users.iter().any(|user| {
+                    user.id == *member
+                        || user
+                            .email
+                            .as_ref()
+                            .is_some_and(|email| email.eq_ignore_ascii_case(member))
+                });
+                let is_known =
+                    workspace.user(member).is_some() || workspace.user_by_email(member).is_some();
+                if !is_seeded && !is_known {
+                    return broken(
+                        format!("channels[{n}].members[{m}]"),
+                        "must be the id or the address of a user",
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! The state of a workspace: users, channels with their messages, tokens.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub const TEAM_ID: &str = "T00SANDBOX";
+
+/// Everything that Slack would remember.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    pub users: Vec<User>,
+    users_by_id: HashMap<String, usize>,
+    users_by_email: HashMap<String, usize>,
+    pub channels: Vec<Channel>,
+    channels_by_id: HashMap<String, usize>,
+    /// Names stay reserved by archived channels too.
+    channels_by_name: HashMap<String, usize>,
+    pub tokens: BTreeMap<String, Token>,
+    pub restrictions: Restrictions,
+    pub pages: Pages,
+    last_ts_micros: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are Slack's own fields of a user"
+)]
+pub struct User {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Deactivated.
+    #[serde(default)]
+    pub deleted: bool,
+    #[serde(default)]
+    pub is_bot: bool,
+    /// A multi-channel guest.
+    #[serde(default)]
+    pub is_restricted: bool,
+    /// A single-channel guest.
+    #[serde(default)]
+    pub is_ultra_restricted: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Channel {
+    pub id: String,
+    pub name: String,
+    pub is_private: bool,
+    pub is_archived: bool,
+    pub creator: String,
+    pub created: u64,
+    pub topic: String,
+    pub purpose: String,
+    pub members: BTreeSet<String>,
+    /// Oldest first.
+    pub messages: Vec<Message>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub ts: String,
+    pub user: String,
+    pub bot_id: String,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// The message whose thread this one stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<String>,
+}
+
+impl Message {
+    /// A reply stands in its thread and not in the channel's history.
+    pub fn is_reply(&self) -> bool {
+        self.thread_ts
+            .as_ref()
+            .is_some_and(|thread| *thread != self.ts)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Token {
+    pub scopes: BTreeSet<String>,
+    pub bot_user_id: String,
+    pub bot_id: String,
+    pub revoked: bool,
+}
+
+/// Settings of a workspace that take rights away from a bot in spite of its scopes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
+pub struct Restrictions {
+    pub kick: bool,
+    pub archive: bool,
+    pub rename: bool,
+    pub create: bool,
+}
+
+/// How the lists are cut into pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pages {
+    /// No page holds more, whatever the call's `limit`.
+    pub max_size: Option<usize>,
+    /// Every other page is empty and still has a next cursor.
+    pub empty_between: bool,
+}
+
+impl Workspace {
+    pub fn user(&self, id: &str) -> Option<&User> {
+        self.users_by_id.get(id).map(|index| &self.users[*index])
+    }
+
+    pub fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.users_by_email
+            .get(&email.to_lowercase())
+            .map(|index| &self.users[*index])
+    }
+
+    /// Adds a user, or replaces the one with the same id or address.
+    pub fn put_user(&mut self, mut user: User) -> String {
+        let existing = self.users_by_id.get(&user.id).copied().or_else(|| {
+            let email = user.email.as_ref()?.to_lowercase();
+            self.users_by_email.get(&email).copied()
+        });
+        let index = existing.unwrap_or(self.users.len());
+        if user.id.is_empty() {
+            user.id = existing.map_or_else(
+                || format!("U{index:08}"),
+                |index| self.users[index].id.clone(),
+            );
+        }
+        let id = user.id.clone();
+        self.users_by_id.insert(id.clone(), index);
+        if let Some(email) = &user.email {
+            self.users_by_email.insert(email.to_lowercase(), index);
+        }
+        match existing {
+            Some(index) => self.users[index] = user,
+            None => self.users.push(user),
+        }
+        id
+    }
+
+    pub fn channel(&self, id: &str) -> Option<&Channel> {
+        self.channels_by_id
+            .get(id)
+            .map(|index| &self.channels[*index])
+    }
+
+    pub fn channel_mut(&mut self, id: &str) -> Option<&mut Channel> {
+        self.channels_by_id
+            .get(id)
+            .map(|index| &mut self.channels[*index])
+    }
+
+    pub fn channel_by_name(&self, name: &str) -> Option<&Channel> {
+        self.channels_by_name
+            .get(name)
+            .map(|index| &self.channels[*index])
+    }
+
+    /// Adds a channel under a name that is free.
+    pub fn add_channel(&mut self, mut channel: Channel) -> String {
+        let index = self.channels.len();
+        if channel.id.is_empty() {
+            channel.id = format!("C{index:08}");
+        }
+        channel.created = epoch_micros() / 1_000_000;
+        let id = channel.id.clone();
+        self.channels_by_id.insert(id.clone(), index);
+        self.channels_by_name.insert(channel.name.clone(), index);
+        self.channels.push(channel);
+        id
+    }
+
+    /// Gives a channel another name, which is free, and frees its old one.
+    pub fn rename_channel(&mut self, id: &str, name: &str) {
+        if let Some(index) = self.channels_by_id.get(id).copied() {
+            let old = std::mem::replace(&mut self.channels[index].name, name.to_owned());
+            self.channels_by_name.remove(&old);
+            self.channels_by_name.insert(name.to_owned(), index);
+        }
+    }
+
+    /// Adds a token and the bot user that it belongs to.
+    pub fn put_token(&mut self, token: &str, scopes: BTreeSet<String>) {
+        let bot_user_id = self.put_user(User {
+            id: "U00BOT".to_owned(),
+            name: "APGL-Notifications".to_owned(),
+            is_bot: true,
+            ..User::default()
+        });
+        let bot_id = "B00BOT".to_owned();
+        let token_of = Token {
+            scopes,
+            bot_user_id,
+            bot_id,
+            revoked: false,
+        };
+        self.tokens.insert(token.to_owned(), token_of);
+    }
+
+    /// A timestamp that no other message has.
+    pub fn next_ts(&mut self) -> String {
+        self.last_ts_micros = epoch_micros().max(self.last_ts_micros + 1);
+        format!(
+            "{}.{:06}",
+            self.last_ts_micros / 1_000_000,
+            self.last_ts_micros % 1_000_000
+        )
+    }
+}
+
+fn epoch_micros() -> u64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+}
