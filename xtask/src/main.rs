@@ -1,1 +1,74 @@
-fn main() {}
+//! The project's own commands: `cargo xtask --help`.
+
+#![allow(
+    clippy::large_futures,
+    reason = "each runs once, on a thread with a stack to spare"
+)]
+
+mod demo;
+mod local;
+mod people;
+mod progress;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts the local stack, sends one notification through it, and shows what happened.
+    Demo(demo::Arguments),
+    /// Starts the local stack and keeps it up until Ctrl-C.
+    Local(local::Arguments),
+    /// Runs every check and test.
+    Test(test::Arguments),
+}
+
+/// Why a command ends badly, for the person who started it.
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let work = async {
+        match command {
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Local(arguments) => local::run(arguments).await,
+            Command::Test(arguments) => test::run(arguments).await,
+        }
+    };
+    // Whatever is at work is dropped, and what it has started ends with it.
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        stopped = asked_to_stop() => stopped,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nerror: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends at Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Err("stopped".into())
+}

@@ -1,1 +1,67 @@
+//! The whole system on this machine.
+//!
+//! [`LocalStack::start`] installs what is missing, builds the functions, starts MiniStack in the
+//! role of AWS and the sandbox in the role of Slack, deploys the CDK app as it is, and stores the
+//! token. When the value is dropped, every process that it started is gone.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`tools`] | installs MiniStack, cargo-lambda and the CDK app's packages, each once |
+//! | `process` | runs a command with its output in a log, and ends a server with its children |
+//! | [`stack`] | starts, deploys, seeds |
+//! | [`execution`] | starts executions, waits for them, reads their history |
 
+pub mod execution;
+mod process;
+pub mod stack;
+pub mod tools;
+
+pub use execution::{Execution, Status, Visit};
+pub use stack::{Endpoints, LocalStack, Slack, StackOptions, TOKEN};
+pub use tools::Project;
+
+/// Something that a person must see to: what failed, and where to read on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Setup(String),
+    #[error("{what} failed ({status}); its output is in {log}:\n{tail}")]
+    Command {
+        what: String,
+        status: String,
+        log: String,
+        /// The log's last lines.
+        tail: String,
+    },
+    #[error("{what}: {reason}")]
+    Aws { what: &'static str, reason: String },
+    #[error(transparent)]
+    Sandbox(#[from] slack_sandbox::StartError),
+    #[error(transparent)]
+    SandboxAdmin(#[from] slack_sandbox::admin::AdminError),
+}
+
+impl Error {
+    pub(crate) fn aws(what: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> Self {
+        move |error| Self::Aws {
+            what,
+            reason: chain(error.as_ref()),
+        }
+    }
+
+    pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::Setup(format!("{what}: {error}"))
+    }
+}
+
+/// An error with all its causes: the SDK's own `Display` says only "service error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

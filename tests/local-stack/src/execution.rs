@@ -1,0 +1,163 @@
+//! Executions as a caller starts them and as an operator looks at them.
+
+use std::time::Duration;
+
+use aws_sdk_sfn::{
+    Client,
+    primitives::DateTime,
+    types::{ExecutionStatus, HistoryEvent},
+};
+use aws_types::SdkConfig;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Error,
+    stack::{ACCOUNT, REGION},
+};
+
+const POLL: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Running,
+    Succeeded,
+    Failed,
+}
+
+/// An execution as it stands.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    pub arn: String,
+    pub status: Status,
+    /// The output of one that succeeded.
+    pub output: Value,
+    /// The error of one that failed.
+    pub error: Option<String>,
+    /// The cause of one that failed: JSON where it is ours.
+    pub cause: Option<String>,
+}
+
+/// One visit to a state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    pub state: String,
+    /// When it began, since the execution's start.
+    pub began: Duration,
+    pub took: Duration,
+}
+
+/// Starts executions and reads them.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    client: Client,
+}
+
+impl Executions {
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(aws),
+        }
+    }
+
+    /// Starts a workflow by its file's name, for example `notify-private-channel`.
+    pub async fn start(&self, workflow: &str, input: &Value) -> Result<String, Error> {
+        let arn = format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl-{workflow}");
+        let started = self
+            .client
+            .start_execution()
+            .state_machine_arn(arn)
+            .input(input.to_string());
+        let started = started.send().await;
+        let started = started.map_err(|error| Error::aws("StartExecution")(error.into()))?;
+        Ok(started.execution_arn)
+    }
+
+    pub async fn describe(&self, arn: &str) -> Result<Execution, Error> {
+        let answer = self
+            .client
+            .describe_execution()
+            .execution_arn(arn)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::aws("DescribeExecution")(error.into()))?;
+        Ok(Execution {
+            arn: arn.to_owned(),
+            status: match answer.status {
+                ExecutionStatus::Succeeded => Status::Succeeded,
+                ExecutionStatus::Running => Status::Running,
+                _ => Status::Failed,
+            },
+            output: answer
+                .output
+                .and_then(|output| output.parse().ok())
+                .unwrap_or_default(),
+            error: answer.error,
+            cause: answer.cause,
+        })
+    }
+
+    /// Waits until the execution has ended.
+    pub async fn wait(&self, arn: &str, at_most: Duration) -> Result<Execution, Error> {
+        let deadline = Instant::now() + at_most;
+        loop {
+            let execution = self.describe(arn).await?;
+            if execution.status != Status::Running {
+                return Ok(execution);
+            }
+            if Instant::now() > deadline {
+                return Err(Error::Setup(format!(
+                    "{arn} still runs after {} s",
+                    at_most.as_secs()
+                )));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// The states that the execution has been in, in order; the last one may not be over.
+    pub async fn visits(&self, arn: &str) -> Result<Vec<Visit>, Error> {
+        let mut events: Vec<HistoryEvent> = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .get_execution_history()
+                .execution_arn(arn)
+                .set_next_token(token);
+            let page = page.send().await;
+            let page = page.map_err(|error| Error::aws("GetExecutionHistory")(error.into()))?;
+            events.extend(page.events);
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(visits(&events))
+    }
+}
+
+fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
+    let Some(start) = events.first().map(|event| event.timestamp) else {
+        return Vec::new();
+    };
+    let mut visits: Vec<Visit> = Vec::new();
+    for event in events {
+        let at = since(event.timestamp, start);
+        if let Some(last) = visits.last_mut() {
+            last.took = at.saturating_sub(last.began);
+        }
+        if let Some(entered) = &event.state_entered_event_details {
+            visits.push(Visit {
+                state: entered.name.clone(),
+                began: at,
+                took: Duration::ZERO,
+            });
+        }
+    }
+    visits
+}
+
+fn since(time: DateTime, start: DateTime) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() - start.as_secs_f64()).unwrap_or_default()
+}

@@ -1,0 +1,109 @@
+//! Commands with their output in a log, and servers that end with all their children.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::process::{Child, Command};
+
+use crate::Error;
+
+/// How long a server may take to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
+const TAIL_LINES: usize = 25;
+
+/// Runs a command to its end, its output in `log`.
+pub(crate) async fn run(what: &str, command: &mut Command, log: &Path) -> Result<(), Error> {
+    let output = File::create(log).map_err(Error::io(log.display()))?;
+    let errors = output.try_clone().map_err(Error::io(log.display()))?;
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(Error::io(format!("can't run {what}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Command {
+        what: what.to_owned(),
+        status: status.to_string(),
+        log: log.display().to_string(),
+        tail: tail(log),
+    })
+}
+
+pub(crate) fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// A server in a process group of its own, so that what it starts ends with it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    group: Pid,
+    pub log: PathBuf,
+}
+
+impl Server {
+    pub fn start(what: &str, command: &mut Command, log: PathBuf) -> Result<Self, Error> {
+        let output = File::create(&log).map_err(Error::io(log.display()))?;
+        let errors = output.try_clone().map_err(Error::io(log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io(format!("can't start {what}")))?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let group = id
+            .map(Pid::from_raw)
+            .ok_or_else(|| Error::Setup(format!("{what} ended at once")))?;
+        Ok(Self { child, group, log })
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end, waits for a while, and then ends the whole group.
+    pub async fn stop(&mut self) {
+        let _ = killpg(self.group, Signal::SIGTERM);
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        let _ = killpg(self.group, Signal::SIGKILL);
+    }
+}
+
+impl Drop for Server {
+    /// For a way out that did not stop it: nothing is left behind.
+    fn drop(&mut self) {
+        let _ = killpg(self.group, Signal::SIGKILL);
+    }
+}
+
+/// A command that finds the tools of the virtual environment first.
+pub(crate) fn command(program: impl AsRef<OsStr>, venv: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(venv.join("bin")).chain(std::env::split_paths(&path));
+    // Folders of PATH hold no separator, so joining them can't fail.
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command.current_dir(folder);
+    command
+}

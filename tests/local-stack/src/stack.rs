@@ -1,0 +1,349 @@
+//! MiniStack, the sandbox and the deployed CDK app, as one value.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_types::SdkConfig;
+use serde::Deserialize;
+use slack_sandbox::{Admin, Options, Sandbox, Seed, seed::TokenSeed};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::Command,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    Error, Project,
+    process::{Server, command, run, tail},
+};
+
+/// The sandbox's token.
+pub const TOKEN: &str = "xoxb-sandbox";
+pub const REGION: &str = "us-east-1";
+pub const ACCOUNT: &str = "000000000000";
+/// MiniStack takes any; these are what its users write.
+pub const ACCESS_KEY: &str = "test";
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(100);
+
+/// How the stack is started.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// Where MiniStack listens on 127.0.0.1; 0 for any free port.
+    pub aws_port: u16,
+    pub slack: Slack,
+    /// What one second of a workflow's `Wait` or retry lasts, in seconds.
+    pub wait_scale: f64,
+    /// Names the logs and files of this stack, so that two stacks don't share them.
+    pub name: String,
+}
+
+/// Who plays Slack.
+#[derive(Debug, Clone)]
+pub enum Slack {
+    /// The sandbox, on this port of 127.0.0.1 (0 for any free one). Its time runs as the workflows'.
+    Sandbox { port: u16 },
+    /// A real workspace, or anything that speaks its API.
+    Url { url: String, token: String },
+}
+
+/// Where things are, for people and for other programs.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    pub aws: String,
+    /// The API, not the page.
+    pub slack: String,
+    /// The sandbox's page, where the sandbox plays Slack.
+    pub sandbox: Option<String>,
+    pub ministack_log: PathBuf,
+}
+
+/// What `cdk deploy` says that it made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outputs {
+    user_profiles_table_name: String,
+    slack_api_token_secret_name: String,
+}
+
+/// A running stack. Dropping it ends everything that it started.
+#[derive(Debug)]
+pub struct LocalStack {
+    pub endpoints: Endpoints,
+    pub aws: SdkConfig,
+    ministack: Server,
+    sandbox: Option<Sandbox>,
+    outputs: Outputs,
+}
+
+impl LocalStack {
+    /// Starts everything and deploys. The tools are installed and the functions built before.
+    pub async fn start(project: &Project, options: StackOptions) -> Result<Self, Error> {
+        let (slack_url, token, sandbox) = match &options.slack {
+            Slack::Url { url, token } => (url.clone(), token.clone(), None),
+            Slack::Sandbox { port } => {
+                let sandbox = start_sandbox(*port, options.wait_scale).await?;
+                (
+                    format!("{}/api", sandbox.url()),
+                    TOKEN.to_owned(),
+                    Some(sandbox),
+                )
+            }
+        };
+        let folder = project.folder().join(&options.name);
+        fs::create_dir_all(&folder).map_err(Error::io(folder.display()))?;
+        let aws_port = free_port(options.aws_port).await?;
+        let aws_url = format!("http://127.0.0.1:{aws_port}");
+        let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
+        let outputs = deploy(project, &options.name, &aws_url, &slack_url).await?;
+        let aws = aws_config(&aws_url);
+        let stack = Self {
+            endpoints: Endpoints {
+                aws: aws_url,
+                slack: slack_url,
+                sandbox: sandbox.as_ref().map(Sandbox::url),
+                ministack_log: ministack.log.clone(),
+            },
+            aws,
+            ministack,
+            sandbox,
+            outputs,
+        };
+        stack.put_token(&token).await?;
+        Ok(stack)
+    }
+
+    /// The sandbox's admin routes, where the sandbox plays Slack.
+    pub fn sandbox(&self) -> Option<Admin> {
+        self.sandbox
+            .as_ref()
+            .map(|sandbox| Admin::new(sandbox.url()))
+    }
+
+    /// Whether MiniStack has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.ministack.has_ended()
+    }
+
+    pub async fn stop(mut self) {
+        self.ministack.stop().await;
+    }
+
+    /// Stores a token in the secret, as an operator does.
+    pub async fn put_token(&self, token: &str) -> Result<(), Error> {
+        aws_sdk_secretsmanager::Client::new(&self.aws)
+            .put_secret_value()
+            .secret_id(&self.outputs.slack_api_token_secret_name)
+            .secret_string(token)
+            .send()
+            .await
+            .map_err(|error| Error::aws("storing the token")(error.into()))?;
+        Ok(())
+    }
+
+    pub fn user_profiles_table(&self) -> &str {
+        &self.outputs.user_profiles_table_name
+    }
+}
+
+/// Writes a user profile, as the library's back end does. `None` leaves the preference out.
+pub async fn put_profile(
+    aws: &SdkConfig,
+    table: &str,
+    email: &str,
+    wants_slack: Option<bool>,
+) -> Result<(), Error> {
+    let preferences: HashMap<String, AttributeValue> = wants_slack
+        .map(|wanted| ("slack".to_owned(), AttributeValue::Bool(wanted)))
+        .into_iter()
+        .collect();
+    aws_sdk_dynamodb::Client::new(aws)
+        .put_item()
+        .table_name(table)
+        .item("email", AttributeValue::S(email.to_lowercase()))
+        .item("notificationPreferences", AttributeValue::M(preferences))
+        .send()
+        .await
+        .map_err(|error| Error::aws("writing a user profile")(error.into()))?;
+    Ok(())
+}
+
+/// The configuration of an AWS client for a local stack.
+pub fn aws_config(endpoint_url: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack");
+    apgl_aws::config(
+        REGION.to_owned(),
+        Some(endpoint_url.to_owned()),
+        credentials,
+    )
+}
+
+async fn start_sandbox(port: u16, time_factor: f64) -> Result<Sandbox, Error> {
+    let seed = Seed {
+        tokens: vec![TokenSeed::new(TOKEN)],
+        ..Seed::default()
+    };
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(Sandbox::start(Options {
+        listen,
+        seed,
+        time_factor,
+        limits: true,
+    })
+    .await?)
+}
+
+/// The port itself if it is free, or any free one for 0.
+async fn free_port(port: u16) -> Result<u16, Error> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let is_taken = |error| {
+        Error::Setup(format!(
+            "can't listen on {address}: {error}. Is another local stack running?"
+        ))
+    };
+    // MiniStack would share a port that another one listens on.
+    if port != 0 && TcpStream::connect(address).await.is_ok() {
+        return Err(is_taken(std::io::ErrorKind::AddrInUse.into()));
+    }
+    let listener = TcpListener::bind(address).await.map_err(is_taken)?;
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(is_taken)
+}
+
+async fn start_ministack(
+    project: &Project,
+    options: &StackOptions,
+    port: u16,
+    url: &str,
+) -> Result<Server, Error> {
+    let log = project
+        .logs()
+        .join(format!("{}-ministack.log", options.name));
+    // Its temporary files stand here too, and go with `cargo clean`.
+    let temporary = project.folder().join(&options.name).join("tmp");
+    fs::create_dir_all(&temporary).map_err(Error::io(temporary.display()))?;
+    let mut ministack = command("ministack", &project.venv(), &project.folder());
+    ministack
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("AUTH", "true")
+        .env("SFN_WAIT_SCALE", options.wait_scale.to_string())
+        .env("TMPDIR", temporary)
+        .envs(client_environment(url));
+    let mut server = Server::start("MiniStack", &mut ministack, log)?;
+    let ready_by = Instant::now() + START_TIMEOUT;
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .is_err()
+    {
+        if server.has_ended() || Instant::now() > ready_by {
+            return Err(Error::Command {
+                what: "MiniStack".to_owned(),
+                status: "it did not start".to_owned(),
+                log: server.log.display().to_string(),
+                tail: tail(&server.log),
+            });
+        }
+        sleep(POLL).await;
+    }
+    Ok(server)
+}
+
+/// What an AWS client needs in its environment to talk to the local stack.
+pub fn client_environment(url: &str) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", url.to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.to_owned()),
+    ]
+}
+
+/// Deploys the CDK app with the CDK's own command line, as to AWS.
+async fn deploy(
+    project: &Project,
+    name: &str,
+    aws_url: &str,
+    slack: &str,
+) -> Result<Outputs, Error> {
+    let folder = project.folder().join(name);
+    let (assembly, outputs) = (folder.join("cdk.out"), folder.join("outputs.json"));
+    let cdk = |folder: PathBuf| {
+        let mut cdk = command(
+            project.cdk().join("node_modules/.bin/cdk"),
+            &project.venv(),
+            &folder,
+        );
+        cdk.envs(client_environment(aws_url))
+            .env("CDK_DISABLE_CLI_TELEMETRY", "true")
+            .arg("--no-notices");
+        for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
+            cdk.env_remove(inherited);
+        }
+        cdk
+    };
+    let mut synth = cdk(project.cdk());
+    synth
+        .arg("synth")
+        .arg("--quiet")
+        .arg("--output")
+        .arg(&assembly);
+    for (key, value) in context(project, slack) {
+        synth.arg("--context").arg(format!("{key}={value}"));
+    }
+    // The bootstrap needs no app, so it runs beside the synthesis.
+    let mut bootstrap: Command = cdk(folder.clone());
+    bootstrap
+        .arg("bootstrap")
+        .arg(format!("aws://{ACCOUNT}/{REGION}"));
+    let (synth_log, bootstrap_log) = (
+        project.logs().join(format!("{name}-synth.log")),
+        project.logs().join(format!("{name}-bootstrap.log")),
+    );
+    tokio::try_join!(
+        run("cdk synth", &mut synth, &synth_log),
+        run("cdk bootstrap", &mut bootstrap, &bootstrap_log),
+    )?;
+    let mut deploy = cdk(folder);
+    deploy
+        .args(["deploy", "--all", "--require-approval", "never", "--app"])
+        .arg(&assembly);
+    deploy.arg("--outputs-file").arg(&outputs);
+    run(
+        "cdk deploy",
+        &mut deploy,
+        &project.logs().join(format!("{name}-deploy.log")),
+    )
+    .await?;
+    let json = fs::read(&outputs).map_err(Error::io(outputs.display()))?;
+    let by_stack: HashMap<String, Outputs> = serde_json::from_slice(&json)
+        .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))?;
+    by_stack
+        .into_values()
+        .next()
+        .ok_or_else(|| Error::Setup("cdk deploy made no stack".to_owned()))
+}
+
+fn context(project: &Project, slack: &str) -> [(&'static str, String); 4] {
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x86_64"
+    };
+    [
+        ("local", "true".to_owned()),
+        ("architecture", architecture.to_owned()),
+        ("slackApiUrl", slack.to_owned()),
+        ("functionsDir", project.functions().display().to_string()),
+    ]
+}

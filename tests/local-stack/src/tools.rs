@@ -1,0 +1,217 @@
+//! What the local stack needs besides Rust, Python and Node: installed into the project, once.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use crate::{
+    Error,
+    process::{command, run},
+};
+
+const OLDEST_PYTHON: (u32, u32) = (3, 10);
+const OLDEST_NODE: u32 = 20;
+
+/// This checkout, and where things of the local stack stand in it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub root: PathBuf,
+}
+
+impl Project {
+    /// The checkout that this crate was built from.
+    pub fn here() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        Self {
+            root: root.canonicalize().unwrap_or(root),
+        }
+    }
+
+    /// Everything that the local stack installs or writes.
+    pub fn folder(&self) -> PathBuf {
+        self.target().join("local-stack")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.folder().join("logs")
+    }
+
+    pub fn venv(&self) -> PathBuf {
+        self.folder().join("venv")
+    }
+
+    pub fn cdk(&self) -> PathBuf {
+        self.root.join("cdk")
+    }
+
+    /// Where `cargo lambda build` puts the functions.
+    pub fn functions(&self) -> PathBuf {
+        self.target().join("lambda")
+    }
+
+    fn target(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+    }
+
+    fn make_folders(&self) -> Result<(), Error> {
+        let logs = self.logs();
+        fs::create_dir_all(&logs).map_err(Error::io(logs.display()))
+    }
+
+    /// MiniStack and cargo-lambda, in a virtual environment. Nothing happens if they are there.
+    pub async fn install_python_tools(&self) -> Result<(), Error> {
+        self.make_folders()?;
+        let requirements = self.root.join("tests/local-stack/requirements.txt");
+        let stamp = Stamp::of(&self.venv(), &requirements)?;
+        if stamp.is_fresh() {
+            return Ok(());
+        }
+        let python = python().await?;
+        let venv = self.venv();
+        let _ = fs::remove_dir_all(&venv);
+        let log = self.logs().join("python.log");
+        run(
+            "python3 -m venv",
+            Command::new(python).args(["-m", "venv"]).arg(&venv),
+            &log,
+        )
+        .await?;
+        let mut pip = command(venv.join("bin/python"), &venv, &self.root);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        pip.args(["--no-deps", "--require-hashes", "--requirement"])
+            .arg(&requirements);
+        run("pip install", &mut pip, &log).await?;
+        stamp.make_fresh()
+    }
+
+    /// The packages of a Node project in this checkout. Nothing happens if they are there.
+    pub async fn install_node_packages(&self, folder: &Path) -> Result<(), Error> {
+        self.make_folders()?;
+        let stamp = Stamp::of(
+            &folder.join("node_modules"),
+            &folder.join("package-lock.json"),
+        )?;
+        if stamp.is_fresh() {
+            return Ok(());
+        }
+        check_node().await?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let log = self.logs().join(format!("npm-{name}.log"));
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder);
+        run("npm ci", &mut npm, &log).await?;
+        stamp.make_fresh()
+    }
+
+    /// Builds every function for this machine, as a `bootstrap` that Lambda's runtime can run.
+    pub async fn build_functions(&self) -> Result<(), Error> {
+        self.make_folders()?;
+        let mut cargo = command("cargo", &self.venv(), &self.root);
+        // Cargo's own compiler, not zig: it builds for this machine.
+        cargo.args([
+            "lambda",
+            "build",
+            "--release",
+            "--locked",
+            "--compiler",
+            "cargo",
+        ]);
+        for name in self.function_names()? {
+            cargo.args(["--package", &name]);
+        }
+        run(
+            "cargo lambda build",
+            &mut cargo,
+            &self.logs().join("build.log"),
+        )
+        .await
+    }
+
+    /// The crates in `functions/`.
+    pub fn function_names(&self) -> Result<Vec<String>, Error> {
+        let folder = self.root.join("functions");
+        let entries = fs::read_dir(&folder).map_err(Error::io(folder.display()))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| folder.join(name).join("Cargo.toml").exists())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Whether a folder was made from a file as it stands now.
+struct Stamp {
+    file: PathBuf,
+    hash: String,
+}
+
+impl Stamp {
+    fn of(folder: &Path, source: &Path) -> Result<Self, Error> {
+        let source = fs::read(source).map_err(Error::io(source.display()))?;
+        let hash = base16ct::lower::encode_string(&Sha256::digest(source));
+        Ok(Self {
+            file: folder.join(".made-from"),
+            hash,
+        })
+    }
+
+    fn is_fresh(&self) -> bool {
+        fs::read_to_string(&self.file).is_ok_and(|hash| hash == self.hash)
+    }
+
+    fn make_fresh(&self) -> Result<(), Error> {
+        fs::write(&self.file, &self.hash).map_err(Error::io(self.file.display()))
+    }
+}
+
+async fn python() -> Result<&'static str, Error> {
+    let (major, minor) = OLDEST_PYTHON;
+    let missing = || {
+        Error::Setup(format!(
+            "Python {major}.{minor} or newer is needed, as `python3`"
+        ))
+    };
+    let is_new_enough =
+        format!("import sys, venv; sys.exit(sys.version_info < ({major}, {minor}))");
+    let check = Command::new("python3")
+        .args(["-c", &is_new_enough])
+        .output()
+        .await;
+    let is_fine = check.is_ok_and(|output| output.status.success());
+    if is_fine {
+        Ok("python3")
+    } else {
+        Err(missing())
+    }
+}
+
+async fn check_node() -> Result<(), Error> {
+    let answer = Command::new("node").arg("--version").output().await;
+    let version = answer
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    let major = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    if major.is_some_and(|major: u32| major >= OLDEST_NODE) {
+        return Ok(());
+    }
+    Err(Error::Setup(format!(
+        "Node {OLDEST_NODE} or newer is needed, as `node`"
+    )))
+}

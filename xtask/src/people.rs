@@ -1,0 +1,41 @@
+//! A handful of people, so that a first notification has somebody to reach.
+
+use local_stack::{LocalStack, stack::put_profile};
+use serde_json::Value;
+use slack_sandbox::{Seed, workspace::User};
+
+use crate::Failure;
+
+/// Writes their profiles, and adds them to the sandbox where it plays Slack.
+pub async fn seed(stack: &LocalStack) -> Result<(), Failure> {
+    let people: Vec<Value> = serde_json::from_str(include_str!("../demo/people.json"))?;
+    let text = |person: &Value, field: &str| person[field].as_str().unwrap_or_default().to_owned();
+    for person in &people {
+        let wants_slack = person["slack"].as_bool();
+        put_profile(
+            &stack.aws,
+            stack.user_profiles_table(),
+            &text(person, "email"),
+            wants_slack,
+        )
+        .await?;
+    }
+    if let Some(sandbox) = stack.sandbox() {
+        let users = people
+            .iter()
+            .filter(|person| person["inSlack"] != false)
+            .map(|person| User {
+                name: text(person, "name"),
+                email: Some(text(person, "email")),
+                ..User::default()
+            })
+            .collect();
+        sandbox
+            .seed(&Seed {
+                users,
+                ..Seed::default()
+            })
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Lines that tell a person what is going on, and that it still is.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use local_stack::Project;
+use tokio::time::interval;
+
+use crate::Failure;
+
+const REASSURE_EVERY: Duration = Duration::from_secs(20);
+
+/// Does `work`, and says so: when it starts, while it takes long, and when it is done.
+pub async fn step<T, E>(what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let started = Instant::now();
+    println!("• {what} …");
+    let mut ticks = interval(REASSURE_EVERY);
+    ticks.tick().await;
+    tokio::pin!(work);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome?,
+            _ = ticks.tick() => println!("  still at it after {} s", started.elapsed().as_secs()),
+        }
+    };
+    let took = started.elapsed();
+    if took > Duration::from_secs(1) {
+        println!("  done in {:.1} s", took.as_secs_f64());
+    }
+    Ok(outcome)
+}
+
+/// Everything that the local stack needs before it starts.
+pub async fn prepare(project: &Project) -> Result<(), Failure> {
+    let logs = project.logs();
+    println!("The output of every tool is in {}", logs.display());
+    step(
+        "Installing MiniStack and cargo-lambda",
+        project.install_python_tools(),
+    )
+    .await?;
+    step(
+        "Installing the CDK app's packages",
+        project.install_node_packages(&project.cdk()),
+    )
+    .await?;
+    step(
+        "Building the functions (minutes the first time)",
+        project.build_functions(),
+    )
+    .await
+}

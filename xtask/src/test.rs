@@ -1,0 +1,136 @@
+//! `cargo xtask test`: every check and test, the quick ones first.
+
+use std::{path::Path, time::Instant};
+
+use local_stack::{LocalStack, Project, Slack, StackOptions};
+use tokio::process::Command;
+
+use crate::{Failure, progress};
+
+/// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
+/// limits alike.
+const WAIT_SCALE: f64 = 0.05;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only the end-to-end tests.
+    #[arg(long)]
+    e2e: bool,
+    /// Only end-to-end tests with this in their name.
+    #[arg(requires = "e2e")]
+    filter: Option<String>,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let started = Instant::now();
+    let project = Project::here();
+    if !arguments.e2e {
+        checks(&project).await?;
+    }
+    end_to_end(&project, arguments.filter.as_deref()).await?;
+    println!("\nEverything passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+async fn checks(project: &Project) -> Result<(), Failure> {
+    let root = &project.root;
+    stage("Formatting", root, "cargo", &["fmt", "--all", "--check"]).await?;
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    stage("Clippy", root, "cargo", &clippy).await?;
+    let unit = [
+        "test",
+        "--workspace",
+        "--exclude",
+        "e2e",
+        "--locked",
+        "--quiet",
+    ];
+    stage("Unit tests", root, "cargo", &unit).await?;
+    for (what, folder) in [
+        ("CDK", project.cdk()),
+        ("ASL", project.root.join("tests/asl")),
+    ] {
+        let installing = project.install_node_packages(&folder);
+        progress::step(
+            &format!("Installing the packages of the {what} checks"),
+            installing,
+        )
+        .await?;
+        for script in ["build", "lint", "test"] {
+            stage(
+                &format!("{what}: {script}"),
+                &folder,
+                "npm",
+                &["run", "--silent", script],
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failure> {
+    progress::prepare(project).await?;
+    let options = StackOptions {
+        aws_port: 0,
+        slack: Slack::Sandbox { port: 0 },
+        wait_scale: WAIT_SCALE,
+        name: "test".to_owned(),
+    };
+    let starting = LocalStack::start(project, options);
+    let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
+    println!("• End-to-end tests …");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--package", "e2e", "--locked", "--no-fail-fast"]);
+    cargo
+        .args(filter)
+        .current_dir(&project.root)
+        .kill_on_drop(true);
+    cargo.env("APGL_E2E_AWS", &stack.endpoints.aws);
+    cargo.env(
+        "APGL_E2E_SANDBOX",
+        stack.endpoints.sandbox.as_deref().unwrap_or_default(),
+    );
+    cargo.env("APGL_E2E_LOG", &stack.endpoints.ministack_log);
+    let status = cargo.status().await?;
+    let log = stack.endpoints.ministack_log.display().to_string();
+    stack.stop().await;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("the end-to-end tests failed; the functions' log lines are in {log}").into())
+}
+
+/// Runs one check, with its output in the open.
+async fn stage(
+    what: &str,
+    folder: &Path,
+    program: &str,
+    arguments: &[&str],
+) -> Result<(), Failure> {
+    println!("• {what} …");
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(|error| format!("can't run {program}: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} failed: `{program} {}` in {}",
+        arguments.join(" "),
+        folder.display()
+    )
+    .into())
+}
