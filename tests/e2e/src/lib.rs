@@ -1,1 +1,224 @@
+//! What the end-to-end tests share: the running stack, people to name, and executions to look at.
+//!
+//! The tests run at the same time against one stack, so each has channels and people of its own.
 
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a test panics when something is not as it says"
+)]
+
+use std::{
+    env, fs, process,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use aws_types::SdkConfig;
+use local_stack::{
+    Execution, Status, Visit,
+    execution::Executions,
+    stack::{aws_config, put_profile},
+};
+use serde_json::Value;
+use slack_sandbox::{
+    Admin, Seed,
+    admin::ChannelState,
+    calls::Call,
+    faults::{Fault, How},
+    seed::ChannelSeed,
+    workspace::User,
+};
+
+/// Generous: a test fails for what happens, not for how long it takes.
+const AT_MOST: Duration = Duration::from_mins(3);
+const PROFILES_TABLE: &str = "apgl-user-profiles";
+
+/// The stack that `cargo xtask test` has started.
+#[derive(Debug)]
+pub struct World {
+    pub aws: SdkConfig,
+    pub sandbox: Admin,
+    executions: Executions,
+}
+
+/// An execution that has ended, with the states that it was in.
+#[derive(Debug)]
+pub struct Ended {
+    pub execution: Execution,
+    pub visits: Vec<Visit>,
+}
+
+impl World {
+    pub fn here() -> Self {
+        let aws = aws_config(&variable("APGL_E2E_AWS"));
+        Self {
+            sandbox: Admin::new(variable("APGL_E2E_SANDBOX")),
+            executions: Executions::new(&aws),
+            aws,
+        }
+    }
+
+    /// Somebody who is in Slack and has a profile that says so; the address is this test's own.
+    pub async fn person(&self, name: &str, wants_slack: Option<bool>) -> String {
+        let email = self.slack_user(name, User::default()).await;
+        self.profile(&email, wants_slack).await;
+        email
+    }
+
+    /// Somebody who is in Slack and has no profile.
+    pub async fn slack_user(&self, name: &str, user: User) -> String {
+        let email = unique_email(name);
+        let user = User {
+            name: name.to_owned(),
+            email: Some(email.clone()),
+            ..user
+        };
+        self.seed(Seed {
+            users: vec![user],
+            ..Seed::default()
+        })
+        .await;
+        email
+    }
+
+    pub async fn profile(&self, email: &str, wants_slack: Option<bool>) {
+        let written = put_profile(&self.aws, PROFILES_TABLE, email, wants_slack).await;
+        written.expect("the profile is written");
+    }
+
+    /// A channel that is there before the test, with these members.
+    pub async fn channel(&self, name: &str, seed: ChannelSeed) -> ChannelState {
+        let channel = ChannelSeed {
+            name: name.to_owned(),
+            ..seed
+        };
+        self.seed(Seed {
+            channels: vec![channel],
+            ..Seed::default()
+        })
+        .await;
+        self.in_slack(name).await
+    }
+
+    pub async fn seed(&self, seed: Seed) {
+        self.sandbox.seed(&seed).await.expect("the seed is planted");
+    }
+
+    pub async fn fault(&self, method: &str, argument: &str, value: &str, times: u64, how: How) {
+        let fault = Fault::new(method, how)
+            .only_where(argument, value)
+            .times(times);
+        self.sandbox
+            .add_fault(&fault)
+            .await
+            .expect("the fault is armed");
+    }
+
+    /// Runs a workflow to its end.
+    pub async fn run(&self, workflow: &str, request: &Value) -> Ended {
+        let arn = self.start(workflow, request).await;
+        self.end_of(&arn).await
+    }
+
+    pub async fn start(&self, workflow: &str, request: &Value) -> String {
+        self.executions
+            .start(workflow, request)
+            .await
+            .expect("the execution starts")
+    }
+
+    pub async fn end_of(&self, arn: &str) -> Ended {
+        let execution = self
+            .executions
+            .wait(arn, AT_MOST)
+            .await
+            .expect("the execution ends");
+        let visits = self
+            .executions
+            .visits(arn)
+            .await
+            .expect("the execution has a history");
+        Ended { execution, visits }
+    }
+
+    pub async fn in_slack(&self, channel: &str) -> ChannelState {
+        self.find_in_slack(channel)
+            .await
+            .expect("the channel is in Slack")
+    }
+
+    pub async fn find_in_slack(&self, channel: &str) -> Option<ChannelState> {
+        self.sandbox
+            .channel(channel)
+            .await
+            .expect("the sandbox answers")
+    }
+
+    /// The calls with this text among their arguments.
+    pub async fn calls_with(&self, text: &str) -> Vec<Call> {
+        let calls = self.sandbox.calls().await.expect("the sandbox answers");
+        calls
+            .into_iter()
+            .filter(|call| call.arguments.values().any(|value| value.contains(text)))
+            .collect()
+    }
+}
+
+impl Ended {
+    /// The output of an execution that must have succeeded.
+    pub fn output(&self) -> &Value {
+        assert_eq!(
+            self.execution.status,
+            Status::Succeeded,
+            "{:?}",
+            self.execution
+        );
+        &self.execution.output
+    }
+
+    /// The error and the cause of an execution that must have failed.
+    pub fn failure(&self) -> (&str, Value) {
+        assert_eq!(
+            self.execution.status,
+            Status::Failed,
+            "{:?}",
+            self.execution
+        );
+        let cause = self.execution.cause.as_deref().unwrap_or_default();
+        let error = self.execution.error.as_deref().unwrap_or_default();
+        (error, cause.parse().unwrap_or_default())
+    }
+
+    pub fn states(&self) -> Vec<&str> {
+        self.visits
+            .iter()
+            .map(|visit| visit.state.as_str())
+            .collect()
+    }
+
+    /// The last state that the execution was in.
+    pub fn last_state(&self) -> &str {
+        self.visits.last().map_or("", |visit| visit.state.as_str())
+    }
+}
+
+/// What the functions and MiniStack have logged so far.
+pub fn logs() -> String {
+    fs::read_to_string(variable("APGL_E2E_LOG")).expect("the log can be read")
+}
+
+/// A name that nothing else in this run has.
+pub fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{name}-{}-{n}", process::id())
+}
+
+fn unique_email(name: &str) -> String {
+    format!("{}@example.com", unique(name))
+}
+
+fn variable(name: &str) -> String {
+    env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run these tests with `cargo xtask test`"))
+}

@@ -79,6 +79,19 @@ fn yes() -> bool {
     true
 }
 
+impl Default for ChannelSeed {
+    /// A public channel with the bot alone.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            is_private: false,
+            is_archived: false,
+            members: Vec::new(),
+            bot_is_member: true,
+        }
+    }
+}
+
 impl TokenSeed {
     /// A token with all scopes of the manifest.
     pub fn new(token: &str) -> Self {

@@ -1,0 +1,75 @@
+//! Bad requests: `InvalidRequest` with the field, in the workflow itself, and nothing in Slack.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{World, unique};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// A valid request for `channel` with one field replaced; `null` leaves it out.
+fn request(channel: &str, field: &str, value: Value) -> Value {
+    let mut request = json!({ "channelName": channel, "message": "hello" });
+    let fields = request.as_object_mut().unwrap();
+    if value.is_null() {
+        fields.remove(field);
+    } else {
+        fields.insert(field.to_owned(), value);
+    }
+    request
+}
+
+fn emails(count: usize) -> Value {
+    (0..count).map(|n| format!("user{n}@example.com")).collect()
+}
+
+async fn is_refused(workflow: &str, channel: &str, request: &Value, field: &str) {
+    let world = World::here();
+    let ended = world.run(workflow, request).await;
+    let (error, cause) = ended.failure();
+    assert_eq!((error, &cause["field"]), ("InvalidRequest", &json!(field)));
+    assert_eq!(ended.states(), ["CheckRequest", "CountFailure", "Fail"]);
+    assert_eq!(world.calls_with(channel).await, []);
+    assert!(world.find_in_slack(channel).await.is_none());
+}
+
+#[rstest]
+#[case::wrong_type("message", json!(7))]
+#[case::missing_channel_name("channelName", Value::Null)]
+#[case::missing_message("message", Value::Null)]
+#[case::long_channel_name("channelName", json!("a".repeat(81)))]
+#[case::uppercase_channel_name("channelName", json!("Uppercase"))]
+#[case::empty_message("message", json!(""))]
+#[case::long_message("message", json!("x".repeat(40_001)))]
+#[case::unknown_field("mesage", json!("x"))]
+#[tokio::test]
+async fn a_bad_request_names_its_field_and_calls_nobody(
+    #[case] field: &str,
+    #[case] value: Value,
+    #[values("notify-private-channel", "notify-public-channel")] workflow: &str,
+) {
+    let channel = unique("bad");
+    is_refused(workflow, &channel, &request(&channel, field, value), field).await;
+}
+
+#[rstest]
+#[case::many_members(emails(1_001), "members")]
+#[case::malformed_address(json!(["ana@example.com", "ana"]), "members[1]")]
+#[case::members_is_a_string(json!("ana@example.com"), "members")]
+#[tokio::test]
+async fn bad_members_are_named_by_their_place(#[case] members: Value, #[case] field: &str) {
+    let channel = unique("bad");
+    is_refused(
+        "notify-private-channel",
+        &channel,
+        &request(&channel, "members", members),
+        field,
+    )
+    .await;
+}
+
+#[rstest]
+#[case(json!([]))]
+#[case(json!("hello"))]
+#[tokio::test]
+async fn an_input_that_is_no_object_is_refused(#[case] input: Value) {
+    is_refused("notify-private-channel", &unique("bad"), &input, "request").await;
+}

@@ -1,0 +1,153 @@
+//! `notify-public-channel`, as a caller starts it and as Slack shows it afterwards.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{World, unique};
+use serde_json::{Value, json};
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+};
+
+const WORKFLOW: &str = "notify-public-channel";
+
+fn request(channel: &str) -> Value {
+    json!({ "channelName": channel, "message": "hello all" })
+}
+
+#[tokio::test]
+async fn a_public_channel_is_found_and_posted_to() {
+    let world = World::here();
+    let channel = unique("public");
+    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    let messages = world.in_slack(&channel).await.messages;
+    assert_eq!(
+        *ended.output(),
+        json!({
+            "channel": { "id": id, "name": channel, "visibility": "public", "created": false },
+            "message": { "ts": messages[0].ts, "duplicate": false },
+        })
+    );
+    assert_eq!(
+        ended.states(),
+        [
+            "CheckRequest",
+            "FindChannel",
+            "PostMessage",
+            "PublishMetrics"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_that_it_is_not_in() {
+    let world = World::here();
+    let channel = unique("join");
+    world
+        .channel(
+            &channel,
+            ChannelSeed {
+                bot_is_member: false,
+                ..ChannelSeed::default()
+            },
+        )
+        .await;
+    world.run(WORKFLOW, &request(&channel)).await.output();
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_rate_limited_post_is_waited_for() {
+    let world = World::here();
+    let channel = unique("limited");
+    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    world
+        .fault(
+            "chat.postMessage",
+            "channel",
+            &id,
+            3,
+            How::RateLimited { retry_after: 2 },
+        )
+        .await;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    assert_eq!(ended.output()["message"]["duplicate"], json!(false));
+    assert_eq!(
+        ended
+            .states()
+            .iter()
+            .filter(|state| **state == "WaitToPost")
+            .count(),
+        3
+    );
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_slack_500_is_gone_through_without_a_double() {
+    let world = World::here();
+    let channel = unique("broken");
+    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    world
+        .fault(
+            "chat.postMessage",
+            "channel",
+            &id,
+            1,
+            How::Html500 {
+                effect: Effect::Done,
+            },
+        )
+        .await;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    assert_eq!(ended.output()["message"]["duplicate"], json!(true));
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_there_is_a_final_error() {
+    let world = World::here();
+    let channel = unique("nowhere");
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    let (error, cause) = ended.failure();
+    assert_eq!(error, "Channel.NotFound");
+    assert!(cause["message"].as_str().unwrap().contains(&channel));
+    assert_eq!(ended.last_state(), "Fail");
+}
+
+#[tokio::test]
+async fn a_private_channel_gets_no_public_notification() {
+    let world = World::here();
+    let channel = unique("private");
+    world
+        .channel(
+            &channel,
+            ChannelSeed {
+                is_private: true,
+                ..ChannelSeed::default()
+            },
+        )
+        .await;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    assert_eq!(ended.failure().0, "Channel.NotFound");
+    assert_eq!(world.in_slack(&channel).await.messages, []);
+}
+
+#[tokio::test]
+async fn an_archived_channel_is_a_final_error() {
+    let world = World::here();
+    let channel = unique("archived");
+    world
+        .channel(
+            &channel,
+            ChannelSeed {
+                is_archived: true,
+                ..ChannelSeed::default()
+            },
+        )
+        .await;
+    assert_eq!(
+        world.run(WORKFLOW, &request(&channel)).await.failure().0,
+        "Channel.Archived"
+    );
+}

@@ -1,0 +1,170 @@
+//! What an operator sees of a run: metrics, log lines, and what a function is not allowed to do.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::{
+    Client,
+    primitives::DateTime,
+    types::{Dimension, Statistic},
+};
+use e2e::{World, logs, unique};
+use serde_json::{Value, json};
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+    workspace::User,
+};
+use tokio::time::sleep;
+
+/// The sum of a metric over the last hours.
+async fn sum(world: &World, metric: &str, dimensions: &[(&str, &str)]) -> f64 {
+    let now = std::time::SystemTime::now();
+    let mut request = Client::new(&world.aws)
+        .get_metric_statistics()
+        .namespace("APGL/Notifications")
+        .metric_name(metric)
+        .start_time(DateTime::from(now - Duration::from_hours(3)))
+        .end_time(DateTime::from(now + Duration::from_hours(1)))
+        .period(86_400)
+        .statistics(Statistic::Sum);
+    for (name, value) in dimensions {
+        request = request.dimensions(Dimension::builder().name(*name).value(*value).build());
+    }
+    let answer = request.send().await.unwrap();
+    answer
+        .datapoints()
+        .iter()
+        .filter_map(aws_sdk_cloudwatch::types::Datapoint::sum)
+        .sum()
+}
+
+#[tokio::test]
+async fn what_a_workflow_did_is_counted() {
+    let world = World::here();
+    let skipped = [
+        ("Workflow", "apgl-notify-private-channel"),
+        ("Reason", "invalid_profile"),
+    ];
+    let before = sum(&world, "MembersSkipped", &skipped).await;
+    let email = world.slack_user("odd", User::default()).await;
+    aws_sdk_dynamodb::Client::new(&world.aws)
+        .put_item()
+        .table_name("apgl-user-profiles")
+        .item(
+            "email",
+            aws_sdk_dynamodb::types::AttributeValue::S(email.clone()),
+        )
+        .item(
+            "notificationPreferences",
+            aws_sdk_dynamodb::types::AttributeValue::S("slack".to_owned()),
+        )
+        .send()
+        .await
+        .unwrap();
+    let request = json!({ "channelName": unique("counted"), "message": "hi", "members": [email] });
+    let ended = world.run("notify-private-channel", &request).await;
+    assert_eq!(
+        ended.output()["members"]["skipped"],
+        json!([{ "email": email, "reason": "invalid_profile" }])
+    );
+    assert!((sum(&world, "MembersSkipped", &skipped).await - before - 1.0).abs() < 0.1);
+    assert!(
+        sum(
+            &world,
+            "NotificationsSent",
+            &[("Workflow", "apgl-notify-private-channel")]
+        )
+        .await
+            >= 1.0
+    );
+}
+
+#[tokio::test]
+async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
+    let world = World::here();
+    let channel = unique("event");
+    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let code = How::Error {
+        error: "ekm_access_denied".to_owned(),
+        effect: Effect::None,
+    };
+    world
+        .fault("chat.postMessage", "channel", &id, 1, code)
+        .await;
+    let failed = [
+        ("Workflow", "apgl-notify-public-channel"),
+        ("Error", "Slack.Unauthorized"),
+    ];
+    let before = sum(&world, "WorkflowsFailed", &failed).await;
+    let ended = world
+        .run(
+            "notify-public-channel",
+            &json!({ "channelName": channel, "message": "hi" }),
+        )
+        .await;
+    assert_eq!(
+        (ended.failure().0, ended.last_state()),
+        ("Slack.Unauthorized", "PostMessage")
+    );
+    for _ in 0..100 {
+        if sum(&world, "WorkflowsFailed", &failed).await > before {
+            return;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the failure was not counted");
+}
+
+#[tokio::test]
+async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_confidential() {
+    let world = World::here();
+    let (channel, email) = (
+        unique("logged"),
+        world.person("secretive", Some(true)).await,
+    );
+    let request =
+        json!({ "channelName": channel, "message": "the secret plan", "members": [email] });
+    let ended = world.run("notify-private-channel", &request).await;
+    ended.output();
+    let mut steps = Vec::new();
+    for _ in 0..50 {
+        steps = steps_logged(&ended.execution.arn);
+        if steps.len() >= 5 {
+            break;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    for step in [
+        "FilterByPreference",
+        "ResolveUsers",
+        "EnsureChannel",
+        "InviteMembers",
+        "PostMessage",
+    ] {
+        assert!(
+            steps.contains(&step.to_owned()),
+            "{step} is not among {steps:?}"
+        );
+    }
+    let logs = logs();
+    assert!(!logs.contains("the secret plan"));
+    assert!(!logs.contains(&email));
+    assert!(!logs.contains("xoxb-"));
+}
+
+/// The steps that have logged a line for this execution.
+fn steps_logged(execution: &str) -> Vec<String> {
+    let logs = logs();
+    let lines = logs
+        .lines()
+        .filter_map(|line| line.get(line.find('{')?..)?.parse::<Value>().ok());
+    lines
+        .filter(|line| line["executionId"] == execution)
+        .map(|line| {
+            assert!(line["timestamp"].as_str().unwrap().contains('T'), "{line}");
+            assert_eq!(line["level"], "INFO");
+            line["step"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
