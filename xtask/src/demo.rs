@@ -37,9 +37,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     progress::step("Adding a handful of people", people::seed(&stack)).await?;
     let outcome = notify(&stack, &request).await;
-    let log = stack.endpoints.ministack_log.display().to_string();
+    let log = project.logs().join("demo-functions.log");
+    stack.save_function_logs(&log).await?;
     stack.stop().await;
-    outcome.map_err(|failure| format!("{failure}\nThe functions' log lines are in {log}").into())
+    println!("\n  The functions' log lines are in {}", log.display());
+    outcome
 }
 
 fn read_request(file: &std::path::Path) -> Result<Value, Failure> {

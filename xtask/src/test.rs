@@ -99,14 +99,18 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
         "APGL_E2E_SANDBOX",
         stack.endpoints.sandbox.as_deref().unwrap_or_default(),
     );
-    cargo.env("APGL_E2E_LOG", &stack.endpoints.ministack_log);
     let status = cargo.status().await?;
-    let log = stack.endpoints.ministack_log.display().to_string();
+    let log = project.logs().join("test-functions.log");
+    stack.save_function_logs(&log).await?;
     stack.stop().await;
     if status.success() {
         return Ok(());
     }
-    Err(format!("the end-to-end tests failed; the functions' log lines are in {log}").into())
+    Err(format!(
+        "the end-to-end tests failed; the functions' log lines are in {}",
+        log.display()
+    )
+    .into())
 }
 
 /// Runs one check, with its output in the open.

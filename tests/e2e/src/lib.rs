@@ -8,7 +8,7 @@
 )]
 
 use std::{
-    env, fs, process,
+    env, process,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -200,11 +200,6 @@ impl Ended {
     pub fn last_state(&self) -> &str {
         self.visits.last().map_or("", |visit| visit.state.as_str())
     }
-}
-
-/// What the functions and MiniStack have logged so far.
-pub fn logs() -> String {
-    fs::read_to_string(variable("APGL_E2E_LOG")).expect("the log can be read")
 }
 
 /// A name that nothing else in this run has.

@@ -10,13 +10,16 @@
 //! | `process` | runs a command with its output in a log, and ends a server with its children |
 //! | [`stack`] | starts, deploys, seeds |
 //! | [`execution`] | starts executions, waits for them, reads their history |
+//! | `logs` | reads the functions' log lines |
 
 pub mod execution;
+mod logs;
 mod process;
 pub mod stack;
 pub mod tools;
 
 pub use execution::{Execution, Status, Visit};
+pub use logs::function_logs;
 pub use stack::{Endpoints, LocalStack, Slack, StackOptions, TOKEN};
 pub use tools::Project;
 

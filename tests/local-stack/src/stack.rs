@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Error, Project,
+    Error, Project, function_logs,
     process::{Server, command, run, tail},
 };
 
@@ -130,6 +130,12 @@ impl LocalStack {
     /// Whether MiniStack has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.ministack.has_ended()
+    }
+
+    /// Writes the functions' log lines to a file, since MiniStack's memory ends with it.
+    pub async fn save_function_logs(&self, file: &Path) -> Result<(), Error> {
+        let lines = function_logs(&self.aws).await?;
+        fs::write(file, lines.join("\n") + "\n").map_err(Error::io(file.display()))
     }
 
     pub async fn stop(mut self) {
