@@ -232,6 +232,26 @@ describe("workflows", () => {
     }
   });
 
+  it("wait for a step longer than its function runs", () => {
+    const functions = Object.values(template.findResources("AWS::Lambda::Function")) as Resource[];
+    const seconds = new Map(
+      functions.map(({ Properties }) => [
+        Properties["FunctionName"],
+        Properties["Timeout"] as number,
+      ]),
+    );
+    for (const [, file] of files) {
+      const { States } = JSON.parse(fs.readFileSync(file, "utf8")) as {
+        States: Record<string, { Arguments?: { FunctionName: string }; TimeoutSeconds: number }>;
+      };
+      for (const { Arguments, TimeoutSeconds } of Object.values(States)) {
+        const step = /^\$\{(.*)FunctionArn\}$/.exec(Arguments?.FunctionName ?? "")?.[1];
+        if (step === undefined) continue;
+        expect(TimeoutSeconds).toBeGreaterThan(seconds.get(`apgl-${kebabCase(step)}`) ?? Infinity);
+      }
+    }
+  });
+
   it("that call a function which isn't there stop the synthesis", () => {
     const stack = new Stack();
     const settings = readSettings(new App({ context: { functionsDir } }).node);

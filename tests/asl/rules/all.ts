@@ -1,0 +1,20 @@
+import type { Machine } from "../machine.js";
+import { catchAll, firstError, mendableErrors, retries, timeouts, waits } from "./errors.js";
+import { keyOrder, stateNames, wholeMachine } from "./structure.js";
+import { assignedVariables, expressionSyntax, reservedVariables } from "./variables.js";
+
+/** The project's own rules for one machine; each answers what it finds wrong. */
+export const RULES: Record<string, (machine: Machine) => string[]> = {
+  wholeMachine,
+  keyOrder,
+  stateNames,
+  retries,
+  catchAll,
+  timeouts,
+  waits,
+  mendableErrors,
+  firstError,
+  expressionSyntax,
+  reservedVariables,
+  assignedVariables,
+};

@@ -1,0 +1,165 @@
+import { edges, expressions, type Machine, type Rule, type State } from "../machine.js";
+import { tasks } from "./structure.js";
+
+/** What a retry of Lambda itself must name. */
+const LAMBDA_SERVICE_ERRORS = [
+  "Lambda.ServiceException",
+  "Lambda.AWSLambdaException",
+  "Lambda.SdkClientException",
+  "Lambda.ClientExecutionTimeoutException",
+  "Lambda.TooManyRequestsException",
+];
+/** Errors that no redrive could help. A test of the contract crate holds the names against its enum. */
+const FINAL = [
+  "InvalidRequest",
+  "Channel.NotFound",
+  "Channel.NameTaken",
+  "Channel.Archived",
+  "Slack.Rejected",
+];
+/** Errors that a workflow sleeps for. */
+const WAITING = [
+  "Slack.RateLimited",
+  "Slack.OutcomeUnknown",
+  "Delivery.InProgress",
+  "Channel.BeingCreated",
+];
+const MATCHES_EVERYTHING = ["States.ALL", "States.TaskFailed"];
+
+/** Every Task retries what passes by itself, with bounds on how long and how often. */
+export function retries(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) => {
+    const rules = state.Retry ?? [];
+    const named = new Set(rules.flatMap((rule) => rule.ErrorEquals));
+    const missing = LAMBDA_SERVICE_ERRORS.filter((error) => !named.has(error));
+    const findings = missing.map((error) => `${name} must retry ${error}`);
+    for (const rule of rules) {
+      for (const field of ["IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds"]) {
+        if (typeof rule[field] !== "number") findings.push(`${name}: a Retry must have ${field}`);
+      }
+      if (rule["JitterStrategy"] !== "FULL") {
+        findings.push(`${name}: a Retry must have JitterStrategy FULL`);
+      }
+      for (const error of rule.ErrorEquals.filter((error) => FINAL.includes(error))) {
+        findings.push(`${name} must not retry ${error}, which is final`);
+      }
+    }
+    return findings;
+  });
+}
+
+/** `States.ALL` stands alone and last, or it hides what follows. */
+export function catchAll(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) =>
+    [state.Retry ?? [], state.Catch ?? []].flatMap((rules) =>
+      rules.flatMap((rule, n) => {
+        if (rule.ErrorEquals.length === 0) return [`${name}: ErrorEquals must not be empty`];
+        if (!rule.ErrorEquals.includes("States.ALL")) return [];
+        const isAloneAndLast = rule.ErrorEquals.length === 1 && n === rules.length - 1;
+        return isAloneAndLast ? [] : [`${name}: States.ALL must stand alone and last`];
+      }),
+    ),
+  );
+}
+
+/** Every Task ends by itself; the CDK tests hold the seconds against the function's own. */
+export function timeouts(machine: Machine): string[] {
+  return tasks(machine).flatMap(
+    ([name, { TimeoutSeconds: seconds, HeartbeatSeconds: heartbeat }]) => {
+      if (seconds === undefined) return [`${name} must have a TimeoutSeconds`];
+      return typeof heartbeat === "number" && heartbeat >= seconds
+        ? [`${name} must have a HeartbeatSeconds below its TimeoutSeconds`]
+        : [];
+    },
+  );
+}
+
+/** What a workflow waits for: it reads the seconds, sleeps, and comes back to the step, so often. */
+export function waits(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) => {
+    const rules = (state.Catch ?? []).filter((rule) =>
+      rule.ErrorEquals.some((error) => WAITING.includes(error)),
+    );
+    const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
+    if (
+      rules.length > 0 &&
+      !JSON.stringify(state.Arguments).includes('"waitsLeft":"{% 100 - $waits %}"')
+    ) {
+      findings.push(`${name} must tell its function how many waits are left`);
+    }
+    if (rules.length > 0 && state.Assign?.["waits"] !== 0) {
+      findings.push(`${name} must begin the count of waits anew when it is done`);
+    }
+    return findings;
+  });
+}
+
+function waitOf(machine: Machine, name: string, rule: Rule): string[] {
+  const findings: string[] = [];
+  if (!rule.ErrorEquals.every((error) => WAITING.includes(error))) {
+    findings.push(`${name}: a Catch that leads to a Wait must name only errors to wait for`);
+  }
+  if (!JSON.stringify(rule.Assign?.["retryAfterSeconds"] ?? "").includes("retryAfterSeconds")) {
+    findings.push(
+      `${name}: a Catch of ${rule.ErrorEquals} must assign retryAfterSeconds from the cause`,
+    );
+  }
+  if (rule.Assign?.["waits"] !== "{% $waits + 1 %}") {
+    findings.push(`${name}: a Catch of ${rule.ErrorEquals} must count the wait`);
+  }
+  const wait = machine.States[rule.Next ?? ""];
+  if (
+    wait?.Type !== "Wait" ||
+    wait["Seconds"] !== "{% $retryAfterSeconds %}" ||
+    wait.Next !== name
+  ) {
+    findings.push(`${name}: ${rule.ErrorEquals} must lead to a Wait of retryAfterSeconds and back`);
+  }
+  return findings;
+}
+
+/** No mendable error ends in a Fail state: a redrive would enter Fail again. */
+export function mendableErrors(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) =>
+    (state.Catch ?? []).flatMap((rule) => {
+      if (!endsInFail(machine, rule.Next)) return [];
+      const mendable = rule.ErrorEquals.filter((error) => !FINAL.includes(error));
+      // What counts a failure may fail itself: the error that ends the execution is the first one.
+      if (MATCHES_EVERYTHING.includes(mendable[0] ?? "") && countsOnly(state)) return [];
+      return mendable.map((error) => `${name}: ${error} is mendable and must not end in Fail`);
+    }),
+  );
+}
+
+/** Whether a Fail state follows, with nothing but counting in between. */
+function endsInFail(machine: Machine, name: string | undefined): boolean {
+  const state = machine.States[name ?? ""];
+  if (state === undefined) return false;
+  if (state.Type === "Fail") return true;
+  if (state.Type === "Wait" || (state.Type === "Task" && !countsOnly(state))) return false;
+  return edges(state).some(({ to }) => endsInFail(machine, to));
+}
+
+function countsOnly(state: State): boolean {
+  return state.Arguments?.FunctionName === "${PublishMetricsFunctionArn}";
+}
+
+/** The branch that ends in Fail keeps the first error and its cause. */
+export function firstError(machine: Machine): string[] {
+  const findings = tasks(machine).flatMap(([name, state]) =>
+    (state.Catch ?? [])
+      .filter((rule) => endsInFail(machine, rule.Next) && !countsOnly(state))
+      .filter(
+        (rule) => !JSON.stringify(rule.Assign?.["failure"] ?? "").includes("$states.errorOutput"),
+      )
+      .map((rule) => `${name}: a Catch of ${rule.ErrorEquals} must keep the error in $failure`),
+  );
+  for (const [name, state] of Object.entries(machine.States)) {
+    if (state.Type !== "Fail") continue;
+    const used = expressions({ Error: state["Error"], Cause: state["Cause"] }, name);
+    if (used.length !== 2 || !used.every(([, expression]) => expression.includes("$failure"))) {
+      findings.push(`${name} must end with $failure's error and cause`);
+    }
+  }
+  return findings;
+}

@@ -1,0 +1,93 @@
+import { edges, type Machine, type State } from "../machine.js";
+
+const KEY_ORDER = [
+  "Type",
+  "Comment",
+  "Resource",
+  "Arguments",
+  "Seconds",
+  "Choices",
+  "Default",
+  "Error",
+  "Cause",
+  "Assign",
+  "Output",
+  "TimeoutSeconds",
+  "HeartbeatSeconds",
+  "Retry",
+  "Catch",
+  "Next",
+  "End",
+];
+/** The failure branch counts with publish-metrics under a name that says why. */
+const NAMED_OTHERWISE: Record<string, string> = { CountFailure: "PublishMetrics" };
+
+/** The machine as a whole: where it starts, how long it may run, and that every state has a place. */
+export function wholeMachine(machine: Machine): string[] {
+  const findings: string[] = [];
+  if (machine["QueryLanguage"] !== "JSONata") findings.push("QueryLanguage must be JSONata");
+  if (typeof machine["Comment"] !== "string") findings.push("the machine must have a Comment");
+  if (typeof machine["TimeoutSeconds"] !== "number") {
+    findings.push("the machine must have a TimeoutSeconds of its own: CDK ignores its `timeout`");
+  }
+  if (machine.StartAt !== "CheckRequest") findings.push("StartAt must be CheckRequest");
+  const reached = new Set([machine.StartAt]);
+  for (const name of reached) {
+    for (const { to } of edges(machine.States[name] ?? { Type: "" })) reached.add(to);
+  }
+  for (const name of reached) {
+    if (!(name in machine.States))
+      findings.push(`${name} is named as a next state and is not there`);
+  }
+  for (const name of Object.keys(machine.States)) {
+    if (!reached.has(name)) findings.push(`${name} is never reached`);
+  }
+  return findings;
+}
+
+/** Keys in one order, so that files read and compare alike. */
+export function keyOrder(machine: Machine): string[] {
+  return Object.entries(machine.States).flatMap(([name, state]) => {
+    const keys = Object.keys(state);
+    const unknown = keys.filter((key) => !KEY_ORDER.includes(key));
+    const sorted = [...keys].sort((a, b) => KEY_ORDER.indexOf(a) - KEY_ORDER.indexOf(b));
+    if (unknown.length > 0) return [`${name} has keys without a place in the order: ${unknown}`];
+    return sorted.join() === keys.join()
+      ? []
+      : [`${name} must have its keys in the order ${sorted}`];
+  });
+}
+
+/** One name for one step: the state is named as the function that it calls. */
+export function stateNames(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) => {
+    const step = NAMED_OTHERWISE[name] ?? name;
+    const called = state.Arguments?.FunctionName;
+    if (state["Resource"] !== "arn:aws:states:::lambda:invoke") {
+      return [`${name} must be a lambda:invoke`];
+    }
+    return called === `\${${step}FunctionArn}` ? [] : [`${name} must call \${${step}FunctionArn}`];
+  });
+}
+
+/** The same step is written the same way in every file: all but its input and what it assigns. */
+export function sameEverywhere(machines: [name: string, machine: Machine][]): string[] {
+  const seen = new Map<string, [file: string, written: string]>();
+  const findings: string[] = [];
+  for (const [file, machine] of machines) {
+    for (const [name, { Arguments, Assign, Output, Next, ...rest }] of Object.entries(
+      machine.States,
+    )) {
+      const written = JSON.stringify({ ...rest, FunctionName: Arguments?.FunctionName });
+      const other = seen.get(name);
+      if (other === undefined) seen.set(name, [file, written]);
+      else if (other[1] !== written)
+        findings.push(`${name} differs between ${other[0]} and ${file}`);
+    }
+  }
+  return findings;
+}
+
+export function tasks(machine: Machine): [name: string, state: State][] {
+  return Object.entries(machine.States).filter(([, state]) => state.Type === "Task");
+}
