@@ -1,6 +1,8 @@
 import { getLanguageService, TextDocument } from "amazon-states-language-service";
 import aslValidator from "asl-validator";
+import * as fs from "node:fs";
 import { describe, expect, it } from "vitest";
+import { drawing, DRAWING } from "./draw.js";
 import { formatted } from "./format.js";
 import { machineFiles, type Machine } from "./machine.js";
 import { RULES } from "./rules/all.js";
@@ -40,4 +42,8 @@ it("a step is written the same way in every file", () => {
   expect(
     sameEverywhere(files.map(([name, , text]) => [name, JSON.parse(text) as Machine])),
   ).toEqual([]);
+});
+
+it("the pictures are those of the files", () => {
+  expect(fs.readFileSync(DRAWING, "utf8"), "run `npm run draw` in tests/asl").toBe(drawing());
 });

@@ -118,7 +118,7 @@ impl Project {
     pub async fn build_functions(&self) -> Result<(), Error> {
         self.make_folders()?;
         let mut cargo = command("cargo", &self.venv(), &self.root);
-        // Cargo's own compiler, not zig: it builds for this machine.
+        // The workspace's default members, by cargo's own compiler: zig is for other machines.
         cargo.args([
             "lambda",
             "build",
@@ -127,27 +127,12 @@ impl Project {
             "--compiler",
             "cargo",
         ]);
-        for name in self.function_names()? {
-            cargo.args(["--package", &name]);
-        }
         run(
             "cargo lambda build",
             &mut cargo,
             &self.logs().join("build.log"),
         )
         .await
-    }
-
-    /// The crates in `functions/`.
-    pub fn function_names(&self) -> Result<Vec<String>, Error> {
-        let folder = self.root.join("functions");
-        let entries = fs::read_dir(&folder).map_err(Error::io(folder.display()))?;
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| folder.join(name).join("Cargo.toml").exists())
-            .collect();
-        names.sort();
-        Ok(names)
     }
 }
 
