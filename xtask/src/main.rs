@@ -40,6 +40,7 @@ type Failure = Box<dyn std::error::Error>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Arguments::parse().command;
+    let runs_until_stopped = matches!(command, Command::Local(_));
     let work = async {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
@@ -50,7 +51,11 @@ async fn main() -> ExitCode {
     // Whatever is at work is dropped, and what it has started ends with it.
     let outcome = tokio::select! {
         outcome = work => outcome,
-        stopped = asked_to_stop() => stopped,
+        stopped = asked_to_stop() => match stopped {
+            Ok(()) if runs_until_stopped => Ok(()),
+            Ok(()) => Err("stopped".into()),
+            Err(error) => Err(error.into()),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,13 +67,12 @@ async fn main() -> ExitCode {
 }
 
 /// Ends at Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> Result<(), Failure> {
+async fn asked_to_stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
     }
-    Err("stopped".into())
 }

@@ -48,7 +48,7 @@ fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> 
     };
     match found {
         None if input.required => Err(not_found(
-            "create it, or invite the bot if it is a private channel",
+            "create it, or invite the bot to it if it is private",
         )),
         Some(channel) if wrong_visibility(&channel) && input.required => {
             Err(not_found(match channel.visibility {

@@ -61,9 +61,7 @@ pub async fn handle(deps: &Deps, run: &Run, input: Input) -> Result<Outcome, Ste
         match invite(deps, &channel, batch).await {
             Ok(batch) => fates.extend(batch),
             Err(error) => {
-                deps.channels
-                    .keep_invited(&channel.id, &run.execution_id, &invited(&fates))
-                    .await?;
+                keep_progress(deps, run, &channel, &fates).await?;
                 return Err(error);
             }
         }
@@ -202,6 +200,22 @@ fn fate_of(error: &UserError) -> Result<Fate, StepError> {
             passing => return Err(passing.into()),
         },
     })
+}
+
+/// So that the attempt that goes on can still tell whom this execution has invited.
+async fn keep_progress(
+    deps: &Deps,
+    run: &Run,
+    channel: &ChannelRef,
+    fates: &Fates,
+) -> Result<(), StepError> {
+    let invited = invited(fates);
+    if invited.is_empty() {
+        return Ok(());
+    }
+    deps.channels
+        .keep_invited(&channel.id, &run.execution_id, &invited)
+        .await
 }
 
 fn invited(fates: &Fates) -> BTreeSet<SlackUserId> {

@@ -110,7 +110,7 @@ pub enum StepError {
         field: String,
         rule: String,
     },
-    #[error("there is no channel `{channel}` that the bot can see: {hint}")]
+    #[error("channel `{channel}` is not there for this request: {hint}")]
     ChannelNotFound { channel: String, hint: &'static str },
     #[error("the channel name `{channel}` is taken: {holder}")]
     ChannelNameTaken {

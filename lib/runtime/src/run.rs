@@ -84,10 +84,11 @@ where
     let (deps, decode, handle) = (&deps, &decode, &handle);
     let ended = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let Step { run, input } = decode(payload)
-            .map_err(malformed)
-            .inspect_err(log_failure)
-            .map_err(Failure)?;
+        let decoded = decode(payload).map_err(malformed);
+        let Step { run, input } = decoded.map_err(|error| {
+            tracing::info_span!("step", step = name).in_scope(|| log_failure(&error));
+            Failure(error)
+        })?;
         let span = tracing::info_span!(
             "step",
             executionId = run.execution_id,

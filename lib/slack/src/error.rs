@@ -37,9 +37,9 @@ pub enum SlackError {
     /// Permanent.
     #[error("Slack refused {method}: {code}")]
     Rejected { method: &'static str, code: String },
-    /// The token could not be had.
+    /// Something beside Slack failed: the token could not be had, or what Slack said not be stored.
     #[error(transparent)]
-    Token(#[from] StepError),
+    Step(#[from] StepError),
 }
 
 impl SlackError {
@@ -56,7 +56,7 @@ impl SlackError {
         match self.rejected_code() {
             Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
                 channel: name.to_owned(),
-                hint: "invite the bot to it if it is a private channel",
+                hint: "Slack shows it to the bot no more; invite the bot if it is private",
             },
             Some("is_archived") => StepError::ChannelArchived {
                 channel: name.to_owned(),
@@ -133,7 +133,7 @@ impl From<SlackError> for StepError {
                 scopes,
             },
             SlackError::Rejected { method, code } => Self::SlackRejected { method, code },
-            SlackError::Token(error) => error,
+            SlackError::Step(error) => error,
         }
     }
 }

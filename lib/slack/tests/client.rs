@@ -118,7 +118,7 @@ fn class(error: &SlackError) -> Class {
         SlackError::OutcomeUnknown { .. } => Class::OutcomeUnknown,
         SlackError::Unauthorized { .. } => Class::Unauthorized,
         SlackError::Rejected { .. } => Class::Rejected,
-        SlackError::Token(_) => panic!("not a Slack error"),
+        SlackError::Step(_) => panic!("not a Slack error"),
     }
 }
 

@@ -93,8 +93,16 @@ fn sidebar(
     }
 }
 
-fn sign(channel: &Channel) -> &'static str {
-    if channel.is_private { "🔒" } else { "#" }
+/// `#` for a public channel, a lock for a private one, drawn, since not every machine has the emoji.
+fn sign(channel: &Channel) -> Markup {
+    if !channel.is_private {
+        return html! { "#" };
+    }
+    html! {
+        svg.lock viewBox="0 0 16 16" role="img" aria-label="private" {
+            path d="M4 7V5a4 4 0 0 1 8 0v2h1v8H3V7zm2 0h4V5a2 2 0 0 0-4 0z" {}
+        }
+    }
 }
 
 fn conversation(workspace: &Workspace, channel: &Channel) -> Markup {
@@ -145,7 +153,7 @@ fn message(workspace: &Workspace, message: &Message) -> Markup {
         article.reply[message.is_reply()] {
             div.face { (author.chars().take(1).collect::<String>()) }
             div.body {
-                div.who { b { (author) } span.app { "APP" } time { (clock(&message.ts)) } }
+                div.who { b { (author) } span.app { "APP" } time title=(message.ts) { (clock(&message.ts)) } }
                 @match message.blocks.as_ref().and_then(Value::as_array) {
                     Some(blocks) => { @for value in blocks { (block(value)) } }
                     None => (mrkdwn(&message.text)),
@@ -160,9 +168,12 @@ fn clock(ts: &str) -> String {
     let seconds = ts
         .split('.')
         .next()
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| ts.to_owned(), |time| time.to_string())
+        .and_then(|seconds| seconds.parse().ok());
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(
+        || ts.to_owned(),
+        |time| time.strftime("%b %-d, %H:%M:%S").to_string(),
+    )
 }
 
 fn block(block: &Value) -> Markup {
