@@ -4,22 +4,20 @@
 //! and an attempt that follows one whose outcome is unknown looks for the message in Slack first.
 //! The states of a delivery are described with the table, in `apgl_stores::Deliveries`.
 
+mod reconcile;
+
 use std::time::{Duration, SystemTime};
 
 use apgl_contract::{
     ChannelRef, Message, MessageTs, StepError, message::Blocks, outcome::PostedMessage,
 };
 use apgl_runtime::Invocation;
-use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError};
+use apgl_slack::{Metadata, Post, SlackClient, SlackError};
 use apgl_stores::{Attempt, Claim, Deliveries, SETTLE_TIME};
 use serde::Deserialize;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 
-/// The `event_type` of our messages' metadata.
-const METADATA_TYPE: &str = "apgl_delivery";
-/// Slack's clock and ours may differ by this much when the message is looked for.
-const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+use crate::reconcile::{find_posted, metadata};
+
 /// A post, and a join and a second post where the bot is not in the channel, fit in this time.
 const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(3);
 
@@ -122,49 +120,6 @@ async fn post(deps: &Deps, input: &Input, metadata: &Metadata) -> Result<Message
     })
 }
 
-/// Looks for this delivery's message among those of our bot since the first attempt that may have
-/// posted it.
-async fn find_posted(
-    deps: &Deps,
-    input: &Input,
-    metadata: &Metadata,
-    since: SystemTime,
-) -> Result<Option<MessageTs>, SlackError> {
-    let bot_id = deps.slack.auth_test().await?.bot_id;
-    let oldest = slack_time(since - CLOCK_MARGIN);
-    let mut cursor = None;
-    loop {
-        let page = match &input.message.thread_ts {
-            None => {
-                deps.slack
-                    .conversations_history(&input.channel.id, &oldest, cursor.as_deref())
-                    .await
-            }
-            Some(thread) => {
-                let thread = thread.as_str();
-                deps.slack
-                    .conversations_replies(&input.channel.id, thread, &oldest, cursor.as_deref())
-                    .await
-            }
-        };
-        let page = match page {
-            // Who is not in the channel has not posted there.
-            Err(error) if error.rejected_code() == Some("not_in_channel") => return Ok(None),
-            page => page?,
-        };
-        let ours = |message: &&HistoryMessage| {
-            message.bot_id == bot_id && message.metadata.as_ref() == Some(metadata)
-        };
-        if let Some(message) = page.items.iter().find(ours) {
-            return Ok(MessageTs::try_from(message.ts.clone()).ok());
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(None);
-        }
-    }
-}
-
 /// Ends an attempt that did not post, or may not have, and answers the step's error.
 async fn end_attempt(
     deps: &Deps,
@@ -198,31 +153,4 @@ fn already_posted(channel: &ChannelRef, ts: MessageTs) -> PostedMessage {
         ts,
         duplicate: true,
     }
-}
-
-/// Every member of the channel can read a message's metadata, so it holds a hash and no data.
-fn metadata(delivery_id: &str) -> Metadata {
-    let hash = Sha256::digest(delivery_id);
-    let event_payload = [(
-        "delivery".to_owned(),
-        json!(base16ct::lower::encode_string(&hash)),
-    )]
-    .into_iter()
-    .collect();
-    Metadata {
-        event_type: METADATA_TYPE.to_owned(),
-        event_payload,
-    }
-}
-
-/// A time as Slack writes it: seconds since the epoch, with six decimals.
-fn slack_time(time: SystemTime) -> String {
-    let since_epoch = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    format!(
-        "{}.{:06}",
-        since_epoch.as_secs(),
-        since_epoch.subsec_micros()
-    )
 }

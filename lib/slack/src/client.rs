@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Response, StatusCode, Url, header::RETRY_AFTER};
+use reqwest::{
+    Response, StatusCode, Url,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{SlackError, SlackToken, TokenSource};
@@ -13,6 +16,8 @@ pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a 429 that does not say how long to wait.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Without the charset Slack's answers carry the warning `missing_charset`.
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// A page of 999 channels is about 1 MiB.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -102,6 +107,8 @@ impl SlackClient {
             .http
             .post(url)
             .bearer_auth(token.expose())
+            // `form` keeps a content type that is there.
+            .header(CONTENT_TYPE, FORM)
             .form(arguments)
             .send()
             .await

@@ -51,7 +51,10 @@ async fn arguments_are_sent_as_a_form_with_the_token() {
     let server = MockServer::start().await;
     Mock::given(path("/api/conversations.create"))
         .and(header("authorization", "Bearer xoxb-1"))
-        .and(header("content-type", "application/x-www-form-urlencoded"))
+        .and(header(
+            "content-type",
+            "application/x-www-form-urlencoded; charset=utf-8",
+        ))
         .and(body_string_contains("name=x&is_private=true"))
         .respond_with(json_answer(
             json!({ "ok": true, "channel": { "id": "C1", "name": "x", "is_private": true } }),
