@@ -45,7 +45,7 @@ export class NotificationsStack extends Stack {
       .mayUse(channels, "GetItem", "PutItem", "BatchWriteItem");
     this.step("EnsureChannel", { ...slack, ...channelsTable })
       .mayReadSecret(token)
-      .mayUse(channels, "GetItem", "PutItem", "DeleteItem", "BatchWriteItem");
+      .mayUse(channels, "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem");
     this.step("InviteMembers", { ...slack, ...channelsTable })
       .mayReadSecret(token)
       .mayUse(channels, "GetItem", "PutItem", "UpdateItem");

@@ -68,7 +68,10 @@ describe("functions", () => {
     FilterByPreference: ["UserProfiles", ["BatchGetItem"]],
     ResolveUsers: ["SlackUsers", ["BatchGetItem", "PutItem"]],
     FindChannel: ["Channels", ["BatchWriteItem", "GetItem", "PutItem"]],
-    EnsureChannel: ["Channels", ["BatchWriteItem", "DeleteItem", "GetItem", "PutItem"]],
+    EnsureChannel: [
+      "Channels",
+      ["BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"],
+    ],
     InviteMembers: ["Channels", ["GetItem", "PutItem", "UpdateItem"]],
     PostMessage: ["Deliveries", ["PutItem", "UpdateItem"]],
   };

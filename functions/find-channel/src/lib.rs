@@ -83,6 +83,7 @@ mod tests {
             id: "C1".to_owned(),
             visibility,
             archived,
+            created_by: None,
         }
     }
 

@@ -5,9 +5,14 @@
 //! every channel that it sees into the table and keeps its cursor, so that it goes on where a rate
 //! limit stopped it.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use apgl_contract::{ChannelName, StepError, Visibility};
 use apgl_slack::{Conversation, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels};
+
+/// Slack's clock and ours may differ by this much.
+const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -59,12 +64,46 @@ impl Directory {
         &self,
         name: &ChannelName,
         visibility: Visibility,
+        execution_id: &str,
     ) -> Result<Channel, SlackError> {
         let created = self
             .slack
             .conversations_create(name.as_str(), visibility.is_private())
             .await?;
         let channel = channel_of(&created);
+        Ok(self.remember_creator(channel, execution_id).await?)
+    }
+
+    /// Writes into the table that this execution has made the channel, where Slack says that it came
+    /// into being after `since`, when an attempt began whose outcome is not known.
+    pub async fn recognise(
+        &self,
+        channel: Channel,
+        since: SystemTime,
+        execution_id: &str,
+    ) -> Result<Channel, StepError> {
+        let info = self.slack.conversations_info(&channel.id).await;
+        let info = info.map_err(|error| error.about_channel(&channel.name))?;
+        if UNIX_EPOCH + Duration::from_secs(info.created) + CLOCK_MARGIN < since {
+            return Ok(channel);
+        }
+        self.remember_creator(channel, execution_id).await
+    }
+
+    async fn remember_creator(
+        &self,
+        channel: Channel,
+        execution_id: &str,
+    ) -> Result<Channel, StepError> {
+        let channel = Channel {
+            created_by: Some(execution_id.to_owned()),
+            ..channel
+        };
+        tracing::info!(
+            channel.name = channel.name,
+            channel.id = channel.id,
+            "created the channel"
+        );
         self.channels
             .remember(std::slice::from_ref(&channel))
             .await?;
@@ -78,5 +117,6 @@ fn channel_of(conversation: &Conversation) -> Channel {
         id: conversation.id.clone(),
         visibility: Visibility::from_is_private(conversation.is_private),
         archived: conversation.is_archived,
+        created_by: None,
     }
 }

@@ -15,6 +15,9 @@ pub struct Conversation {
     pub is_private: bool,
     #[serde(default)]
     pub is_archived: bool,
+    /// When it was created, in seconds since the epoch; 0 where Slack does not say.
+    #[serde(default)]
+    pub created: u64,
 }
 
 /// One page of a list. A page may be short or even empty and still have a next one.
@@ -102,6 +105,14 @@ impl SlackClient {
     ) -> Result<Conversation, SlackError> {
         let arguments = [("name", name), ("is_private", bool_argument(is_private))];
         let answer: ChannelAnswer = self.call("conversations.create", &arguments).await?;
+        Ok(answer.channel)
+    }
+
+    /// <https://docs.slack.dev/reference/methods/conversations.info>
+    pub async fn conversations_info(&self, channel: &str) -> Result<Conversation, SlackError> {
+        let answer: ChannelAnswer = self
+            .call("conversations.info", &[("channel", channel)])
+            .await?;
         Ok(answer.channel)
     }
 

@@ -5,19 +5,19 @@
 //!
 //! | key | holds |
 //! |---|---|
-//! | `project-x` | id, visibility, whether it is archived, when it was seen |
+//! | `project-x` | id, visibility, whether it is archived, when it was seen, which execution made it |
 //! | `#members/C012AB3CD` | ids of users who were seen in the channel, and until when that counts |
-//! | `#invited/C012AB3CD/<execution>` | whom an interrupted execution has invited so far |
-//! | `#creating/project-x` | who is creating the channel, until when |
+//! | `#first-look/C012AB3CD/<execution>` | which of its users an execution found there at first |
+//! | `#creating/project-x` | who is creating the channel, since when and until when |
 //! | `#scan` | the cursor at which the scan of conversations.list goes on |
 
 use std::{
     collections::BTreeSet,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use apgl_contract::{ChannelName, ChannelRef, SlackUserId, StepError, Visibility};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Item, Table, condition_failed, epoch_millis, epoch_seconds, number, text};
@@ -25,16 +25,22 @@ use crate::table::{Item, Table, condition_failed, epoch_millis, epoch_seconds, n
 /// How long a member counts as a member without asking Slack. Who left the channel within this time
 /// is not asked back.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
-/// An execution ends long before its progress does.
-const PROGRESS_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+/// Members of a larger channel are not remembered: an item holds at most 400 KB.
+const MAX_MEMBERS: usize = 10_000;
+/// Longer than an execution can be redriven, which is 14 days.
+const FIRST_LOOK_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// A channel as the directory knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Channel {
     pub name: String,
     pub id: String,
     pub visibility: Visibility,
     pub archived: bool,
+    /// The execution that made the channel, if one of ours did.
+    #[serde(default)]
+    pub created_by: Option<String>,
 }
 
 impl Channel {
@@ -46,13 +52,20 @@ impl Channel {
             created,
         }
     }
+
+    pub fn is_created_by(&self, execution_id: &str) -> bool {
+        self.created_by.as_deref() == Some(execution_id)
+    }
 }
 
 /// The answer to a claim on a channel's creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Creation {
-    /// The caller creates it, and releases the claim.
-    Mine,
+    /// The caller creates it, and releases the claim. `unfinished_since` is when an attempt of the
+    /// same owner began that did not release it: it may have created the channel.
+    Mine {
+        unfinished_since: Option<SystemTime>,
+    },
     /// Somebody else is creating it.
     Theirs,
 }
@@ -96,28 +109,34 @@ impl Channels {
         owner: &str,
         lease: Duration,
     ) -> Result<Creation, StepError> {
-        let now = SystemTime::now();
+        let now = epoch_millis(SystemTime::now());
+        let lease_ends_at = epoch_millis(SystemTime::now() + lease);
         let claim = self
             .0
             .client
-            .put_item()
+            .update_item()
             .table_name(&self.0.name)
-            .item("name", text(&creating_key(name)))
-            .item("owner", text(owner))
-            .item("leaseEndsAt", number(epoch_millis(now + lease)))
+            .key("name", text(&creating_key(name)))
+            .update_expression(
+                "SET #owner = :owner, leaseEndsAt = :end, claimedAt = if_not_exists(claimedAt, :now)",
+            )
             .condition_expression(
                 "attribute_not_exists(#name) OR leaseEndsAt < :now OR #owner = :owner",
             )
             .expression_attribute_names("#name", "name")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":now", number(epoch_millis(now)))
+            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":end", number(lease_ends_at))
             .expression_attribute_values(":owner", text(owner))
+            .return_values(ReturnValue::AllOld)
             .send()
             .await;
         match claim {
-            Ok(_) => Ok(Creation::Mine),
+            Ok(claim) => Ok(Creation::Mine {
+                unfinished_since: claim.attributes.and_then(|claim| claimed_by(&claim, owner)),
+            }),
             Err(error) if condition_failed(&error) => Ok(Creation::Theirs),
-            Err(error) => Err(self.0.error("PutItem", &error)),
+            Err(error) => Err(self.0.error("UpdateItem", &error)),
         }
     }
 
@@ -171,8 +190,11 @@ impl Channels {
         channel_id: &str,
         members: &BTreeSet<SlackUserId>,
     ) -> Result<(), StepError> {
-        self.put_users(members_key(channel_id), members, MEMBERS_MAX_AGE)
-            .await
+        if members.len() > MAX_MEMBERS {
+            return Ok(());
+        }
+        let key = members_key(channel_id);
+        self.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
     }
 
     /// Adds members to those that are remembered. Where none are, nothing is: the others are unknown.
@@ -203,30 +225,39 @@ impl Channels {
         }
     }
 
-    /// Whom this execution has invited so far, before something interrupted it.
-    pub async fn invited_so_far(
+    /// Which of its users this execution found in the channel when it first looked; `None` where it
+    /// has not looked before.
+    pub async fn first_look(
         &self,
         channel_id: &str,
         execution_id: &str,
-    ) -> Result<BTreeSet<SlackUserId>, StepError> {
-        Ok(self
-            .users(&invited_key(channel_id, execution_id))
-            .await?
-            .unwrap_or_default())
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        self.users(&first_look_key(channel_id, execution_id)).await
     }
 
-    pub async fn keep_invited(
+    /// Keeps `there` as this execution's first look, or answers the one that is kept already.
+    pub async fn keep_first_look(
         &self,
         channel_id: &str,
         execution_id: &str,
-        invited: &BTreeSet<SlackUserId>,
-    ) -> Result<(), StepError> {
-        self.put_users(
-            invited_key(channel_id, execution_id),
-            invited,
-            PROGRESS_MAX_AGE,
-        )
-        .await
+        there: &BTreeSet<SlackUserId>,
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        let key = first_look_key(channel_id, execution_id);
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .set_item(Some(users_item(&key, there, FIRST_LOOK_MAX_AGE)))
+            .condition_expression("attribute_not_exists(#name)")
+            .expression_attribute_names("#name", "name")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(None),
+            Err(error) if condition_failed(&error) => self.users(&key).await,
+            Err(error) => Err(self.0.error("PutItem", &error)),
+        }
     }
 
     async fn users(&self, key: &str) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
@@ -247,21 +278,6 @@ impl Channels {
                 .map(SlackUserId)
                 .collect(),
         ))
-    }
-
-    async fn put_users(
-        &self,
-        key: String,
-        users: &BTreeSet<SlackUserId>,
-        max_age: Duration,
-    ) -> Result<(), StepError> {
-        let expires_at = epoch_seconds(SystemTime::now() + max_age);
-        let mut item = Item::from([
-            ("name".to_owned(), text(&key)),
-            ("expiresAt".to_owned(), number(expires_at)),
-        ]);
-        item.extend(string_set(users).map(|ids| ("userIds".to_owned(), ids)));
-        self.put(item).await
     }
 
     async fn put(&self, item: Item) -> Result<(), StepError> {
@@ -287,8 +303,27 @@ fn members_key(channel_id: &str) -> String {
     format!("#members/{channel_id}")
 }
 
-fn invited_key(channel_id: &str, execution_id: &str) -> String {
-    format!("#invited/{channel_id}/{execution_id}")
+fn first_look_key(channel_id: &str, execution_id: &str) -> String {
+    format!("#first-look/{channel_id}/{execution_id}")
+}
+
+/// When `owner` made this claim.
+fn claimed_by(claim: &Item, owner: &str) -> Option<SystemTime> {
+    if claim.get("owner")?.as_s().ok()? != owner {
+        return None;
+    }
+    let millis = claim.get("claimedAt")?.as_n().ok()?.parse().ok()?;
+    Some(UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+fn users_item(key: &str, users: &BTreeSet<SlackUserId>, max_age: Duration) -> Item {
+    let expires_at = epoch_seconds(SystemTime::now() + max_age);
+    let mut item = Item::from([
+        ("name".to_owned(), text(key)),
+        ("expiresAt".to_owned(), number(expires_at)),
+    ]);
+    item.extend(string_set(users).map(|ids| ("userIds".to_owned(), ids)));
+    item
 }
 
 fn item_of(channel: &Channel, seen_at: AttributeValue) -> Item {
@@ -297,7 +332,7 @@ fn item_of(channel: &Channel, seen_at: AttributeValue) -> Item {
     } else {
         "public"
     };
-    Item::from([
+    let mut item = Item::from([
         ("name".to_owned(), text(&channel.name)),
         ("id".to_owned(), text(&channel.id)),
         ("visibility".to_owned(), text(visibility)),
@@ -306,7 +341,10 @@ fn item_of(channel: &Channel, seen_at: AttributeValue) -> Item {
             AttributeValue::Bool(channel.archived),
         ),
         ("seenAt".to_owned(), seen_at),
-    ])
+    ]);
+    let created_by = channel.created_by.as_deref().map(text);
+    item.extend(created_by.map(|execution| ("createdBy".to_owned(), execution)));
+    item
 }
 
 /// DynamoDB has no empty sets.

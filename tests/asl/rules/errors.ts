@@ -24,6 +24,8 @@ const WAITING = [
   "Delivery.InProgress",
   "Channel.BeingCreated",
 ];
+/** A redrive begins a new count. The local stack has no RedriveCount, which $sum passes over. */
+export const WAITS_LEFT = "$sum([100, 100 * $states.context.Execution.RedriveCount]) - $waits";
 const MATCHES_EVERYTHING = ["States.ALL", "States.TaskFailed"];
 
 /** Every Task retries what passes by itself, with bounds on how long and how often. */
@@ -83,7 +85,7 @@ export function waits(machine: Machine): string[] {
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (
       rules.length > 0 &&
-      !JSON.stringify(state.Arguments).includes('"waitsLeft":"{% 100 - $waits %}"')
+      !JSON.stringify(state.Arguments).includes(`"waitsLeft":"{% ${WAITS_LEFT} %}"`)
     ) {
       findings.push(`${name} must tell its function how many waits are left`);
     }

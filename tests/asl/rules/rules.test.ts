@@ -1,6 +1,8 @@
+import jsonata from "jsonata";
 import { describe, expect, it } from "vitest";
 import { machineFiles, type Machine, type Rule, type State } from "../machine.js";
 import { RULES } from "./all.js";
+import { WAITS_LEFT } from "./errors.js";
 import { sameEverywhere } from "./structure.js";
 
 const [, , good] = machineFiles()[0] ?? ["", "", "{}"];
@@ -144,5 +146,18 @@ describe("a rule", () => {
         ["b", other],
       ]),
     ).toEqual(["PostMessage differs between a and b"]);
+  });
+});
+
+describe("the number of waits left", () => {
+  it.each([
+    ["at the start", { RedriveCount: 0 }, 0, 100],
+    ["when all are used up", { RedriveCount: 0 }, 100, 0],
+    ["after a redrive", { RedriveCount: 1 }, 100, 100],
+    ["after a redrive that used up its own", { RedriveCount: 1 }, 200, 0],
+    ["where there is no RedriveCount", {}, 40, 60],
+  ])("%s", async (_, Execution, waits, left) => {
+    const bound = { states: { context: { Execution } }, waits };
+    expect(await jsonata(WAITS_LEFT).evaluate({}, bound)).toBe(left);
   });
 });

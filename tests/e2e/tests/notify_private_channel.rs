@@ -274,9 +274,58 @@ async fn a_channel_that_slack_made_before_it_failed_is_adopted() {
         )
         .await;
     let ended = world.run(WORKFLOW, &request(&channel, &[])).await;
+    let made = &ended.output()["channel"];
+    assert_eq!(made["id"], json!(world.in_slack(&channel).await.id));
+    assert_eq!(made["created"], json!(true));
+}
+
+#[tokio::test]
+async fn who_was_invited_before_slack_failed_stands_in_the_outcome_as_invited() {
+    let world = World::here();
+    let channel = unique("reinvited");
+    let (ana, bob) = (
+        world.person("ana", Some(true)).await,
+        world.person("bob", Some(true)).await,
+    );
+    let seed = ChannelSeed {
+        is_private: true,
+        members: vec![ana.clone()],
+        ..ChannelSeed::default()
+    };
+    let id = world.channel(&channel, seed).await.id;
+    let broken = How::Html500 {
+        effect: Effect::Done,
+    };
+    world
+        .fault("conversations.invite", "channel", &id, 1, broken)
+        .await;
+    let ended = world.run(WORKFLOW, &request(&channel, &[&ana, &bob])).await;
     assert_eq!(
-        ended.output()["channel"]["id"],
-        json!(world.in_slack(&channel).await.id)
+        ended.output()["members"],
+        json!({ "invited": [bob], "alreadyMembers": [ana], "skipped": [] })
+    );
+}
+
+#[tokio::test]
+async fn a_step_that_waits_too_often_fails_in_its_task_so_that_it_can_be_redriven() {
+    let world = World::here();
+    let channel = unique("patience");
+    let limit = How::RateLimited { retry_after: 1 };
+    world
+        .fault("conversations.create", "name", &channel, 1_000, limit)
+        .await;
+    let ended = world.run(WORKFLOW, &request(&channel, &[])).await;
+    let (error, _) = ended.failure();
+    assert_eq!(
+        (error, ended.last_state()),
+        ("Slack.WaitsExhausted", "EnsureChannel")
+    );
+    let waits = ended.states().into_iter();
+    assert_eq!(
+        waits
+            .filter(|state| *state == "WaitToEnsureChannel")
+            .count(),
+        100
     );
 }
 
