@@ -80,12 +80,13 @@ fn failure_of(execution: &Execution) -> String {
 
 fn show_states(visits: &[Visit]) {
     println!("\n  {:<28}{:>10}{:>10}", "State", "began", "took");
-    for Visit { state, began, took } in visits {
-        println!(
-            "  {state:<28}{:>8.2} s{:>8.2} s",
-            began.as_secs_f64(),
-            took.as_secs_f64()
-        );
+    for visit in visits {
+        let (began, took) = (visit.began.as_secs_f64(), visit.took.as_secs_f64());
+        let note = match visit.failed_attempts {
+            0 => String::new(),
+            attempts => format!("  {attempts} failed attempts"),
+        };
+        println!("  {:<28}{began:>8.2} s{took:>8.2} s{note}", visit.state);
     }
 }
 
@@ -138,6 +139,11 @@ async fn show_message(stack: &LocalStack, output: &Value) -> Result<(), Failure>
             .collect();
         println!("  │ with blocks: {}", kinds.join(", "));
     }
-    println!("  └ posted once");
+    let copies = channel.messages.iter();
+    let copies = copies.filter(|copy| copy.metadata == message.metadata);
+    match copies.count() {
+        1 => println!("  └ posted once"),
+        count => return Err(format!("the message stands in Slack {count} times").into()),
+    }
     Ok(())
 }

@@ -86,7 +86,29 @@ impl World {
         written.expect("the profile is written");
     }
 
-    /// A channel that is there before the test, with these members.
+    /// Somebody with this account in Slack, and a profile that asks for Slack notifications.
+    pub async fn account(&self, name: &str, user: User) -> String {
+        let email = self.slack_user(name, user).await;
+        self.profile(&email, Some(true)).await;
+        email
+    }
+
+    /// A private channel with the bot and these members.
+    pub async fn private_channel(&self, name: &str, members: &[&str]) -> ChannelState {
+        let seed = ChannelSeed {
+            is_private: true,
+            members: members.iter().map(|email| (*email).to_owned()).collect(),
+            ..ChannelSeed::default()
+        };
+        self.channel(name, seed).await
+    }
+
+    /// A public channel with the bot alone.
+    pub async fn public_channel(&self, name: &str) -> ChannelState {
+        self.channel(name, ChannelSeed::default()).await
+    }
+
+    /// A channel that is there before the test.
     pub async fn channel(&self, name: &str, seed: ChannelSeed) -> ChannelState {
         let channel = ChannelSeed {
             name: name.to_owned(),
@@ -194,6 +216,12 @@ impl Ended {
             .iter()
             .map(|visit| visit.state.as_str())
             .collect()
+    }
+
+    /// How many attempts of the state failed, in all its visits.
+    pub fn failed_attempts(&self, state: &str) -> u32 {
+        let visits = self.visits.iter().filter(|visit| visit.state == state);
+        visits.map(|visit| visit.failed_attempts).sum()
     }
 
     /// The last state that the execution was in.

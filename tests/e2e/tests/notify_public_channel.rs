@@ -18,7 +18,7 @@ fn request(channel: &str) -> Value {
 async fn a_public_channel_is_found_and_posted_to() {
     let world = World::here();
     let channel = unique("public");
-    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let id = world.public_channel(&channel).await.id;
     let ended = world.run(WORKFLOW, &request(&channel)).await;
     let messages = world.in_slack(&channel).await.messages;
     assert_eq!(
@@ -43,24 +43,26 @@ async fn a_public_channel_is_found_and_posted_to() {
 async fn the_bot_joins_a_public_channel_that_it_is_not_in() {
     let world = World::here();
     let channel = unique("join");
-    world
-        .channel(
-            &channel,
-            ChannelSeed {
-                bot_is_member: false,
-                ..ChannelSeed::default()
-            },
-        )
-        .await;
-    world.run(WORKFLOW, &request(&channel)).await.output();
+    let seed = ChannelSeed {
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    };
+    let id = world.channel(&channel, seed).await.id;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
+    assert_eq!(ended.output()["channel"]["id"], json!(id));
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+    let calls = world.calls_with(&id).await;
+    let joins = calls
+        .iter()
+        .filter(|call| call.method == "conversations.join");
+    assert_eq!(joins.count(), 1);
 }
 
 #[tokio::test]
 async fn a_rate_limited_post_is_waited_for() {
     let world = World::here();
     let channel = unique("limited");
-    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let id = world.public_channel(&channel).await.id;
     world
         .fault(
             "chat.postMessage",
@@ -87,7 +89,7 @@ async fn a_rate_limited_post_is_waited_for() {
 async fn a_slack_500_is_gone_through_without_a_double() {
     let world = World::here();
     let channel = unique("broken");
-    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let id = world.public_channel(&channel).await.id;
     world
         .fault(
             "chat.postMessage",
@@ -101,6 +103,7 @@ async fn a_slack_500_is_gone_through_without_a_double() {
         .await;
     let ended = world.run(WORKFLOW, &request(&channel)).await;
     assert_eq!(ended.output()["message"]["duplicate"], json!(true));
+    assert!(ended.states().contains(&"WaitToPost"));
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 
@@ -119,17 +122,12 @@ async fn a_channel_that_is_not_there_is_a_final_error() {
 async fn a_private_channel_gets_no_public_notification() {
     let world = World::here();
     let channel = unique("private");
-    world
-        .channel(
-            &channel,
-            ChannelSeed {
-                is_private: true,
-                ..ChannelSeed::default()
-            },
-        )
-        .await;
+    world.private_channel(&channel, &[]).await;
     let ended = world.run(WORKFLOW, &request(&channel)).await;
-    assert_eq!(ended.failure().0, "Channel.NotFound");
+    assert_eq!(
+        (ended.failure().0, ended.last_state()),
+        ("Channel.NotFound", "Fail")
+    );
     assert_eq!(world.in_slack(&channel).await.messages, []);
 }
 
@@ -137,17 +135,15 @@ async fn a_private_channel_gets_no_public_notification() {
 async fn an_archived_channel_is_a_final_error() {
     let world = World::here();
     let channel = unique("archived");
-    world
-        .channel(
-            &channel,
-            ChannelSeed {
-                is_archived: true,
-                ..ChannelSeed::default()
-            },
-        )
-        .await;
+    let seed = ChannelSeed {
+        is_archived: true,
+        ..ChannelSeed::default()
+    };
+    world.channel(&channel, seed).await;
+    let ended = world.run(WORKFLOW, &request(&channel)).await;
     assert_eq!(
-        world.run(WORKFLOW, &request(&channel)).await.failure().0,
-        "Channel.Archived"
+        (ended.failure().0, ended.last_state()),
+        ("Channel.Archived", "Fail")
     );
+    assert_eq!(world.in_slack(&channel).await.messages, []);
 }

@@ -13,7 +13,6 @@ use local_stack::function_logs;
 use serde_json::{Value, json};
 use slack_sandbox::{
     faults::{Effect, How},
-    seed::ChannelSeed,
     workspace::User,
 };
 use tokio::time::sleep;
@@ -85,7 +84,7 @@ async fn what_a_workflow_did_is_counted() {
 async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
     let channel = unique("event");
-    let id = world.channel(&channel, ChannelSeed::default()).await.id;
+    let id = world.public_channel(&channel).await.id;
     let code = How::Error {
         error: "ekm_access_denied".to_owned(),
         effect: Effect::None,

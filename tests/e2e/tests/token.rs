@@ -5,7 +5,7 @@ use aws_sdk_secretsmanager::Client;
 use e2e::{World, unique};
 use local_stack::TOKEN;
 use serde_json::json;
-use slack_sandbox::seed::{ChannelSeed, TokenSeed};
+use slack_sandbox::seed::TokenSeed;
 
 const WORKFLOW: &str = "notify-public-channel";
 
@@ -13,7 +13,7 @@ const WORKFLOW: &str = "notify-public-channel";
 async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
     let world = World::here();
     let channel = unique("token");
-    world.channel(&channel, ChannelSeed::default()).await;
+    world.public_channel(&channel).await;
     let request = json!({ "channelName": channel, "message": "hello" });
 
     world.sandbox.revoke_token(TOKEN).await.unwrap();

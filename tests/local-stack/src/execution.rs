@@ -45,6 +45,8 @@ pub struct Visit {
     /// When it began, since the execution's start.
     pub began: Duration,
     pub took: Duration,
+    /// How many of its attempts failed.
+    pub failed_attempts: u32,
 }
 
 /// Starts executions and reads them.
@@ -146,12 +148,14 @@ fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
         let at = since(event.timestamp, start);
         if let Some(last) = visits.last_mut() {
             last.took = at.saturating_sub(last.began);
+            last.failed_attempts += u32::from(event.task_failed_event_details.is_some());
         }
         if let Some(entered) = &event.state_entered_event_details {
             visits.push(Visit {
                 state: entered.name.clone(),
                 began: at,
                 took: Duration::ZERO,
+                failed_attempts: 0,
             });
         }
     }
