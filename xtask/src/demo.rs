@@ -84,7 +84,7 @@ fn show_states(visits: &[Visit]) {
         let (began, took) = (visit.began.as_secs_f64(), visit.took.as_secs_f64());
         let note = match visit.failed_attempts {
             0 => String::new(),
-            attempts => format!("  {attempts} failed attempts"),
+            attempts => format!("  (failed attempts: {attempts})"),
         };
         println!("  {:<28}{began:>8.2} s{took:>8.2} s{note}", visit.state);
     }

@@ -77,7 +77,7 @@ fn sidebar(
     html! {
         nav {
             h1 { "Slack sandbox" }
-            p { (workspace.users.len()) " users · " (workspace.channels.len()) " channels" }
+            p { (counted(workspace.users.len(), "user")) " · " (counted(workspace.channels.len(), "channel")) }
             form { input type="search" name="q" value=(view.q) placeholder="Find a channel" aria-label="Find a channel"; }
             a.on[view.calls.is_some()] href="/?calls=1" { span { "⇄" } span { "Calls" } span.count { (calls.len()) } }
             h2 { "Channels" }
@@ -124,7 +124,7 @@ fn conversation(workspace: &Workspace, channel: &Channel) -> Markup {
         header {
             h2 { (sign(channel)) " " (channel.name) }
             p {
-                (kind) " · " (channel.members.len()) " members"
+                (kind) " · " (counted(channel.members.len(), "member"))
                 @if channel.is_archived { " · archived" }
                 @if !channel.topic.is_empty() { " · " (channel.topic) }
             }
@@ -316,4 +316,9 @@ fn call_log(calls: &[Call]) -> Markup {
             }
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

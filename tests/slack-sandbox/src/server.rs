@@ -71,7 +71,7 @@ pub enum StartError {
     TimeFactor,
     #[error("the seed: {0}")]
     Seed(#[from] crate::seed::SeedError),
-    #[error("can't listen on {0}: {1}")]
+    #[error("can't listen on {0}: {1}. Is another sandbox running?")]
     Listen(SocketAddr, io::Error),
 }
 
