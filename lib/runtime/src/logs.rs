@@ -5,7 +5,7 @@ use std::{env, panic};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 /// Starts logging: JSON, or plain text where `AWS_LAMBDA_LOG_FORMAT` is `Text`; from the level that
-/// `AWS_LAMBDA_LOG_LEVEL` names, `INFO` if none.
+/// `AWS_LAMBDA_LOG_LEVEL` names, `INFO` at most.
 ///
 /// Source of both variables: "Configuring advanced logging controls for your Lambda function", AWS.
 pub(crate) fn start() {
@@ -30,12 +30,13 @@ pub(crate) fn start() {
     }));
 }
 
-/// `run` logs each failure once, with the execution; the runtime's own line for it is left out.
+/// Never more than `INFO`: below it the AWS SDK logs requests and answers, with tokens and addresses
+/// in them. `run` logs each failure once, with the execution; the runtime's own line is left out.
 fn directives(level: Option<&str>) -> String {
     let level = match level.map(str::to_ascii_uppercase).as_deref() {
-        Some(level @ ("TRACE" | "DEBUG" | "WARN" | "ERROR")) => level.to_owned(),
-        Some("FATAL") => "ERROR".to_owned(),
-        _ => "INFO".to_owned(),
+        Some("WARN") => "WARN",
+        Some("ERROR" | "FATAL") => "ERROR",
+        _ => "INFO",
     };
     format!("{level},lambda_runtime::layers::panic=off")
 }
@@ -46,9 +47,16 @@ mod tests {
 
     #[test]
     fn the_level_is_lambdas_or_info() {
-        assert!(directives(Some("debug")).starts_with("DEBUG,"));
+        assert!(directives(Some("warn")).starts_with("WARN,"));
         assert!(directives(Some("FATAL")).starts_with("ERROR,"));
         assert!(directives(Some("loud")).starts_with("INFO,"));
         assert!(directives(None).starts_with("INFO,"));
+    }
+
+    #[test]
+    fn what_the_aws_sdk_says_of_requests_and_answers_is_never_logged() {
+        for level in ["debug", "DEBUG", "TRACE"] {
+            assert!(directives(Some(level)).starts_with("INFO,"), "{level}");
+        }
     }
 }
