@@ -10,7 +10,7 @@ use crate::{
     Seed,
     calls::{Call, Tally},
     faults::Fault,
-    server::Settings,
+    server::{ChannelChange, Settings},
     workspace::Message,
 };
 
@@ -75,6 +75,16 @@ impl Admin {
             return Ok(None);
         }
         Ok(Some(answer.error_for_status()?.json().await?))
+    }
+
+    /// Does to the channel with this name what a person could do.
+    pub async fn change_channel(
+        &self,
+        name: &str,
+        change: &ChannelChange,
+    ) -> Result<(), AdminError> {
+        let route = format!("channels/{name}");
+        self.send(Method::PATCH, &route, change).await
     }
 
     pub async fn calls(&self) -> Result<Vec<Call>, AdminError> {

@@ -41,6 +41,10 @@ pub struct TokenSeed {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of a channel of its own"
+)]
 pub struct ChannelSeed {
     pub name: String,
     #[serde(default)]
@@ -52,6 +56,9 @@ pub struct ChannelSeed {
     pub members: Vec<String>,
     #[serde(default = "yes")]
     pub bot_is_member: bool,
+    /// Slack lets a channel be renamed by who created it.
+    #[serde(default)]
+    pub created_by_bot: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +95,7 @@ impl Default for ChannelSeed {
             is_archived: false,
             members: Vec::new(),
             bot_is_member: true,
+            created_by_bot: false,
         }
     }
 }
@@ -136,10 +144,12 @@ impl Seed {
                 .map(|user| user.id.clone())
                 .collect();
             members.extend(bot.clone().filter(|_| seed.bot_is_member));
+            let creator = bot.clone().filter(|_| seed.created_by_bot);
             workspace.add_channel(Channel {
                 name: seed.name.clone(),
                 is_private: seed.is_private,
                 is_archived: seed.is_archived,
+                creator: creator.unwrap_or_default(),
                 members,
                 ..Channel::default()
             });

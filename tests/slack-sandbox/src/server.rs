@@ -164,7 +164,10 @@ fn router(shared: Shared) -> Router {
         .route("/admin/reset", post(reset))
         .route("/admin/seed", post(plant))
         .route("/admin/state", get(state))
-        .route("/admin/channels/{name}", get(channel_state))
+        .route(
+            "/admin/channels/{name}",
+            get(channel_state).patch(change_channel),
+        )
         .route("/admin/calls", get(call_log).delete(clear_calls))
         .route("/admin/calls/summary", get(call_summary))
         .route("/admin/faults", post(add_fault).delete(clear_faults))
@@ -422,6 +425,61 @@ async fn channel_state(State(shared): State<Shared>, Path(name): Path<String>) -
         Some(channel) => Json(channel_json(&inner.workspace, channel)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// What people do to a channel beside the bot; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_archived: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot_is_member: Option<bool>,
+}
+
+async fn change_channel(
+    State(shared): State<Shared>,
+    Path(channel): Path<String>,
+    body: Result<Json<ChannelChange>, JsonRejection>,
+) -> Response {
+    let ChannelChange {
+        name,
+        is_private,
+        is_archived,
+        bot_is_member,
+    } = body_or_400!(body);
+    let workspace = &mut shared.lock().workspace;
+    let Some(id) = workspace
+        .channel_by_name(&channel)
+        .map(|channel| channel.id.clone())
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if let Some(name) = name {
+        if workspace.channel_by_name(&name).is_some() {
+            return bad_request("name: must be a name that is free");
+        }
+        workspace.rename_channel(&id, &name);
+    }
+    let bots: Vec<String> = workspace
+        .tokens
+        .values()
+        .map(|token| token.bot_user_id.clone())
+        .collect();
+    if let Some(channel) = workspace.channel_mut(&id) {
+        channel.is_private = is_private.unwrap_or(channel.is_private);
+        channel.is_archived = is_archived.unwrap_or(channel.is_archived);
+        match bot_is_member {
+            Some(true) => channel.members.extend(bots),
+            Some(false) => channel.members.retain(|member| !bots.contains(member)),
+            None => {}
+        }
+    }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {

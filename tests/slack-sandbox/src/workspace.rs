@@ -146,6 +146,9 @@ impl Workspace {
                 |index| self.users[index].id.clone(),
             );
         }
+        if let Some(before) = existing.and_then(|index| self.users[index].email.as_ref()) {
+            self.users_by_email.remove(&before.to_lowercase());
+        }
         let id = user.id.clone();
         self.users_by_id.insert(id.clone(), index);
         if let Some(email) = &user.email {

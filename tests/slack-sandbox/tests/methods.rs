@@ -33,7 +33,7 @@ impl Slack {
             ],
             "channels": [
                 { "name": "general" },
-                { "name": "team", "members": ["ana@example.com"] },
+                { "name": "team", "members": ["ana@example.com"], "created_by_bot": true },
                 { "name": "open", "members": ["USINGLE"], "bot_is_member": false },
                 { "name": "closed", "is_private": true },
                 { "name": "secret", "is_private": true, "bot_is_member": false },
@@ -332,6 +332,15 @@ async fn a_rename_frees_the_name() {
         ),
         "ok"
     );
+}
+
+#[tokio::test]
+async fn only_who_created_a_channel_may_rename_it() {
+    let slack = Slack::start().await;
+    let renamed = slack
+        .call_in("closed", "conversations.rename", &[("name", "ours")])
+        .await;
+    assert_eq!(error(&renamed), "not_authorized");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use slack_sandbox::{
     Admin, Options, Sandbox, Seed, StartError,
     faults::{Effect, Fault, How},
     seed::{Generate, TokenSeed},
+    server::ChannelChange,
 };
 
 const TOKEN: &str = "xoxb-test";
@@ -366,4 +367,40 @@ async fn a_token_can_be_added_with_fewer_scopes() {
         .await
         .unwrap();
     assert_eq!(answer["error"], "missing_scope");
+}
+
+#[tokio::test]
+async fn people_change_a_channel_beside_the_bot() {
+    let (_sandbox, admin) = start(1.0).await;
+    let change = ChannelChange {
+        name: Some("crew".to_owned()),
+        is_private: Some(true),
+        is_archived: Some(true),
+        bot_is_member: Some(false),
+    };
+    admin.change_channel("team", &change).await.unwrap();
+    assert_eq!(admin.channel("team").await.unwrap(), None);
+    let crew = admin.channel("crew").await.unwrap().unwrap();
+    assert!(crew.is_private && crew.is_archived);
+    assert_eq!(crew.members, ["UANA"]);
+    let unchanged = ChannelChange::default();
+    admin.change_channel("crew", &unchanged).await.unwrap();
+    assert_eq!(admin.channel("crew").await.unwrap().unwrap(), crew);
+    assert!(admin.change_channel("team", &unchanged).await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_can_move_to_another_account() {
+    let (sandbox, admin) = start(1.0).await;
+    for user in [
+        json!({ "id": "UANA", "name": "ana", "deleted": true }),
+        json!({ "id": "UNEW", "name": "ana", "email": "ana@example.com" }),
+    ] {
+        let seed: Seed = serde_json::from_value(json!({ "users": [user] })).unwrap();
+        admin.seed(&seed).await.unwrap();
+    }
+    let arguments = [("email", "ana@example.com")];
+    let answer = call(&sandbox, "users.lookupByEmail", &arguments).await;
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    assert_eq!(answer["user"]["id"], "UNEW");
 }

@@ -61,6 +61,9 @@ pub(super) fn rename(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     if workspace.restrictions.rename {
         return refuse("restricted_action");
     }
+    if channel.creator != call.token.bot_user_id {
+        return refuse("not_authorized");
+    }
     let name = free_name(workspace, call)?;
     workspace.rename_channel(&id, &name);
     info_of(workspace, call, &id)
