@@ -1,6 +1,9 @@
 use serde::Deserialize;
 
-use crate::{SlackClient, SlackError};
+use crate::{
+    SlackClient, SlackError,
+    page::{Page, ResponseMetadata},
+};
 
 /// A member of the workspace.
 #[derive(Debug, Clone, Deserialize)]
@@ -10,6 +13,21 @@ pub struct User {
     pub deleted: bool,
     #[serde(default)]
     pub is_bot: bool,
+    #[serde(default)]
+    pub profile: Profile,
+}
+
+/// What a user says of themselves. `Debug` does not show the address.
+#[derive(Clone, Default, Deserialize)]
+pub struct Profile {
+    /// Bots have none, and without the scope `users:read.email` nobody has.
+    pub email: Option<String>,
+}
+
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").finish_non_exhaustive()
+    }
 }
 
 impl SlackClient {
@@ -29,5 +47,23 @@ impl SlackClient {
             Err(error) if error.rejected_code() == Some("users_not_found") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Everybody, bots and deactivated people too, 1,000 a page at most.
+    ///
+    /// <https://docs.slack.dev/reference/methods/users.list>
+    pub async fn users_list(&self, cursor: Option<&str>) -> Result<Page<User>, SlackError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            members: Vec<User>,
+            #[serde(default)]
+            response_metadata: Option<ResponseMetadata>,
+        }
+        let arguments = [("limit", "1000"), ("cursor", cursor.unwrap_or_default())];
+        let answer: Answer = self.call("users.list", &arguments).await?;
+        Ok(Page {
+            items: answer.members,
+            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
+        })
     }
 }

@@ -1,0 +1,162 @@
+//! Who is in a channel.
+
+use apgl_contract::ChannelRef;
+use serde::Deserialize;
+
+use crate::{
+    SlackClient, SlackError,
+    client::{DEFAULT_RETRY_AFTER, read_answer},
+    conversations::Done,
+    page::{Page, ResponseMetadata},
+};
+
+/// What became of an invitation. Who is not in `errors` is in the channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invite {
+    pub errors: Vec<UserError>,
+}
+
+/// Why one user was not invited: one of Slack's codes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UserError {
+    pub user: String,
+    pub error: String,
+}
+
+impl UserError {
+    /// The same, sorted like the error of a call.
+    pub fn to_slack_error(&self) -> SlackError {
+        SlackError::from_code(
+            "conversations.invite",
+            &self.error,
+            DEFAULT_RETRY_AFTER,
+            None,
+        )
+    }
+}
+
+impl SlackClient {
+    /// Ids of the members, 200 a page.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.members>
+    pub async fn conversations_members(
+        &self,
+        channel: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<String>, SlackError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            members: Vec<String>,
+            #[serde(default)]
+            response_metadata: Option<ResponseMetadata>,
+        }
+        let arguments = [
+            ("channel", channel),
+            ("limit", "200"),
+            ("cursor", cursor.unwrap_or_default()),
+        ];
+        let answer: Answer = self.call("conversations.members", &arguments).await?;
+        Ok(Page {
+            items: answer.members,
+            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
+        })
+    }
+
+    /// Invites at most 100 users. `force` makes Slack invite the valid ones when others are not, so
+    /// what went wrong with single users is an outcome here and not an error.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.invite>
+    pub async fn conversations_invite(
+        &self,
+        channel: &str,
+        users: &[String],
+    ) -> Result<Invite, SlackError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            errors: Vec<UserError>,
+        }
+        let list = users.join(",");
+        let arguments = [
+            ("channel", channel),
+            ("users", list.as_str()),
+            ("force", "true"),
+        ];
+        let reply = self.send("conversations.invite", &arguments).await?;
+        let Answer { errors } = read_answer("conversations.invite", &reply.body)?;
+        match (reply.refusal, users) {
+            (None, _) => Ok(Invite { errors }),
+            // Slack says `ok: false` as soon as one user could not be invited.
+            (Some(SlackError::Rejected { .. }), _) if !errors.is_empty() => Ok(Invite { errors }),
+            // For a single user Slack may name only the code.
+            (Some(SlackError::Rejected { code, .. }), [user]) if is_about_the_user(&code) => {
+                Ok(Invite {
+                    errors: vec![UserError {
+                        user: user.clone(),
+                        error: code,
+                    }],
+                })
+            }
+            (Some(refusal), _) => Err(refusal),
+        }
+    }
+
+    /// Removes one user; Slack has no way to remove several at once. Who is not there is answered
+    /// with `not_in_channel`, and so is a bot that is not there itself.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.kick>
+    pub async fn conversations_kick(&self, channel: &str, user: &str) -> Result<(), SlackError> {
+        let arguments = [("channel", channel), ("user", user)];
+        let Done {} = self.call("conversations.kick", &arguments).await?;
+        Ok(())
+    }
+
+    /// Adds the bot itself to a public channel. Being there already is a success.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.join>
+    pub async fn conversations_join(&self, channel: &str) -> Result<(), SlackError> {
+        let Done {} = self
+            .call("conversations.join", &[("channel", channel)])
+            .await?;
+        Ok(())
+    }
+}
+
+impl SlackClient {
+    /// Makes a call about a channel. Where the bot is not in the channel and may join it, it joins and
+    /// makes the call again; a private channel needs an invitation.
+    pub async fn in_channel<T>(
+        &self,
+        channel: &ChannelRef,
+        call: impl AsyncFn() -> Result<T, SlackError>,
+    ) -> Result<T, SlackError> {
+        match call().await {
+            Err(error)
+                if error.rejected_code() == Some("not_in_channel")
+                    && !channel.visibility.is_private() =>
+            {
+                self.conversations_join(&channel.id).await?;
+                tracing::info!("joined the channel");
+                call().await
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// The codes of conversations.invite that say something of the invited user, not of the call.
+fn is_about_the_user(code: &str) -> bool {
+    matches!(
+        code,
+        "already_in_channel"
+            | "cant_invite_self"
+            | "user_not_found"
+            | "cant_invite"
+            | "user_is_restricted"
+            | "ura_max_channels"
+            | "org_user_not_in_team"
+            | "invitee_cant_see_channel"
+            | "no_external_invite_permission"
+            | "app_cannot_join_channel"
+    )
+}
