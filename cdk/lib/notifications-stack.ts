@@ -9,6 +9,10 @@ import { StepFunction } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
 const METRICS_NAMESPACE = "APGL/Notifications";
+/** What it takes of the channels' table to find a channel, by a scan too. */
+const FINDS_CHANNELS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
+/** What it takes of the Slack users' table to look somebody up, in the list too. */
+const RESOLVES_USERS = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
 
 export interface NotificationsStackProps extends StackProps {
   readonly settings: Settings;
@@ -30,28 +34,39 @@ export class NotificationsStack extends Stack {
     const deliveries = this.table("Deliveries", "deliveries", "deliveryId");
     const token = this.emptySecret("SlackApiToken", `${settings.prefix}/slack-api-token`);
     const slack = { SLACK_API_URL: settings.slackApiUrl, SLACK_TOKEN_SECRET: token };
+    const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
     const channelsTable = { CHANNELS_TABLE: channels.tableName };
+    const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
 
     this.step("CheckRequest");
     this.step("FilterByPreference", {
       USER_PROFILES_TABLE: profiles.tableName,
       DEFAULT_SLACK_PREFERENCE: String(settings.defaultSlackPreference),
     }).mayUse(profiles, "BatchGetItem");
-    this.step("ResolveUsers", { ...slack, SLACK_USERS_TABLE: slackUsers.tableName })
+    this.step("ResolveUsers", { ...slack, ...slackUsersTable })
       .mayReadSecret(token)
-      .mayUse(slackUsers, "BatchGetItem", "PutItem");
+      .mayUse(slackUsers, ...RESOLVES_USERS);
     this.step("FindChannel", { ...slack, ...channelsTable })
       .mayReadSecret(token)
-      .mayUse(channels, "GetItem", "PutItem", "BatchWriteItem");
+      .mayUse(channels, ...FINDS_CHANNELS);
     this.step("EnsureChannel", { ...slack, ...channelsTable })
       .mayReadSecret(token)
-      .mayUse(channels, "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem");
-    this.step("InviteMembers", { ...slack, ...channelsTable })
+      .mayUse(channels, ...FINDS_CHANNELS, "DeleteItem");
+    this.step("InviteMembers", { ...slack, ...channelsTable, ...slackUsersTable })
       .mayReadSecret(token)
-      .mayUse(channels, "GetItem", "PutItem", "UpdateItem");
-    this.step("PostMessage", { ...slack, DELIVERIES_TABLE: deliveries.tableName }, 60)
+      .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
+      .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
+    this.step("RemoveMembers", { ...slack, ...channelsTable, ...slackUsersTable })
       .mayReadSecret(token)
+      .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
+      .mayUse(slackUsers, "DeleteItem");
+    this.step("PostMessage", { ...slack, ...channelsTable, ...deliveriesTable }, 60)
+      .mayReadSecret(token)
+      .mayUse(channels, "UpdateItem")
       .mayUse(deliveries, "PutItem", "UpdateItem");
+    this.step("ArchiveChannel", { ...slack, ...channelsTable }, 60)
+      .mayReadSecret(token)
+      .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");
     const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics(METRICS_NAMESPACE);
 
     const workflows = [...workflowFiles()].map(

@@ -20,7 +20,9 @@ export function drawing(): string {
 function picture(machine: Machine): string {
   const lines = ["```mermaid", "flowchart TD", `  start((start)) --> ${machine.StartAt}`];
   for (const [name, state] of Object.entries(machine.States)) {
-    const [open, close] = { Wait: ["([", "])"], Fail: ["{{", "}}"] }[state.Type] ?? ["[", "]"];
+    const [open, close] = { Wait: ["([", "])"], Fail: ["{{", "}}"], Choice: ["{", "}"] }[
+      state.Type
+    ] ?? ["[", "]"];
     lines.push(`  ${name}${open}${name}${close}`);
     for (const { to, error } of edges(state)) {
       lines.push(error ? `  ${name} -. "${error.join("<br/>")}" .-> ${to}` : `  ${name} --> ${to}`);

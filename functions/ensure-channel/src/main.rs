@@ -20,7 +20,7 @@ fn deps() -> Result<Deps, StartError> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     run("EnsureChannel", deps, async |deps, invocation, input| {
-        handle(deps, &invocation.run, input).await
+        handle(deps, &invocation, input).await
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! The channel of a name, or that there is none.
 
-use apgl_contract::{ChannelName, ChannelRef, StepError, Visibility};
+use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError, Visibility};
 use apgl_directory::Directory;
 use apgl_stores::Channel;
 use serde::{Deserialize, Serialize};
@@ -19,15 +19,31 @@ pub struct Input {
     /// Whether a workflow can't go on without an active channel.
     #[serde(default)]
     pub required: bool,
+    /// Whether Slack is asked even if our table knows the channel.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
+    pub exists: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelRef>,
 }
 
-pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
-    let found = deps.directory.find(&input.channel_name).await?;
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    let usable = |channel: &Channel| {
+        !input.verify && !channel.archived && input.is_wanted(channel.visibility)
+    };
+    let found = deps
+        .directory
+        .find(&input.channel_name, invocation, usable)
+        .await?
+        .map(|found| found.channel);
     tracing::info!(
         channel.name = %input.channel_name,
         channel.id = found.as_ref().map(|channel| channel.id.as_str()),
@@ -36,21 +52,22 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
     outcome(found, &input)
 }
 
+impl Input {
+    fn is_wanted(&self, visibility: Visibility) -> bool {
+        self.visibility.is_none_or(|wanted| wanted == visibility)
+    }
+}
+
 fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> {
     let not_found = |hint| StepError::ChannelNotFound {
         channel: input.channel_name.to_string(),
         hint,
     };
-    let wrong_visibility = |channel: &Channel| {
-        input
-            .visibility
-            .is_some_and(|wanted| wanted != channel.visibility)
-    };
     match found {
         None if input.required => Err(not_found(
             "create it, or invite the bot to it if it is private",
         )),
-        Some(channel) if wrong_visibility(&channel) && input.required => {
+        Some(channel) if !input.is_wanted(channel.visibility) && input.required => {
             Err(not_found(match channel.visibility {
                 Visibility::Public => {
                     "a public channel has this name, and the request is for a private one"
@@ -63,10 +80,13 @@ fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> 
         Some(channel) if channel.archived && input.required => Err(StepError::ChannelArchived {
             channel: channel.name,
         }),
-        Some(channel) if !wrong_visibility(&channel) => Ok(Outcome {
-            channel: Some(channel.to_ref(false)),
-        }),
-        _ => Ok(Outcome { channel: None }),
+        found => {
+            let found = found.filter(|channel| input.is_wanted(channel.visibility));
+            Ok(Outcome {
+                exists: found.is_some(),
+                channel: found.map(|channel| channel.to_ref(false)),
+            })
+        }
     }
 }
 
@@ -83,7 +103,6 @@ mod tests {
             id: "C1".to_owned(),
             visibility,
             archived,
-            created_by: None,
         }
     }
 
@@ -92,6 +111,7 @@ mod tests {
             channel_name: ChannelName::try_from("x".to_owned()).unwrap(),
             visibility: Some(Visibility::Public),
             required,
+            verify: false,
         }
     }
 
@@ -111,23 +131,22 @@ mod tests {
         #[case] expected: Result<bool, ErrorName>,
     ) {
         let found = outcome(found, &input(true));
-        assert_eq!(
-            found.map(|o| o.channel.is_some()).map_err(|e| e.name()),
-            expected
-        );
+        assert_eq!(found.map(|o| o.exists).map_err(|e| e.name()), expected);
     }
 
     #[rstest]
     #[case(None, false)]
     #[case(Some(channel(Visibility::Private, false)), false)]
     #[case(Some(channel(Visibility::Public, false)), true)]
+    #[case(Some(channel(Visibility::Public, true)), true)]
     fn a_channel_that_is_not_required_may_be_none(
         #[case] found: Option<Channel>,
         #[case] expected: bool,
     ) {
+        let outcome = outcome(found, &input(false)).unwrap();
         assert_eq!(
-            outcome(found, &input(false)).unwrap().channel.is_some(),
-            expected
+            (outcome.exists, outcome.channel.is_some()),
+            (expected, expected)
         );
     }
 }

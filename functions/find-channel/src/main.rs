@@ -19,8 +19,8 @@ fn deps() -> Result<Deps, StartError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    run("FindChannel", deps, async |deps, _, input| {
-        handle(deps, input).await
+    run("FindChannel", deps, async |deps, invocation, input| {
+        handle(deps, &invocation, input).await
     })
     .await
 }

@@ -12,6 +12,8 @@ use crate::Outcome;
 pub(crate) enum Fate {
     Invited,
     AlreadyMember,
+    /// Slack does not know the id.
+    NotInSlack,
     Skipped(SkipReason),
 }
 
@@ -32,7 +34,7 @@ fn fate_of(error: &UserError) -> Result<Fate, StepError> {
     Ok(match error.error.as_str() {
         // The bot is in every channel that it invites to.
         "already_in_channel" | "cant_invite_self" => Fate::AlreadyMember,
-        "user_not_found" => Fate::Skipped(SkipReason::NotInSlack),
+        "user_not_found" => Fate::NotInSlack,
         "user_is_restricted"
         | "ura_max_channels"
         | "org_user_not_in_team"
@@ -62,6 +64,10 @@ pub(crate) fn outcome(users: Vec<SlackUser>, fates: &Fates) -> Outcome {
     for SlackUser { email, id } in users {
         match fates.get(&id) {
             Some(Fate::Invited) => outcome.invited.push(email),
+            Some(Fate::NotInSlack) => outcome.skipped.push(Skipped {
+                email,
+                reason: SkipReason::NotInSlack,
+            }),
             Some(Fate::Skipped(reason)) => outcome.skipped.push(Skipped {
                 email,
                 reason: *reason,
@@ -89,7 +95,7 @@ mod tests {
     #[rstest]
     #[case("already_in_channel", Ok(Fate::AlreadyMember))]
     #[case("cant_invite_self", Ok(Fate::AlreadyMember))]
-    #[case("user_not_found", Ok(Fate::Skipped(SkipReason::NotInSlack)))]
+    #[case("user_not_found", Ok(Fate::NotInSlack))]
     #[case("cant_invite", Ok(Fate::Skipped(SkipReason::CannotInvite)))]
     #[case("user_is_restricted", Ok(Fate::Skipped(SkipReason::Restricted)))]
     #[case("ura_max_channels", Ok(Fate::Skipped(SkipReason::Restricted)))]
@@ -129,7 +135,7 @@ mod tests {
     fn who_is_not_among_the_errors_was_invited() {
         let users = ["U1", "U2"].map(|id| SlackUserId(id.to_owned()));
         let fates = fates_in(&users, &[user_error("user_not_found")]).unwrap();
-        assert_eq!(fates[&users[0]], Fate::Skipped(SkipReason::NotInSlack));
+        assert_eq!(fates[&users[0]], Fate::NotInSlack);
         assert_eq!(fates[&users[1]], Fate::Invited);
     }
 }

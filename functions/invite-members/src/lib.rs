@@ -7,9 +7,9 @@ mod fates;
 
 use std::collections::BTreeSet;
 
-use apgl_contract::{ChannelRef, Email, Run, Skipped, SlackUser, SlackUserId, StepError};
-use apgl_slack::SlackClient;
-use apgl_stores::Channels;
+use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
+use apgl_directory::{Directory, People, Person};
+use apgl_stores::Look;
 use serde::{Deserialize, Serialize};
 
 use crate::fates::{Fate, Fates, fates_in, invited_earlier, outcome};
@@ -19,8 +19,8 @@ const INVITE_BATCH: usize = 100;
 
 #[derive(Debug)]
 pub struct Deps {
-    pub slack: SlackClient,
-    pub channels: Channels,
+    pub directory: Directory,
+    pub people: People,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,32 +38,33 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
-pub async fn handle(deps: &Deps, run: &Run, input: Input) -> Result<Outcome, StepError> {
-    let Input { channel, users } = input;
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    let Input { channel, mut users } = input;
     if users.is_empty() {
         return Ok(Outcome::default());
     }
     let present = present_members(deps, &channel).await?;
-    // Sets: two addresses may belong to one user.
-    let (there, missing): (BTreeSet<_>, BTreeSet<_>) = users
-        .iter()
-        .map(|user| user.id.clone())
-        .partition(|id| present.contains(id));
-    let missing: Vec<_> = missing.into_iter().collect();
-    let earlier_look = earlier_look(deps, run, &channel, &there, &missing).await?;
-    let mut fates: Fates = there
-        .into_iter()
-        .map(|id| (id, Fate::AlreadyMember))
-        .collect();
-    for batch in missing.chunks(INVITE_BATCH) {
-        fates.extend(invite(deps, &channel, batch).await?);
-    }
-    if let Some(there_at_first) = earlier_look {
-        invited_earlier(&mut fates, &there_at_first);
+    let step = Inviting {
+        deps,
+        invocation,
+        channel: &channel,
+        present: &present,
+    };
+    let ids = |users: &[SlackUser]| users.iter().map(|user| user.id.clone()).collect();
+    let mut fates = step
+        .invite_missing(Look::BeforeInviting, ids(&users))
+        .await?;
+    let corrected = step.correct_ids(&fates, &mut users).await?;
+    if !corrected.is_empty() {
+        let look = Look::BeforeInvitingCorrected;
+        fates.extend(step.invite_missing(look, corrected).await?);
     }
     let outcome = outcome(users, &fates);
     tracing::info!(
-        channel.id = channel.id,
         members.invited = outcome.invited.len(),
         members.already = outcome.already_members.len(),
         members.skipped = outcome.skipped.len(),
@@ -72,88 +73,125 @@ pub async fn handle(deps: &Deps, run: &Run, input: Input) -> Result<Outcome, Ste
     Ok(outcome)
 }
 
-/// Whom an earlier attempt of this execution found in the channel, if there was one. Before the
-/// first invitation it is kept for the attempts that may have to go on.
-async fn earlier_look(
-    deps: &Deps,
-    run: &Run,
-    channel: &ChannelRef,
-    there: &BTreeSet<SlackUserId>,
-    missing: &[SlackUserId],
-) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-    let (channels, execution) = (&deps.channels, &run.execution_id);
-    if missing.is_empty() {
-        return channels.first_look(&channel.id, execution).await;
-    }
-    channels
-        .keep_first_look(&channel.id, execution, there)
-        .await
-}
-
 /// Who is in the channel: those who are remembered, nobody in a new one, else those whom Slack names.
 async fn present_members(
     deps: &Deps,
     channel: &ChannelRef,
 ) -> Result<BTreeSet<SlackUserId>, StepError> {
-    if let Some(remembered) = deps.channels.members(&channel.id).await? {
+    if let Some(remembered) = deps.directory.channels.members(&channel.id).await? {
         return Ok(remembered);
     }
     let members = if channel.created {
         BTreeSet::new()
     } else {
-        members_in_slack(deps, channel).await?
+        deps.directory.members_in_slack(channel).await?
     };
-    deps.channels
+    deps.directory
+        .channels
         .remember_members(&channel.id, &members)
         .await?;
     Ok(members)
 }
 
-async fn members_in_slack(
-    deps: &Deps,
-    channel: &ChannelRef,
-) -> Result<BTreeSet<SlackUserId>, StepError> {
-    let mut members = BTreeSet::new();
-    let mut cursor = None;
-    loop {
-        let page = deps
-            .slack
-            .conversations_members(&channel.id, cursor.as_deref())
-            .await
-            .map_err(|error| error.about_channel(&channel.name))?;
-        members.extend(page.items.into_iter().map(SlackUserId));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(members);
-        }
-    }
+struct Inviting<'a> {
+    deps: &'a Deps,
+    invocation: &'a Invocation,
+    channel: &'a ChannelRef,
+    present: &'a BTreeSet<SlackUserId>,
 }
 
-async fn invite(
-    deps: &Deps,
-    channel: &ChannelRef,
-    users: &[SlackUserId],
-) -> Result<Fates, StepError> {
-    let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
-    let answer = match deps.slack.conversations_invite(&channel.id, &ids).await {
-        Err(error)
-            if error.rejected_code() == Some("not_in_channel")
-                && !channel.visibility.is_private() =>
-        {
-            let joined = deps.slack.conversations_join(&channel.id).await;
-            joined.map_err(|error| error.about_channel(&channel.name))?;
-            deps.slack.conversations_invite(&channel.id, &ids).await
+impl Inviting<'_> {
+    /// Invites those who are not there, and says what became of each user.
+    async fn invite_missing(
+        &self,
+        look: Look,
+        users: BTreeSet<SlackUserId>,
+    ) -> Result<Fates, StepError> {
+        let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
+            users.into_iter().partition(|id| self.present.contains(id));
+        let missing: Vec<_> = missing.into_iter().collect();
+        let earlier_look = self.earlier_look(look, &there, &missing).await?;
+        let mut fates: Fates = there
+            .into_iter()
+            .map(|id| (id, Fate::AlreadyMember))
+            .collect();
+        for batch in missing.chunks(INVITE_BATCH) {
+            fates.extend(self.invite(batch).await?);
         }
-        answer => answer,
-    };
-    let errors = answer
-        .map_err(|error| error.about_channel(&channel.name))?
-        .errors;
-    let fates = fates_in(users, &errors)?;
-    let members = fates
-        .iter()
-        .filter(|(_, fate)| !matches!(fate, Fate::Skipped(_)));
-    let members = members.map(|(id, _)| id.clone()).collect();
-    deps.channels.add_members(&channel.id, &members).await?;
-    Ok(fates)
+        if let Some(there_at_first) = earlier_look {
+            invited_earlier(&mut fates, &there_at_first);
+        }
+        Ok(fates)
+    }
+
+    /// Whom an earlier attempt of this execution found in the channel, if there was one. Before the
+    /// first invitation it is kept for the attempts that may have to go on.
+    async fn earlier_look(
+        &self,
+        look: Look,
+        there: &BTreeSet<SlackUserId>,
+        missing: &[SlackUserId],
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        let channels = &self.deps.directory.channels;
+        let (channel_id, execution_id) = (&self.channel.id, &self.invocation.run.execution_id);
+        if missing.is_empty() {
+            return channels.first_look(look, channel_id, execution_id).await;
+        }
+        channels
+            .keep_first_look(look, channel_id, execution_id, there)
+            .await
+    }
+
+    async fn invite(&self, users: &[SlackUserId]) -> Result<Fates, StepError> {
+        let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
+        let (directory, channel) = (&self.deps.directory, self.channel);
+        let invited = directory
+            .slack
+            .in_channel(channel, async || {
+                directory
+                    .slack
+                    .conversations_invite(&channel.id, &ids)
+                    .await
+            })
+            .await;
+        let errors = match invited {
+            Ok(invited) => invited.errors,
+            Err(error) => return Err(directory.learn(channel, error).await),
+        };
+        let fates = fates_in(users, &errors)?;
+        let members = fates
+            .iter()
+            .filter(|(_, fate)| matches!(fate, Fate::Invited | Fate::AlreadyMember));
+        let members = members.map(|(id, _)| id.clone()).collect();
+        directory
+            .channels
+            .add_members(&channel.id, &members)
+            .await?;
+        Ok(fates)
+    }
+
+    /// Looks those up again whom Slack does not know by the ids that our table has, and answers the
+    /// new ids of those who have one.
+    async fn correct_ids(
+        &self,
+        fates: &Fates,
+        users: &mut [SlackUser],
+    ) -> Result<BTreeSet<SlackUserId>, StepError> {
+        let mut corrected = BTreeSet::new();
+        let unknown = users
+            .iter_mut()
+            .filter(|user| fates.get(&user.id) == Some(&Fate::NotInSlack));
+        for user in unknown {
+            let person = self
+                .deps
+                .people
+                .corrected(&user.email, &user.id, self.invocation)
+                .await?;
+            if let Person::Human(id) | Person::Bot(id) = person {
+                corrected.insert(id.clone());
+                user.id = id;
+            }
+        }
+        Ok(corrected)
+    }
 }

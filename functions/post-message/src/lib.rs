@@ -6,12 +6,12 @@
 
 mod reconcile;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use apgl_contract::{
-    ChannelRef, Message, MessageTs, StepError, message::Blocks, outcome::PostedMessage,
+    ChannelRef, Invocation, Message, MessageTs, StepError, message::Blocks, outcome::PostedMessage,
 };
-use apgl_runtime::Invocation;
+use apgl_directory::Directory;
 use apgl_slack::{Metadata, Post, SlackClient, SlackError};
 use apgl_stores::{Attempt, Claim, Deliveries, SETTLE_TIME};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(3);
 
 #[derive(Debug)]
 pub struct Deps {
-    pub slack: SlackClient,
+    pub directory: Directory,
     pub deliveries: Deliveries,
 }
 
@@ -48,7 +48,7 @@ pub async fn handle(
         .await?;
     let attempt = match claim {
         Claim::Mine(attempt) => attempt,
-        Claim::Posted(ts) => return Ok(already_posted(&input.channel, ts)),
+        Claim::Posted(ts) => return Ok(already_posted(ts)),
         Claim::Held(retry_after) => return Err(StepError::DeliveryInProgress { retry_after }),
     };
     let posted = post_once(deps, invocation, &attempt, &input, &metadata).await;
@@ -71,25 +71,17 @@ async fn post_once(
     if let Some(since) = attempt.uncertain_since
         && let Some(ts) = find_posted(deps, input, metadata, since).await?
     {
-        return Ok(already_posted(&input.channel, ts));
+        return Ok(already_posted(ts));
     }
     // Who is still posting after the lease could post beside the attempt that takes over.
-    let time_left = invocation
-        .deadline
-        .duration_since(SystemTime::now())
-        .unwrap_or_default();
-    if time_left < TIME_TO_POST {
+    if !invocation.has_time_for(TIME_TO_POST) {
         return Err(SlackError::Unavailable {
             method: "chat.postMessage",
             reason: "too little time is left in this invocation".to_owned(),
         });
     }
     let ts = post(deps, input, metadata).await?;
-    tracing::info!(
-        channel.id = input.channel.id,
-        message.ts = ts.as_str(),
-        "posted the message"
-    );
+    tracing::info!(message.ts = ts.as_str(), "posted the message");
     Ok(PostedMessage {
         ts,
         duplicate: false,
@@ -104,17 +96,11 @@ async fn post(deps: &Deps, input: &Input, metadata: &Metadata) -> Result<Message
         thread_ts: input.message.thread_ts.as_ref().map(MessageTs::as_str),
         metadata,
     };
-    let answer = match deps.slack.chat_post_message(post).await {
-        Err(error)
-            if error.rejected_code() == Some("not_in_channel")
-                && !input.channel.visibility.is_private() =>
-        {
-            deps.slack.conversations_join(&input.channel.id).await?;
-            deps.slack.chat_post_message(post).await
-        }
-        answer => answer,
-    };
-    MessageTs::try_from(answer?.ts).map_err(|_| SlackError::OutcomeUnknown {
+    let slack = &deps.directory.slack;
+    let posted = slack
+        .in_channel(&input.channel, async || slack.chat_post_message(post).await)
+        .await?;
+    MessageTs::try_from(posted.ts).map_err(|_| SlackError::OutcomeUnknown {
         method: "chat.postMessage",
         reason: "the answer holds no timestamp".to_owned(),
     })
@@ -140,15 +126,11 @@ async fn end_attempt(
         });
     }
     deps.deliveries.release(attempt).await?;
-    Ok(error.about_channel(&channel.name))
+    Ok(deps.directory.learn(channel, error).await)
 }
 
-fn already_posted(channel: &ChannelRef, ts: MessageTs) -> PostedMessage {
-    tracing::info!(
-        channel.id = channel.id,
-        message.ts = ts.as_str(),
-        "the message was posted already"
-    );
+fn already_posted(ts: MessageTs) -> PostedMessage {
+    tracing::info!(message.ts = ts.as_str(), "the message was posted already");
     PostedMessage {
         ts,
         duplicate: true,

@@ -1,16 +1,22 @@
 use std::process::ExitCode;
 
+use apgl_directory::Directory;
 use apgl_runtime::{StartError, aws_config, run, setting, slack_client};
-use apgl_stores::{Deliveries, Table};
+use apgl_stores::{Channels, Deliveries, Table};
 use aws_sdk_dynamodb::Client;
 use post_message::{Deps, handle};
 
 fn deps() -> Result<Deps, StartError> {
     let aws = aws_config()?;
-    let table = Table::new(Client::new(&aws), setting("DELIVERIES_TABLE")?);
+    let dynamodb = Client::new(&aws);
+    let channels = Table::new(dynamodb.clone(), setting("CHANNELS_TABLE")?);
+    let deliveries = Table::new(dynamodb, setting("DELIVERIES_TABLE")?);
     Ok(Deps {
-        slack: slack_client(&aws)?,
-        deliveries: Deliveries::new(table),
+        directory: Directory {
+            channels: Channels::new(channels),
+            slack: slack_client(&aws)?,
+        },
+        deliveries: Deliveries::new(deliveries),
     })
 }
 

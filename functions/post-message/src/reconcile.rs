@@ -37,19 +37,20 @@ pub(crate) async fn find_posted(
     metadata: &Metadata,
     since: SystemTime,
 ) -> Result<Option<MessageTs>, SlackError> {
-    let bot_id = deps.slack.auth_test().await?.bot_id;
+    let slack = &deps.directory.slack;
+    let bot_id = slack.auth_test().await?.bot_id;
     let oldest = slack_time(since - CLOCK_MARGIN);
     let mut cursor = None;
     loop {
         let page = match &input.message.thread_ts {
             None => {
-                deps.slack
+                slack
                     .conversations_history(&input.channel.id, &oldest, cursor.as_deref())
                     .await
             }
             Some(thread) => {
                 let thread = thread.as_str();
-                deps.slack
+                slack
                     .conversations_replies(&input.channel.id, thread, &oldest, cursor.as_deref())
                     .await
             }

@@ -28,10 +28,15 @@ pub(crate) fn counts(input: &Input) -> Vec<Count> {
         .is_some_and(|channel| channel.created);
     let mut counts = vec![
         count("ChannelsCreated", usize::from(created)),
+        count(
+            "ChannelsDeleted",
+            usize::from(outcome.deleted == Some(true)),
+        ),
         count("NotificationsSent", usize::from(outcome.message.is_some())),
     ];
     if let Some(members) = &outcome.members {
         counts.push(count("MembersInvited", members.invited.len()));
+        counts.push(count("MembersRemoved", members.removed.len()));
         for skipped in &members.skipped {
             let reason = Some(("Reason", skipped.reason.as_str().to_owned()));
             match counts.iter_mut().find(|count| count.dimension == reason) {
@@ -103,9 +108,12 @@ mod tests {
     #[test]
     fn an_outcome_is_counted_by_part_and_reason() {
         let outcome = json!({
-            "channel": { "id": "C1", "name": "x", "visibility": "private", "created": true },
+            "channel": {
+                "id": "C1", "name": "x", "visibility": "private", "archived": false, "created": true,
+            },
+            "deleted": true,
             "members": {
-                "invited": ["a@x.org"], "alreadyMembers": ["b@x.org"],
+                "invited": ["a@x.org"], "removed": ["f@x.org", "g@x.org"], "alreadyMembers": ["b@x.org"],
                 "skipped": [
                     { "email": "c@x.org", "reason": "opted_out" },
                     { "email": "d@x.org", "reason": "no_profile" },
@@ -119,8 +127,10 @@ mod tests {
             counts(&input),
             [
                 count("ChannelsCreated", 1),
+                count("ChannelsDeleted", 1),
                 count("NotificationsSent", 1),
                 count("MembersInvited", 1),
+                count("MembersRemoved", 2),
                 count_by("MembersSkipped", 2, "Reason", "opted_out"),
                 count_by("MembersSkipped", 1, "Reason", "no_profile"),
             ]
@@ -130,9 +140,9 @@ mod tests {
     #[test]
     fn what_did_not_happen_is_not_counted() {
         let outcome = Outcome {
-            channel: None,
-            members: None,
-            message: None,
+            exists: Some(false),
+            deleted: Some(false),
+            ..Outcome::default()
         };
         assert_eq!(counts(&Input::Outcome(outcome)), []);
     }

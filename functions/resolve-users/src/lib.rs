@@ -1,99 +1,142 @@
-//! Slack's ids of e-mail addresses: from our table, else from Slack, one look-up a person.
-//!
-//! Every id is remembered as soon as Slack has said it, so a step that a rate limit stops goes on
-//! where it was.
+//! Slack's ids of e-mail addresses: from our table, else from Slack.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use apgl_contract::{Email, SkipReason, Skipped, SlackUser, SlackUserId, StepError};
-use apgl_slack::{SlackClient, User};
-use apgl_stores::SlackUsers;
+use apgl_contract::{Email, Invocation, SkipReason, Skipped, SlackUser, StepError};
+use apgl_directory::{People, Person};
 use serde::{Deserialize, Serialize};
+
+/// An id that no longer belongs to the address does no harm to an invitation: Slack says so. So those
+/// who come are looked up again only when the table forgets them.
+const COMING_MAX_AGE: Duration = Duration::MAX;
+/// A removal with such an id would leave the person in the channel.
+const LEAVING_MAX_AGE: Duration = Duration::from_hours(1);
 
 #[derive(Debug)]
 pub struct Deps {
-    pub slack: SlackClient,
-    pub known: SlackUsers,
+    pub people: People,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
+    /// Who shall be in a channel.
     pub emails: Vec<Email>,
+    /// Who shall not.
+    #[serde(default)]
+    pub leaving: Vec<Email>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     pub users: Vec<SlackUser>,
+    pub leaving: Vec<SlackUser>,
     pub skipped: Vec<Skipped>,
 }
 
-pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
-    let known: HashMap<Email, SlackUserId> = deps.known.ids(&input.emails).await?;
-    let looked_up = input.emails.len() - known.len();
-    let mut outcome = Outcome {
-        users: Vec::new(),
-        skipped: Vec::new(),
-    };
-    for email in input.emails {
-        if let Some(id) = known.get(&email) {
-            outcome.users.push(SlackUser {
-                id: id.clone(),
-                email,
-            });
-            continue;
-        }
-        match person(deps.slack.users_lookup_by_email(email.as_str()).await?) {
-            Ok(id) => {
-                deps.known.remember(&email, &id).await?;
-                outcome.users.push(SlackUser { id, email });
-            }
-            Err(reason) => outcome.skipped.push(Skipped { email, reason }),
-        }
-    }
-    let (resolved, skipped) = (outcome.users.len(), outcome.skipped.len());
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    let coming = deps
+        .people
+        .resolve(&input.emails, COMING_MAX_AGE, invocation)
+        .await?;
+    let leaving = deps
+        .people
+        .resolve(&input.leaving, LEAVING_MAX_AGE, invocation)
+        .await?;
+    let outcome = outcome(input, &coming, &leaving);
     tracing::info!(
-        members.resolved = resolved,
-        members.skipped = skipped,
-        slack.lookups = looked_up,
+        members.resolved = outcome.users.len() + outcome.leaving.len(),
+        members.skipped = outcome.skipped.len(),
         "resolved users"
     );
     Ok(outcome)
 }
 
-/// Whether what Slack knows by an address is a person who can be invited.
-fn person(user: Option<User>) -> Result<SlackUserId, SkipReason> {
-    match user {
-        None => Err(SkipReason::NotInSlack),
-        Some(user) if user.deleted => Err(SkipReason::NotInSlack),
-        Some(user) if user.is_bot => Err(SkipReason::Bot),
-        Some(user) => Ok(SlackUserId(user.id)),
+/// In the order of the request. A bot is not invited, and may be removed.
+fn outcome(
+    input: Input,
+    coming: &HashMap<Email, Person>,
+    leaving: &HashMap<Email, Person>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    for email in input.emails {
+        match coming.get(&email) {
+            Some(Person::Human(id)) => outcome.users.push(SlackUser {
+                id: id.clone(),
+                email,
+            }),
+            Some(Person::Bot(_)) => outcome.skipped.push(Skipped {
+                email,
+                reason: SkipReason::Bot,
+            }),
+            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
+        }
+    }
+    for email in input.leaving {
+        match leaving.get(&email) {
+            Some(Person::Human(id) | Person::Bot(id)) => outcome.leaving.push(SlackUser {
+                id: id.clone(),
+                email,
+            }),
+            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
+        }
+    }
+    outcome
+}
+
+fn not_in_slack(email: Email) -> Skipped {
+    Skipped {
+        email,
+        reason: SkipReason::NotInSlack,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
+    use apgl_contract::SlackUserId;
 
     use super::*;
 
-    fn user(deleted: bool, is_bot: bool) -> User {
-        User {
-            id: "U1".to_owned(),
-            deleted,
-            is_bot,
-        }
+    fn email(name: &str) -> Email {
+        Email::try_from(format!("{name}@example.com")).unwrap()
     }
 
-    #[rstest]
-    #[case(None, Err(SkipReason::NotInSlack))]
-    #[case(Some(user(true, false)), Err(SkipReason::NotInSlack))]
-    #[case(Some(user(false, true)), Err(SkipReason::Bot))]
-    #[case(Some(user(false, false)), Ok(SlackUserId("U1".to_owned())))]
-    fn only_an_active_person_is_resolved(
-        #[case] user: Option<User>,
-        #[case] expected: Result<SlackUserId, SkipReason>,
-    ) {
-        assert_eq!(person(user), expected);
+    #[test]
+    fn only_people_come_and_bots_may_leave() {
+        let id = SlackUserId("U1".to_owned());
+        let people = HashMap::from([
+            (email("ana"), Person::Human(id.clone())),
+            (email("bot"), Person::Bot(id.clone())),
+            (email("gone"), Person::Absent),
+        ]);
+        let all = ["ana", "bot", "gone"].map(email).to_vec();
+        let input = Input {
+            emails: all.clone(),
+            leaving: all,
+        };
+        let user = |name| SlackUser {
+            email: email(name),
+            id: id.clone(),
+        };
+        let bot = Skipped {
+            email: email("bot"),
+            reason: SkipReason::Bot,
+        };
+        assert_eq!(
+            outcome(input, &people, &people),
+            Outcome {
+                users: vec![user("ana")],
+                leaving: vec![user("ana"), user("bot")],
+                skipped: vec![
+                    bot,
+                    not_in_slack(email("gone")),
+                    not_in_slack(email("gone"))
+                ],
+            }
+        );
     }
 }

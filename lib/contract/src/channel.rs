@@ -1,5 +1,7 @@
 //! Channels: their names and what a workflow knows of one.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A channel's name by Slack's rule: 1 to 80 lower-case letters, digits, `-` and `_`, at least one
@@ -18,8 +20,8 @@ impl ChannelName {
     }
 }
 
-impl std::fmt::Display for ChannelName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -48,11 +50,51 @@ impl TryFrom<String> for ChannelName {
     }
 }
 
+/// A channel's topic or purpose: 1 to 250 characters.
+///
+/// Source: Slack's `conversations.setTopic` and `.setPurpose`, error `too_long`. `Debug` shows its
+/// size only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ChannelText(String);
+
+impl ChannelText {
+    pub const MAX_CHARACTERS: usize = 250;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ChannelText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} characters)", self.0.chars().count())
+    }
+}
+
+impl TryFrom<String> for ChannelText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.trim().is_empty() {
+            return Err("must not be empty");
+        }
+        if text.chars().count() > Self::MAX_CHARACTERS {
+            return Err("must have at most 250 characters");
+        }
+        Ok(Self(text))
+    }
+}
+
 /// Who can find a channel in Slack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Visibility {
+    /// Everybody in the workspace.
     Public,
+    /// Its members only.
+    #[default]
     Private,
 }
 
@@ -73,12 +115,19 @@ impl Visibility {
 /// A channel as workflows hand it from step to step and answer it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChannelRef {
     /// Slack's id, for example `C012AB3CD`.
     pub id: String,
-    /// The name as Slack has it.
+    /// The name as Slack has it now.
     pub name: String,
     pub visibility: Visibility,
+    /// The visibility that the request asked for, where the channel was there already with the other
+    /// one. It is not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_visibility: Option<Visibility>,
+    /// Whether it is archived: nobody can post to it, and a bot can't unarchive it.
+    pub archived: bool,
     /// Whether this execution made the channel.
     pub created: bool,
 }

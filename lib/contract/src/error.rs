@@ -19,6 +19,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+/// A `Wait` state sleeps in whole seconds.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// What a workflow does with an error. See the table in the [module's documentation](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -71,6 +74,10 @@ error_names! {
     DeliveryInProgress = "Delivery.InProgress", Waiting;
     /// Another execution is creating a channel of this name.
     ChannelBeingCreated = "Channel.BeingCreated", Waiting;
+    /// Another execution is scanning Slack's channels, or the scan pauses because Slack limits it.
+    ChannelScanInProgress = "Channel.ScanInProgress", Waiting;
+    /// The step has more to do than one invocation's time allows. It goes on where it was.
+    StepUnfinished = "Step.Unfinished", Waiting;
     /// Slack is out of order for the moment, and repeating the step is safe.
     SlackUnavailable = "Slack.Unavailable", Passing;
     /// DynamoDB or Secrets Manager is throttled or out of order for the moment.
@@ -141,6 +148,15 @@ pub enum StepError {
         channel: String,
         retry_after: Duration,
     },
+    #[error(
+        "Slack's channels are being scanned, and `{channel}` is not known before the end of it"
+    )]
+    ChannelScanInProgress {
+        channel: String,
+        retry_after: Duration,
+    },
+    #[error("the step goes on with {what} in its next invocation")]
+    StepUnfinished { what: &'static str },
     #[error("Slack is unavailable for {method}: {reason}")]
     SlackUnavailable {
         method: &'static str,
@@ -190,6 +206,8 @@ impl StepError {
             Self::SlackOutcomeUnknown { .. } => ErrorName::SlackOutcomeUnknown,
             Self::DeliveryInProgress { .. } => ErrorName::DeliveryInProgress,
             Self::ChannelBeingCreated { .. } => ErrorName::ChannelBeingCreated,
+            Self::ChannelScanInProgress { .. } => ErrorName::ChannelScanInProgress,
+            Self::StepUnfinished { .. } => ErrorName::StepUnfinished,
             Self::SlackUnavailable { .. } => ErrorName::SlackUnavailable,
             Self::StoreUnavailable { .. } => ErrorName::StoreUnavailable,
             Self::SlackUnauthorized { .. } => ErrorName::SlackUnauthorized,
@@ -205,7 +223,17 @@ impl StepError {
             Self::SlackRateLimited { retry_after, .. }
             | Self::SlackOutcomeUnknown { retry_after, .. }
             | Self::DeliveryInProgress { retry_after }
-            | Self::ChannelBeingCreated { retry_after, .. } => Some(*retry_after),
+            | Self::ChannelBeingCreated { retry_after, .. }
+            | Self::ChannelScanInProgress { retry_after, .. } => Some(*retry_after),
+            Self::StepUnfinished { .. } => Some(SHORTEST_WAIT),
+            _ => None,
+        }
+    }
+
+    /// Slack's own code, where the error has one.
+    pub fn slack_code(&self) -> Option<&str> {
+        match self {
+            Self::SlackRejected { code, .. } | Self::SlackUnauthorized { code, .. } => Some(code),
             _ => None,
         }
     }
@@ -217,12 +245,11 @@ impl StepError {
         if let Some(retry_after) = self.retry_after() {
             cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
         }
-        match self {
-            Self::InvalidRequest { field, .. } => cause["field"] = json!(field),
-            Self::SlackRejected { code, .. } | Self::SlackUnauthorized { code, .. } => {
-                cause["slackError"] = json!(code);
-            }
-            _ => {}
+        if let Self::InvalidRequest { field, .. } = self {
+            cause["field"] = json!(field);
+        }
+        if let Some(code) = self.slack_code() {
+            cause["slackError"] = json!(code);
         }
         cause
     }

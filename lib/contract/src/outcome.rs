@@ -1,41 +1,132 @@
-//! What a workflow answers. One shape for all, with the parts that apply.
+//! What a workflow answers: one shape for all, with the parts that apply.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ChannelRef, Email, MessageTs};
 
-/// The output of a workflow that succeeded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The output of any workflow that succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub members: Option<MembersOutcome>,
+    pub exists: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<ChangedMembers>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<PostedMessage>,
 }
 
-/// What became of each person that the request named. Nobody is left out.
+/// The output of `create-channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CreateChannelOutcome {
+    pub channel: ChannelRef,
+    pub members: InvitedMembers,
+}
+
+/// The output of `notify-private-channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotifyPrivateChannelOutcome {
+    pub channel: ChannelRef,
+    pub members: InvitedMembers,
+    pub message: PostedMessage,
+}
+
+/// The output of `notify-public-channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotifyPublicChannelOutcome {
+    pub channel: ChannelRef,
+    pub message: PostedMessage,
+}
+
+/// The output of `change-channel-members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChangeChannelMembersOutcome {
+    pub channel: ChannelRef,
+    pub members: ChangedMembers,
+}
+
+/// The output of `check-channel-exists`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CheckChannelExistsOutcome {
+    /// Whether a channel has this name, archived or not, as far as the bot can see. It sees public
+    /// channels, and the private ones that it is a member of.
+    pub exists: bool,
+    /// Left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelRef>,
+}
+
+/// The output of `delete-channel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DeleteChannelOutcome {
+    /// Whether this execution archived the channel; `false` where it was archived already, or the bot
+    /// sees no channel of this name.
+    pub deleted: bool,
+    /// The channel under the name that it has now; left out where there is none. A name other than
+    /// the request's means that the request's name is free again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelRef>,
+}
+
+/// What became of each person who was to be invited. Nobody is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MembersOutcome {
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InvitedMembers {
+    /// Who was not in the channel before this execution and is now.
     pub invited: Vec<Email>,
+    /// Who was in the channel already.
     pub already_members: Vec<Email>,
+    /// Who was not invited, and why.
     pub skipped: Vec<Skipped>,
 }
 
-/// A person who was not invited, and why.
+/// What became of each person whom the request named. Nobody is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChangedMembers {
+    /// Who was not in the channel before this execution and is now.
+    pub invited: Vec<Email>,
+    /// Who was in the channel before this execution and is no more.
+    #[serde(default)]
+    pub removed: Vec<Email>,
+    /// Who was to be invited and was in the channel already.
+    pub already_members: Vec<Email>,
+    /// Who was neither invited nor removed, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A person for whom nothing was done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Skipped {
     pub email: Email,
     pub reason: SkipReason,
 }
 
-/// Why a person was not invited. Only permanent reasons: what may pass fails the step instead, so
-/// that a retry or a redrive reaches everybody.
+/// Why nothing was done for a person. Only permanent reasons: what may pass fails the step instead,
+/// so that a retry or a redrive reaches everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SkipReason {
     /// The person does not want Slack notifications.
     OptedOut,
@@ -49,8 +140,12 @@ pub enum SkipReason {
     Restricted,
     /// Slack does not let this bot invite this person.
     CannotInvite,
-    /// The address belongs to a bot or an app.
+    /// The address belongs to a bot or an app: none is invited, and our own is never removed.
     Bot,
+    /// The person was to be removed and was not in the channel.
+    NotAMember,
+    /// Slack does not let this bot remove this person.
+    CannotRemove,
 }
 
 impl SkipReason {
@@ -64,6 +159,8 @@ impl SkipReason {
             Self::Restricted => "restricted",
             Self::CannotInvite => "cannot_invite",
             Self::Bot => "bot",
+            Self::NotAMember => "not_a_member",
+            Self::CannotRemove => "cannot_remove",
         }
     }
 }
@@ -71,7 +168,9 @@ impl SkipReason {
 /// The message as it stands in Slack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostedMessage {
+    /// Slack's timestamp of the message: its id within the channel, for example `1716900000.000100`.
     pub ts: MessageTs,
     /// Whether an earlier attempt of this execution had posted it already.
     pub duplicate: bool,

@@ -1,5 +1,7 @@
 //! The envelope in which a workflow hands each step its input.
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 
 use crate::Email;
@@ -29,6 +31,23 @@ pub struct Run {
 
 fn unbounded() -> i64 {
     i64::MAX
+}
+
+/// What a step knows about the invocation besides its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    pub run: Run,
+    /// Lambda's id of the invocation: another one for each attempt of a step.
+    pub request_id: String,
+    /// When Lambda ends this invocation.
+    pub deadline: SystemTime,
+}
+
+impl Invocation {
+    /// Whether at least this much time is left.
+    pub fn has_time_for(&self, work: Duration) -> bool {
+        SystemTime::now() + work <= self.deadline
+    }
 }
 
 /// Slack's id of a user, for example `U012AB3CD`.

@@ -2,27 +2,17 @@
 
 use std::{
     process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use apgl_aws::ConfigError;
-use apgl_contract::{Kind, Run, Step, StepError, decode};
+use apgl_contract::{Invocation, Kind, Step, StepError, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
 
 use crate::{SettingError, logs};
-
-/// What a step knows about the invocation besides its input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
-    pub run: Run,
-    /// Lambda's id of the invocation: another one for each attempt of a step.
-    pub request_id: String,
-    /// When Lambda ends this invocation.
-    pub deadline: SystemTime,
-}
 
 /// Why a function can't start: an operator mends its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +74,7 @@ where
     let (deps, decode, handle) = (&deps, &decode, &handle);
     let ended = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
+        let channel_id = channel_id_in(&payload);
         let decoded = decode(payload).map_err(malformed);
         let Step { run, input } = decoded.map_err(|error| {
             tracing::info_span!("step", step = name).in_scope(|| log_failure(&error));
@@ -93,7 +84,8 @@ where
             "step",
             executionId = run.execution_id,
             workflow = run.workflow,
-            step = name
+            step = name,
+            channel.id = channel_id,
         );
         let waits_left = run.waits_left;
         let invocation = Invocation {
@@ -120,6 +112,12 @@ where
     }
 }
 
+/// The id of the channel that the step is about, if its workflow knows it already.
+fn channel_id_in(payload: &Value) -> Option<String> {
+    let id = payload.pointer("/input/channel/id")?.as_str()?;
+    Some(id.to_owned())
+}
+
 /// What a workflow sends is ours, not the caller's: one that can't be read is a bug, and so mendable.
 fn malformed(error: StepError) -> StepError {
     match error {
@@ -138,16 +136,16 @@ fn bounded(error: StepError, waits_left: i64) -> StepError {
 
 /// Waiting is what a workflow does all the time; only what it does not handle is an error.
 fn log_failure(error: &StepError) {
-    let (name, reason) = (error.name(), error.to_string());
+    let (name, reason, code) = (error.name(), error.to_string(), error.slack_code());
     match name.kind() {
         Kind::Waiting => {
-            tracing::info!(error.name = %name, error.reason = reason, "the step waits");
+            tracing::info!(error.name = %name, error.reason = reason, slack.error = code, "the step waits");
         }
         Kind::Passing => {
-            tracing::warn!(error.name = %name, error.reason = reason, "the step is tried again");
+            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step is tried again");
         }
         Kind::Final | Kind::Mendable => {
-            tracing::error!(error.name = %name, error.reason = reason, "the step failed");
+            tracing::error!(error.name = %name, error.reason = reason, slack.error = code, "the step failed");
         }
     }
 }

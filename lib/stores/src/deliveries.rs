@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::{
 };
 use serde::Deserialize;
 
-use crate::table::{Item, Table, condition_failed, epoch_millis, epoch_seconds, number, text};
+use crate::table::{Item, Table, epoch_millis, epoch_seconds, number, text};
 
 /// A request that Slack has received may still be at work after its sender gave up. Nobody looks for
 /// its message before this time is over.
@@ -204,21 +204,15 @@ impl Deliveries {
 
     fn update(&self, delivery_id: &str, expression: &str) -> UpdateItemFluentBuilder {
         self.0
-            .client
-            .update_item()
-            .table_name(&self.0.name)
-            .key("deliveryId", text(delivery_id))
+            .update("deliveryId", delivery_id)
             .update_expression(expression)
             .expression_attribute_names("#state", "state")
     }
 
     /// Whether the condition held.
     async fn send(&self, update: UpdateItemFluentBuilder) -> Result<bool, StepError> {
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if condition_failed(&error) => Ok(false),
-            Err(error) => Err(self.0.error("UpdateItem", &error)),
-        }
+        let updated = self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(updated.is_some())
     }
 }
 

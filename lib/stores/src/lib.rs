@@ -3,7 +3,7 @@
 //! | type | table | key | who writes it |
 //! |---|---|---|---|
 //! | [`UserProfiles`] | user profiles | `email` | the library's back end; read only here |
-//! | [`SlackUsers`] | Slack users | `email` | `resolve-users` |
+//! | [`SlackUsers`] | Slack users | `email` | every step that learns somebody's id |
 //! | [`Channels`] | channels | `name` | every step that learns something of a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
 //!
@@ -16,8 +16,8 @@ mod slack_users;
 mod table;
 mod user_profiles;
 
-pub use channels::{Channel, Channels, Creation};
+pub use channels::{Channel, Channels, Creation, Entry, Look, LookUp, Scan, ScanClaim, Scanned};
 pub use deliveries::{Attempt, Claim, Deliveries, SETTLE_TIME};
-pub use slack_users::SlackUsers;
+pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;
 pub use user_profiles::{Preference, UserProfiles};

@@ -9,7 +9,11 @@ use apgl_contract::{Email, StepError};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
+    operation::update_item::builders::UpdateItemFluentBuilder,
+    types::{
+        AttributeValue, KeysAndAttributes, PutRequest, WriteRequest,
+        builders::KeysAndAttributesBuilder,
+    },
 };
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -76,13 +80,33 @@ impl Table {
         values: impl IntoIterator<Item = &'_ str>,
         projection: &str,
     ) -> Result<Vec<Item>, StepError> {
+        let read = KeysAndAttributes::builder().projection_expression(projection);
+        self.get_batches(key, values, &read).await
+    }
+
+    /// The same, whole and as they were last written.
+    pub(crate) async fn get_many_consistently(
+        &self,
+        key: &str,
+        values: impl IntoIterator<Item = &'_ str>,
+    ) -> Result<Vec<Item>, StepError> {
+        let read = KeysAndAttributes::builder().consistent_read(true);
+        self.get_batches(key, values, &read).await
+    }
+
+    async fn get_batches(
+        &self,
+        key: &str,
+        values: impl IntoIterator<Item = &'_ str>,
+        read: &KeysAndAttributesBuilder,
+    ) -> Result<Vec<Item>, StepError> {
         let keys: Vec<_> = values
             .into_iter()
             .map(|value| Item::from([(key.to_owned(), text(value))]))
             .collect();
         let mut items = Vec::with_capacity(keys.len());
         for batch in keys.chunks(READ_BATCH) {
-            self.get_batch(batch, projection, &mut items).await?;
+            self.get_batch(batch, read, &mut items).await?;
         }
         Ok(items)
     }
@@ -90,15 +114,15 @@ impl Table {
     async fn get_batch(
         &self,
         keys: &[Item],
-        projection: &str,
+        read: &KeysAndAttributesBuilder,
         items: &mut Vec<Item>,
     ) -> Result<(), StepError> {
         let mut wanted = keys.to_vec();
         for attempt in 0..BATCH_ATTEMPTS {
             pause_before(attempt).await;
-            let request = KeysAndAttributes::builder()
+            let request = read
+                .clone()
                 .set_keys(Some(wanted))
-                .projection_expression(projection)
                 .build()
                 .map_err(|_| self.unreadable("BatchGetItem", "key"))?;
             let answer = self
@@ -126,6 +150,37 @@ impl Table {
             }
         }
         Err(self.left_undone("BatchGetItem"))
+    }
+
+    pub(crate) async fn put(&self, item: Item) -> Result<(), StepError> {
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| self.error("PutItem", &error))?;
+        Ok(())
+    }
+
+    pub(crate) fn update(&self, key: &str, value: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key(key, text(value))
+    }
+
+    /// The answer to a write with a condition; `None` where the condition did not hold.
+    pub(crate) fn if_it_holds<T, E: ProvideErrorMetadata>(
+        &self,
+        operation: &'static str,
+        answer: Result<T, SdkError<E>>,
+    ) -> Result<Option<T>, StepError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if condition_failed(&error) => Ok(None),
+            Err(error) => Err(self.error(operation, &error)),
+        }
     }
 
     /// Puts the items, each as a whole.
@@ -177,7 +232,7 @@ impl Table {
 }
 
 /// Whether a write was refused because its condition did not hold, which is an answer and no error.
-pub(crate) fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error
         .as_service_error()
         .is_some_and(|error| error.code() == Some("ConditionalCheckFailedException"))
@@ -197,12 +252,32 @@ pub(crate) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// The value of the key attribute.
+pub(crate) fn key_of<'a>(item: &'a Item, key: &str) -> Option<&'a str> {
+    item.get(key)?.as_s().ok().map(String::as_str)
+}
+
+/// A number that is not negative; `None` where there is none.
+pub(crate) fn whole_number(item: &Item, field: &str) -> Option<u64> {
+    item.get(field)?.as_n().ok()?.parse().ok()
+}
+
+/// Whether the item counts no more. One that does not say until when it counts does not.
+pub(crate) fn expired(item: &Item) -> bool {
+    let now = epoch_seconds(SystemTime::now());
+    whole_number(item, "expiresAt").is_none_or(|expires_at| expires_at <= now)
+}
+
 pub(crate) fn epoch_seconds(time: SystemTime) -> u64 {
     since_epoch(time).as_secs()
 }
 
 pub(crate) fn epoch_millis(time: SystemTime) -> u64 {
     u64::try_from(since_epoch(time).as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn time_of(epoch_millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(epoch_millis)
 }
 
 fn since_epoch(time: SystemTime) -> Duration {

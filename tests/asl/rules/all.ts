@@ -1,6 +1,6 @@
 import type { Machine } from "../machine.js";
 import { catchAll, firstError, mendableErrors, retries, timeouts, waits } from "./errors.js";
-import { keyOrder, stateNames, wholeMachine } from "./structure.js";
+import { keyOrder, loops, stateNames, wholeMachine } from "./structure.js";
 import { assignedVariables, expressionSyntax, reservedVariables } from "./variables.js";
 
 /** The project's own rules for one machine; each answers what it finds wrong. */
@@ -8,6 +8,7 @@ export const RULES: Record<string, (machine: Machine) => string[]> = {
   wholeMachine,
   keyOrder,
   stateNames,
+  loops,
   retries,
   catchAll,
   timeouts,

@@ -23,6 +23,8 @@ const WAITING = [
   "Slack.OutcomeUnknown",
   "Delivery.InProgress",
   "Channel.BeingCreated",
+  "Channel.ScanInProgress",
+  "Step.Unfinished",
 ];
 /** A redrive begins a new count. The local stack has no RedriveCount, which $sum passes over. */
 export const WAITS_LEFT = "$sum([100, 100 * $states.context.Execution.RedriveCount]) - $waits";

@@ -5,8 +5,8 @@ import { RULES } from "./all.js";
 import { WAITS_LEFT } from "./errors.js";
 import { sameEverywhere } from "./structure.js";
 
-const [, , good] = machineFiles()[0] ?? ["", "", "{}"];
-const machine = () => JSON.parse(good) as Machine;
+const [, , good] = machineFiles().find(([name]) => name.startsWith("notify-private")) ?? [];
+const machine = () => JSON.parse(good ?? "{}") as Machine;
 
 const post = (broken: Machine) => broken.States["PostMessage"] as State;
 const catchOf = (state: State, error: string) =>
@@ -30,6 +30,12 @@ const broken: [rule: string, what: string, Break][] = [
   ["keyOrder", "a key that has no place", (m) => (post(m)["InputPath"] = "$")],
   ["stateNames", "a function of another name", (m) => (post(m).Arguments = { FunctionName: "x" })],
   ["stateNames", "a task that is no invocation", (m) => (post(m)["Resource"] = "arn:aws:x")],
+  ["loops", "a way back", (m) => (post(m).Next = "ResolveUsers")],
+  [
+    "loops",
+    "a choice that is made again and again",
+    (m) => delete (m.States["LookAgain"] as State).Choices?.[0]?.["Assign"],
+  ],
   ["retries", "no retry", (m) => delete post(m).Retry],
   ["retries", "no bound on the delay", (m) => delete post(m).Retry?.[0]?.["MaxDelaySeconds"]],
   ["retries", "no jitter", (m) => delete post(m).Retry?.[0]?.["JitterStrategy"]],

@@ -1,4 +1,4 @@
-import { edges, type Machine, type State } from "../machine.js";
+import { edges, type Json, type Machine, type State } from "../machine.js";
 
 const KEY_ORDER = [
   "Type",
@@ -70,14 +70,45 @@ export function stateNames(machine: Machine): string[] {
   });
 }
 
-/** The same step is written the same way in every file: all but its input and what it assigns. */
+/**
+ * Nothing goes round for ever: a way back is a wait, whose number the function is told, or a choice
+ * that is made once.
+ */
+export function loops(machine: Machine): string[] {
+  const findings: string[] = [];
+  const onward = (name: string): string[] => {
+    const state = machine.States[name];
+    if (state === undefined || state.Type === "Wait") return [];
+    if (name !== "LookAgain") return edges(state).map(({ to }) => to);
+    return state.Default === undefined ? [] : [state.Default];
+  };
+  const done = new Set<string>();
+  const visit = (name: string, path: string[]): void => {
+    if (path.includes(name)) findings.push(`${name} can be reached from itself without a bound`);
+    if (path.includes(name) || done.has(name)) return;
+    for (const next of onward(name)) visit(next, [...path, name]);
+    done.add(name);
+  };
+  visit(machine.StartAt, []);
+  const again = machine.States["LookAgain"];
+  const isMadeOnce = (again?.Choices ?? []).every((choice) => {
+    const assign = choice["Assign"] as Record<string, Json> | undefined;
+    return choice["Condition"] === "{% $lookups = 0 %}" && assign?.["lookups"] === 1;
+  });
+  if (!isMadeOnce) findings.push("LookAgain must count in $lookups and go back once");
+  return findings;
+}
+
+/**
+ * The same step is written the same way in every file: all but its input, what it assigns and where
+ * it leads.
+ */
 export function sameEverywhere(machines: [name: string, machine: Machine][]): string[] {
   const seen = new Map<string, [file: string, written: string]>();
   const findings: string[] = [];
   for (const [file, machine] of machines) {
-    for (const [name, { Arguments, Assign, Output, Next, ...rest }] of Object.entries(
-      machine.States,
-    )) {
+    for (const [name, state] of Object.entries(machine.States)) {
+      const { Arguments, Assign, Output, Choices, Next, End, ...rest } = state;
       const written = JSON.stringify({ ...rest, FunctionName: Arguments?.FunctionName });
       const other = seen.get(name);
       if (other === undefined) seen.set(name, [file, written]);

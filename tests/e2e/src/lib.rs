@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use local_stack::{
     Execution, Status, Visit,
@@ -32,6 +33,7 @@ use slack_sandbox::{
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
+const CHANNELS_TABLE: &str = "apgl-channels";
 
 /// The stack that `cargo xtask test` has started.
 #[derive(Debug)]
@@ -108,7 +110,8 @@ impl World {
         self.channel(name, ChannelSeed::default()).await
     }
 
-    /// A channel that is there before the test.
+    /// A channel that is there before the test. Nobody has told our table: the scan that is known to
+    /// be complete is forgotten, as an operator can do.
     pub async fn channel(&self, name: &str, seed: ChannelSeed) -> ChannelState {
         let channel = ChannelSeed {
             name: name.to_owned(),
@@ -119,7 +122,19 @@ impl World {
             ..Seed::default()
         })
         .await;
+        self.forget_scan().await;
         self.in_slack(name).await
+    }
+
+    /// Makes the next look-up of an unknown channel scan Slack's channels.
+    pub async fn forget_scan(&self) {
+        let deleted = aws_sdk_dynamodb::Client::new(&self.aws)
+            .delete_item()
+            .table_name(CHANNELS_TABLE)
+            .key("name", AttributeValue::S("#scan".to_owned()))
+            .send()
+            .await;
+        deleted.expect("the scan is forgotten");
     }
 
     pub async fn seed(&self, seed: Seed) {

@@ -39,7 +39,7 @@ async fn a_new_private_channel_is_made_filled_and_posted_to() {
     assert_eq!(
         *ended.output(),
         json!({
-            "channel": { "id": in_slack.id, "name": channel, "visibility": "private", "created": true },
+            "channel": { "id": in_slack.id, "name": channel, "visibility": "private", "archived": false, "created": true },
             "members": { "invited": [ana], "alreadyMembers": [], "skipped": [] },
             "message": { "ts": in_slack.messages[0].ts, "duplicate": false },
         })

@@ -24,7 +24,7 @@ async fn a_public_channel_is_found_and_posted_to() {
     assert_eq!(
         *ended.output(),
         json!({
-            "channel": { "id": id, "name": channel, "visibility": "public", "created": false },
+            "channel": { "id": id, "name": channel, "visibility": "public", "archived": false, "created": false },
             "message": { "ts": messages[0].ts, "duplicate": false },
         })
     );

@@ -5,42 +5,41 @@
 //!
 //! | key | holds |
 //! |---|---|
-//! | `project-x` | id, visibility, whether it is archived, when it was seen, which execution made it |
+//! | `project-x` | id, Slack's name, visibility, whether it is archived, when it was seen; or since when the id is known to be wrong |
+//! | `#creator/project-x` | which execution made the channel |
+//! | `#creating/project-x` | who is creating the channel, since when and until when; or since when its name is known to be taken |
+//! | `#scan` | how far the scan of conversations.list is, who is at it, and when the last one was complete |
 //! | `#members/C012AB3CD` | ids of users who were seen in the channel, and until when that counts |
 //! | `#first-look/C012AB3CD/<execution>` | which of its users an execution found there at first |
-//! | `#creating/project-x` | who is creating the channel, since when and until when |
-//! | `#scan` | the cursor at which the scan of conversations.list goes on |
+//! | `#second-look/C012AB3CD/<execution>` | the same of those whose ids had to be corrected |
+//! | `#to-leave/C012AB3CD/<execution>` | the same of those whom it was to remove |
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+mod creation;
+mod members;
+mod scan;
+
+pub use creation::Creation;
+pub use members::Look;
+pub use scan::{Scan, ScanClaim, Scanned};
+
+use std::time::SystemTime;
+
+use apgl_contract::{ChannelName, ChannelRef, StepError, Visibility};
+use aws_sdk_dynamodb::{
+    operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue,
 };
+use serde::Deserialize;
 
-use apgl_contract::{ChannelName, ChannelRef, SlackUserId, StepError, Visibility};
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use serde::{Deserialize, Serialize};
-
-use crate::table::{Item, Table, condition_failed, epoch_millis, epoch_seconds, number, text};
-
-/// How long a member counts as a member without asking Slack. Who left the channel within this time
-/// is not asked back.
-const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
-/// Members of a larger channel are not remembered: an item holds at most 400 KB.
-const MAX_MEMBERS: usize = 10_000;
-/// Longer than an execution can be redriven, which is 14 days.
-const FIRST_LOOK_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+use crate::table::{Item, Table, epoch_millis, key_of, number, text, time_of};
 
 /// A channel as the directory knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
+    /// The name as Slack has it.
     pub name: String,
     pub id: String,
     pub visibility: Visibility,
     pub archived: bool,
-    /// The execution that made the channel, if one of ours did.
-    #[serde(default)]
-    pub created_by: Option<String>,
 }
 
 impl Channel {
@@ -49,306 +48,176 @@ impl Channel {
             id: self.id.clone(),
             name: self.name.clone(),
             visibility: self.visibility,
+            requested_visibility: None,
+            archived: self.archived,
             created,
         }
     }
-
-    pub fn is_created_by(&self, execution_id: &str) -> bool {
-        self.created_by.as_deref() == Some(execution_id)
-    }
 }
 
-/// The answer to a claim on a channel's creation.
+/// What the table says of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
-    /// The caller creates it, and releases the claim. `unfinished_since` is when an attempt of the
-    /// same owner began that did not release it: it may have created the channel.
-    Mine {
-        unfinished_since: Option<SystemTime>,
+pub enum Entry {
+    /// It was this channel's name at `seen_at`.
+    Seen {
+        channel: Channel,
+        seen_at: SystemTime,
     },
-    /// Somebody else is creating it.
-    Theirs,
+    /// The channel that had the name has it no more, or is not to be seen any more.
+    Outdated {
+        since: SystemTime,
+    },
+    Unknown,
+}
+
+/// What the table says of a name, and what of the scan that fills it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUp {
+    pub entry: Entry,
+    /// The execution that made the channel of the entry, if one of ours did.
+    pub created_by: Option<String>,
+    pub scanned: Option<Scanned>,
 }
 
 /// The table of channels, by name.
 #[derive(Debug, Clone)]
 pub struct Channels(Table);
 
+/// A channel's item.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    id: String,
+    slack_name: String,
+    visibility: Visibility,
+    archived: bool,
+    seen_at: u64,
+    outdated_at: Option<u64>,
+}
+
 impl Channels {
     pub fn new(table: Table) -> Self {
         Self(table)
     }
 
-    /// What is known of the channel with this name. An item that can't be read is as good as none:
-    /// Slack is asked again.
-    pub async fn get(&self, name: &ChannelName) -> Result<Option<Channel>, StepError> {
-        let item = self.0.get("name", name.as_str()).await?;
-        Ok(item.and_then(|item| {
-            serde_dynamo::from_item(item)
-                .inspect_err(|_| {
-                    tracing::warn!(channel.name = %name, "the channel's item can't be read; asking Slack");
-                })
-                .ok()
-        }))
+    pub async fn look_up(&self, name: &ChannelName) -> Result<LookUp, StepError> {
+        let creator_key = creation::creator_key(name);
+        let keys = [name.as_str(), creator_key.as_str(), scan::KEY];
+        let items = self.0.get_many_consistently("name", keys).await?;
+        let item = |key: &str| items.iter().find(|item| key_of(item, "name") == Some(key));
+        let entry = item(name.as_str()).map_or(Entry::Unknown, |item| entry_in(name, item));
+        let created_by = match (&entry, item(&creator_key)) {
+            (Entry::Seen { channel, .. }, Some(item)) => creation::creator_in(item, &channel.id),
+            _ => None,
+        };
+        Ok(LookUp {
+            entry,
+            created_by,
+            scanned: item(scan::KEY).and_then(Scanned::read),
+        })
     }
 
-    /// Remembers channels as Slack has just shown them.
-    pub async fn remember(&self, channels: &[Channel]) -> Result<(), StepError> {
-        let seen_at = number(epoch_seconds(SystemTime::now()));
+    /// Remembers a channel as Slack has just shown it under this name.
+    pub async fn remember(&self, name: &ChannelName, channel: &Channel) -> Result<(), StepError> {
+        self.0.put(item_of(name.as_str(), channel)).await
+    }
+
+    /// Remembers channels as Slack's list has just shown them.
+    pub async fn remember_all(&self, channels: &[Channel]) -> Result<(), StepError> {
         let items = channels
             .iter()
-            .map(|channel| item_of(channel, seen_at.clone()))
+            .map(|channel| item_of(&channel.name, channel))
             .collect();
         self.0.put_many(items).await
     }
 
-    /// Claims the creation of a channel for `lease`, so that two executions don't make two.
-    pub async fn claim_creation(
-        &self,
-        name: &ChannelName,
-        owner: &str,
-        lease: Duration,
-    ) -> Result<Creation, StepError> {
-        let now = epoch_millis(SystemTime::now());
-        let lease_ends_at = epoch_millis(SystemTime::now() + lease);
-        let claim = self
-            .0
-            .client
-            .update_item()
-            .table_name(&self.0.name)
-            .key("name", text(&creating_key(name)))
-            .update_expression(
-                "SET #owner = :owner, leaseEndsAt = :end, claimedAt = if_not_exists(claimedAt, :now)",
-            )
-            .condition_expression(
-                "attribute_not_exists(#name) OR leaseEndsAt < :now OR #owner = :owner",
-            )
-            .expression_attribute_names("#name", "name")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":now", number(now))
-            .expression_attribute_values(":end", number(lease_ends_at))
-            .expression_attribute_values(":owner", text(owner))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await;
-        match claim {
-            Ok(claim) => Ok(Creation::Mine {
-                unfinished_since: claim.attributes.and_then(|claim| claimed_by(&claim, owner)),
-            }),
-            Err(error) if condition_failed(&error) => Ok(Creation::Theirs),
-            Err(error) => Err(self.0.error("UpdateItem", &error)),
-        }
-    }
-
-    pub async fn release_creation(&self, name: &ChannelName, owner: &str) -> Result<(), StepError> {
-        let released = self
+    /// The channel `id` has been given another name: this one is free.
+    pub async fn forget(&self, name: &ChannelName, id: &str) -> Result<(), StepError> {
+        let deleted = self
             .0
             .client
             .delete_item()
             .table_name(&self.0.name)
-            .key("name", text(&creating_key(name)))
-            .condition_expression("#owner = :owner")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", text(owner))
-            .send()
-            .await;
-        match released {
-            // Somebody else holds it by now: the lease was over.
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(self.0.error("DeleteItem", &error)),
-            Ok(_) => Ok(()),
-        }
+            .key("name", text(name.as_str()))
+            .condition_expression("id = :id")
+            .expression_attribute_values(":id", text(id));
+        self.0.if_it_holds("DeleteItem", deleted.send().await)?;
+        Ok(())
     }
 
-    /// Where the scan of conversations.list goes on: `None` for the beginning.
-    pub async fn scan_cursor(&self) -> Result<Option<String>, StepError> {
-        let item = self.0.get("name", SCAN_KEY).await?;
-        Ok(item.and_then(|mut item| match item.remove("cursor") {
-            Some(AttributeValue::S(cursor)) => Some(cursor),
-            _ => None,
-        }))
+    /// The channel `id` is not to be found under this name any more.
+    pub async fn mark_outdated(&self, name: &str, id: &str) -> Result<(), StepError> {
+        let now = number(epoch_millis(SystemTime::now()));
+        self.correct(name, id, "SET outdatedAt = :value", now).await
     }
 
-    /// Keeps the place at which a scan goes on; `None` when it is at its end.
-    pub async fn keep_scan_cursor(&self, cursor: Option<&str>) -> Result<(), StepError> {
-        let mut item = Item::from([("name".to_owned(), text(SCAN_KEY))]);
-        item.extend(cursor.map(|cursor| ("cursor".to_owned(), text(cursor))));
-        self.put(item).await
-    }
-
-    /// The users who are known to be in the channel; `None` when it is not known, or too old.
-    pub async fn members(
-        &self,
-        channel_id: &str,
-    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        self.users(&members_key(channel_id)).await
-    }
-
-    /// Remembers all members of the channel, as Slack has just shown them.
-    pub async fn remember_members(
-        &self,
-        channel_id: &str,
-        members: &BTreeSet<SlackUserId>,
-    ) -> Result<(), StepError> {
-        if members.len() > MAX_MEMBERS {
-            return Ok(());
-        }
-        let key = members_key(channel_id);
-        self.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
-    }
-
-    /// Adds members to those that are remembered. Where none are, nothing is: the others are unknown.
-    pub async fn add_members(
-        &self,
-        channel_id: &str,
-        members: &BTreeSet<SlackUserId>,
-    ) -> Result<(), StepError> {
-        let Some(members) = string_set(members) else {
-            return Ok(());
-        };
-        let added = self
-            .0
-            .client
-            .update_item()
-            .table_name(&self.0.name)
-            .key("name", text(&members_key(channel_id)))
-            .update_expression("ADD userIds :members")
-            .condition_expression("attribute_exists(#name)")
-            .expression_attribute_names("#name", "name")
-            .expression_attribute_values(":members", members)
-            .send()
-            .await;
-        match added {
-            Err(error) if condition_failed(&error) => Ok(()),
-            Err(error) => Err(self.0.error("UpdateItem", &error)),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// Which of its users this execution found in the channel when it first looked; `None` where it
-    /// has not looked before.
-    pub async fn first_look(
-        &self,
-        channel_id: &str,
-        execution_id: &str,
-    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        self.users(&first_look_key(channel_id, execution_id)).await
-    }
-
-    /// Keeps `there` as this execution's first look, or answers the one that is kept already.
-    pub async fn keep_first_look(
-        &self,
-        channel_id: &str,
-        execution_id: &str,
-        there: &BTreeSet<SlackUserId>,
-    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let key = first_look_key(channel_id, execution_id);
-        let put = self
-            .0
-            .client
-            .put_item()
-            .table_name(&self.0.name)
-            .set_item(Some(users_item(&key, there, FIRST_LOOK_MAX_AGE)))
-            .condition_expression("attribute_not_exists(#name)")
-            .expression_attribute_names("#name", "name")
-            .send()
-            .await;
-        match put {
-            Ok(_) => Ok(None),
-            Err(error) if condition_failed(&error) => self.users(&key).await,
-            Err(error) => Err(self.0.error("PutItem", &error)),
-        }
-    }
-
-    async fn users(&self, key: &str) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let Some(item) = self.0.get("name", key).await? else {
-            return Ok(None);
-        };
-        let expires_at: Option<u64> = item
-            .get("expiresAt")
-            .and_then(|value| value.as_n().ok()?.parse().ok());
-        if expires_at.is_none_or(|expires_at| expires_at <= epoch_seconds(SystemTime::now())) {
-            return Ok(None);
-        }
-        let ids = item.get("userIds").and_then(|value| value.as_ss().ok());
-        Ok(Some(
-            ids.into_iter()
-                .flatten()
-                .cloned()
-                .map(SlackUserId)
-                .collect(),
-        ))
-    }
-
-    async fn put(&self, item: Item) -> Result<(), StepError> {
-        self.0
-            .client
-            .put_item()
-            .table_name(&self.0.name)
-            .set_item(Some(item))
-            .send()
+    /// The channel `id`, which has this name, is archived.
+    pub async fn mark_archived(&self, name: &str, id: &str) -> Result<(), StepError> {
+        let archived = AttributeValue::Bool(true);
+        self.correct(name, id, "SET archived = :value", archived)
             .await
-            .map_err(|error| self.0.error("PutItem", &error))?;
+    }
+
+    fn update(&self, key: &str) -> UpdateItemFluentBuilder {
+        self.0.update("name", key)
+    }
+
+    /// Changes an item that still speaks of the channel `id`.
+    async fn correct(
+        &self,
+        name: &str,
+        id: &str,
+        expression: &str,
+        value: AttributeValue,
+    ) -> Result<(), StepError> {
+        let update = self
+            .update(name)
+            .update_expression(expression)
+            .condition_expression("id = :id")
+            .expression_attribute_values(":id", text(id))
+            .expression_attribute_values(":value", value);
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
         Ok(())
     }
 }
 
-const SCAN_KEY: &str = "#scan";
-
-fn creating_key(name: &ChannelName) -> String {
-    format!("#creating/{name}")
-}
-
-fn members_key(channel_id: &str) -> String {
-    format!("#members/{channel_id}")
-}
-
-fn first_look_key(channel_id: &str, execution_id: &str) -> String {
-    format!("#first-look/{channel_id}/{execution_id}")
-}
-
-/// When `owner` made this claim.
-fn claimed_by(claim: &Item, owner: &str) -> Option<SystemTime> {
-    if claim.get("owner")?.as_s().ok()? != owner {
-        return None;
+/// An item that can't be read is as good as none: Slack is asked again.
+fn entry_in(name: &ChannelName, item: &Item) -> Entry {
+    let Ok(stored) = serde_dynamo::from_item::<_, Stored>(item.clone()) else {
+        tracing::warn!(channel.name = %name, "the channel's item can't be read; asking Slack");
+        return Entry::Unknown;
+    };
+    if let Some(since) = stored.outdated_at {
+        return Entry::Outdated {
+            since: time_of(since),
+        };
     }
-    let millis = claim.get("claimedAt")?.as_n().ok()?.parse().ok()?;
-    Some(UNIX_EPOCH + Duration::from_millis(millis))
+    Entry::Seen {
+        seen_at: time_of(stored.seen_at),
+        channel: Channel {
+            name: stored.slack_name,
+            id: stored.id,
+            visibility: stored.visibility,
+            archived: stored.archived,
+        },
+    }
 }
 
-fn users_item(key: &str, users: &BTreeSet<SlackUserId>, max_age: Duration) -> Item {
-    let expires_at = epoch_seconds(SystemTime::now() + max_age);
-    let mut item = Item::from([
-        ("name".to_owned(), text(key)),
-        ("expiresAt".to_owned(), number(expires_at)),
-    ]);
-    item.extend(string_set(users).map(|ids| ("userIds".to_owned(), ids)));
-    item
-}
-
-fn item_of(channel: &Channel, seen_at: AttributeValue) -> Item {
+fn item_of(name: &str, channel: &Channel) -> Item {
     let visibility = if channel.visibility.is_private() {
         "private"
     } else {
         "public"
     };
-    let mut item = Item::from([
-        ("name".to_owned(), text(&channel.name)),
-        ("id".to_owned(), text(&channel.id)),
-        ("visibility".to_owned(), text(visibility)),
-        (
-            "archived".to_owned(),
-            AttributeValue::Bool(channel.archived),
-        ),
-        ("seenAt".to_owned(), seen_at),
-    ]);
-    let created_by = channel.created_by.as_deref().map(text);
-    item.extend(created_by.map(|execution| ("createdBy".to_owned(), execution)));
-    item
-}
-
-/// DynamoDB has no empty sets.
-fn string_set(users: &BTreeSet<SlackUserId>) -> Option<AttributeValue> {
-    (!users.is_empty())
-        .then(|| AttributeValue::Ss(users.iter().map(|user| user.0.clone()).collect()))
+    let seen_at = epoch_millis(SystemTime::now());
+    [
+        ("name", text(name)),
+        ("id", text(&channel.id)),
+        ("slackName", text(&channel.name)),
+        ("visibility", text(visibility)),
+        ("archived", AttributeValue::Bool(channel.archived)),
+        ("seenAt", number(seen_at)),
+    ]
+    .map(|(field, value)| (field.to_owned(), value))
+    .into()
 }

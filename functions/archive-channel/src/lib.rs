@@ -1,0 +1,162 @@
+//! Archives a channel in such a way that its name is free again.
+//!
+//! Slack has no delete for apps, an archived channel keeps its name, and a bot can't unarchive. So the
+//! channel is renamed first. Run again after a stop in between, the step finishes what is left.
+
+use apgl_contract::{ChannelName, ChannelRef, StepError};
+use apgl_directory::Directory;
+use apgl_slack::{SlackClient, SlackError};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug)]
+pub struct Deps {
+    pub directory: Directory,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Input {
+    /// The name that shall be free again.
+    pub channel_name: ChannelName,
+    pub channel: ChannelRef,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Under the name that it has now.
+    pub channel: ChannelRef,
+}
+
+pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
+    let step = Archiving {
+        slack: &deps.directory.slack,
+        channel: &input.channel,
+    };
+    let archived = step.rename_and_archive().await;
+    let name = match archived {
+        Ok(name) => name,
+        Err(error) => return Err(deps.directory.learn(&input.channel, error).await),
+    };
+    let channel = ChannelRef {
+        name,
+        archived: true,
+        ..input.channel
+    };
+    deps.directory
+        .archived(&input.channel_name, &channel)
+        .await?;
+    Ok(Outcome { channel })
+}
+
+struct Archiving<'a> {
+    slack: &'a SlackClient,
+    channel: &'a ChannelRef,
+}
+
+impl Archiving<'_> {
+    /// Answers the name that the channel has afterwards.
+    async fn rename_and_archive(&self) -> Result<String, SlackError> {
+        let freeing = name_of_deleted(self.channel);
+        let name = self.rename(&freeing).await?;
+        let (slack, id) = (self.slack, &self.channel.id);
+        let archived = slack
+            .in_channel(self.channel, async || slack.conversations_archive(id).await)
+            .await;
+        match archived {
+            Err(error) if error.rejected_code() == Some("already_archived") => Ok(name),
+            // Who may not archive a channel leaves it as it was.
+            Err(error) if error.rejected_code().is_some() && name == freeing => {
+                self.rename_back().await?;
+                Err(error)
+            }
+            archived => {
+                archived?;
+                tracing::info!(channel.name = name, "archived the channel");
+                Ok(name)
+            }
+        }
+    }
+
+    /// Renames the channel if the workspace lets the bot; answers the name that it has now.
+    async fn rename(&self, freeing: &str) -> Result<String, SlackError> {
+        let (slack, id) = (self.slack, &self.channel.id);
+        let renamed = slack
+            .in_channel(self.channel, async || {
+                slack.conversations_rename(id, freeing).await
+            })
+            .await;
+        let error = match renamed {
+            Ok(renamed) => {
+                tracing::info!(channel.name = renamed.name, "renamed the channel");
+                return Ok(renamed.name);
+            }
+            Err(error) => error,
+        };
+        match error.rejected_code() {
+            // Only who made a channel may rename it, and a workspace may forbid even that.
+            Some(code @ ("restricted_action" | "not_authorized")) => {
+                tracing::info!(
+                    slack.error = code,
+                    "the bot may not rename the channel; its name stays taken"
+                );
+                Ok(self.channel.name.clone())
+            }
+            // An earlier attempt has come this far.
+            Some("name_taken" | "is_archived") => Ok(slack.conversations_info(id).await?.name),
+            _ => Err(error),
+        }
+    }
+
+    async fn rename_back(&self) -> Result<(), SlackError> {
+        let (id, name) = (&self.channel.id, &self.channel.name);
+        match self.slack.conversations_rename(id, name).await {
+            Ok(renamed) => {
+                tracing::info!(channel.name = renamed.name, "renamed the channel back");
+                Ok(())
+            }
+            Err(error) => match error.rejected_code() {
+                Some(code) => {
+                    tracing::warn!(slack.error = code, "the channel keeps its new name");
+                    Ok(())
+                }
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// The name that a deleted channel is given: its own, then `-deleted-` and its id, which nothing else
+/// has.
+fn name_of_deleted(channel: &ChannelRef) -> String {
+    let suffix = format!("-deleted-{}", channel.id.to_lowercase());
+    let room = ChannelName::MAX_CHARACTERS.saturating_sub(suffix.len());
+    let kept: String = channel.name.chars().take(room).collect();
+    kept + &suffix
+}
+
+#[cfg(test)]
+mod tests {
+    use apgl_contract::Visibility;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("project-x".to_owned(), "project-x-deleted-c012ab3cd".to_owned())]
+    #[case("x".repeat(80), "x".repeat(62) + "-deleted-c012ab3cd")]
+    fn a_deleted_channels_name_is_its_own_and_obeys_slacks_rule(
+        #[case] name: String,
+        #[case] expected: String,
+    ) {
+        let channel = ChannelRef {
+            id: "C012AB3CD".to_owned(),
+            name,
+            visibility: Visibility::Private,
+            requested_visibility: None,
+            archived: false,
+            created: false,
+        };
+        assert_eq!(name_of_deleted(&channel), expected);
+        assert!(ChannelName::try_from(expected).is_ok());
+    }
+}

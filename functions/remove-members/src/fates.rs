@@ -1,0 +1,96 @@
+//! What became of each user: pure rules, from Slack's answers to the step's outcome.
+
+use std::collections::HashMap;
+
+use apgl_contract::{SkipReason, Skipped, SlackUser, SlackUserId};
+use apgl_slack::SlackError;
+
+use crate::Outcome;
+
+/// What became of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Removed,
+    Skipped(SkipReason),
+}
+
+pub(crate) type Fates = HashMap<SlackUserId, Fate>;
+
+/// What a refused kick means for the user; an error that is not about the user stays one.
+pub(crate) fn fate_of(error: SlackError) -> Result<Fate, SlackError> {
+    match error.rejected_code() {
+        Some("cant_kick_self") => Ok(Fate::Skipped(SkipReason::Bot)),
+        Some("user_not_found") => Ok(Fate::Skipped(SkipReason::NotInSlack)),
+        // Nobody can be removed: the workspace forbids it, or the channel is not of the kind.
+        Some(
+            "restricted_action"
+            | "cant_kick_from_general"
+            | "channel_not_found"
+            | "is_archived"
+            | "method_not_supported_for_channel_type",
+        )
+        | None => Err(error),
+        Some(code) if code.starts_with("invalid_") || code.starts_with("http_") => Err(error),
+        Some(_) => Ok(Fate::Skipped(SkipReason::CannotRemove)),
+    }
+}
+
+/// In the order of the request.
+pub(crate) fn outcome(users: Vec<SlackUser>, fates: &Fates) -> Outcome {
+    let mut outcome = Outcome::default();
+    for SlackUser { email, id } in users {
+        match fates.get(&id) {
+            Some(Fate::Removed) => outcome.removed.push(email),
+            Some(Fate::Skipped(reason)) => outcome.skipped.push(Skipped {
+                email,
+                reason: *reason,
+            }),
+            None => outcome.skipped.push(Skipped {
+                email,
+                reason: SkipReason::NotAMember,
+            }),
+        }
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn rejected(code: &str) -> SlackError {
+        SlackError::Rejected {
+            method: "conversations.kick",
+            code: code.to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case::the_bot_itself("cant_kick_self", SkipReason::Bot)]
+    #[case("user_not_found", SkipReason::NotInSlack)]
+    #[case("a_code_of_tomorrow", SkipReason::CannotRemove)]
+    fn what_is_wrong_with_one_user_is_an_outcome(#[case] code: &str, #[case] reason: SkipReason) {
+        assert_eq!(fate_of(rejected(code)), Ok(Fate::Skipped(reason)));
+    }
+
+    #[rstest]
+    #[case("restricted_action")]
+    #[case("cant_kick_from_general")]
+    #[case("channel_not_found")]
+    #[case("is_archived")]
+    #[case("invalid_arguments")]
+    fn what_is_wrong_with_the_call_is_an_error(#[case] code: &str) {
+        assert_eq!(fate_of(rejected(code)), Err(rejected(code)));
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_an_error() {
+        let unavailable = SlackError::Unavailable {
+            method: "conversations.kick",
+            reason: "service_unavailable".to_owned(),
+        };
+        assert_eq!(fate_of(unavailable.clone()), Err(unavailable));
+    }
+}

@@ -1,0 +1,129 @@
+//! JSON Schemas of what a caller sends and gets, for those who don't write Rust.
+//!
+//! What is optional is left out. What JSON Schema can't say (that an address is well formed by our
+//! parser's rules, that no address stands in two lists) only `check-request` says.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+
+use crate::{
+    ChannelName, ChannelText, Email, Members, Message, MessageTs,
+    message::{Blocks, MessageText},
+    outcome::{
+        ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
+        DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome,
+    },
+    request::{
+        ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel,
+        NotifyPrivateChannel, NotifyPublicChannel,
+    },
+};
+
+/// The schemas of one workflow.
+#[derive(Debug, Clone)]
+pub struct WorkflowSchemas {
+    /// The workflow's file name, for example `create-channel`.
+    pub workflow: &'static str,
+    pub request: Schema,
+    pub outcome: Schema,
+}
+
+/// Those of every workflow.
+pub fn all() -> [WorkflowSchemas; 6] {
+    [
+        of::<CreateChannel, CreateChannelOutcome>("create-channel"),
+        of::<NotifyPrivateChannel, NotifyPrivateChannelOutcome>("notify-private-channel"),
+        of::<NotifyPublicChannel, NotifyPublicChannelOutcome>("notify-public-channel"),
+        of::<ChangeChannelMembers, ChangeChannelMembersOutcome>("change-channel-members"),
+        of::<CheckChannelExists, CheckChannelExistsOutcome>("check-channel-exists"),
+        of::<DeleteChannel, DeleteChannelOutcome>("delete-channel"),
+    ]
+}
+
+fn of<Request: JsonSchema, Outcome: JsonSchema>(workflow: &'static str) -> WorkflowSchemas {
+    WorkflowSchemas {
+        workflow,
+        request: schema_for!(Request),
+        outcome: schema_for!(Outcome),
+    }
+}
+
+/// The schema of a type whose rules are checked in code.
+macro_rules! schema_of {
+    ($type:ty, $name:literal, |$generator:ident| $schema:expr) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    };
+}
+
+schema_of!(ChannelName, "ChannelName", |_generator| json_schema!({
+    "description": "A channel's name: 1 to 80 lower-case letters, digits, - and _, one of them a letter or a digit.",
+    "type": "string",
+    "pattern": "^#?(?=[a-z0-9_-]{1,80}$)[_-]*[a-z0-9]",
+}));
+
+schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
+    "description": "Text that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": ChannelText::MAX_CHARACTERS,
+}));
+
+schema_of!(Email, "Email", |_generator| json_schema!({
+    "description": "An e-mail address; upper and lower case are the same.",
+    "type": "string",
+    "format": "email",
+}));
+
+schema_of!(Members, "Members", |generator| json_schema!({
+    "description": "People, by their e-mail addresses. Doubles count as one.",
+    "type": "array",
+    "items": generator.subschema_for::<Email>(),
+    "maxItems": Members::MAX,
+}));
+
+schema_of!(MessageText, "MessageText", |_generator| json_schema!({
+    "description": "Text in Slack's mrkdwn that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MessageText::MAX_CHARACTERS,
+}));
+
+schema_of!(Blocks, "Blocks", |_generator| json_schema!({
+    "description": "Block Kit blocks. What each may hold is for Slack to judge.",
+    "type": "array",
+    "items": { "type": "object", "required": ["type"], "properties": { "type": { "type": "string" } } },
+    "minItems": 1,
+    "maxItems": Blocks::MAX,
+}));
+
+schema_of!(MessageTs, "MessageTs", |_generator| json_schema!({
+    "description": "A message's timestamp, which is its id within a channel.",
+    "type": "string",
+    "pattern": "^[0-9]+\\.[0-9]+$",
+}));
+
+schema_of!(Message, "Message", |generator| json_schema!({
+    "description": "A message: its text, or an object with more.",
+    "anyOf": [
+        generator.subschema_for::<MessageText>(),
+        {
+            "type": "object",
+            "properties": {
+                "text": generator.subschema_for::<MessageText>(),
+                "blocks": generator.subschema_for::<Blocks>(),
+                "threadTs": generator.subschema_for::<MessageTs>(),
+            },
+            "required": ["text"],
+            "additionalProperties": false,
+        },
+    ],
+}));

@@ -1,0 +1,270 @@
+//! A channel by its name.
+//!
+//! Slack has no look-up by name. So the channel table is asked first. What it says is taken at its
+//! word while nothing speaks against it; it is confirmed by conversations.info, one call, where
+//!
+//! * a complete scan, later than the entry, has not seen the channel under this name,
+//! * the caller could not go on with it: bad news is told only when Slack says it too.
+//!
+//! Only a name that the table does not know is looked for in Slack's list.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
+use apgl_slack::{Conversation, SlackClient, SlackError};
+use apgl_stores::{Channel, Channels, Entry, LookUp, Scanned};
+
+/// Slack's clock and ours may differ by this much.
+const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub channels: Channels,
+    pub slack: SlackClient,
+}
+
+/// A channel that has the name that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub channel: Channel,
+    /// The execution that made it, if one of ours did.
+    pub created_by: Option<String>,
+}
+
+impl Found {
+    pub fn is_created_by(&self, execution_id: &str) -> bool {
+        self.created_by.as_deref() == Some(execution_id)
+    }
+}
+
+impl Directory {
+    /// The channel with this name, as far as the table knows. One that is not `usable` is confirmed
+    /// first. `None` is no proof that there is none: see [`Directory::find`].
+    pub async fn known(
+        &self,
+        name: &ChannelName,
+        usable: impl Fn(&Channel) -> bool,
+    ) -> Result<Option<Found>, StepError> {
+        let look_up = self.channels.look_up(name).await?;
+        let Entry::Seen { channel, seen_at } = look_up.entry else {
+            return Ok(None);
+        };
+        let missed_by_scan = look_up
+            .scanned
+            .is_some_and(|scanned| seen_at < scanned.began);
+        let channel = if missed_by_scan || !usable(&channel) {
+            self.as_slack_shows_it(name, &channel).await?
+        } else {
+            Some(channel)
+        };
+        Ok(channel.map(|channel| Found {
+            channel,
+            created_by: look_up.created_by,
+        }))
+    }
+
+    /// The channel with this name; `None` where the bot sees none.
+    ///
+    /// # Errors
+    /// Beside Slack's own: [`StepError::ChannelScanInProgress`] and [`StepError::StepUnfinished`]
+    /// while the scan that will tell is not at its end.
+    pub async fn find(
+        &self,
+        name: &ChannelName,
+        invocation: &Invocation,
+        usable: impl Fn(&Channel) -> bool,
+    ) -> Result<Option<Found>, StepError> {
+        if let Some(found) = self.known(name, &usable).await? {
+            return Ok(Some(found));
+        }
+        let LookUp { entry, scanned, .. } = self.channels.look_up(name).await?;
+        let since = match entry {
+            Entry::Outdated { since } => since,
+            Entry::Seen { .. } | Entry::Unknown => UNIX_EPOCH,
+        };
+        let tells =
+            |scanned: &Scanned| scanned.began >= since && scanned.counts_at(SystemTime::now());
+        if scanned.as_ref().is_some_and(tells) {
+            return Ok(None);
+        }
+        self.scan(name, invocation, tells).await?;
+        self.known(name, usable).await
+    }
+
+    /// The channel with this name, by a scan that began at `since` or later.
+    pub async fn find_by_scan(
+        &self,
+        name: &ChannelName,
+        invocation: &Invocation,
+        since: SystemTime,
+        usable: impl Fn(&Channel) -> bool,
+    ) -> Result<Option<Found>, StepError> {
+        self.scan(name, invocation, |scanned| scanned.began >= since)
+            .await?;
+        self.known(name, usable).await
+    }
+
+    /// Asks Slack for a channel that the table knows; `None` where it has the name no more, or the
+    /// bot can't see it any more.
+    async fn as_slack_shows_it(
+        &self,
+        name: &ChannelName,
+        known: &Channel,
+    ) -> Result<Option<Channel>, StepError> {
+        let shown = match self.slack.conversations_info(&known.id).await {
+            Ok(info) => Some(channel_of(&info)),
+            Err(error) if error.rejected_code() == Some("channel_not_found") => None,
+            Err(error) => return Err(error.into()),
+        };
+        match shown {
+            Some(channel) if channel.name == known.name => {
+                self.channels.remember(name, &channel).await?;
+                Ok(Some(channel))
+            }
+            elsewhere => {
+                tracing::info!(
+                    channel.name = %name,
+                    channel.id = known.id,
+                    channel.renamed = elsewhere.is_some(),
+                    "the channel is not to be found under this name any more"
+                );
+                self.channels
+                    .mark_outdated(name.as_str(), &known.id)
+                    .await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Creates the channel in Slack and writes it into the table.
+    pub async fn create(
+        &self,
+        name: &ChannelName,
+        visibility: Visibility,
+        execution_id: &str,
+    ) -> Result<Found, SlackError> {
+        let created = self
+            .slack
+            .conversations_create(name.as_str(), visibility.is_private())
+            .await?;
+        let channel = channel_of(&created);
+        Ok(self.remember_creator(name, channel, execution_id).await?)
+    }
+
+    /// Writes into the table that this execution has made the channel, where Slack says that it came
+    /// into being after `since`, when an attempt began whose outcome is not known.
+    pub async fn recognise(
+        &self,
+        name: &ChannelName,
+        found: Found,
+        since: SystemTime,
+        execution_id: &str,
+    ) -> Result<Found, StepError> {
+        let info = self.slack.conversations_info(&found.channel.id).await?;
+        if UNIX_EPOCH + Duration::from_secs(info.created) + CLOCK_MARGIN < since {
+            return Ok(found);
+        }
+        self.remember_creator(name, found.channel, execution_id)
+            .await
+    }
+
+    async fn remember_creator(
+        &self,
+        name: &ChannelName,
+        channel: Channel,
+        execution_id: &str,
+    ) -> Result<Found, StepError> {
+        tracing::info!(channel.name = %name, channel.id = channel.id, "created the channel");
+        self.channels
+            .remember_creator(name, &channel, execution_id)
+            .await?;
+        self.channels.remember(name, &channel).await?;
+        Ok(Found {
+            channel,
+            created_by: Some(execution_id.to_owned()),
+        })
+    }
+
+    /// Writes into the table that the channel, once found as `name`, is archived under the name that
+    /// it has now.
+    pub async fn archived(
+        &self,
+        name: &ChannelName,
+        channel: &ChannelRef,
+    ) -> Result<(), StepError> {
+        let now = Channel {
+            name: channel.name.clone(),
+            id: channel.id.clone(),
+            visibility: channel.visibility,
+            archived: true,
+        };
+        if channel.name != name.as_str() {
+            self.channels.forget(name, &channel.id).await?;
+        }
+        self.channels.remember_all(&[now]).await
+    }
+
+    /// The step's error for a call about a channel that came out of the table. Where Slack says that
+    /// the table is wrong, the table is corrected.
+    pub async fn learn(&self, channel: &ChannelRef, error: SlackError) -> StepError {
+        let code = error.rejected_code().unwrap_or_default().to_owned();
+        let error = error.about_channel(&channel.name);
+        let corrected = match error {
+            StepError::ChannelNotFound { .. } => {
+                self.channels
+                    .mark_outdated(&channel.name, &channel.id)
+                    .await
+            }
+            StepError::ChannelArchived { .. } => {
+                self.channels
+                    .mark_archived(&channel.name, &channel.id)
+                    .await
+            }
+            _ => return error,
+        };
+        tracing::warn!(
+            slack.error = code,
+            "Slack has the channel otherwise than the table; corrected it"
+        );
+        match corrected {
+            Ok(()) => error,
+            Err(not_corrected) => not_corrected,
+        }
+    }
+
+    /// Ids of everybody who is in the channel, the bot too.
+    pub async fn members_in_slack(
+        &self,
+        channel: &ChannelRef,
+    ) -> Result<BTreeSet<SlackUserId>, StepError> {
+        let mut members = BTreeSet::new();
+        let mut cursor = None;
+        loop {
+            let page = self
+                .slack
+                .conversations_members(&channel.id, cursor.as_deref())
+                .await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return Err(self.learn(channel, error).await),
+            };
+            members.extend(page.items.into_iter().map(SlackUserId));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(members);
+            }
+        }
+    }
+}
+
+pub(crate) fn channel_of(conversation: &Conversation) -> Channel {
+    Channel {
+        name: conversation.name.clone(),
+        id: conversation.id.clone(),
+        visibility: Visibility::from_is_private(conversation.is_private),
+        archived: conversation.is_archived,
+    }
+}

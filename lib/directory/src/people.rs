@@ -1,0 +1,313 @@
+//! Slack's users by their e-mail addresses.
+//!
+//! Whom the table does not know is looked up, one call a person. Many at once are looked for in
+//! users.list instead, where that takes fewer calls. Whatever Slack says is kept at once, so that a
+//! step that a rate limit stops goes on where it was.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::{Email, Invocation, SlackUserId, StepError};
+use apgl_slack::{SlackClient, SlackError, User};
+use apgl_stores::{KnownUser, LookUps, SlackUsers};
+
+/// So many unknown addresses are many: fewer are looked up one by one.
+const MANY: usize = 20;
+/// What one call takes at most, with what is written after it.
+const TIME_FOR_A_CALL: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
+
+#[derive(Debug, Clone)]
+pub struct People {
+    pub known: SlackUsers,
+    pub slack: SlackClient,
+}
+
+/// Who an address belongs to in Slack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Person {
+    Human(SlackUserId),
+    Bot(SlackUserId),
+    /// There is no active user with this address.
+    Absent,
+}
+
+impl People {
+    /// Who each of these addresses belongs to, by what Slack said at most `max_age` ago.
+    pub async fn resolve(
+        &self,
+        emails: &[Email],
+        max_age: Duration,
+        invocation: &Invocation,
+    ) -> Result<HashMap<Email, Person>, StepError> {
+        let execution_id = &invocation.run.execution_id;
+        let look_ups = self.known.look_up(emails, execution_id).await?;
+        let mut people: HashMap<Email, Person> = HashMap::with_capacity(emails.len());
+        let mut unknown: Vec<Email> = Vec::new();
+        for email in emails {
+            let known = look_ups.known.get(email);
+            match known.filter(|user| user.seen_at.elapsed().unwrap_or_default() < max_age) {
+                Some(user) => _ = people.insert(email.clone(), Person::from(user)),
+                None if look_ups.absent.contains(email) => {
+                    people.insert(email.clone(), Person::Absent);
+                }
+                None => unknown.push(email.clone()),
+            }
+        }
+        if let Some(listing) = Listing::worthwhile(&look_ups, unknown.len()) {
+            self.look_in_list(listing, &mut unknown, &mut people, invocation)
+                .await?;
+        }
+        let mut absent = Vec::new();
+        let looked_up = self
+            .look_up_each(unknown, &mut people, &mut absent, invocation)
+            .await;
+        self.known.keep_absent(execution_id, &absent).await?;
+        looked_up?;
+        Ok(people)
+    }
+
+    /// Who an address belongs to, now that Slack does not know the id `wrong` any more.
+    pub async fn corrected(
+        &self,
+        email: &Email,
+        wrong: &SlackUserId,
+        invocation: &Invocation,
+    ) -> Result<Person, StepError> {
+        let execution_id = &invocation.run.execution_id;
+        let emails = std::slice::from_ref(email);
+        let look_ups = self.known.look_up(emails, execution_id).await?;
+        if look_ups.absent.contains(email) {
+            return Ok(Person::Absent);
+        }
+        match look_ups.known.get(email) {
+            Some(user) if user.id != *wrong => return Ok(Person::from(user)),
+            Some(_) => self.known.forget(email, wrong).await?,
+            None => {}
+        }
+        let (mut people, mut absent) = (HashMap::new(), Vec::new());
+        self.look_up_each(vec![email.clone()], &mut people, &mut absent, invocation)
+            .await?;
+        self.known.keep_absent(execution_id, &absent).await?;
+        tracing::info!(
+            slack.user = wrong.0,
+            "Slack knows the user no more; looked the address up"
+        );
+        Ok(people.remove(email).unwrap_or(Person::Absent))
+    }
+
+    async fn look_up_each(
+        &self,
+        unknown: Vec<Email>,
+        people: &mut HashMap<Email, Person>,
+        absent: &mut Vec<Email>,
+        invocation: &Invocation,
+    ) -> Result<(), StepError> {
+        for email in unknown {
+            if !invocation.has_time_for(TIME_FOR_A_CALL) {
+                return Err(StepError::StepUnfinished {
+                    what: "looking up users",
+                });
+            }
+            let user = self.slack.users_lookup_by_email(email.as_str()).await?;
+            let person = if let Some(user) = user.as_ref().and_then(active) {
+                let person = Person::from(&user);
+                self.known.remember(&[(email.clone(), user)]).await?;
+                person
+            } else {
+                absent.push(email.clone());
+                Person::Absent
+            };
+            people.insert(email, person);
+        }
+        Ok(())
+    }
+
+    /// Looks for the unknown in users.list, and leaves in `unknown` whom it could not tell of.
+    async fn look_in_list(
+        &self,
+        mut listing: Listing,
+        unknown: &mut Vec<Email>,
+        people: &mut HashMap<Email, Person>,
+        invocation: &Invocation,
+    ) -> Result<(), StepError> {
+        let execution_id = &invocation.run.execution_id;
+        let mut is_at_the_end = false;
+        while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
+            if !invocation.has_time_for(TIME_FOR_A_CALL) {
+                return Err(StepError::StepUnfinished {
+                    what: "paging through the users",
+                });
+            }
+            let page = match self.slack.users_list(listing.cursor.as_deref()).await {
+                Err(error) if is_about_the_cursor(&error) => {
+                    self.known.keep_place_in_list(execution_id, None, 0).await?;
+                    return Ok(());
+                }
+                page => page?,
+            };
+            listing.pages += 1;
+            let found = wanted(&page.items, unknown);
+            self.known.remember(&found).await?;
+            for (email, user) in &found {
+                people.insert(email.clone(), Person::from(user));
+            }
+            unknown.retain(|email| !people.contains_key(email));
+            // Without the scope for addresses the list shows none. The look-up says so.
+            listing.shows_addresses |= page.items.iter().any(|user| user.profile.email.is_some());
+            listing.cursor = page.next_cursor;
+            is_at_the_end = listing.cursor.is_none();
+            if is_at_the_end && listing.shows_addresses {
+                self.known.keep_absent(execution_id, unknown).await?;
+                people.extend(unknown.drain(..).map(|email| (email, Person::Absent)));
+            }
+            self.known
+                .keep_place_in_list(execution_id, listing.cursor.as_deref(), listing.pages)
+                .await?;
+        }
+        tracing::info!(
+            slack.pages = listing.pages,
+            "looked for users in users.list"
+        );
+        if is_at_the_end || listing.known_pages < listing.pages {
+            self.known.remember_list_pages(listing.pages).await?;
+        }
+        self.known.keep_place_in_list(execution_id, None, 0).await
+    }
+}
+
+/// Where an execution is in users.list, and how far it goes.
+#[derive(Debug, PartialEq, Eq)]
+struct Listing {
+    cursor: Option<String>,
+    pages: u32,
+    at_most: u32,
+    /// What is known of the list's length; 0 where nothing is.
+    known_pages: u32,
+    shows_addresses: bool,
+}
+
+impl Listing {
+    /// The list, where it takes fewer calls than `unknown` look-ups. How long it is, nobody knows
+    /// before the first time: it is given up at half as many pages as there would be look-ups.
+    fn worthwhile(look_ups: &LookUps, unknown: usize) -> Option<Self> {
+        let calls = u32::try_from(unknown).unwrap_or(u32::MAX);
+        let known_pages = look_ups.list_pages.unwrap_or_default();
+        if let Some((cursor, pages)) = look_ups.place_in_list.clone() {
+            return Some(Self {
+                cursor: Some(cursor),
+                pages,
+                at_most: pages.saturating_add(calls),
+                known_pages,
+                shows_addresses: true,
+            });
+        }
+        let is_shorter = look_ups.list_pages.is_none_or(|pages| pages < calls);
+        (unknown >= MANY && is_shorter).then_some(Self {
+            cursor: None,
+            pages: 0,
+            at_most: look_ups.list_pages.map_or(calls / 2, |_| calls),
+            known_pages,
+            shows_addresses: false,
+        })
+    }
+}
+
+/// Those on the page who are asked for. Nobody else is stored.
+fn wanted(page: &[User], unknown: &[Email]) -> Vec<(Email, KnownUser)> {
+    let unknown: HashSet<&Email> = unknown.iter().collect();
+    page.iter()
+        .filter_map(|user| {
+            let email = Email::try_from(user.profile.email.clone()?).ok()?;
+            let user = active(user)?;
+            unknown.contains(&email).then_some((email, user))
+        })
+        .collect()
+}
+
+fn active(user: &User) -> Option<KnownUser> {
+    (!user.deleted).then(|| KnownUser {
+        id: SlackUserId(user.id.clone()),
+        is_bot: user.is_bot,
+        seen_at: SystemTime::now(),
+    })
+}
+
+fn is_about_the_cursor(error: &SlackError) -> bool {
+    error.rejected_code() == Some("invalid_cursor")
+}
+
+impl From<&KnownUser> for Person {
+    fn from(user: &KnownUser) -> Self {
+        let id = user.id.clone();
+        if user.is_bot {
+            Self::Bot(id)
+        } else {
+            Self::Human(id)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::few(None, 19, None)]
+    #[case::many(None, 50, Some(25))]
+    #[case::a_short_list(Some(3), 50, Some(50))]
+    #[case::a_long_list(Some(50), 50, None)]
+    fn the_list_is_read_where_it_takes_fewer_calls(
+        #[case] list_pages: Option<u32>,
+        #[case] unknown: usize,
+        #[case] at_most: Option<u32>,
+    ) {
+        let look_ups = LookUps {
+            list_pages,
+            ..LookUps::default()
+        };
+        let listing = Listing::worthwhile(&look_ups, unknown);
+        assert_eq!(listing.map(|listing| listing.at_most), at_most);
+    }
+
+    #[test]
+    fn a_list_that_was_begun_goes_on_where_it_was() {
+        let look_ups = LookUps {
+            place_in_list: Some(("next".to_owned(), 7)),
+            ..LookUps::default()
+        };
+        let listing = Listing::worthwhile(&look_ups, 1).unwrap();
+        assert_eq!(
+            (listing.cursor.as_deref(), listing.pages),
+            (Some("next"), 7)
+        );
+    }
+
+    fn user(email: Option<&str>, deleted: bool, is_bot: bool) -> User {
+        serde_json::from_value(serde_json::json!({
+            "id": "U1", "deleted": deleted, "is_bot": is_bot, "profile": { "email": email },
+        }))
+        .unwrap()
+    }
+
+    #[rstest]
+    #[case::wanted(Some("Ana@Example.com"), false, false, Some(false))]
+    #[case::a_bot(Some("ana@example.com"), false, true, Some(true))]
+    #[case::deactivated(Some("ana@example.com"), true, false, None)]
+    #[case::not_asked_for(Some("bob@example.com"), false, false, None)]
+    #[case::without_address(None, false, false, None)]
+    fn only_active_users_who_are_asked_for_are_taken_from_the_list(
+        #[case] email: Option<&str>,
+        #[case] deleted: bool,
+        #[case] is_bot: bool,
+        #[case] expected: Option<bool>,
+    ) {
+        let ana = Email::try_from("ana@example.com".to_owned()).unwrap();
+        let found = wanted(&[user(email, deleted, is_bot)], &[ana]);
+        let found: Vec<bool> = found.iter().map(|(_, user)| user.is_bot).collect();
+        assert_eq!(found, Vec::from_iter(expected));
+    }
+}

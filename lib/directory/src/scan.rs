@@ -1,0 +1,169 @@
+//! The scan of conversations.list, which serves everybody who waits for it.
+//!
+//! One invocation at a time is at it. It goes on page by page while its time lasts, and leaves the
+//! cursor to whoever comes next when Slack limits it or its time is over. It ends at an empty cursor
+//! and never at a short page.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{ChannelName, Invocation, StepError};
+use apgl_slack::{Conversation, Page, SlackClient, SlackError};
+use apgl_stores::{Channel, Scan, ScanClaim, Scanned};
+
+use crate::channels::{Directory, channel_of};
+
+/// What one page takes at most: Slack's answer, and some forty writes.
+const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(4));
+/// Longer than a page takes, so that nobody takes over from somebody who is still at it.
+const LEASE: Duration = TIME_FOR_A_PAGE.saturating_mul(2);
+/// How long those who wait sleep: a tenth of the time that the scan has taken so far, within these.
+const SHORTEST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How an invocation's turn at the scan ended.
+enum Turn {
+    /// At an empty cursor.
+    Done(Scanned),
+    /// With somebody else at it.
+    Lost { since: SystemTime },
+}
+
+impl Directory {
+    /// Returns when a scan that will do is complete, and scans until there is one.
+    pub(crate) async fn scan(
+        &self,
+        name: &ChannelName,
+        invocation: &Invocation,
+        will_do: impl Fn(&Scanned) -> bool,
+    ) -> Result<(), StepError> {
+        let in_progress = |retry_after| StepError::ChannelScanInProgress {
+            channel: name.to_string(),
+            retry_after,
+        };
+        let mut claim = self
+            .channels
+            .claim_scan(&invocation.request_id, LEASE)
+            .await?;
+        loop {
+            let scan = match claim {
+                ScanClaim::Mine(scan) => scan,
+                ScanClaim::Theirs { since } => return Err(in_progress(wait_for(since))),
+                ScanClaim::Paused { until } => {
+                    let left = until.duration_since(SystemTime::now());
+                    return Err(in_progress(left.unwrap_or_default()));
+                }
+            };
+            // Between the look at the table and the claim somebody else may have come to the end.
+            if scan.pages == 0 && scan.last.as_ref().is_some_and(&will_do) {
+                return self.channels.leave_scan(&scan, None).await;
+            }
+            match self.go_on(scan, invocation).await? {
+                Turn::Done(scanned) if will_do(&scanned) => return Ok(()),
+                // It began too early to tell. The next one will.
+                Turn::Done(_) => {
+                    claim = self
+                        .channels
+                        .claim_scan(&invocation.request_id, LEASE)
+                        .await?;
+                }
+                Turn::Lost { since } => return Err(in_progress(wait_for(since))),
+            }
+        }
+    }
+
+    /// Reads pages until the end, or until it can't go on.
+    async fn go_on(&self, mut scan: Scan, invocation: &Invocation) -> Result<Turn, StepError> {
+        loop {
+            if !invocation.has_time_for(TIME_FOR_A_PAGE) {
+                self.channels.leave_scan(&scan, None).await?;
+                return Err(StepError::StepUnfinished {
+                    what: "the scan of Slack's channels",
+                });
+            }
+            let page = match self.slack.conversations_list(scan.cursor.as_deref()).await {
+                Ok(page) => page,
+                Err(error)
+                    if error.rejected_code() == Some("invalid_cursor") && scan.cursor.is_some() =>
+                {
+                    match self.channels.restart_scan(scan).await? {
+                        ScanClaim::Mine(anew) => scan = anew,
+                        _ => {
+                            return Ok(Turn::Lost {
+                                since: SystemTime::now(),
+                            });
+                        }
+                    }
+                    continue;
+                }
+                Err(error) => return Err(self.leave(&scan, error).await?),
+            };
+            let since = scan.began;
+            match self.keep(scan, page).await? {
+                Kept::Page(next) => scan = next,
+                Kept::End(scanned) => {
+                    tracing::info!(slack.pages = scanned.pages, "scanned Slack's channels");
+                    return Ok(Turn::Done(scanned));
+                }
+                Kept::Lost => return Ok(Turn::Lost { since }),
+            }
+        }
+    }
+
+    async fn keep(&self, scan: Scan, page: Page<Conversation>) -> Result<Kept, StepError> {
+        let channels: Vec<Channel> = page.items.iter().map(channel_of).collect();
+        self.channels.remember_all(&channels).await?;
+        Ok(match page.next_cursor {
+            Some(cursor) => self
+                .channels
+                .keep_page(scan, cursor, LEASE)
+                .await?
+                .map_or(Kept::Lost, Kept::Page),
+            None => self
+                .channels
+                .complete_scan(&scan)
+                .await?
+                .map_or(Kept::Lost, Kept::End),
+        })
+    }
+
+    /// Leaves the scan to whoever comes next, and answers the step's error.
+    async fn leave(&self, scan: &Scan, error: SlackError) -> Result<StepError, StepError> {
+        let paused_until = match &error {
+            SlackError::RateLimited { retry_after, .. } => Some(SystemTime::now() + *retry_after),
+            _ => None,
+        };
+        self.channels.leave_scan(scan, paused_until).await?;
+        Ok(error.into())
+    }
+}
+
+/// What became of a page that was read.
+enum Kept {
+    Page(Scan),
+    End(Scanned),
+    /// Somebody else has the scan by now.
+    Lost,
+}
+
+fn wait_for(scan_began: SystemTime) -> Duration {
+    let taken = SystemTime::now()
+        .duration_since(scan_began)
+        .unwrap_or_default();
+    (taken / 10).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0, 2)]
+    #[case(100, 10)]
+    #[case(3_600, 30)]
+    fn who_waits_sleeps_longer_the_longer_the_scan_takes(#[case] taken: u64, #[case] wait: u64) {
+        let began = SystemTime::now() - Duration::from_secs(taken);
+        assert_eq!(wait_for(began).as_secs(), wait);
+    }
+}

@@ -1,0 +1,169 @@
+//! Who was seen in a channel.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::{SlackUserId, StepError};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Channels;
+use crate::table::{Item, epoch_seconds, expired, number, text};
+
+/// How long a member counts as a member without asking Slack. Who left the channel within this time
+/// is not asked back.
+const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
+/// Members of a larger channel are not remembered: an item holds at most 400 KB.
+const MAX_MEMBERS: usize = 10_000;
+/// Longer than an execution can be redriven, which is 14 days.
+const LOOK_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+
+/// What an execution looks at a channel for. Whom it found there at first tells the attempts that
+/// follow what the ones before have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    BeforeInviting,
+    /// Those whose ids our table had wrong.
+    BeforeInvitingCorrected,
+    BeforeRemoving,
+}
+
+impl Look {
+    fn key(self, channel_id: &str, execution_id: &str) -> String {
+        let kind = match self {
+            Self::BeforeInviting => "first-look",
+            Self::BeforeInvitingCorrected => "second-look",
+            Self::BeforeRemoving => "to-leave",
+        };
+        format!("#{kind}/{channel_id}/{execution_id}")
+    }
+}
+
+impl Channels {
+    /// The users who are known to be in the channel; `None` when it is not known, or too old.
+    pub async fn members(
+        &self,
+        channel_id: &str,
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        self.users(&members_key(channel_id)).await
+    }
+
+    /// Remembers all members of the channel, as Slack has just shown them.
+    pub async fn remember_members(
+        &self,
+        channel_id: &str,
+        members: &BTreeSet<SlackUserId>,
+    ) -> Result<(), StepError> {
+        if members.len() > MAX_MEMBERS {
+            return Ok(());
+        }
+        let key = members_key(channel_id);
+        self.0.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
+    }
+
+    /// Adds members to those that are remembered. Where none are, nothing is: the others are unknown.
+    pub async fn add_members(
+        &self,
+        channel_id: &str,
+        members: &BTreeSet<SlackUserId>,
+    ) -> Result<(), StepError> {
+        self.change_members(channel_id, "ADD userIds :members", members)
+            .await
+    }
+
+    /// Takes members out of those that are remembered.
+    pub async fn take_members(
+        &self,
+        channel_id: &str,
+        members: &BTreeSet<SlackUserId>,
+    ) -> Result<(), StepError> {
+        self.change_members(channel_id, "DELETE userIds :members", members)
+            .await
+    }
+
+    async fn change_members(
+        &self,
+        channel_id: &str,
+        expression: &str,
+        members: &BTreeSet<SlackUserId>,
+    ) -> Result<(), StepError> {
+        let Some(members) = string_set(members) else {
+            return Ok(());
+        };
+        let update = self
+            .update(&members_key(channel_id))
+            .update_expression(expression)
+            .condition_expression("attribute_exists(#name)")
+            .expression_attribute_names("#name", "name")
+            .expression_attribute_values(":members", members);
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(())
+    }
+
+    /// Which of its users this execution found in the channel when it first looked; `None` where it
+    /// has not looked before.
+    pub async fn first_look(
+        &self,
+        look: Look,
+        channel_id: &str,
+        execution_id: &str,
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        self.users(&look.key(channel_id, execution_id)).await
+    }
+
+    /// Keeps `there` as this execution's first look, or answers the one that is kept already.
+    pub async fn keep_first_look(
+        &self,
+        look: Look,
+        channel_id: &str,
+        execution_id: &str,
+        there: &BTreeSet<SlackUserId>,
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        let key = look.key(channel_id, execution_id);
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .set_item(Some(users_item(&key, there, LOOK_MAX_AGE)))
+            .condition_expression("attribute_not_exists(#name)")
+            .expression_attribute_names("#name", "name");
+        match self.0.if_it_holds("PutItem", put.send().await)? {
+            Some(_) => Ok(None),
+            None => self.users(&key).await,
+        }
+    }
+
+    async fn users(&self, key: &str) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        let Some(item) = self.0.get("name", key).await? else {
+            return Ok(None);
+        };
+        if expired(&item) {
+            return Ok(None);
+        }
+        let ids = item.get("userIds").and_then(|value| value.as_ss().ok());
+        let ids = ids.into_iter().flatten().cloned();
+        Ok(Some(ids.map(SlackUserId).collect()))
+    }
+}
+
+fn members_key(channel_id: &str) -> String {
+    format!("#members/{channel_id}")
+}
+
+fn users_item(key: &str, users: &BTreeSet<SlackUserId>, max_age: Duration) -> Item {
+    let expires_at = epoch_seconds(SystemTime::now() + max_age);
+    let mut item = Item::from([
+        ("name".to_owned(), text(key)),
+        ("expiresAt".to_owned(), number(expires_at)),
+    ]);
+    item.extend(string_set(users).map(|ids| ("userIds".to_owned(), ids)));
+    item
+}
+
+/// DynamoDB has no empty sets.
+fn string_set(users: &BTreeSet<SlackUserId>) -> Option<AttributeValue> {
+    (!users.is_empty())
+        .then(|| AttributeValue::Ss(users.iter().map(|user| user.0.clone()).collect()))
+}

@@ -1,0 +1,255 @@
+//! The scan of conversations.list: one for everybody, a page at a time, over as many invocations as it
+//! takes.
+//!
+//! One item holds it. Who is at it has a lease; the cursor stays when the lease ends, and the next one
+//! goes on from there. To have the channels scanned at once, whatever is known, delete the item.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::StepError;
+use aws_sdk_dynamodb::{
+    operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue,
+};
+
+use super::Channels;
+use crate::table::{Item, epoch_millis, number, text, time_of, whole_number};
+
+pub(super) const KEY: &str = "#scan";
+/// Slack does not say how long a cursor serves: a scan that rested for so long begins again.
+const CURSOR_MAX_REST: Duration = Duration::from_mins(10);
+
+/// The last scan that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    pub began: SystemTime,
+    pub ended: SystemTime,
+    pub pages: u32,
+}
+
+/// A scan that the caller is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    pub began: SystemTime,
+    /// Where it goes on; `None` for the beginning.
+    pub cursor: Option<String>,
+    pub pages: u32,
+    /// The one before.
+    pub last: Option<Scanned>,
+    owner: String,
+}
+
+/// The answer to a claim on the scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScanClaim {
+    Mine(Scan),
+    /// Somebody else is at it.
+    Theirs {
+        since: SystemTime,
+    },
+    /// Slack limits it until then.
+    Paused {
+        until: SystemTime,
+    },
+}
+
+impl Scanned {
+    /// Whether a name that this scan has not seen counts as unknown to Slack. A scan counts for a
+    /// minute per page that it took, for an hour at most: what is dear to know is asked for less often.
+    pub fn counts_at(&self, now: SystemTime) -> bool {
+        now < self.ended + Duration::from_mins(u64::from(self.pages.clamp(1, 60)))
+    }
+
+    pub(super) fn read(item: &Item) -> Option<Self> {
+        Some(Self {
+            began: time_of(whole_number(item, "lastStartedAt")?),
+            ended: time_of(whole_number(item, "lastEndedAt")?),
+            pages: count(item, "lastPages"),
+        })
+    }
+}
+
+impl Channels {
+    /// Begins a scan, or takes over the one that nobody is at.
+    pub async fn claim_scan(&self, owner: &str, lease: Duration) -> Result<ScanClaim, StepError> {
+        let now = SystemTime::now();
+        let claim = self.update(KEY)
+            .update_expression(
+                "SET #owner = :owner, leaseEndsAt = :end, startedAt = if_not_exists(startedAt, :now), \
+                 restedSince = if_not_exists(restedSince, :now)",
+            )
+            .condition_expression(
+                "(attribute_not_exists(leaseEndsAt) OR leaseEndsAt < :now OR #owner = :owner) \
+                 AND (attribute_not_exists(pausedUntil) OR pausedUntil <= :now)",
+            )
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(owner))
+            .expression_attribute_values(":now", number(epoch_millis(now)))
+            .expression_attribute_values(":end", number(epoch_millis(now + lease)))
+            .return_values(ReturnValue::AllNew);
+        let Some(claimed) = self.0.if_it_holds("UpdateItem", claim.send().await)? else {
+            return self.who_scans(now).await;
+        };
+        let item = claimed.attributes.unwrap_or_default();
+        let scan = Scan {
+            began: whole_number(&item, "startedAt").map_or(now, time_of),
+            cursor: item
+                .get("cursor")
+                .and_then(|cursor| cursor.as_s().ok())
+                .cloned(),
+            pages: count(&item, "pages"),
+            last: Scanned::read(&item),
+            owner: owner.to_owned(),
+        };
+        let rested_since = whole_number(&item, "restedSince").map_or(now, time_of);
+        if rested_since + CURSOR_MAX_REST < now {
+            return self.restart_scan(scan).await;
+        }
+        Ok(ScanClaim::Mine(scan))
+    }
+
+    async fn who_scans(&self, now: SystemTime) -> Result<ScanClaim, StepError> {
+        let item = self.0.get("name", KEY).await?.unwrap_or_default();
+        let paused_until = whole_number(&item, "pausedUntil").map(time_of);
+        Ok(match paused_until.filter(|until| *until > now) {
+            Some(until) => ScanClaim::Paused { until },
+            None => ScanClaim::Theirs {
+                since: whole_number(&item, "startedAt").map_or(now, time_of),
+            },
+        })
+    }
+
+    /// Begins the scan anew: the cursor serves no more.
+    pub async fn restart_scan(&self, scan: Scan) -> Result<ScanClaim, StepError> {
+        let now = SystemTime::now();
+        let update = self
+            .at_scan(&scan)
+            .update_expression("SET startedAt = :now, restedSince = :now REMOVE #cursor, pages")
+            .expression_attribute_names("#cursor", "cursor")
+            .expression_attribute_values(":now", number(epoch_millis(now)));
+        let is_mine = self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(match is_mine {
+            None => ScanClaim::Theirs { since: now },
+            Some(_) => ScanClaim::Mine(Scan {
+                // As it is stored, in whole milliseconds.
+                began: time_of(epoch_millis(now)),
+                cursor: None,
+                pages: 0,
+                ..scan
+            }),
+        })
+    }
+
+    /// Keeps that one more page is done and goes on at `cursor`. `None` when somebody else has taken
+    /// the scan over.
+    pub async fn keep_page(
+        &self,
+        scan: Scan,
+        cursor: String,
+        lease: Duration,
+    ) -> Result<Option<Scan>, StepError> {
+        let now = SystemTime::now();
+        let pages = scan.pages + 1;
+        let update = self
+            .at_scan(&scan)
+            .update_expression(
+                "SET #cursor = :cursor, pages = :pages, leaseEndsAt = :end, restedSince = :now",
+            )
+            .expression_attribute_names("#cursor", "cursor")
+            .expression_attribute_values(":cursor", text(&cursor))
+            .expression_attribute_values(":pages", number(pages.into()))
+            .expression_attribute_values(":now", number(epoch_millis(now)))
+            .expression_attribute_values(":end", number(epoch_millis(now + lease)));
+        let is_mine = self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(is_mine.map(|_| Scan {
+            cursor: Some(cursor),
+            pages,
+            ..scan
+        }))
+    }
+
+    /// The page that was done last was the last one. `None` when somebody else has taken the scan over.
+    pub async fn complete_scan(&self, scan: &Scan) -> Result<Option<Scanned>, StepError> {
+        let scanned = Scanned {
+            began: scan.began,
+            ended: SystemTime::now(),
+            pages: scan.pages + 1,
+        };
+        let update = self
+            .at_scan(scan)
+            .update_expression(
+                "SET lastStartedAt = :startedAt, lastEndedAt = :ended, lastPages = :pages \
+                 REMOVE #owner, leaseEndsAt, startedAt, restedSince, #cursor, pages, pausedUntil",
+            )
+            .expression_attribute_names("#cursor", "cursor")
+            .expression_attribute_values(":ended", number(epoch_millis(scanned.ended)))
+            .expression_attribute_values(":pages", number(scanned.pages.into()));
+        let is_mine = self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(is_mine.map(|_| scanned))
+    }
+
+    /// Leaves the scan where it is to whoever comes next, but not before `paused_until`.
+    pub async fn leave_scan(
+        &self,
+        scan: &Scan,
+        paused_until: Option<SystemTime>,
+    ) -> Result<(), StepError> {
+        let left = if scan.pages == 0 {
+            "REMOVE #owner, leaseEndsAt, startedAt, restedSince"
+        } else {
+            "REMOVE #owner, leaseEndsAt"
+        };
+        let update = self.at_scan(scan);
+        let update = match paused_until {
+            None => update.update_expression(left),
+            Some(until) => update
+                .update_expression(format!("SET pausedUntil = :until {left}"))
+                .expression_attribute_values(":until", number(epoch_millis(until))),
+        };
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(())
+    }
+
+    /// An update of the scan's item that happens only while the scan is the caller's.
+    fn at_scan(&self, scan: &Scan) -> UpdateItemFluentBuilder {
+        self.update(KEY)
+            .condition_expression("#owner = :owner AND startedAt = :startedAt")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(&scan.owner))
+            .expression_attribute_values(":startedAt", number(epoch_millis(scan.began)))
+    }
+}
+
+fn count(item: &Item, field: &str) -> u32 {
+    whole_number(item, field)
+        .and_then(|count| count.try_into().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::small(1, 59, true)]
+    #[case::small_and_old(1, 60, false)]
+    #[case::large(21, 21 * 60 - 1, true)]
+    #[case::huge(500, 60 * 60, false)]
+    fn a_scan_counts_for_a_minute_a_page(
+        #[case] pages: u32,
+        #[case] seconds: u64,
+        #[case] expected: bool,
+    ) {
+        let ended = SystemTime::now();
+        let scanned = Scanned {
+            began: ended,
+            ended,
+            pages,
+        };
+        assert_eq!(
+            scanned.counts_at(ended + Duration::from_secs(seconds)),
+            expected
+        );
+    }
+}
