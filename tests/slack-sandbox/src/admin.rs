@@ -40,7 +40,7 @@ pub struct ChannelState {
     pub purpose: String,
     /// Ids of users, the bot's too.
     pub members: Vec<String>,
-    /// The addresses of those members who have one, in the order of their ids.
+    /// The addresses of those members who have one, in the order of their ids, without the bot's own.
     pub emails: Vec<String>,
     pub messages: Vec<Message>,
 }
@@ -89,6 +89,10 @@ impl Admin {
 
     pub async fn calls(&self) -> Result<Vec<Call>, AdminError> {
         self.get("calls").await
+    }
+
+    pub async fn clear_calls(&self) -> Result<(), AdminError> {
+        self.send(Method::DELETE, "calls", &json!({})).await
     }
 
     pub async fn call_summary(&self) -> Result<BTreeMap<String, Tally>, AdminError> {

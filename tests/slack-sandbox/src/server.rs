@@ -389,7 +389,7 @@ macro_rules! body_or_400 {
 
 async fn reset(State(shared): State<Shared>) -> Response {
     let mut inner = shared.lock();
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::after(&inner.workspace);
     if let Err(error) = inner.seed.plant(&mut workspace) {
         return bad_request(&error);
     }
@@ -483,7 +483,11 @@ async fn change_channel(
 }
 
 fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
-    let email = |id: &String| workspace.user(id)?.email.clone();
+    let is_ours = |id: &String| {
+        let mut tokens = workspace.tokens.values();
+        tokens.any(|token| token.bot_user_id == *id)
+    };
+    let email = |id: &String| workspace.user(id).filter(|_| !is_ours(id))?.email.clone();
     json!({
         "id": channel.id,
         "name": channel.name,

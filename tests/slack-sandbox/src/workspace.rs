@@ -24,6 +24,8 @@ pub struct Workspace {
     pub restrictions: Restrictions,
     pub pages: Pages,
     last_ts_micros: u64,
+    /// How many channels there were before the last reset: Slack gives no id twice.
+    earlier_channels: usize,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +125,14 @@ pub struct Pages {
 }
 
 impl Workspace {
+    /// An empty workspace whose channels get other ids than those of the one before.
+    pub fn after(before: &Self) -> Self {
+        Self {
+            earlier_channels: before.earlier_channels + before.channels.len(),
+            ..Self::default()
+        }
+    }
+
     pub fn user(&self, id: &str) -> Option<&User> {
         self.users_by_id.get(id).map(|index| &self.users[*index])
     }
@@ -183,7 +193,7 @@ impl Workspace {
     pub fn add_channel(&mut self, mut channel: Channel) -> String {
         let index = self.channels.len();
         if channel.id.is_empty() {
-            channel.id = format!("C{index:08}");
+            channel.id = format!("C{:08}", self.earlier_channels + index);
         }
         channel.created = epoch_micros() / 1_000_000;
         let id = channel.id.clone();
