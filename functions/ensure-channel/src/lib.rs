@@ -20,9 +20,6 @@ const CREATION_LEASE: Duration = Duration::from_secs(45);
 const CREATION_WAIT: Duration = Duration::from_secs(2);
 /// How long Slack's word that a name is taken counts: a scan of a large workspace fits in.
 const NAME_TAKEN_MAX_AGE: Duration = Duration::from_mins(30);
-/// A scan that began so shortly before Slack said that the name is taken will do, so that executions
-/// which start together share one.
-const SCAN_MARGIN: Duration = Duration::from_secs(10);
 /// What a topic or a purpose takes at most.
 const TIME_TO_DESCRIBE: Duration = SlackClient::CALL_TIMEOUT;
 
@@ -174,7 +171,7 @@ impl Attempt<'_> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
         let usable = |channel: &Channel| self.input.can_use(channel);
         let found = directory
-            .find_by_scan(name, self.invocation, since - SCAN_MARGIN, usable)
+            .find_by_scan(name, self.invocation, since, usable)
             .await?;
         let Some(found) = found else {
             return Err(StepError::ChannelNameTaken {
