@@ -9,6 +9,7 @@ mod demo;
 mod local;
 mod people;
 mod progress;
+mod schemas;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Starts the local stack and keeps it up until Ctrl-C.
     Local(local::Arguments),
+    /// Writes the JSON Schemas of requests and outcomes into docs/schemas.
+    Schemas,
     /// Runs every check and test.
     Test(test::Arguments),
 }
@@ -45,6 +48,7 @@ async fn main() -> ExitCode {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Local(arguments) => local::run(arguments).await,
+            Command::Schemas => schemas::run(),
             Command::Test(arguments) => test::run(arguments).await,
         }
     };

@@ -121,10 +121,12 @@ pub struct ChannelRef {
     pub id: String,
     /// The name as Slack has it now.
     pub name: String,
+    /// Who can find it.
     pub visibility: Visibility,
     /// The visibility that the request asked for, where the channel was there already with the other
     /// one. It is not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Visibility"))]
     pub requested_visibility: Option<Visibility>,
     /// Whether it is archived: nobody can post to it, and a bot can't unarchive it.
     pub archived: bool,

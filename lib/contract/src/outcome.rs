@@ -25,7 +25,9 @@ pub struct Outcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateChannelOutcome {
+    /// The channel that was found or made.
     pub channel: ChannelRef,
+    /// Everybody whom the request named.
     pub members: InvitedMembers,
 }
 
@@ -34,8 +36,11 @@ pub struct CreateChannelOutcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotifyPrivateChannelOutcome {
+    /// The channel that was found or made.
     pub channel: ChannelRef,
+    /// Everybody whom the request named.
     pub members: InvitedMembers,
+    /// The message that was posted.
     pub message: PostedMessage,
 }
 
@@ -44,7 +49,9 @@ pub struct NotifyPrivateChannelOutcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotifyPublicChannelOutcome {
+    /// The channel that was found.
     pub channel: ChannelRef,
+    /// The message that was posted.
     pub message: PostedMessage,
 }
 
@@ -53,7 +60,9 @@ pub struct NotifyPublicChannelOutcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeChannelMembersOutcome {
+    /// The channel that was found.
     pub channel: ChannelRef,
+    /// Everybody whom the request named.
     pub members: ChangedMembers,
 }
 
@@ -67,6 +76,7 @@ pub struct CheckChannelExistsOutcome {
     pub exists: bool,
     /// Left out where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
     pub channel: Option<ChannelRef>,
 }
 
@@ -81,6 +91,7 @@ pub struct DeleteChannelOutcome {
     /// The channel under the name that it has now; left out where there is none. A name other than
     /// the request's means that the request's name is free again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
     pub channel: Option<ChannelRef>,
 }
 
@@ -118,7 +129,9 @@ pub struct ChangedMembers {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Skipped {
+    /// Who it is.
     pub email: Email,
+    /// Why.
     pub reason: SkipReason,
 }
 

@@ -50,6 +50,7 @@ pub struct CreateChannel {
 pub struct NotifyPrivateChannel {
     /// A leading `#` is dropped. The channel is made if it is missing.
     pub channel_name: ChannelName,
+    /// What is posted.
     pub message: Message,
     /// Who shall be in the channel: those who want Slack notifications are invited.
     #[serde(default)]
@@ -66,6 +67,7 @@ pub struct NotifyPrivateChannel {
 pub struct NotifyPublicChannel {
     /// A leading `#` is dropped. The channel must be there.
     pub channel_name: ChannelName,
+    /// What is posted.
     pub message: Message,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
     #[serde(default)]

@@ -5,7 +5,11 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+use schemars::{
+    JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema,
+    transform::RecursiveTransform,
+};
+use serde_json::Value;
 
 use crate::{
     ChannelName, ChannelText, Email, Members, Message, MessageTs,
@@ -42,11 +46,31 @@ pub fn all() -> [WorkflowSchemas; 6] {
 }
 
 fn of<Request: JsonSchema, Outcome: JsonSchema>(workflow: &'static str) -> WorkflowSchemas {
+    let settings = || SchemaSettings::default().with_transform(RecursiveTransform(unwrap_lines));
     WorkflowSchemas {
         workflow,
-        request: schema_for!(Request),
-        outcome: schema_for!(Outcome),
+        request: settings()
+            .into_generator()
+            .into_root_schema_for::<Request>(),
+        outcome: settings()
+            .for_serialize()
+            .into_generator()
+            .into_root_schema_for::<Outcome>(),
     }
+}
+
+/// Makes one line of a description that the source breaks.
+fn unwrap_lines(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+}
+
+/// A field of this type, and what it is for.
+fn described<Field: JsonSchema>(generator: &mut SchemaGenerator, description: &str) -> Schema {
+    let mut schema = generator.subschema_for::<Field>();
+    schema.insert("description".to_owned(), description.into());
+    schema
 }
 
 /// The schema of a type whose rules are checked in code.
@@ -118,9 +142,15 @@ schema_of!(Message, "Message", |generator| json_schema!({
         {
             "type": "object",
             "properties": {
-                "text": generator.subschema_for::<MessageText>(),
-                "blocks": generator.subschema_for::<Blocks>(),
-                "threadTs": generator.subschema_for::<MessageTs>(),
+                "text": described::<MessageText>(
+                    generator,
+                    "What notifications and screen readers show, and the whole message where there are no blocks.",
+                ),
+                "blocks": described::<Blocks>(generator, "What is shown in place of the text."),
+                "threadTs": described::<MessageTs>(
+                    generator,
+                    "The message in whose thread this one is posted.",
+                ),
             },
             "required": ["text"],
             "additionalProperties": false,

@@ -1,0 +1,112 @@
+//! Requests for a channel and its members: what is accepted, and how a bad one is refused.
+#![allow(clippy::unwrap_used)]
+
+use apgl_contract::{
+    StepError,
+    request::{CheckedRequest, Operation},
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use Operation::{ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel};
+
+fn checked(operation: Operation, request: &Value) -> Value {
+    let checked = CheckedRequest::check(operation, request.clone()).unwrap();
+    serde_json::to_value(checked).unwrap()
+}
+
+fn refusal(operation: Operation, request: Value) -> (String, String) {
+    match CheckedRequest::check(operation, request) {
+        Err(StepError::InvalidRequest { field, rule }) => (field, rule),
+        other => panic!("expected InvalidRequest, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_channel_is_private_and_empty_unless_the_request_says_otherwise() {
+    let plain = checked(CreateChannel, &json!({ "channelName": "#project-x" }));
+    let expected = json!({
+        "channelName": "project-x", "visibility": "private", "members": [], "topic": null,
+        "purpose": null,
+    });
+    assert_eq!(plain, expected);
+    let request = json!({
+        "channelName": "x", "visibility": "public", "members": ["Ana@Example.com"],
+        "topic": "é".repeat(250), "purpose": "why",
+    });
+    let mut expected = request.clone();
+    expected["members"] = json!(["ana@example.com"]);
+    assert_eq!(checked(CreateChannel, &request), expected);
+}
+
+#[rstest]
+#[case(json!({ "add": ["ana@example.com"] }), json!(["ana@example.com"]), json!([]))]
+#[case(json!({ "remove": ["BOB@example.com"] }), json!([]), json!(["bob@example.com"]))]
+#[case(json!({ "add": [], "remove": [] }), json!([]), json!([]))]
+fn members_are_added_or_removed_or_both(
+    #[case] mut request: Value,
+    #[case] add: Value,
+    #[case] remove: Value,
+) {
+    request["channelName"] = json!("x");
+    assert_eq!(
+        checked(ChangeChannelMembers, &request),
+        json!({ "channelName": "x", "add": add, "remove": remove })
+    );
+}
+
+#[rstest]
+#[case(CheckChannelExists)]
+#[case(DeleteChannel)]
+fn a_name_is_enough(#[case] operation: Operation) {
+    let request = json!({ "channelName": "#x" });
+    assert_eq!(checked(operation, &request), json!({ "channelName": "x" }));
+}
+
+#[rstest]
+#[case(CreateChannel, json!({ "visibility": "secret" }), "visibility", "must be `public` or `private`")]
+#[case(CreateChannel, json!({ "topic": " " }), "topic", "must not be empty")]
+#[case(CreateChannel, json!({ "purpose": "x".repeat(251) }), "purpose", "must have at most 250 characters")]
+#[case(CreateChannel, json!({ "message": "x" }), "message", "is not a field of this request; known here: `channelName`, `visibility`, `members`, `topic`, `purpose`")]
+#[case(ChangeChannelMembers, json!({}), "add", "is required where `remove` is left out")]
+#[case(ChangeChannelMembers, json!({ "add": ["ana"] }), "add[0]", "must be an e-mail address such as ana@example.com")]
+#[case::in_both(
+    ChangeChannelMembers,
+    json!({ "add": ["ana@example.com"], "remove": ["bob@example.com", "bob@example.com", "ANA@example.com"] }),
+    "remove[2]",
+    "must not stand in `add` too"
+)]
+#[case(CheckChannelExists, json!({ "members": [] }), "members", "is not a field of this request; known here: `channelName`")]
+#[case(DeleteChannel, json!({ "channelName": "Project-X" }), "channelName", "must hold only lower-case letters, digits, - and _")]
+fn a_bad_request_is_refused_with_its_field_and_rule(
+    #[case] operation: Operation,
+    #[case] mut request: Value,
+    #[case] field: &str,
+    #[case] rule: &str,
+) {
+    if request.get("channelName").is_none() {
+        request["channelName"] = json!("x");
+    }
+    assert_eq!(
+        refusal(operation, request),
+        (field.to_owned(), rule.to_owned())
+    );
+}
+
+#[rstest]
+fn every_operation_needs_a_name(
+    #[values(CreateChannel, CheckChannelExists, DeleteChannel)] operation: Operation,
+) {
+    let refused = refusal(operation, json!({}));
+    assert_eq!(
+        refused,
+        ("channelName".to_owned(), "is required".to_owned())
+    );
+}
+
+#[test]
+fn debug_shows_no_topic() {
+    let request = json!({ "channelName": "x", "topic": "the secret plan" });
+    let checked = CheckedRequest::check(CreateChannel, request).unwrap();
+    assert!(!format!("{checked:?}").contains("secret"));
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask schemas`: the JSON Schemas of requests and outcomes, written from the Rust types.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use apgl_contract::schema;
+use local_stack::Project;
+
+use crate::Failure;
+
+pub fn run() -> Result<(), Failure> {
+    let folder = folder();
+    std::fs::create_dir_all(&folder)?;
+    for (name, text) in documents()? {
+        std::fs::write(folder.join(name), text)?;
+    }
+    println!("wrote {}", folder.display());
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    Project::here().root.join("docs/schemas")
+}
+
+/// File name → text.
+fn documents() -> Result<BTreeMap<String, String>, serde_json::Error> {
+    let mut documents = BTreeMap::new();
+    for schemas in schema::all() {
+        let workflow = schemas.workflow;
+        for (kind, schema) in [("request", schemas.request), ("outcome", schemas.outcome)] {
+            let text = serde_json::to_string_pretty(&schema)? + "\n";
+            documents.insert(format!("{workflow}.{kind}.schema.json"), text);
+        }
+    }
+    Ok(documents)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_schemas_that_are_checked_in_are_those_of_the_types() {
+        let mut checked_in = BTreeMap::new();
+        for file in std::fs::read_dir(folder()).unwrap() {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            checked_in.insert(name, std::fs::read_to_string(file.path()).unwrap());
+        }
+        assert!(
+            checked_in == documents().unwrap(),
+            "run `cargo xtask schemas`"
+        );
+    }
+
+    #[test]
+    fn every_workflow_has_its_schemas() {
+        let files = std::fs::read_dir(Project::here().root.join("statemachines")).unwrap();
+        let mut workflows: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut described: Vec<String> = schema::all()
+            .iter()
+            .map(|schemas| format!("{}.asl.json", schemas.workflow))
+            .collect();
+        workflows.sort();
+        described.sort();
+        assert_eq!(workflows, described);
+    }
+}
