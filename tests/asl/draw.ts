@@ -1,20 +1,30 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { requestAndOutcome, types } from "./fields.js";
 import { edges, machineFiles, type Machine } from "./machine.js";
 
 export const DRAWING = path.join(import.meta.dirname, "../../docs/workflows.md");
 
-/** A page with a picture of every workflow, drawn from its file. `npm run draw` writes it. */
+const HEAD = `# The workflows
+
+Drawn by \`npm run draw\` in \`tests/asl\` from \`statemachines/\` and [\`schemas/\`](schemas), which
+\`cargo xtask schemas\` writes from the Rust types; tests hold all of them together. A dotted arrow is an
+error that a state catches. An error that no arrow names fails its state, so that a redrive goes on from
+it. A field with a question mark may be left out.
+`;
+
+/**
+ * A page with every workflow: its picture, drawn from its file, and its fields, from its schemas.
+ * `npm run draw` writes it.
+ */
 export function drawing(): string {
-  const sections = machineFiles().map(([name, , text]) => {
-    const machine = JSON.parse(text) as Machine;
-    return `## ${name.replace(".asl.json", "")}\n\n${machine["Comment"] as string}\n\n${picture(machine)}\n`;
+  const workflows = machineFiles().map(([name]) => name.replace(".asl.json", ""));
+  const sections = machineFiles().map(([, , text], index) => {
+    const [machine, workflow] = [JSON.parse(text) as Machine, workflows[index]!];
+    const comment = machine["Comment"] as string;
+    return `## ${workflow}\n\n${comment}\n\n${picture(machine)}\n\n${requestAndOutcome(workflow)}\n`;
   });
-  const head =
-    "# The workflows\n\nDrawn from `statemachines/` by `npm run draw` in `tests/asl`; a test holds the two together.\n" +
-    "Dotted arrows are errors that a state catches. An error that no arrow names fails its state, so\n" +
-    "that a redrive goes on from it.\n";
-  return [head, ...sections].join("\n");
+  return [HEAD, ...sections, `## Types\n\n${types(workflows)}\n`].join("\n");
 }
 
 function picture(machine: Machine): string {

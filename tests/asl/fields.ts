@@ -1,0 +1,102 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+const SCHEMAS = path.join(import.meta.dirname, "../../docs/schemas");
+
+/** What is used here of a JSON Schema. */
+interface Schema {
+  description?: string;
+  type?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  items?: Schema;
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  const?: string;
+  default?: unknown;
+  minLength?: number;
+  maxLength?: number;
+  minItems?: number;
+  maxItems?: number;
+  $ref?: string;
+  $defs?: Record<string, Schema>;
+}
+
+/** A workflow's request and outcome, field by field. */
+export function requestAndOutcome(workflow: string): string {
+  const [request, outcome] = [schema(workflow, "request"), schema(workflow, "outcome")];
+  const links = ["request", "outcome"].map(
+    (kind) => `[${kind}](schemas/${fileOf(workflow, kind)})`,
+  );
+  const either = request.anyOf?.map((choice) => `\`${choice.required?.join()}\``).join(", ");
+  return [
+    `JSON Schemas: ${links.join(", ")}.`,
+    fields(request, "request"),
+    ...(either ? [`At least one of ${either} is required.`] : []),
+    fields(outcome, "outcome"),
+  ].join("\n\n");
+}
+
+/** The types that the tables name. */
+export function types(workflows: string[]): string {
+  const all = new Map<string, Schema>();
+  for (const workflow of workflows) {
+    for (const kind of ["request", "outcome"]) {
+      const types = Object.entries(schema(workflow, kind).$defs ?? {});
+      types.forEach(([name, type]) => all.set(name, type));
+    }
+  }
+  const sections = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sections.map(([name, type]) => `### ${name}\n\n${explained(type)}`).join("\n\n");
+}
+
+function explained(type: Schema): string {
+  const object = type.properties ? type : type.anyOf?.find(({ properties }) => properties);
+  const constants = (type.oneOf ?? []).map(
+    (constant) => `| \`${constant.const}\` | ${constant.description} |`,
+  );
+  const parts = [[type.description, ...limits(type)].join(" ")];
+  if (object) parts.push(fields(object, "field"));
+  if (constants.length) parts.push(["| value | means |", "|---|---|", ...constants].join("\n"));
+  return parts.join("\n\n");
+}
+
+function limits({ minLength, maxLength, minItems, maxItems }: Schema): string[] {
+  const said = (least: number | undefined, most: number | undefined, what: string) =>
+    most === undefined
+      ? []
+      : [least === undefined ? `At most ${most} ${what}.` : `${least} to ${most} ${what}.`];
+  return [...said(minLength, maxLength, "characters"), ...said(minItems, maxItems, "items")];
+}
+
+function fields({ properties = {}, required = [] }: Schema, heading: string): string {
+  const rows = Object.entries(properties).map(([name, field]) => {
+    const optional = required.includes(name) ? "" : "?";
+    const hasDefault = optional && field.default !== undefined && field.default !== null;
+    const meaning = [
+      field.description,
+      hasDefault && `Default: \`${JSON.stringify(field.default)}\`.`,
+    ];
+    return `| \`${name}${optional}\` | ${typeOf(field)} | ${meaning.filter(Boolean).join(" ")} |`;
+  });
+  return [`| ${heading} | type | meaning |`, "|---|---|---|", ...rows].join("\n");
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.$ref) {
+    const name = path.basename(schema.$ref);
+    return `[${name}](#${name.toLowerCase()})`;
+  }
+  const choices = schema.anyOf?.filter(({ type }) => type !== "null");
+  if (choices) return choices.map(typeOf).join(" or ");
+  if (schema.type === "array" && schema.items) return `list of ${typeOf(schema.items)}`;
+  return schema.type ?? "anything";
+}
+
+function schema(workflow: string, kind: string): Schema {
+  return JSON.parse(fs.readFileSync(path.join(SCHEMAS, fileOf(workflow, kind)), "utf8")) as Schema;
+}
+
+function fileOf(workflow: string, kind: string): string {
+  return `${workflow}.${kind}.schema.json`;
+}
