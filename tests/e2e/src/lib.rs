@@ -1,11 +1,14 @@
 //! What the end-to-end tests share: the running stack, people to name, and executions to look at.
 //!
 //! The tests run at the same time against one stack, so each has channels and people of its own.
+//! Every request and every outcome that passes here is held against its JSON Schema.
 
 #![allow(
     clippy::missing_panics_doc,
     reason = "a test panics when something is not as it says"
 )]
+
+mod schemas;
 
 use std::{
     env, process,
@@ -27,12 +30,15 @@ use slack_sandbox::{
     calls::Call,
     faults::{Fault, How},
     seed::ChannelSeed,
+    server::ChannelChange,
     workspace::User,
 };
 
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
+/// The bot user of the sandbox's tokens.
+const BOT_USER_ID: &str = "U00BOT";
 const CHANNELS_TABLE: &str = "apgl-channels";
 
 /// The stack that `cargo xtask test` has started.
@@ -93,6 +99,75 @@ impl World {
         let email = self.slack_user(name, user).await;
         self.profile(&email, Some(true)).await;
         email
+    }
+
+    /// So many people who are in Slack and want Slack notifications.
+    pub async fn people(&self, name: &str, count: usize) -> Vec<String> {
+        let users: Vec<User> = (0..count)
+            .map(|n| {
+                let name = format!("{name}{n}");
+                User {
+                    email: Some(unique_email(&name)),
+                    name,
+                    ..User::default()
+                }
+            })
+            .collect();
+        let emails: Vec<String> = users.iter().filter_map(|user| user.email.clone()).collect();
+        self.seed(Seed {
+            users,
+            ..Seed::default()
+        })
+        .await;
+        for email in &emails {
+            self.profile(email, Some(true)).await;
+        }
+        emails
+    }
+
+    /// The address of the app's own bot user, with a profile that asks for Slack notifications.
+    pub async fn bot_itself(&self) -> String {
+        let email = "apgl-notifications@example.com".to_owned();
+        let bot = User {
+            id: BOT_USER_ID.to_owned(),
+            name: "APGL-Notifications".to_owned(),
+            email: Some(email.clone()),
+            is_bot: true,
+            ..User::default()
+        };
+        self.seed(Seed {
+            users: vec![bot],
+            ..Seed::default()
+        })
+        .await;
+        self.profile(&email, Some(true)).await;
+        email
+    }
+
+    /// Deactivates the account with this id, and gives its address to a new one.
+    pub async fn move_address(&self, email: &str, id: &str) {
+        let old = User {
+            id: id.to_owned(),
+            name: "old account".to_owned(),
+            deleted: true,
+            ..User::default()
+        };
+        let new = User {
+            name: "new account".to_owned(),
+            email: Some(email.to_owned()),
+            ..User::default()
+        };
+        self.seed(Seed {
+            users: vec![old, new],
+            ..Seed::default()
+        })
+        .await;
+    }
+
+    /// Does to the channel what a person could do behind the bot's back.
+    pub async fn change_channel(&self, name: &str, change: ChannelChange) {
+        let changed = self.sandbox.change_channel(name, &change).await;
+        changed.expect("the channel is changed");
     }
 
     /// A private channel with the bot and these members.
@@ -175,6 +250,7 @@ impl World {
             .visits(arn)
             .await
             .expect("the execution has a history");
+        schemas::check(&execution);
         Ended { execution, visits }
     }
 
@@ -189,6 +265,13 @@ impl World {
             .channel(channel)
             .await
             .expect("the sandbox answers")
+    }
+
+    /// How often Slack has answered a method.
+    pub async fn call_count(&self, method: &str) -> usize {
+        let calls = self.sandbox.calls().await.expect("the sandbox answers");
+        let answered = |call: &&Call| call.method == method && call.status == 200;
+        calls.iter().filter(answered).count()
     }
 
     /// The calls with this text among their arguments.
@@ -231,6 +314,15 @@ impl Ended {
             .iter()
             .map(|visit| visit.state.as_str())
             .collect()
+    }
+
+    /// The states without waits, and each once however often it was tried: what other tests take of
+    /// Slack's limits makes no difference.
+    pub fn steps(&self) -> Vec<&str> {
+        let mut steps = self.states();
+        steps.retain(|state| !state.starts_with("Wait"));
+        steps.dedup();
+        steps
     }
 
     /// How many attempts of the state failed, in all its visits.

@@ -30,6 +30,8 @@ pub enum Status {
 pub struct Execution {
     pub arn: String,
     pub status: Status,
+    /// The request.
+    pub input: Value,
     /// The output of one that succeeded.
     pub output: Value,
     /// The error of one that failed.
@@ -83,17 +85,16 @@ impl Executions {
             .send()
             .await;
         let answer = answer.map_err(|error| Error::aws("DescribeExecution")(error.into()))?;
+        let json = |text: Option<String>| text.and_then(|text| text.parse().ok());
         Ok(Execution {
             arn: arn.to_owned(),
+            input: json(answer.input).unwrap_or_default(),
             status: match answer.status {
                 ExecutionStatus::Succeeded => Status::Succeeded,
                 ExecutionStatus::Running => Status::Running,
                 _ => Status::Failed,
             },
-            output: answer
-                .output
-                .and_then(|output| output.parse().ok())
-                .unwrap_or_default(),
+            output: json(answer.output).unwrap_or_default(),
             error: answer.error,
             cause: answer.cause,
         })

@@ -1,0 +1,42 @@
+//! Holds executions against the JSON Schemas that callers read, as they are checked in.
+
+use std::fs;
+
+use jsonschema::Validator;
+use local_stack::{Execution, Project, Status};
+use serde_json::Value;
+
+/// Panics where a request that was accepted, or an outcome, is not as its schema says.
+pub fn check(execution: &Execution) {
+    let workflow = workflow(&execution.arn);
+    if execution.error.as_deref() != Some("InvalidRequest") {
+        is_valid(workflow, "request", &execution.input);
+    }
+    if execution.status == Status::Succeeded {
+        is_valid(workflow, "outcome", &execution.output);
+    }
+}
+
+/// The workflow's file name, from `arn:…:execution:apgl-<workflow>:<name>`.
+fn workflow(arn: &str) -> &str {
+    let machine = arn.split(':').nth(6).unwrap_or_default();
+    machine.strip_prefix("apgl-").unwrap_or(machine)
+}
+
+fn is_valid(workflow: &str, kind: &str, value: &Value) {
+    let errors: Vec<String> = validator(workflow, kind)
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(
+        errors.is_empty(),
+        "{workflow}'s {kind} breaks its schema: {errors:?}"
+    );
+}
+
+fn validator(workflow: &str, kind: &str) -> Validator {
+    let file = format!("docs/schemas/{workflow}.{kind}.schema.json");
+    let text = fs::read_to_string(Project::here().root.join(file)).expect("the schema is there");
+    let schema = text.parse().expect("the schema is JSON");
+    jsonschema::validator_for(&schema).expect("the schema is valid")
+}

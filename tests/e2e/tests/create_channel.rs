@@ -1,0 +1,163 @@
+//! `create-channel`, as a caller starts it and as Slack shows it afterwards.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{World, unique};
+use rstest::rstest;
+use serde_json::json;
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+};
+
+const WORKFLOW: &str = "create-channel";
+
+#[rstest]
+#[case(json!(null), true)]
+#[case(json!("private"), true)]
+#[case(json!("public"), false)]
+#[tokio::test]
+async fn a_channel_is_made_with_its_members_topic_and_purpose(
+    #[case] visibility: serde_json::Value,
+    #[case] is_private: bool,
+) {
+    let world = World::here();
+    let (channel, ana) = (unique("made"), world.person("ana", Some(true)).await);
+    let mut request = json!({
+        "channelName": channel, "members": [ana], "topic": "what now", "purpose": "what for",
+    });
+    if !visibility.is_null() {
+        request["visibility"] = visibility;
+    }
+    let ended = world.run(WORKFLOW, &request).await;
+
+    let in_slack = world.in_slack(&channel).await;
+    assert_eq!(
+        (in_slack.is_private, in_slack.emails),
+        (is_private, vec![ana.clone()])
+    );
+    assert_eq!(
+        (in_slack.topic, in_slack.purpose),
+        ("what now".to_owned(), "what for".to_owned())
+    );
+    assert_eq!(
+        *ended.output(),
+        json!({
+            "channel": {
+                "id": in_slack.id, "name": channel, "archived": false, "created": true,
+                "visibility": if is_private { "private" } else { "public" },
+            },
+            "members": { "invited": [ana], "alreadyMembers": [], "skipped": [] },
+        })
+    );
+    assert_eq!(
+        ended.steps(),
+        [
+            "CheckRequest",
+            "FilterByPreference",
+            "ResolveUsers",
+            "EnsureChannel",
+            "InviteMembers",
+            "PublishMetrics"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_channel_that_is_there_gets_its_missing_members_and_keeps_all_else() {
+    let world = World::here();
+    let channel = unique("kept");
+    let (ana, bob) = (
+        world.person("ana", Some(true)).await,
+        world.person("bob", Some(true)).await,
+    );
+    let seed = ChannelSeed {
+        members: vec![ana.clone()],
+        ..ChannelSeed::default()
+    };
+    let id = world.channel(&channel, seed).await.id;
+    let request = json!({ "channelName": channel, "members": [ana, bob], "topic": "new" });
+    let ended = world.run(WORKFLOW, &request).await;
+    assert_eq!(
+        *ended.output(),
+        json!({
+            "channel": {
+                "id": id, "name": channel, "visibility": "public", "requestedVisibility": "private",
+                "archived": false, "created": false,
+            },
+            "members": { "invited": [bob], "alreadyMembers": [ana], "skipped": [] },
+        })
+    );
+    let in_slack = world.in_slack(&channel).await;
+    assert_eq!((in_slack.is_private, in_slack.topic.as_str()), (false, ""));
+}
+
+#[tokio::test]
+async fn twenty_executions_at_once_end_with_one_channel_and_twenty_successes() {
+    let world = World::here();
+    let (channel, ana) = (unique("race"), world.person("ana", Some(true)).await);
+    let request = json!({ "channelName": channel, "members": [ana], "topic": "one" });
+    let mut started = Vec::new();
+    for _ in 0..20 {
+        started.push(world.start(WORKFLOW, &request).await);
+    }
+    let (mut ids, mut created) = (Vec::new(), 0);
+    for arn in started {
+        let ended = world.end_of(&arn).await;
+        let output = ended.output();
+        ids.push(output["channel"]["id"].clone());
+        created += u32::from(output["channel"]["created"] == true);
+        let members = &output["members"];
+        let in_one_list = |list: &str| members[list] == json!([ana]);
+        assert!(
+            in_one_list("invited") || in_one_list("alreadyMembers"),
+            "{members}"
+        );
+    }
+    ids.dedup();
+    assert_eq!((ids.len(), created), (1, 1));
+    let in_slack = world.in_slack(&channel).await;
+    assert_eq!(
+        (in_slack.emails, in_slack.topic.as_str()),
+        (vec![ana], "one")
+    );
+    let calls = world.calls_with(&channel).await;
+    let creations = calls
+        .iter()
+        .filter(|call| call.method == "conversations.create" && call.status == 200);
+    assert_eq!(creations.count(), 1);
+}
+
+#[tokio::test]
+async fn a_topic_that_slack_could_not_take_at_once_is_set_by_the_next_attempt() {
+    let world = World::here();
+    let channel = unique("topic");
+    let broken = How::Html500 {
+        effect: Effect::None,
+    };
+    world
+        .fault("conversations.setTopic", "topic", &channel, 1, broken)
+        .await;
+    let request = json!({ "channelName": channel, "topic": channel });
+    let ended = world.run(WORKFLOW, &request).await;
+    assert_eq!(ended.output()["channel"]["created"], json!(true));
+    assert_eq!(world.in_slack(&channel).await.topic, channel);
+}
+
+#[tokio::test]
+async fn many_new_people_are_found_by_pages_and_a_few_one_by_one() {
+    let world = World::here();
+    for (count, method) in [(30, "users.list"), (3, "users.lookupByEmail")] {
+        let channel = unique("found");
+        let people = world.people("found", count).await;
+        let before = world.call_count(method).await;
+        let request = json!({ "channelName": channel, "members": people });
+        let ended = world.run(WORKFLOW, &request).await;
+        assert_eq!(ended.output()["members"]["invited"], json!(people));
+        assert!(world.call_count(method).await > before);
+        if method == "users.list" {
+            for email in people {
+                assert_eq!(world.calls_with(&email).await, []);
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Everybody whom a request can name, and what becomes of them.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{World, unique};
+use rstest::rstest;
+use serde_json::{Value, json};
+use slack_sandbox::{seed::ChannelSeed, workspace::User};
+
+/// Who somebody is, to Slack and to the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    OptedIn,
+    OptedOut,
+    WithoutProfile,
+    NotInSlack,
+    Deactivated,
+    Guest,
+    Bot,
+    AlreadyIn,
+    TheBotItself,
+}
+
+use Who::{
+    AlreadyIn, Bot, Deactivated, Guest, NotInSlack, OptedIn, OptedOut, TheBotItself, WithoutProfile,
+};
+
+impl Who {
+    /// Puts somebody like that into Slack and among the profiles; answers the address.
+    async fn arrive(self, world: &World) -> String {
+        let user = User::default();
+        match self {
+            OptedIn | AlreadyIn => world.person("wants", Some(true)).await,
+            OptedOut => world.person("does-not", Some(false)).await,
+            WithoutProfile => world.slack_user("unknown", user).await,
+            NotInSlack => {
+                let email = format!("{}@example.com", unique("elsewhere"));
+                world.profile(&email, Some(true)).await;
+                email
+            }
+            Deactivated => {
+                let deleted = User {
+                    deleted: true,
+                    ..user
+                };
+                world.account("gone", deleted).await
+            }
+            Guest => {
+                let guest = User {
+                    is_restricted: true,
+                    ..user
+                };
+                world.account("guest", guest).await
+            }
+            Bot => {
+                let bot = User {
+                    is_bot: true,
+                    ..user
+                };
+                world.account("robot", bot).await
+            }
+            TheBotItself => world.bot_itself().await,
+        }
+    }
+}
+
+#[rstest]
+#[case(OptedIn, "invited")]
+#[case(OptedOut, "opted_out")]
+#[case(WithoutProfile, "no_profile")]
+#[case(NotInSlack, "not_in_slack")]
+#[case(Deactivated, "not_in_slack")]
+#[case(Guest, "restricted")]
+#[case(Bot, "bot")]
+#[case(AlreadyIn, "alreadyMembers")]
+#[case(TheBotItself, "bot")]
+#[tokio::test]
+async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
+    #[case] who: Who,
+    #[case] fate: &str,
+    #[values("create-channel", "notify-private-channel", "change-channel-members")] workflow: &str,
+) {
+    let world = World::here();
+    let (channel, email) = (unique("members"), who.arrive(&world).await);
+    let there: &[&str] = if who == AlreadyIn { &[&email] } else { &[] };
+    world.private_channel(&channel, there).await;
+    let request = match workflow {
+        "change-channel-members" => json!({ "channelName": channel, "add": [email] }),
+        "notify-private-channel" => {
+            json!({ "channelName": channel, "message": "hello", "members": [email] })
+        }
+        _ => json!({ "channelName": channel, "members": [email] }),
+    };
+
+    let ended = world.run(workflow, &request).await;
+
+    let expected = match fate {
+        "invited" | "alreadyMembers" => fates(workflow, fate, &json!(email)),
+        reason => fates(
+            workflow,
+            "skipped",
+            &json!({ "email": email, "reason": reason }),
+        ),
+    };
+    assert_eq!(ended.output()["members"], expected);
+    let is_in = world.in_slack(&channel).await.emails.contains(&email);
+    assert_eq!(is_in, matches!(who, OptedIn | AlreadyIn));
+}
+
+#[rstest]
+#[case(OptedIn, true, "removed")]
+#[case(OptedOut, true, "removed")]
+#[case(WithoutProfile, true, "removed")]
+#[case(Guest, true, "removed")]
+#[case(Bot, true, "removed")]
+#[case(OptedIn, false, "not_a_member")]
+#[case(NotInSlack, false, "not_in_slack")]
+#[case(Deactivated, false, "not_in_slack")]
+#[case(TheBotItself, true, "bot")]
+#[tokio::test]
+async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome(
+    #[case] who: Who,
+    #[case] is_there: bool,
+    #[case] fate: &str,
+) {
+    let world = World::here();
+    let (channel, email) = (unique("leaving"), who.arrive(&world).await);
+    let there: &[&str] = if is_there { &[&email] } else { &[] };
+    let before = world.private_channel(&channel, there).await.members.len();
+
+    let request = json!({ "channelName": channel, "remove": [email] });
+    let ended = world.run("change-channel-members", &request).await;
+
+    let workflow = "change-channel-members";
+    let expected = match fate {
+        "removed" => fates(workflow, fate, &json!(email)),
+        reason => fates(
+            workflow,
+            "skipped",
+            &json!({ "email": email, "reason": reason }),
+        ),
+    };
+    assert_eq!(ended.output()["members"], expected);
+    let left = before - world.in_slack(&channel).await.members.len();
+    assert_eq!(left, usize::from(fate == "removed"));
+}
+
+/// The part `members` of an outcome with one person in one list.
+fn fates(workflow: &str, list: &str, person: &Value) -> Value {
+    let mut members = json!({ "invited": [], "alreadyMembers": [], "skipped": [] });
+    if workflow == "change-channel-members" {
+        members["removed"] = json!([]);
+    }
+    members[list] = json!([person]);
+    members
+}
+
+#[tokio::test]
+async fn two_hundred_and_fifty_members_are_invited_to_a_new_channel_by_one_execution() {
+    let world = World::here();
+    let channel = unique("many");
+    let members = world.people("m", 250).await;
+    let request = json!({ "channelName": channel, "members": members });
+    let ended = world.run("create-channel", &request).await;
+    assert_eq!(ended.output()["members"]["invited"], json!(members));
+    let mut in_slack = world.in_slack(&channel).await.emails;
+    let mut expected = members;
+    in_slack.sort();
+    expected.sort();
+    assert_eq!(in_slack, expected);
+}
+
+#[tokio::test]
+async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
+    let world = World::here();
+    let channel = unique("exodus");
+    let members = world.people("leaver", 60).await;
+    let there: Vec<&str> = members.iter().map(String::as_str).collect();
+    let id = world.private_channel(&channel, &there).await.id;
+    let limit = slack_sandbox::faults::How::RateLimited { retry_after: 5 };
+    world
+        .fault("conversations.kick", "channel", &id, 2, limit)
+        .await;
+    let request = json!({ "channelName": channel, "remove": members });
+    let ended = world.run("change-channel-members", &request).await;
+    assert_eq!(ended.output()["members"]["removed"], json!(members));
+    assert!(ended.states().contains(&"WaitToRemoveMembers"));
+    assert_eq!(world.in_slack(&channel).await.emails, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn some_come_and_others_go_in_one_execution() {
+    let world = World::here();
+    let (channel, ana) = (unique("change"), world.person("ana", Some(true)).await);
+    let (bob, eve) = (
+        world.person("bob", Some(false)).await,
+        world.person("eve", Some(false)).await,
+    );
+    world.private_channel(&channel, &[&bob]).await;
+    let request = json!({ "channelName": channel, "add": [ana, eve], "remove": [bob] });
+    let ended = world.run("change-channel-members", &request).await;
+    assert_eq!(
+        ended.output()["members"],
+        json!({
+            "invited": [ana], "removed": [bob], "alreadyMembers": [],
+            "skipped": [{ "email": eve, "reason": "opted_out" }],
+        })
+    );
+    assert_eq!(world.in_slack(&channel).await.emails, [ana]);
+    assert_eq!(
+        ended.steps(),
+        [
+            "CheckRequest",
+            "FindChannel",
+            "FilterByPreference",
+            "ResolveUsers",
+            "InviteMembers",
+            "RemoveMembers",
+            "PublishMetrics"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_was_removed_is_invited_again_when_asked_for() {
+    let world = World::here();
+    let (channel, ana) = (unique("back"), world.person("ana", Some(true)).await);
+    world.private_channel(&channel, &[]).await;
+    let add = json!({ "channelName": channel, "add": [ana] });
+    let remove = json!({ "channelName": channel, "remove": [ana] });
+    for (request, list) in [(&add, "invited"), (&remove, "removed"), (&add, "invited")] {
+        let ended = world.run("change-channel-members", request).await;
+        assert_eq!(ended.output()["members"][list], json!([ana]));
+    }
+    assert_eq!(world.in_slack(&channel).await.emails, [ana]);
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_to_change_its_members() {
+    let world = World::here();
+    let channel = unique("public-change");
+    let (ana, bob) = (
+        world.person("ana", Some(true)).await,
+        world.person("bob", Some(true)).await,
+    );
+    let seed = ChannelSeed {
+        members: vec![bob.clone()],
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    };
+    world.channel(&channel, seed).await;
+    let remove = json!({ "channelName": channel, "remove": [bob] });
+    let ended = world.run("change-channel-members", &remove).await;
+    assert_eq!(ended.output()["members"]["removed"], json!([bob]));
+    let add = json!({ "channelName": channel, "add": [ana] });
+    let ended = world.run("change-channel-members", &add).await;
+    assert_eq!(ended.output()["members"]["invited"], json!([ana]));
+    assert_eq!(world.in_slack(&channel).await.emails, [ana]);
+}
+
+#[tokio::test]
+async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
+    let world = World::here();
+    let (first, second, ana) = (
+        unique("moved"),
+        unique("moved"),
+        world.person("ana", Some(true)).await,
+    );
+    let request = |channel: &str| json!({ "channelName": channel, "members": [ana] });
+    world.run("create-channel", &request(&first)).await.output();
+    let old_id = world.in_slack(&first).await.members.remove(0);
+    world.move_address(&ana, &old_id).await;
+
+    let ended = world.run("create-channel", &request(&second)).await;
+
+    assert_eq!(ended.output()["members"]["invited"], json!([ana]));
+    let in_slack = world.in_slack(&second).await;
+    assert_eq!(in_slack.emails, [ana.as_str()]);
+    assert!(!in_slack.members.contains(&old_id));
+    // The table has the new id now.
+    let third = unique("moved");
+    let calls = world.calls_with(&ana).await.len();
+    world.run("create-channel", &request(&third)).await.output();
+    assert_eq!(world.calls_with(&ana).await.len(), calls);
+}
