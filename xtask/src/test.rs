@@ -92,6 +92,7 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
     cargo.args(["test", "--package", "e2e", "--locked", "--no-fail-fast"]);
     cargo
         .args(filter)
+        .args(["--", "--show-output"])
         .current_dir(&project.root)
         .kill_on_drop(true);
     cargo.env("APGL_E2E_AWS", &stack.endpoints.aws);

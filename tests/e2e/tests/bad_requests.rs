@@ -67,6 +67,33 @@ async fn bad_members_are_named_by_their_place(#[case] members: Value, #[case] fi
 }
 
 #[rstest]
+#[case("create-channel", json!({ "visibility": "secret" }), "visibility")]
+#[case("create-channel", json!({ "topic": "x".repeat(251) }), "topic")]
+#[case("create-channel", json!({ "purpose": 7 }), "purpose")]
+#[case("create-channel", json!({ "members": ["ana"] }), "members[0]")]
+#[case("create-channel", json!({ "message": "hello" }), "message")]
+#[case("change-channel-members", json!({}), "add")]
+#[case("change-channel-members", json!({ "add": emails(1_001) }), "add")]
+#[case("change-channel-members", json!({ "remove": emails(1_001) }), "remove")]
+#[case("change-channel-members", json!({ "members": [] }), "members")]
+#[case::in_both(
+    "change-channel-members",
+    json!({ "add": ["ana@example.com"], "remove": ["bob@example.com", "Ana@Example.com"] }),
+    "remove[1]"
+)]
+#[case("check-channel-exists", json!({ "visibility": "private" }), "visibility")]
+#[case("delete-channel", json!({ "force": true }), "force")]
+#[tokio::test]
+async fn each_workflow_refuses_what_it_does_not_know_or_take(
+    #[case] workflow: &str,
+    #[case] mut request: Value,
+    #[case] field: &str,
+) {
+    request["channelName"] = json!(unique("bad"));
+    is_refused(workflow, &request, field).await;
+}
+
+#[rstest]
 #[case(json!([]))]
 #[case(json!("hello"))]
 #[tokio::test]

@@ -4,7 +4,11 @@
 use e2e::{World, unique};
 use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::{seed::ChannelSeed, workspace::User};
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+    workspace::User,
+};
 
 /// Who somebody is, to Slack and to the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +180,7 @@ async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
     let members = world.people("leaver", 60).await;
     let there: Vec<&str> = members.iter().map(String::as_str).collect();
     let id = world.private_channel(&channel, &there).await.id;
-    let limit = slack_sandbox::faults::How::RateLimited { retry_after: 5 };
+    let limit = How::RateLimited { retry_after: 5 };
     world
         .fault("conversations.kick", "channel", &id, 2, limit)
         .await;
@@ -185,6 +189,60 @@ async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
     assert_eq!(ended.output()["members"]["removed"], json!(members));
     assert!(ended.states().contains(&"WaitToRemoveMembers"));
     assert_eq!(world.in_slack(&channel).await.emails, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_kick_whose_answer_was_lost_is_a_removal_and_a_refused_one_stops_nobody_else() {
+    let world = World::here();
+    let channel = unique("kicks");
+    let people = world.people("leaver", 3).await;
+    let there: Vec<&str> = people.iter().map(String::as_str).collect();
+    let ids = world.private_channel(&channel, &there).await.members;
+    let id_of = |n: usize| ids[n].clone();
+    let lost = How::Html500 {
+        effect: Effect::Done,
+    };
+    let refused = How::Error {
+        error: "cant_kick_self_or_owner".to_owned(),
+        effect: Effect::None,
+    };
+    for (n, times, how) in [(0, 1, lost), (1, 9, refused)] {
+        world
+            .fault("conversations.kick", "user", &id_of(n), times, how)
+            .await;
+    }
+    let request = json!({ "channelName": channel, "remove": people });
+    let ended = world.run("change-channel-members", &request).await;
+    assert_eq!(
+        ended.output()["members"],
+        json!({
+            "invited": [], "removed": [people[0], people[2]], "alreadyMembers": [],
+            "skipped": [{ "email": people[1], "reason": "cannot_remove" }],
+        })
+    );
+    assert_eq!(world.in_slack(&channel).await.emails, [people[1].as_str()]);
+}
+
+#[tokio::test]
+async fn a_workspace_that_forbids_removals_fails_the_workflow_with_slacks_code() {
+    let world = World::here();
+    let (channel, ana) = (unique("forbidden"), world.person("ana", Some(true)).await);
+    let id = world.private_channel(&channel, &[&ana]).await.id;
+    let forbidden = How::Error {
+        error: "restricted_action".to_owned(),
+        effect: Effect::None,
+    };
+    world
+        .fault("conversations.kick", "channel", &id, 9, forbidden)
+        .await;
+    let request = json!({ "channelName": channel, "remove": [ana] });
+    let ended = world.run("change-channel-members", &request).await;
+    let (error, cause) = ended.failure();
+    assert_eq!(
+        (error, &cause["slackError"]),
+        ("Slack.Rejected", &json!("restricted_action"))
+    );
+    assert_eq!(world.in_slack(&channel).await.emails, [ana]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, Statistic},
 };
-use e2e::{World, unique};
+use e2e::{Ended, World, unique};
 use local_stack::function_logs;
 use serde_json::{Value, json};
 use slack_sandbox::{
@@ -81,6 +81,36 @@ async fn what_a_workflow_did_is_counted() {
 }
 
 #[tokio::test]
+async fn channels_and_members_are_counted_by_their_workflow() {
+    let world = World::here();
+    let (channel, ana) = (unique("counted"), world.person("ana", Some(true)).await);
+    let name = json!({ "channelName": channel });
+    let create = json!({ "channelName": channel, "members": [ana] });
+    let remove = json!({ "channelName": channel, "remove": [ana] });
+    for (workflow, request, metrics) in [
+        (
+            "create-channel",
+            &create,
+            &["ChannelsCreated", "MembersInvited"][..],
+        ),
+        ("change-channel-members", &remove, &["MembersRemoved"]),
+        ("delete-channel", &name, &["ChannelsDeleted"]),
+    ] {
+        let machine = format!("apgl-{workflow}");
+        let by_workflow = [("Workflow", machine.as_str())];
+        let mut before = Vec::new();
+        for metric in metrics {
+            before.push(sum(&world, metric, &by_workflow).await);
+        }
+        world.run(workflow, request).await.output();
+        for (metric, before) in metrics.iter().zip(before) {
+            let now = sum(&world, metric, &by_workflow).await;
+            assert!((now - before - 1.0).abs() < 0.1, "{metric}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
     let channel = unique("event");
@@ -128,7 +158,7 @@ async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_c
     let ended = world.run("notify-private-channel", &request).await;
     ended.output();
     let lines = function_logs(&world.aws).await.unwrap();
-    let steps = steps_logged(&lines, &ended.execution.arn);
+    let ours = lines_of(&lines, &ended);
     for step in [
         "FilterByPreference",
         "ResolveUsers",
@@ -137,9 +167,13 @@ async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_c
         "PostMessage",
     ] {
         assert!(
-            steps.contains(&step.to_owned()),
-            "{step} is not among {steps:?}"
+            ours.iter().any(|line| line["step"] == step),
+            "{step} is not among {ours:?}"
         );
+    }
+    for line in &ours {
+        assert!(line["timestamp"].as_str().unwrap().contains('T'), "{line}");
+        assert_eq!(line["level"], "INFO");
     }
     for confidential in ["the secret plan", email.as_str(), "xoxb-"] {
         assert!(
@@ -149,15 +183,85 @@ async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_c
     }
 }
 
-/// The steps that have logged a line for this execution.
-fn steps_logged(lines: &[String], execution: &str) -> Vec<String> {
+#[tokio::test]
+async fn every_effect_and_every_failure_has_its_line() {
+    let world = World::here();
+    let (channel, ana) = (unique("effects"), world.person("ana", Some(true)).await);
+    let text = json!("the hidden agenda");
+    let create = json!({
+        "channelName": channel, "members": [ana], "topic": text, "purpose": text,
+    });
+    let notify = json!({ "channelName": channel, "message": text });
+    let remove = json!({ "channelName": channel, "remove": [ana] });
+    let name = json!({ "channelName": channel });
+    let created = world.run("create-channel", &create).await;
+    let id = world.in_slack(&channel).await.id;
+    let runs = [
+        (
+            created,
+            &[
+                "created the channel",
+                "set the channel's topic",
+                "set the channel's purpose",
+                "invited members",
+            ][..],
+        ),
+        (
+            world.run("notify-private-channel", &notify).await,
+            &["posted the message"],
+        ),
+        (
+            world.run("change-channel-members", &remove).await,
+            &["removed a member"],
+        ),
+    ];
+    let refused = How::Error {
+        error: "restricted_action".to_owned(),
+        effect: Effect::None,
+    };
+    world
+        .fault("conversations.archive", "channel", &id, 1, refused)
+        .await;
+    let failed = world.run("delete-channel", &name).await;
+    assert_eq!(failed.failure().0, "Slack.Rejected");
+    let deleted = world.run("delete-channel", &name).await;
+
+    let lines = function_logs(&world.aws).await.unwrap();
+    let effects = runs.iter().map(|(run, effects)| (run, *effects)).chain([(
+        &deleted,
+        &["renamed the channel", "archived the channel"][..],
+    )]);
+    for (run, effects) in effects {
+        run.output();
+        let ours = lines_of(&lines, run);
+        for effect in effects {
+            let line = ours.iter().find(|line| line["message"] == *effect);
+            let line = line.unwrap_or_else(|| panic!("{effect:?} is not among {ours:?}"));
+            assert_eq!(
+                (&line["level"], &line["channel.id"]),
+                (&json!("INFO"), &json!(id))
+            );
+        }
+    }
+    let errors = lines_of(&lines, &failed);
+    let error = errors.iter().find(|line| line["level"] == "ERROR").unwrap();
+    for (field, expected) in [
+        ("workflow", "apgl-delete-channel"),
+        ("channel.id", id.as_str()),
+        ("error.name", "Slack.Rejected"),
+        ("slack.error", "restricted_action"),
+    ] {
+        assert_eq!(error[field], expected, "{error}");
+    }
+    for confidential in ["the hidden agenda", ana.as_str()] {
+        assert!(!lines.iter().any(|line| line.contains(confidential)));
+    }
+}
+
+/// The log lines of this execution.
+fn lines_of(lines: &[String], ended: &Ended) -> Vec<Value> {
     let lines = lines.iter().filter_map(|line| line.parse::<Value>().ok());
     lines
-        .filter(|line| line["executionId"] == execution)
-        .map(|line| {
-            assert!(line["timestamp"].as_str().unwrap().contains('T'), "{line}");
-            assert_eq!(line["level"], "INFO");
-            line["step"].as_str().unwrap().to_owned()
-        })
+        .filter(|line| line["executionId"] == ended.execution.arn.as_str())
         .collect()
 }

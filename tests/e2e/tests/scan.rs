@@ -1,9 +1,19 @@
-//! One scan of Slack's channels serves everybody. Alone in its file: it fills the workspace.
+//! One scan of Slack's channels serves everybody. In a file of their own, one after another: these
+//! tests fill the workspace, and count everybody's calls.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
 use serde_json::{Value, json};
-use slack_sandbox::{Seed, seed::Generate};
+use slack_sandbox::{
+    Seed,
+    faults::{Effect, Fault, How},
+    seed::Generate,
+    server::Settings,
+    workspace::Pages,
+};
+use tokio::sync::Mutex;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const CHANNELS: usize = 20_000;
 /// Slack gives at most 999 channels a page.
@@ -29,19 +39,56 @@ async fn pages_given(world: &World) -> usize {
     pages
 }
 
-#[tokio::test]
-async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
-    let world = World::here();
+/// A workspace with these channels alone, `channel-0` and so on, of which our table knows nothing new.
+async fn workspace_with(world: &World, channels: usize, pages: Pages) {
+    world.sandbox.reset().await.unwrap();
     let seed = Seed {
         generate: Generate {
-            channels: CHANNELS,
+            channels,
             ..Generate::default()
         },
         ..Seed::default()
     };
     world.seed(seed).await;
+    let settings = Settings {
+        pages: Some(pages),
+        ..Settings::default()
+    };
+    world.sandbox.change_settings(&settings).await.unwrap();
     world.forget_scan().await;
     world.sandbox.clear_calls().await.unwrap();
+}
+
+/// Leaves nothing of it to the tests after these.
+async fn clean_up(world: &World) {
+    world.sandbox.reset().await.unwrap();
+    world.forget_scan().await;
+}
+
+fn pages_of(size: usize) -> Pages {
+    Pages {
+        max_size: Some(size),
+        ..Pages::default()
+    }
+}
+
+/// An answer that Slack gives once, after so many true ones.
+async fn refuse_page(world: &World, pages_before: u64, code: &str) {
+    let refused = How::Error {
+        error: code.to_owned(),
+        effect: Effect::None,
+    };
+    let fault = Fault::new("conversations.list", refused)
+        .skip(pages_before)
+        .times(1);
+    world.sandbox.add_fault(&fault).await.unwrap();
+}
+
+#[tokio::test]
+async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let world = World::here();
+    workspace_with(&world, CHANNELS, Pages::default()).await;
 
     println!("the first look-up of an unknown name:");
     let unknown = message(&unique("unknown"));
@@ -73,6 +120,63 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
     }
     assert!(PAGES.contains(&pages_given(&world).await));
 
-    world.sandbox.reset().await.unwrap();
-    world.forget_scan().await;
+    clean_up(&world).await;
+}
+
+#[tokio::test]
+async fn a_short_or_empty_page_is_not_the_end() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let world = World::here();
+    workspace_with(
+        &world,
+        30,
+        Pages {
+            empty_between: true,
+            ..pages_of(7)
+        },
+    )
+    .await;
+
+    let last = message("channel-29");
+    let ended = world.run("notify-public-channel", &last).await;
+
+    assert_eq!(ended.output()["channel"]["name"], json!("channel-29"));
+    assert!(pages_given(&world).await > 30 / 7 + 1);
+    clean_up(&world).await;
+}
+
+#[tokio::test]
+async fn what_one_execution_left_of_a_scan_another_finishes() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let world = World::here();
+    workspace_with(&world, 30, pages_of(5)).await;
+    // Three pages, then an error that ends the execution.
+    refuse_page(&world, 3, "ekm_access_denied").await;
+
+    let last = message("channel-29");
+    let ended = world.run("notify-public-channel", &last).await;
+    assert_eq!(ended.failure().0, "Slack.Unauthorized");
+    let ended = world.run("notify-public-channel", &last).await;
+    ended.output();
+
+    // The six pages, each once, and the refusal.
+    assert_eq!(pages_given(&world).await, 7);
+    clean_up(&world).await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_slack_knows_no_more_begins_the_scan_anew() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let world = World::here();
+    workspace_with(&world, 30, pages_of(10)).await;
+    refuse_page(&world, 2, "invalid_cursor").await;
+
+    let ended = world
+        .run("notify-public-channel", &message("channel-29"))
+        .await;
+    ended.output();
+
+    // Two pages and the refusal, then the three pages.
+    assert_eq!(pages_given(&world).await, 6);
+    clean_up(&world).await;
 }

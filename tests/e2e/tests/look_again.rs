@@ -1,0 +1,68 @@
+//! A channel that our table has and Slack has no more. Alone in its file: another test's scan could
+//! teach the table first.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{World, unique};
+use serde_json::{Value, json};
+use slack_sandbox::server::ChannelChange;
+
+fn message(channel: &str) -> Value {
+    json!({ "channelName": channel, "message": "hello" })
+}
+
+#[tokio::test]
+async fn a_workflow_looks_for_the_channel_once_more() {
+    let world = World::here();
+
+    let archived = unique("archived");
+    world.public_channel(&archived).await;
+    let workflow = "notify-public-channel";
+    world.run(workflow, &message(&archived)).await.output();
+    let change = ChannelChange {
+        is_archived: Some(true),
+        ..ChannelChange::default()
+    };
+    world.change_channel(&archived, change).await;
+    let ended = world.run(workflow, &message(&archived)).await;
+    assert_eq!(ended.failure().0, "Channel.Archived");
+    assert_eq!(
+        ended.steps(),
+        [
+            "CheckRequest",
+            "FindChannel",
+            "PostMessage",
+            "LookAgain",
+            "FindChannel",
+            "CountFailure",
+            "Fail"
+        ]
+    );
+
+    let gone = unique("gone");
+    let workflow = "notify-private-channel";
+    world.run(workflow, &message(&gone)).await.output();
+    let change = ChannelChange {
+        name: Some(unique("elsewhere")),
+        bot_is_member: Some(false),
+        ..ChannelChange::default()
+    };
+    world.change_channel(&gone, change).await;
+    let ended = world.run(workflow, &message(&gone)).await;
+    assert_eq!(ended.output()["channel"]["created"], json!(true));
+    assert_eq!(
+        ended.steps(),
+        [
+            "CheckRequest",
+            "FilterByPreference",
+            "ResolveUsers",
+            "EnsureChannel",
+            "InviteMembers",
+            "PostMessage",
+            "LookAgain",
+            "EnsureChannel",
+            "InviteMembers",
+            "PostMessage",
+            "PublishMetrics"
+        ]
+    );
+}
