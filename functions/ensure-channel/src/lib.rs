@@ -206,7 +206,7 @@ fn usable_channel(
     };
     if channel.archived {
         return Err(taken(
-            "by an archived channel; unarchive or rename it in Slack, or use another name",
+            "by an archived channel; unarchive it in Slack, to use it or to rename it, or use another name",
         ));
     }
     let is_other = channel.visibility != input.visibility;
