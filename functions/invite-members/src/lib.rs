@@ -5,10 +5,11 @@
 
 mod fates;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
 use apgl_directory::{Directory, People, Person};
+use apgl_slack::SlackClient;
 use apgl_stores::Look;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ use crate::fates::{Fate, Fates, fates_in, invited_earlier, outcome};
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
+/// What an invitation takes at most.
+const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -143,6 +146,11 @@ impl Inviting<'_> {
     }
 
     async fn invite(&self, users: &[SlackUserId]) -> Result<Fates, StepError> {
+        if !self.invocation.has_time_for(TIME_TO_INVITE) {
+            return Err(StepError::StepUnfinished {
+                what: "inviting members",
+            });
+        }
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
         let invited = directory

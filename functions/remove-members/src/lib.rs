@@ -5,7 +5,7 @@
 
 mod fates;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
 use apgl_directory::{Directory, People};
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fates::{Fate, Fates, fate_of, outcome};
 
-/// A kick, and the join and the list of members that may have to follow it.
-const TIME_FOR_A_KICK: std::time::Duration = SlackClient::CALL_TIMEOUT;
+/// What a kick takes at most.
+const TIME_FOR_A_KICK: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
 pub struct Deps {

@@ -192,6 +192,10 @@ impl Listing {
     /// The list, where it takes fewer calls than `unknown` look-ups. How long it is, nobody knows
     /// before the first time: it is given up at half as many pages as there would be look-ups.
     fn worthwhile(look_ups: &LookUps, unknown: usize) -> Option<Self> {
+        if unknown == 0 {
+            // A place in the list is kept for others whom the execution asks for.
+            return None;
+        }
         let calls = u32::try_from(unknown).unwrap_or(u32::MAX);
         let known_pages = look_ups.list_pages.unwrap_or_default();
         if let Some((cursor, pages)) = look_ups.place_in_list.clone() {
@@ -274,11 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_begun_goes_on_where_it_was() {
+    fn a_list_that_was_begun_goes_on_where_it_was_for_those_whom_it_is_read_for() {
         let look_ups = LookUps {
             place_in_list: Some(("next".to_owned(), 7)),
             ..LookUps::default()
         };
+        assert_eq!(Listing::worthwhile(&look_ups, 0), None);
         let listing = Listing::worthwhile(&look_ups, 1).unwrap();
         assert_eq!(
             (listing.cursor.as_deref(), listing.pages),

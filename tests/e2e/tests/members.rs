@@ -174,6 +174,24 @@ async fn two_hundred_and_fifty_members_are_invited_to_a_new_channel_by_one_execu
 }
 
 #[tokio::test]
+async fn invitations_that_take_too_long_for_one_invocation_go_on_in_the_next() {
+    let world = World::here();
+    let channel = unique("slow");
+    let members = world.people("slow", 350).await;
+    let id = world.private_channel(&channel, &[]).await.id;
+    // Four batches: three of them leave no time for the fourth.
+    let slow = How::Slow { millis: 8_000 };
+    world
+        .fault("conversations.invite", "channel", &id, 3, slow)
+        .await;
+    let request = json!({ "channelName": channel, "members": members });
+    let ended = world.run("create-channel", &request).await;
+    assert_eq!(ended.output()["members"]["invited"], json!(members));
+    assert!(ended.states().contains(&"WaitToInviteMembers"));
+    assert_eq!(world.in_slack(&channel).await.emails.len(), members.len());
+}
+
+#[tokio::test]
 async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
     let world = World::here();
     let channel = unique("exodus");
