@@ -110,6 +110,63 @@ async fn channels_and_members_are_counted_by_their_workflow() {
     }
 }
 
+/// The state machine as it is deployed, with nobody to count: its ARN.
+async fn copy_without_metrics(world: &World, workflow: &str) -> String {
+    let machines = aws_sdk_sfn::Client::new(&world.aws);
+    let deployed = format!("arn:aws:states:us-east-1:000000000000:stateMachine:apgl-{workflow}");
+    let deployed = machines
+        .describe_state_machine()
+        .state_machine_arn(deployed);
+    let deployed = deployed.send().await.unwrap();
+    let (metrics, nobody) = ("function:apgl-publish-metrics", "function:apgl-nobody");
+    assert!(deployed.definition.contains(metrics));
+    let copy = machines
+        .create_state_machine()
+        .name(format!("{}.{}", deployed.name, unique("uncounted")))
+        .definition(deployed.definition.replace(metrics, nobody))
+        .role_arn(deployed.role_arn);
+    copy.send().await.unwrap().state_machine_arn
+}
+
+#[tokio::test]
+async fn a_metric_that_can_not_be_published_fails_nothing() {
+    let world = World::here();
+    let machines = aws_sdk_sfn::Client::new(&world.aws);
+    for (workflow, request) in [
+        ("create-channel", json!({})),
+        ("notify-private-channel", json!({ "message": "hello" })),
+        ("notify-public-channel", json!({ "message": "hello" })),
+        ("change-channel-members", json!({ "add": [] })),
+        ("delete-channel", json!({})),
+    ] {
+        let copy = copy_without_metrics(&world, workflow).await;
+        let run = async |request: &Value| {
+            let started = machines
+                .start_execution()
+                .state_machine_arn(&copy)
+                .input(request.to_string());
+            let started = started.send().await.unwrap();
+            world.end_of(&started.execution_arn).await
+        };
+        let mut request = request;
+        let channel = unique("uncounted");
+        request["channelName"] = json!(channel);
+        if workflow == "notify-public-channel" {
+            world.public_channel(&channel).await;
+        } else {
+            world.private_channel(&channel, &[]).await;
+        }
+        let ended = run(&request).await;
+        ended.output();
+        assert_eq!(ended.last_state(), "SucceedWithoutMetrics");
+
+        request["channelName"] = json!("Not A Name");
+        let ended = run(&request).await;
+        assert_eq!(ended.failure().0, "InvalidRequest");
+        assert_eq!(ended.states(), ["CheckRequest", "CountFailure", "Fail"]);
+    }
+}
+
 #[tokio::test]
 async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
