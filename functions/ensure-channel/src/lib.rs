@@ -230,16 +230,9 @@ async fn describe(
     channel: &ChannelRef,
 ) -> Result<(), StepError> {
     let (directory, slack) = (&deps.directory, &deps.directory.slack);
-    let has_time = || {
-        if invocation.has_time_for(TIME_TO_DESCRIBE) {
-            return Ok(());
-        }
-        Err(StepError::StepUnfinished {
-            what: "the channel's topic and purpose",
-        })
-    };
+    let what = "the channel's topic and purpose";
     if let Some(topic) = &input.topic {
-        has_time()?;
+        invocation.need_time_for(TIME_TO_DESCRIBE, what)?;
         let set = slack.conversations_set_topic(&channel.id, topic.as_str());
         if let Err(error) = set.await {
             return Err(directory.learn(channel, error).await);
@@ -247,7 +240,7 @@ async fn describe(
         tracing::info!("set the channel's topic");
     }
     if let Some(purpose) = &input.purpose {
-        has_time()?;
+        invocation.need_time_for(TIME_TO_DESCRIBE, what)?;
         let set = slack.conversations_set_purpose(&channel.id, purpose.as_str());
         if let Err(error) = set.await {
             return Err(directory.learn(channel, error).await);

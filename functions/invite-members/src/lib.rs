@@ -146,11 +146,8 @@ impl Inviting<'_> {
     }
 
     async fn invite(&self, users: &[SlackUserId]) -> Result<Fates, StepError> {
-        if !self.invocation.has_time_for(TIME_TO_INVITE) {
-            return Err(StepError::StepUnfinished {
-                what: "inviting members",
-            });
-        }
+        self.invocation
+            .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
         let invited = directory

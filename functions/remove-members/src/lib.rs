@@ -100,11 +100,7 @@ async fn kick(
     channel: &ChannelRef,
     user: &SlackUser,
 ) -> Result<Fate, StepError> {
-    if !invocation.has_time_for(TIME_FOR_A_KICK) {
-        return Err(StepError::StepUnfinished {
-            what: "removing members",
-        });
-    }
+    invocation.need_time_for(TIME_FOR_A_KICK, "removing members")?;
     let slack = &deps.directory.slack;
     let kicked = slack
         .in_channel(channel, async || {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Email;
+use crate::{Email, StepError};
 
 /// A step's payload: which run it belongs to, and its own input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +47,17 @@ impl Invocation {
     /// Whether at least this much time is left.
     pub fn has_time_for(&self, work: Duration) -> bool {
         SystemTime::now() + work <= self.deadline
+    }
+
+    /// Leaves the rest of `what` to the step's next invocation where less time than this is left.
+    ///
+    /// # Errors
+    /// [`StepError::StepUnfinished`].
+    pub fn need_time_for(&self, work: Duration, what: &'static str) -> Result<(), StepError> {
+        if self.has_time_for(work) {
+            return Ok(());
+        }
+        Err(StepError::StepUnfinished { what })
     }
 }
 

@@ -105,11 +105,7 @@ impl People {
         invocation: &Invocation,
     ) -> Result<(), StepError> {
         for email in unknown {
-            if !invocation.has_time_for(TIME_FOR_A_CALL) {
-                return Err(StepError::StepUnfinished {
-                    what: "looking up users",
-                });
-            }
+            invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
             let user = self.slack.users_lookup_by_email(email.as_str()).await?;
             let person = if let Some(user) = user.as_ref().and_then(active) {
                 let person = Person::from(&user);
@@ -135,11 +131,7 @@ impl People {
         let execution_id = &invocation.run.execution_id;
         let mut is_at_the_end = false;
         while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
-            if !invocation.has_time_for(TIME_FOR_A_CALL) {
-                return Err(StepError::StepUnfinished {
-                    what: "paging through the users",
-                });
-            }
+            invocation.need_time_for(TIME_FOR_A_CALL, "paging through the users")?;
             let page = match self.slack.users_list(listing.cursor.as_deref()).await {
                 Err(error) if is_about_the_cursor(&error) => {
                     self.known.keep_place_in_list(execution_id, None, 0).await?;

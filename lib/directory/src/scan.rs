@@ -74,11 +74,10 @@ impl Directory {
     /// Reads pages until the end, or until it can't go on.
     async fn go_on(&self, mut scan: Scan, invocation: &Invocation) -> Result<Turn, StepError> {
         loop {
-            if !invocation.has_time_for(TIME_FOR_A_PAGE) {
+            let what = "the scan of Slack's channels";
+            if let Err(unfinished) = invocation.need_time_for(TIME_FOR_A_PAGE, what) {
                 self.channels.leave_scan(&scan, None).await?;
-                return Err(StepError::StepUnfinished {
-                    what: "the scan of Slack's channels",
-                });
+                return Err(unfinished);
             }
             let page = match self.slack.conversations_list(scan.cursor.as_deref()).await {
                 Ok(page) => page,
