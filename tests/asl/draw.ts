@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { requestAndOutcome, types } from "./fields.js";
+import { requestAndOutcome, schemasOf, types } from "./fields.js";
 import { edges, machineFiles, type Machine } from "./machine.js";
 
 export const DRAWING = path.join(import.meta.dirname, "../../docs/workflows.md");
@@ -18,13 +18,16 @@ it. A field with a question mark may be left out.
  * `npm run draw` writes it.
  */
 export function drawing(): string {
-  const workflows = machineFiles().map(([name]) => name.replace(".asl.json", ""));
-  const sections = machineFiles().map(([, , text], index) => {
-    const [machine, workflow] = [JSON.parse(text) as Machine, workflows[index]!];
+  const workflows = machineFiles().map(([name, , text]) => ({
+    machine: JSON.parse(text) as Machine,
+    schemas: schemasOf(name.replace(".asl.json", "")),
+  }));
+  const sections = workflows.map(({ machine, schemas }) => {
     const comment = machine["Comment"] as string;
-    return `## ${workflow}\n\n${comment}\n\n${picture(machine)}\n\n${requestAndOutcome(workflow)}\n`;
+    return `## ${schemas.workflow}\n\n${comment}\n\n${picture(machine)}\n\n${requestAndOutcome(schemas)}\n`;
   });
-  return [HEAD, ...sections, `## Types\n\n${types(workflows)}\n`].join("\n");
+  const all = workflows.map(({ schemas }) => schemas);
+  return [HEAD, ...sections, `## Types\n\n${types(all)}\n`].join("\n");
 }
 
 function picture(machine: Machine): string {

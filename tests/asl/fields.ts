@@ -22,9 +22,21 @@ interface Schema {
   $defs?: Record<string, Schema>;
 }
 
+/** What a workflow takes and answers. */
+export interface WorkflowSchemas {
+  workflow: string;
+  request: Schema;
+  outcome: Schema;
+}
+
+export function schemasOf(workflow: string): WorkflowSchemas {
+  const read = (kind: string) =>
+    JSON.parse(fs.readFileSync(path.join(SCHEMAS, fileOf(workflow, kind)), "utf8")) as Schema;
+  return { workflow, request: read("request"), outcome: read("outcome") };
+}
+
 /** A workflow's request and outcome, field by field. */
-export function requestAndOutcome(workflow: string): string {
-  const [request, outcome] = [schema(workflow, "request"), schema(workflow, "outcome")];
+export function requestAndOutcome({ workflow, request, outcome }: WorkflowSchemas): string {
   const links = ["request", "outcome"].map(
     (kind) => `[${kind}](schemas/${fileOf(workflow, kind)})`,
   );
@@ -38,14 +50,9 @@ export function requestAndOutcome(workflow: string): string {
 }
 
 /** The types that the tables name. */
-export function types(workflows: string[]): string {
-  const all = new Map<string, Schema>();
-  for (const workflow of workflows) {
-    for (const kind of ["request", "outcome"]) {
-      const types = Object.entries(schema(workflow, kind).$defs ?? {});
-      types.forEach(([name, type]) => all.set(name, type));
-    }
-  }
+export function types(workflows: WorkflowSchemas[]): string {
+  const schemas = workflows.flatMap(({ request, outcome }) => [request, outcome]);
+  const all = new Map(schemas.flatMap(({ $defs = {} }) => Object.entries($defs)));
   const sections = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
   return sections.map(([name, type]) => `### ${name}\n\n${explained(type)}`).join("\n\n");
 }
@@ -91,10 +98,6 @@ function typeOf(schema: Schema): string {
   if (choices) return choices.map(typeOf).join(" or ");
   if (schema.type === "array" && schema.items) return `list of ${typeOf(schema.items)}`;
   return schema.type ?? "anything";
-}
-
-function schema(workflow: string, kind: string): Schema {
-  return JSON.parse(fs.readFileSync(path.join(SCHEMAS, fileOf(workflow, kind)), "utf8")) as Schema;
 }
 
 function fileOf(workflow: string, kind: string): string {
