@@ -31,14 +31,12 @@ use slack_sandbox::{
     faults::{Fault, How},
     seed::ChannelSeed,
     server::ChannelChange,
-    workspace::User,
+    workspace::{BOT_USER_ID, User},
 };
 
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
-/// The bot user of the sandbox's tokens.
-const BOT_USER_ID: &str = "U00BOT";
 const CHANNELS_TABLE: &str = "apgl-channels";
 
 /// The stack that `cargo xtask test` has started.
@@ -81,11 +79,7 @@ impl World {
             email: Some(email.clone()),
             ..user
         };
-        self.seed(Seed {
-            users: vec![user],
-            ..Seed::default()
-        })
-        .await;
+        self.add_users(vec![user]).await;
         email
     }
 
@@ -114,11 +108,7 @@ impl World {
             })
             .collect();
         let emails: Vec<String> = users.iter().filter_map(|user| user.email.clone()).collect();
-        self.seed(Seed {
-            users,
-            ..Seed::default()
-        })
-        .await;
+        self.add_users(users).await;
         for email in &emails {
             self.profile(email, Some(true)).await;
         }
@@ -135,11 +125,7 @@ impl World {
             is_bot: true,
             ..User::default()
         };
-        self.seed(Seed {
-            users: vec![bot],
-            ..Seed::default()
-        })
-        .await;
+        self.add_users(vec![bot]).await;
         self.profile(&email, Some(true)).await;
         email
     }
@@ -157,11 +143,7 @@ impl World {
             email: Some(email.to_owned()),
             ..User::default()
         };
-        self.seed(Seed {
-            users: vec![old, new],
-            ..Seed::default()
-        })
-        .await;
+        self.add_users(vec![old, new]).await;
     }
 
     /// Does to the channel what a person could do behind the bot's back.
@@ -210,6 +192,14 @@ impl World {
             .send()
             .await;
         deleted.expect("the scan is forgotten");
+    }
+
+    async fn add_users(&self, users: Vec<User>) {
+        self.seed(Seed {
+            users,
+            ..Seed::default()
+        })
+        .await;
     }
 
     pub async fn seed(&self, seed: Seed) {

@@ -19,13 +19,6 @@ fn deleted_name(channel: &ChannelState) -> String {
     format!("{}-deleted-{}", channel.name, channel.id.to_lowercase())
 }
 
-fn refused(code: &str) -> How {
-    How::Error {
-        error: code.to_owned(),
-        effect: Effect::None,
-    }
-}
-
 /// A channel that the bot made, so that it may rename it.
 async fn our_channel(world: &World, name: &str) -> ChannelState {
     world.run("create-channel", &request(name)).await.output();
@@ -74,7 +67,7 @@ async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name() {
     // The one is somebody else's; for the other the workspace forbids it.
     let theirs = world.private_channel(&unique("theirs"), &[]).await;
     let ours = our_channel(&world, &unique("ours")).await;
-    let forbidden = refused("restricted_action");
+    let forbidden = How::refused("restricted_action");
     world
         .fault("conversations.rename", "channel", &ours.id, 9, forbidden)
         .await;
@@ -93,7 +86,7 @@ async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name() {
 async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
     let world = World::here();
     let channel = our_channel(&world, &unique("stays")).await;
-    let forbidden = refused("restricted_action");
+    let forbidden = How::refused("restricted_action");
     world
         .fault(
             "conversations.archive",

@@ -220,10 +220,7 @@ async fn a_kick_whose_answer_was_lost_is_a_removal_and_a_refused_one_stops_nobod
     let lost = How::Html500 {
         effect: Effect::Done,
     };
-    let refused = How::Error {
-        error: "cant_kick_self_or_owner".to_owned(),
-        effect: Effect::None,
-    };
+    let refused = How::refused("cant_kick_self_or_owner");
     for (n, times, how) in [(0, 1, lost), (1, 9, refused)] {
         world
             .fault("conversations.kick", "user", &id_of(n), times, how)
@@ -246,10 +243,7 @@ async fn a_workspace_that_forbids_removals_fails_the_workflow_with_slacks_code()
     let world = World::here();
     let (channel, ana) = (unique("forbidden"), world.person("ana", Some(true)).await);
     let id = world.private_channel(&channel, &[&ana]).await.id;
-    let forbidden = How::Error {
-        error: "restricted_action".to_owned(),
-        effect: Effect::None,
-    };
+    let forbidden = How::refused("restricted_action");
     world
         .fault("conversations.kick", "channel", &id, 9, forbidden)
         .await;

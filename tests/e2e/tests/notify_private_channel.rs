@@ -484,10 +484,7 @@ async fn a_post_that_slack_refuses_for_good_ends_in_fail_with_slacks_code() {
     let world = World::here();
     let channel = unique("refused");
     let id = world.private_channel(&channel, &[]).await.id;
-    let refused = How::Error {
-        error: "restricted_action".to_owned(),
-        effect: Effect::None,
-    };
+    let refused = How::refused("restricted_action");
     world
         .fault("chat.postMessage", "channel", &id, 1, refused)
         .await;

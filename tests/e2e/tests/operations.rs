@@ -11,10 +11,7 @@ use aws_sdk_cloudwatch::{
 use e2e::{Ended, World, unique};
 use local_stack::function_logs;
 use serde_json::{Value, json};
-use slack_sandbox::{
-    faults::{Effect, How},
-    workspace::User,
-};
+use slack_sandbox::{faults::How, workspace::User};
 use tokio::time::sleep;
 
 /// The sum of a metric over the last hours.
@@ -110,7 +107,7 @@ async fn channels_and_members_are_counted_by_their_workflow() {
     }
 }
 
-/// The state machine as it is deployed, with nobody to count: its ARN.
+/// The state machine as it is deployed, with nobody to count: its name as a workflow.
 async fn copy_without_metrics(world: &World, workflow: &str) -> String {
     let machines = aws_sdk_sfn::Client::new(&world.aws);
     let deployed = format!("arn:aws:states:us-east-1:000000000000:stateMachine:apgl-{workflow}");
@@ -120,19 +117,20 @@ async fn copy_without_metrics(world: &World, workflow: &str) -> String {
     let deployed = deployed.send().await.unwrap();
     let (metrics, nobody) = ("function:apgl-publish-metrics", "function:apgl-nobody");
     assert!(deployed.definition.contains(metrics));
-    let copy = machines
+    let copy = format!("{workflow}.{}", unique("uncounted"));
+    let created = machines
         .create_state_machine()
-        .name(format!("{}.{}", deployed.name, unique("uncounted")))
+        .name(format!("apgl-{copy}"))
         .definition(deployed.definition.replace(metrics, nobody))
         .role_arn(deployed.role_arn);
-    copy.send().await.unwrap().state_machine_arn
+    created.send().await.unwrap();
+    copy
 }
 
 #[tokio::test]
 async fn a_metric_that_can_not_be_published_fails_nothing() {
     let world = World::here();
-    let machines = aws_sdk_sfn::Client::new(&world.aws);
-    for (workflow, request) in [
+    for (workflow, mut request) in [
         ("create-channel", json!({})),
         ("notify-private-channel", json!({ "message": "hello" })),
         ("notify-public-channel", json!({ "message": "hello" })),
@@ -140,15 +138,6 @@ async fn a_metric_that_can_not_be_published_fails_nothing() {
         ("delete-channel", json!({})),
     ] {
         let copy = copy_without_metrics(&world, workflow).await;
-        let run = async |request: &Value| {
-            let started = machines
-                .start_execution()
-                .state_machine_arn(&copy)
-                .input(request.to_string());
-            let started = started.send().await.unwrap();
-            world.end_of(&started.execution_arn).await
-        };
-        let mut request = request;
         let channel = unique("uncounted");
         request["channelName"] = json!(channel);
         if workflow == "notify-public-channel" {
@@ -156,12 +145,12 @@ async fn a_metric_that_can_not_be_published_fails_nothing() {
         } else {
             world.private_channel(&channel, &[]).await;
         }
-        let ended = run(&request).await;
+        let ended = world.run(&copy, &request).await;
         ended.output();
         assert_eq!(ended.last_state(), "SucceedWithoutMetrics");
 
         request["channelName"] = json!("Not A Name");
-        let ended = run(&request).await;
+        let ended = world.run(&copy, &request).await;
         assert_eq!(ended.failure().0, "InvalidRequest");
         assert_eq!(ended.states(), ["CheckRequest", "CountFailure", "Fail"]);
     }
@@ -172,10 +161,7 @@ async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
     let channel = unique("event");
     let id = world.public_channel(&channel).await.id;
-    let code = How::Error {
-        error: "ekm_access_denied".to_owned(),
-        effect: Effect::None,
-    };
+    let code = How::refused("ekm_access_denied");
     world
         .fault("chat.postMessage", "channel", &id, 1, code)
         .await;
@@ -272,10 +258,7 @@ async fn every_effect_and_every_failure_has_its_line() {
             &["removed a member"],
         ),
     ];
-    let refused = How::Error {
-        error: "restricted_action".to_owned(),
-        effect: Effect::None,
-    };
+    let refused = How::refused("restricted_action");
     world
         .fault("conversations.archive", "channel", &id, 1, refused)
         .await;

@@ -6,7 +6,7 @@ use e2e::{World, unique};
 use serde_json::{Value, json};
 use slack_sandbox::{
     Seed,
-    faults::{Effect, Fault, How},
+    faults::{Fault, How},
     seed::Generate,
     server::Settings,
     workspace::Pages,
@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+const WORKFLOW: &str = "notify-public-channel";
 const CHANNELS: usize = 20_000;
 /// Slack gives at most 999 channels a page.
 const PAGES: std::ops::RangeInclusive<usize> = 21..=22;
@@ -25,15 +26,15 @@ fn message(channel: &str) -> Value {
 
 /// How many pages of the list Slack has given since the last time.
 async fn pages_given(world: &World) -> usize {
-    let calls = world.sandbox.calls().await.unwrap();
-    let pages = calls
-        .iter()
-        .filter(|call| call.method == "conversations.list" && call.status == 200);
-    let pages = pages.count();
+    let pages = world.call_count("conversations.list").await;
+    let summary = world.sandbox.call_summary().await.unwrap();
     println!(
         "conversations.list: {pages} pages given, {} calls in all, {} of them limited",
-        calls.len(),
-        calls.iter().filter(|call| call.status == 429).count()
+        summary.values().map(|tally| tally.total).sum::<u64>(),
+        summary
+            .values()
+            .map(|tally| tally.rate_limited)
+            .sum::<u64>()
     );
     world.sandbox.clear_calls().await.unwrap();
     pages
@@ -74,10 +75,7 @@ fn pages_of(size: usize) -> Pages {
 
 /// An answer that Slack gives once, after so many true ones.
 async fn refuse_page(world: &World, pages_before: u64, code: &str) {
-    let refused = How::Error {
-        error: code.to_owned(),
-        effect: Effect::None,
-    };
+    let refused = How::refused(code);
     let fault = Fault::new("conversations.list", refused)
         .skip(pages_before)
         .times(1);
@@ -92,17 +90,17 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
 
     println!("the first look-up of an unknown name:");
     let unknown = message(&unique("unknown"));
-    let ended = world.run("notify-public-channel", &unknown).await;
+    let ended = world.run(WORKFLOW, &unknown).await;
     assert_eq!(ended.failure().0, "Channel.NotFound");
     assert!(PAGES.contains(&pages_given(&world).await));
 
     println!("three look-ups after it, of a name that is there and of two that are not:");
     let there = message("channel-12345");
-    let ended = world.run("notify-public-channel", &there).await;
+    let ended = world.run(WORKFLOW, &there).await;
     assert_eq!(ended.output()["channel"]["name"], json!("channel-12345"));
-    for workflow in ["notify-public-channel", "notify-public-channel"] {
+    for _ in 0..2 {
         let unknown = message(&unique("unknown"));
-        let ended = world.run(workflow, &unknown).await;
+        let ended = world.run(WORKFLOW, &unknown).await;
         assert_eq!(ended.failure().0, "Channel.NotFound");
     }
     assert_eq!(pages_given(&world).await, 0);
@@ -112,7 +110,7 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
     let mut started = Vec::new();
     for _ in 0..10 {
         let unknown = message(&unique("unknown"));
-        started.push(world.start("notify-public-channel", &unknown).await);
+        started.push(world.start(WORKFLOW, &unknown).await);
     }
     for arn in started {
         let ended = world.end_of(&arn).await;
@@ -138,7 +136,7 @@ async fn a_short_or_empty_page_is_not_the_end() {
     .await;
 
     let last = message("channel-29");
-    let ended = world.run("notify-public-channel", &last).await;
+    let ended = world.run(WORKFLOW, &last).await;
 
     assert_eq!(ended.output()["channel"]["name"], json!("channel-29"));
     assert!(pages_given(&world).await > 30 / 7 + 1);
@@ -154,9 +152,9 @@ async fn what_one_execution_left_of_a_scan_another_finishes() {
     refuse_page(&world, 3, "ekm_access_denied").await;
 
     let last = message("channel-29");
-    let ended = world.run("notify-public-channel", &last).await;
+    let ended = world.run(WORKFLOW, &last).await;
     assert_eq!(ended.failure().0, "Slack.Unauthorized");
-    let ended = world.run("notify-public-channel", &last).await;
+    let ended = world.run(WORKFLOW, &last).await;
     ended.output();
 
     // The six pages, each once, and the refusal.
@@ -171,9 +169,7 @@ async fn a_cursor_that_slack_knows_no_more_begins_the_scan_anew() {
     workspace_with(&world, 30, pages_of(10)).await;
     refuse_page(&world, 2, "invalid_cursor").await;
 
-    let ended = world
-        .run("notify-public-channel", &message("channel-29"))
-        .await;
+    let ended = world.run(WORKFLOW, &message("channel-29")).await;
     ended.output();
 
     // Two pages and the refusal, then the three pages.

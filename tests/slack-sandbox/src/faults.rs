@@ -92,6 +92,14 @@ impl Fault {
 }
 
 impl How {
+    /// Slack answers with this error, and nothing happened.
+    pub fn refused(error: &str) -> Self {
+        Self::Error {
+            error: error.to_owned(),
+            effect: Effect::None,
+        }
+    }
+
     pub(crate) fn has_effect(&self) -> bool {
         match self {
             Self::RateLimited { .. } => false,

@@ -38,7 +38,7 @@ use crate::{
     methods::{self, Refusal},
     page,
     seed::TokenSeed,
-    workspace::{Channel, Pages, Restrictions, Workspace},
+    workspace::{BOT_USER_ID, Channel, Pages, Restrictions, Workspace},
 };
 
 /// How a sandbox starts.
@@ -483,11 +483,8 @@ async fn change_channel(
 }
 
 fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
-    let is_ours = |id: &String| {
-        let mut tokens = workspace.tokens.values();
-        tokens.any(|token| token.bot_user_id == *id)
-    };
-    let email = |id: &String| workspace.user(id).filter(|_| !is_ours(id))?.email.clone();
+    let people = channel.members.iter().filter(|id| *id != BOT_USER_ID);
+    let emails = people.filter_map(|id| workspace.user(id)?.email.clone());
     json!({
         "id": channel.id,
         "name": channel.name,
@@ -496,7 +493,7 @@ fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
         "topic": channel.topic,
         "purpose": channel.purpose,
         "members": channel.members,
-        "emails": channel.members.iter().filter_map(email).collect::<Vec<_>>(),
+        "emails": emails.collect::<Vec<_>>(),
         "messages": channel.messages,
     })
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub const TEAM_ID: &str = "T00SANDBOX";
+/// The bot user that every token belongs to.
+pub const BOT_USER_ID: &str = "U00BOT";
 
 /// Everything that Slack would remember.
 #[derive(Debug, Default)]
@@ -215,7 +217,7 @@ impl Workspace {
     /// Adds a token and the bot user that it belongs to.
     pub fn put_token(&mut self, token: &str, scopes: BTreeSet<String>) {
         let bot_user_id = self.put_user(User {
-            id: "U00BOT".to_owned(),
+            id: BOT_USER_ID.to_owned(),
             name: "APGL-Notifications".to_owned(),
             is_bot: true,
             ..User::default()
