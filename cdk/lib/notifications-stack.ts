@@ -63,7 +63,7 @@ export class NotificationsStack extends Stack {
     this.step("PostMessage", { ...slack, ...channelsTable, ...deliveriesTable }, 60)
       .mayReadSecret(token)
       .mayUse(channels, "UpdateItem")
-      .mayUse(deliveries, "PutItem", "UpdateItem");
+      .mayUse(deliveries, "PutItem");
     this.step("ArchiveChannel", { ...slack, ...channelsTable }, 60)
       .mayReadSecret(token)
       .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");

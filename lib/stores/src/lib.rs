@@ -17,7 +17,7 @@ mod table;
 mod user_profiles;
 
 pub use channels::{Channel, Channels, Creation, Entry, Look, LookUp, Scan, ScanClaim, Scanned};
-pub use deliveries::{Attempt, Claim, Deliveries, SETTLE_TIME};
+pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;
 pub use user_profiles::{Preference, UserProfiles};

@@ -1,0 +1,145 @@
+//! The message in Slack: posted with a hash of the delivery's id, and found again by it among the
+//! messages of our own bot.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{MessageTs, message::Blocks};
+use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{Input, protocol::Outbox};
+
+/// The `event_type` of our messages' metadata.
+const METADATA_TYPE: &str = "apgl_delivery";
+/// Slack's clock and ours may differ by this much.
+const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+
+pub(crate) struct SlackOutbox<'a> {
+    slack: &'a SlackClient,
+    input: &'a Input,
+    metadata: Metadata,
+}
+
+impl<'a> SlackOutbox<'a> {
+    pub fn new(slack: &'a SlackClient, input: &'a Input, delivery_id: &str) -> Self {
+        Self {
+            slack,
+            input,
+            metadata: metadata(delivery_id),
+        }
+    }
+
+    async fn post_to_channel(&self) -> Result<MessageTs, SlackError> {
+        let Input { channel, message } = self.input;
+        let post = Post {
+            channel: &channel.id,
+            text: message.text.as_str(),
+            blocks: message.blocks.as_ref().map(Blocks::as_slice),
+            thread_ts: message.thread_ts.as_ref().map(MessageTs::as_str),
+            metadata: &self.metadata,
+        };
+        let posted = self.slack.chat_post_message(post).await?;
+        timestamp(posted.ts)
+    }
+
+    async fn page(
+        &self,
+        oldest: &str,
+        cursor: Option<&str>,
+    ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
+        let Input { channel, message } = self.input;
+        let (slack, id) = (self.slack, &channel.id);
+        match &message.thread_ts {
+            None => slack.conversations_history(id, oldest, cursor).await,
+            Some(thread) => {
+                let thread = thread.as_str();
+                slack
+                    .conversations_replies(id, thread, oldest, cursor)
+                    .await
+            }
+        }
+    }
+}
+
+impl Outbox for SlackOutbox<'_> {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
+        let bot_id = self.slack.auth_test().await?.bot_id;
+        let ours = |message: &&HistoryMessage| {
+            message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
+        };
+        let oldest = slack_time(since - CLOCK_MARGIN);
+        let mut cursor = None;
+        loop {
+            // A bot that somebody has removed since it posted joins again to look.
+            let channel = &self.input.channel;
+            let page = self
+                .slack
+                .in_channel(channel, async || {
+                    self.page(&oldest, cursor.as_deref()).await
+                })
+                .await?;
+            if let Some(message) = page.items.iter().find(ours) {
+                return timestamp(message.ts.clone()).map(Some);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn post(&self) -> Result<MessageTs, SlackError> {
+        let channel = &self.input.channel;
+        let posted = self
+            .slack
+            .in_channel(channel, async || self.post_to_channel().await)
+            .await;
+        match posted {
+            // Whether the bot has joined the channel says nothing of the message.
+            Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.postMessage" => {
+                Err(SlackError::Unavailable { method, reason })
+            }
+            posted => posted,
+        }
+    }
+}
+
+/// Every member of the channel can read a message's metadata, so it holds a hash and no data.
+fn metadata(delivery_id: &str) -> Metadata {
+    let hash = Sha256::digest(delivery_id);
+    let event_payload = [(
+        "delivery".to_owned(),
+        json!(base16ct::lower::encode_string(&hash)),
+    )]
+    .into_iter()
+    .collect();
+    Metadata {
+        event_type: METADATA_TYPE.to_owned(),
+        event_payload,
+    }
+}
+
+/// A message without a timestamp stands in Slack all the same.
+fn timestamp(ts: String) -> Result<MessageTs, SlackError> {
+    MessageTs::try_from(ts).map_err(|_| SlackError::OutcomeUnknown {
+        method: "chat.postMessage",
+        reason: "Slack's answer holds no timestamp of the message".to_owned(),
+    })
+}
+
+/// A time as Slack writes it: seconds since the epoch, with six decimals.
+fn slack_time(time: SystemTime) -> String {
+    let since_epoch = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(
+        "{}.{:06}",
+        since_epoch.as_secs(),
+        since_epoch.subsec_micros()
+    )
+}

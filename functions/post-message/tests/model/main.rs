@@ -1,0 +1,287 @@
+//! A model of the delivery protocol, explored.
+//!
+//! The protocol's own code runs in a world where every answer can be bad, late or lost, where the
+//! function can crash at every await, and where a second copy of it can run at the same time. The
+//! model goes through every way in which so many things go wrong, and says after each run:
+//!
+//! * Slack holds the message once at most;
+//! * if the workflow ended well, Slack holds it exactly once.
+#![allow(clippy::unwrap_used)]
+
+mod choices;
+mod world;
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::{Kind, StepError, outcome::PostedMessage};
+use apgl_slack::SlackError;
+use apgl_stores::{Deliveries, SETTLE_TIME};
+use post_message::protocol::{Delivery, deliver};
+
+use crate::{
+    choices::{Choices, Explored, by_chance, every_way},
+    world::{Bounds, Broken, View, World},
+};
+
+/// How long Lambda lets an invocation run.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// What a workflow waits before it tries a step again that has crashed or met an outage.
+const BACKOFF: Duration = Duration::from_secs(2);
+/// With so few faults a workflow needs fewer attempts than this.
+const MAX_ATTEMPTS: usize = 30;
+
+type Run = Pin<Box<dyn Future<Output = Result<PostedMessage, SlackError>>>>;
+
+/// One copy of the function at work.
+struct Copy {
+    name: String,
+    run: Run,
+    deadline: SystemTime,
+}
+
+impl Copy {
+    fn start(world: &Rc<RefCell<World>>, name: String) -> Self {
+        let deadline = world.borrow().now + TIMEOUT;
+        let view = View {
+            world: world.clone(),
+            copy: name.clone(),
+        };
+        world.borrow_mut().tell(format!("{name}: starts"));
+        let delivery = Delivery {
+            id: "delivery".to_owned(),
+            attempt_id: name.clone(),
+            deadline,
+        };
+        let run = async move {
+            let deliveries = Deliveries::new(view.clone());
+            deliver(&deliveries, &view, &delivery).await
+        };
+        Self {
+            name,
+            run: Box::pin(run),
+            deadline,
+        }
+    }
+
+    /// Goes on to the next await; `Some` at the end.
+    fn step(&mut self) -> Option<Result<PostedMessage, SlackError>> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.run.as_mut().poll(&mut context) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// How a workflow's execution ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Well,
+    Failed,
+}
+
+/// One execution: the workflow runs the function until it ends well or for good, and Lambda may run
+/// a copy of one of its invocations beside it.
+struct Execution {
+    world: Rc<RefCell<World>>,
+    attempts: usize,
+    current: Option<Copy>,
+    /// When the workflow runs the step again, while it does not.
+    resumes_at: SystemTime,
+    copy: Option<Copy>,
+    copies_left: usize,
+}
+
+impl Execution {
+    fn run(mut self) -> Result<End, String> {
+        let end = loop {
+            self.start_copy_or_run_it();
+            match &mut self.current {
+                None => self.start_next()?,
+                Some(current) => {
+                    if self.world.borrow_mut().fault(1) == 1 {
+                        let line = format!("{}: crashes", current.name);
+                        self.world.borrow_mut().tell(line);
+                        self.pause_for(BACKOFF);
+                    } else if let Some(result) = current.step()
+                        && let Some(end) = self.ended(result)
+                    {
+                        break end;
+                    }
+                }
+            }
+        };
+        // Whatever is still at work comes to its end.
+        self.current = None;
+        while let Some(copy) = &mut self.copy {
+            if copy.step().is_some() {
+                self.copy = None;
+            }
+        }
+        self.world.borrow_mut().let_requests_land();
+        Ok(end)
+    }
+
+    /// Lets the second copy start, or go on, for as long as it is its turn.
+    fn start_copy_or_run_it(&mut self) {
+        if self.attempts == 0 {
+            return;
+        }
+        while (self.copy.is_some() || self.copies_left > 0) && self.world.borrow_mut().switches() {
+            match &mut self.copy {
+                None => {
+                    self.copies_left -= 1;
+                    let name = format!("{}'", self.attempts);
+                    self.copy = Some(Copy::start(&self.world, name));
+                }
+                Some(copy) => {
+                    if copy.step().is_some() {
+                        self.copy = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_next(&mut self) -> Result<(), String> {
+        if self.attempts == MAX_ATTEMPTS {
+            return Err("the workflow does not come to an end".to_owned());
+        }
+        let resumes_at = self.resumes_at;
+        if let Some(copy) = &self.copy
+            && copy.deadline <= resumes_at
+        {
+            // Lambda ends the copy when its time is over.
+            self.world.borrow_mut().wait_until(copy.deadline);
+            self.copy = None;
+        }
+        self.world.borrow_mut().wait_until(resumes_at);
+        self.attempts += 1;
+        self.current = Some(Copy::start(&self.world, self.attempts.to_string()));
+        Ok(())
+    }
+
+    /// What the workflow does about the step's answer.
+    fn ended(&mut self, result: Result<PostedMessage, SlackError>) -> Option<End> {
+        let error = match result {
+            Ok(_) => return Some(End::Well),
+            Err(error) => StepError::from(error),
+        };
+        match error.name().kind() {
+            Kind::Waiting => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
+            Kind::Passing => self.pause_for(BACKOFF),
+            Kind::Final | Kind::Mendable => return Some(End::Failed),
+        }
+        None
+    }
+
+    fn pause_for(&mut self, time: Duration) {
+        self.current = None;
+        self.resumes_at = self.world.borrow().now + time;
+    }
+}
+
+fn run_once(choices: &mut Choices, bounds: Bounds) -> Result<(), String> {
+    let world = Rc::new(RefCell::new(World::new(choices.clone(), bounds)));
+    let now = world.borrow().now;
+    let execution = Execution {
+        world: world.clone(),
+        attempts: 0,
+        current: None,
+        resumes_at: now,
+        copy: None,
+        copies_left: usize::from(bounds.switches > 0),
+    };
+    let end = execution.run();
+    let world = Rc::into_inner(world).unwrap().into_inner();
+    let (posts, story) = (world.messages.len(), world.story.join("\n"));
+    *choices = world.into_choices();
+    match end? {
+        _ if posts > 1 => Err(format!("posted {posts} times:\n{story}")),
+        End::Well if posts == 0 => Err(format!("ended well and posted nothing:\n{story}")),
+        _ => Ok(()),
+    }
+}
+
+/// Slack is done with a request before anybody looks for its message.
+const IN_TIME: Duration = SETTLE_TIME;
+
+fn bounds(faults: usize, switches: usize) -> Bounds {
+    Bounds {
+        faults,
+        switches,
+        lateness: IN_TIME,
+        broken: Broken::Nothing,
+    }
+}
+
+fn explore(bounds: Bounds) -> Explored {
+    every_way(|choices| run_once(choices, bounds))
+}
+
+#[test]
+fn one_copy_posts_once_whatever_goes_wrong_four_times() {
+    let runs = explore(bounds(4, 0)).unwrap();
+    println!("{runs} ways");
+    assert!(runs > 1_000);
+}
+
+#[test]
+fn two_copies_at_once_post_once_whatever_goes_wrong_once() {
+    let runs = explore(bounds(1, 5)).unwrap();
+    println!("{runs} ways");
+    assert!(runs > 1_000);
+}
+
+#[test]
+fn two_copies_at_once_post_once_whatever_goes_wrong_twice() {
+    let runs = explore(bounds(2, 4)).unwrap();
+    println!("{runs} ways");
+    assert!(runs > 1_000);
+}
+
+#[test]
+fn many_things_going_wrong_by_chance_post_once() {
+    by_chance(1, 50_000, |choices| run_once(choices, bounds(8, 20))).unwrap();
+}
+
+fn posts_twice(bounds: Bounds) {
+    let problem = explore(bounds).unwrap_err();
+    println!("{problem}");
+    assert!(problem.starts_with("posted 2 times"), "{problem}");
+}
+
+#[test]
+fn without_the_claim_two_copies_post_twice() {
+    let broken = Broken::Claim;
+    posts_twice(Bounds {
+        broken,
+        ..bounds(0, 20)
+    });
+}
+
+#[test]
+fn without_the_look_a_lost_answer_posts_twice() {
+    let broken = Broken::Look;
+    posts_twice(Bounds {
+        broken,
+        ..bounds(1, 0)
+    });
+}
+
+/// The window that remains: no protocol closes it while Slack has no idempotency key.
+#[test]
+fn a_request_that_slack_takes_after_the_settle_time_is_posted_twice() {
+    let lateness = SETTLE_TIME + Duration::from_secs(1);
+    posts_twice(Bounds {
+        lateness,
+        ..bounds(1, 0)
+    });
+}

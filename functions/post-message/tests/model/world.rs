@@ -1,0 +1,311 @@
+//! The world of the model: a ledger, Slack, a clock, and whatever can go wrong with them.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    rc::Rc,
+    task::Poll,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_contract::{MessageTs, StepError};
+use apgl_slack::SlackError;
+use apgl_stores::{Ledger, Record, Replaced};
+use post_message::protocol::Outbox;
+
+use crate::choices::Choices;
+
+/// What is taken out of the protocol, to see that the model misses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    Nothing,
+    /// Every claim is granted.
+    Claim,
+    /// Nobody looks in Slack; a message without metadata is as good as that.
+    Look,
+}
+
+/// What may go wrong in one run.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many things go wrong: a bad answer, a lost one, a crash.
+    pub faults: usize,
+    /// How often the one copy is interrupted for the other; 0 where there is one copy only.
+    pub switches: usize,
+    /// How long Slack may be at work on a request whose sender is gone.
+    pub lateness: Duration,
+    pub broken: Broken,
+}
+
+/// A request to post that Slack has and has not answered.
+#[derive(Debug)]
+struct Request {
+    id: usize,
+    /// When Slack is surely done with it: known once its sender is gone.
+    over_at: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+pub struct World {
+    choices: Choices,
+    bounds: Bounds,
+    pub now: SystemTime,
+    record: Option<Record>,
+    requests: Vec<Request>,
+    /// The ids of the requests whose messages stand in Slack.
+    pub messages: Vec<usize>,
+    requests_sent: usize,
+    /// What happened, for a person who reads why a run is bad.
+    pub story: Vec<String>,
+}
+
+impl World {
+    pub fn new(choices: Choices, bounds: Bounds) -> Self {
+        Self {
+            choices,
+            bounds,
+            now: UNIX_EPOCH + Duration::from_hours(24),
+            record: None,
+            requests: Vec::new(),
+            messages: Vec::new(),
+            requests_sent: 0,
+            story: Vec::new(),
+        }
+    }
+
+    pub fn into_choices(self) -> Choices {
+        self.choices
+    }
+
+    pub fn tell(&mut self, event: impl Into<String>) {
+        let since = self.now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = since.as_secs_f64() - 86_400.0;
+        self.story
+            .push(format!("{seconds:>6.1} s  {}", event.into()));
+    }
+
+    /// 0, or one of `count` things that go wrong.
+    pub fn fault(&mut self, count: usize) -> usize {
+        if self.bounds.faults == 0 {
+            return 0;
+        }
+        let chosen = self.choices.choose(count + 1);
+        self.bounds.faults -= usize::from(chosen > 0);
+        chosen
+    }
+
+    /// Whether the other copy goes on now.
+    pub fn switches(&mut self) -> bool {
+        let switches = self.bounds.switches > 0 && self.choices.choose(2) == 1;
+        self.bounds.switches -= usize::from(switches);
+        switches
+    }
+
+    /// Slack may or may not be done with each request whose sender is gone.
+    pub fn let_requests_land(&mut self) {
+        let requests = std::mem::take(&mut self.requests);
+        for request in requests {
+            if request.over_at.is_some() && self.choices.choose(2) == 1 {
+                self.land(request.id, "late");
+            } else {
+                self.requests.push(request);
+            }
+        }
+    }
+
+    /// Time goes on. What Slack must be done with by then is done, or never will be.
+    pub fn wait_until(&mut self, time: SystemTime) {
+        self.let_requests_land();
+        self.now = self.now.max(time);
+        let now = self.now;
+        self.requests
+            .retain(|request| request.over_at.is_none_or(|over_at| over_at > now));
+    }
+
+    /// The sender of the request is gone.
+    fn abandon(&mut self, id: usize) {
+        let over_at = self.now + self.bounds.lateness;
+        for request in &mut self.requests {
+            if request.id == id {
+                request.over_at = Some(over_at);
+            }
+        }
+    }
+
+    fn land(&mut self, id: usize, how: &str) {
+        self.tell(format!("Slack takes post {id} ({how})"));
+        self.messages.push(id);
+    }
+}
+
+/// The world as one copy of the function sees it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub world: Rc<RefCell<World>>,
+    pub copy: String,
+}
+
+impl View {
+    fn tell(&self, event: &str) {
+        let line = format!("{}: {event}", self.copy);
+        self.world.borrow_mut().tell(line);
+    }
+}
+
+/// The point at which a copy may be interrupted, or crash.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut paused, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// A request that is abandoned when whoever waits for its answer is gone, by a crash too.
+struct Sent<'a> {
+    view: &'a View,
+    id: usize,
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        self.view.world.borrow_mut().abandon(self.id);
+    }
+}
+
+impl Ledger for View {
+    async fn replace(
+        &self,
+        _delivery_id: &str,
+        expected: Option<&Record>,
+        record: &Record,
+        _now: SystemTime,
+    ) -> Result<Replaced, StepError> {
+        pause().await;
+        let world = &mut *self.world.borrow_mut();
+        let holds = match (&world.record, expected) {
+            (None, None) => true,
+            (Some(stored), Some(expected)) => {
+                (stored.attempt(), stored.state()) == (expected.attempt(), expected.state())
+            }
+            _ => false,
+        };
+        let holds = holds || world.bounds.broken == Broken::Claim;
+        let unavailable = || StepError::StoreUnavailable {
+            store: "deliveries".to_owned(),
+            operation: "PutItem",
+            reason: "by the model".to_owned(),
+        };
+        let fault = world.fault(if holds { 3 } else { 1 });
+        if fault == 1 {
+            world.tell(format!("{}: the ledger is unavailable", self.copy));
+            return Err(unavailable());
+        }
+        if !holds {
+            world.tell(format!("{}: finds {:?}", self.copy, world.record));
+            return Ok(Replaced::Conflict(world.record.clone()));
+        }
+        world.record = Some(record.clone());
+        world.tell(format!("{}: writes {}", self.copy, record.state()));
+        match fault {
+            0 => Ok(Replaced::Done),
+            2 => {
+                world.tell(format!("{}: and is not told so", self.copy));
+                Err(unavailable())
+            }
+            // The SDK was not told so either, wrote once more, and met its own record.
+            _ => Ok(Replaced::Conflict(world.record.clone())),
+        }
+    }
+}
+
+impl Outbox for View {
+    fn now(&self) -> SystemTime {
+        self.world.borrow().now
+    }
+
+    async fn find(&self, _since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
+        pause().await;
+        let found = {
+            let mut world = self.world.borrow_mut();
+            if world.fault(1) == 1 {
+                world.tell(format!("{}: can't look", self.copy));
+                return Err(SlackError::Unavailable {
+                    method: "conversations.history",
+                    reason: "by the model".to_owned(),
+                });
+            }
+            let looks = world.bounds.broken != Broken::Look;
+            world.messages.first().copied().filter(|_| looks)
+        };
+        // What Slack takes while the pages are read is on none of them.
+        pause().await;
+        self.tell(if found.is_some() {
+            "finds the message"
+        } else {
+            "finds no message"
+        });
+        Ok(found.map(timestamp))
+    }
+
+    async fn post(&self) -> Result<MessageTs, SlackError> {
+        let method = "chat.postMessage";
+        pause().await;
+        let sent = {
+            let mut world = self.world.borrow_mut();
+            let refusal = match world.fault(3) {
+                1 => Some(SlackError::RateLimited {
+                    method,
+                    retry_after: Duration::from_secs(1),
+                }),
+                2 => Some(SlackError::Unavailable {
+                    method,
+                    reason: "by the model".to_owned(),
+                }),
+                3 => Some(SlackError::Rejected {
+                    method,
+                    code: "restricted_action".to_owned(),
+                }),
+                _ => None,
+            };
+            if let Some(refusal) = refusal {
+                world.tell(format!("{}: {refusal}", self.copy));
+                return Err(refusal);
+            }
+            world.requests_sent += 1;
+            let id = world.requests_sent;
+            world.tell(format!("{}: sends post {id}", self.copy));
+            world.requests.push(Request { id, over_at: None });
+            Sent { view: self, id }
+        };
+        pause().await;
+        let mut world = self.world.borrow_mut();
+        // Taken and answered; or not answered, and taken, perhaps later or never.
+        let id = sent.id;
+        let fault = world.fault(2);
+        if fault < 2 {
+            world.requests.retain(|request| request.id != id);
+            world.land(id, "at once");
+        }
+        if fault > 0 {
+            world.tell(format!("{}: gets no answer", self.copy));
+        }
+        drop(world);
+        drop(sent);
+        if fault > 0 {
+            return Err(SlackError::OutcomeUnknown {
+                method,
+                reason: "by the model".to_owned(),
+            });
+        }
+        Ok(timestamp(id))
+    }
+}
+
+fn timestamp(id: usize) -> MessageTs {
+    MessageTs::try_from(format!("{id}.000000")).expect("digits on both sides of the point")
+}

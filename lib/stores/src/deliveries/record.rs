@@ -1,0 +1,260 @@
+//! The states of a delivery, and how one follows from another. No clock and no table in here.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::MessageTs;
+use serde::{Deserialize, Serialize};
+
+use super::SETTLE_TIME;
+use crate::table::{epoch_millis, time_of};
+
+/// A stored delivery; the table in the module's documentation says what each state means. The attempt
+/// and the state tell whether a record has changed: an attempt writes `CLAIMED` a second time only to
+/// end its lease earlier, which spoils nobody's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "state",
+    rename_all = "UPPERCASE",
+    rename_all_fields = "camelCase"
+)]
+pub enum Record {
+    Claimed {
+        attempt: String,
+        /// Milliseconds since the epoch, as all times here.
+        claimed_at: u64,
+        lease_ends_at: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncertain_since: Option<u64>,
+    },
+    Released {
+        attempt: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncertain_since: Option<u64>,
+    },
+    Posted {
+        attempt: String,
+        ts: MessageTs,
+    },
+}
+
+/// What a new attempt does about the record that it finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextStep {
+    /// It writes this record.
+    Claim(Record),
+    /// It has written this record already: only the answer to the write was lost.
+    GoOn(Record),
+    /// Another attempt is at work for this long, or its request may be.
+    Wait(Duration),
+    /// The message stands in Slack.
+    Answer(MessageTs),
+}
+
+impl Record {
+    pub(super) fn next_step(
+        stored: Option<&Self>,
+        attempt_id: &str,
+        now: SystemTime,
+        lease_ends_at: SystemTime,
+    ) -> NextStep {
+        let claim = |uncertain_since| {
+            NextStep::Claim(Self::Claimed {
+                attempt: attempt_id.to_owned(),
+                claimed_at: epoch_millis(now),
+                lease_ends_at: epoch_millis(lease_ends_at),
+                uncertain_since,
+            })
+        };
+        match stored {
+            None => claim(None),
+            Some(Self::Posted { ts, .. }) => NextStep::Answer(ts.clone()),
+            Some(Self::Released {
+                uncertain_since, ..
+            }) => claim(*uncertain_since),
+            Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
+                NextStep::GoOn(mine.clone())
+            }
+            Some(Self::Claimed {
+                claimed_at,
+                lease_ends_at,
+                uncertain_since,
+                ..
+            }) => match (time_of(*lease_ends_at) + SETTLE_TIME).duration_since(now) {
+                Ok(left) if !left.is_zero() => NextStep::Wait(left),
+                _ => claim(Some(uncertain_since.unwrap_or(*claimed_at))),
+            },
+        }
+    }
+
+    /// The attempt that wrote the record.
+    pub fn attempt(&self) -> &str {
+        match self {
+            Self::Claimed { attempt, .. }
+            | Self::Released { attempt, .. }
+            | Self::Posted { attempt, .. } => attempt,
+        }
+    }
+
+    /// The state as it stands in the table.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Claimed { .. } => "CLAIMED",
+            Self::Released { .. } => "RELEASED",
+            Self::Posted { .. } => "POSTED",
+        }
+    }
+
+    pub(super) fn uncertain_since(&self) -> Option<SystemTime> {
+        self.uncertain_since_millis().map(time_of)
+    }
+
+    fn uncertain_since_millis(&self) -> Option<u64> {
+        match self {
+            Self::Claimed {
+                uncertain_since, ..
+            }
+            | Self::Released {
+                uncertain_since, ..
+            } => *uncertain_since,
+            Self::Posted { .. } => None,
+        }
+    }
+
+    pub(super) fn certain(mut self) -> Self {
+        if let Self::Claimed {
+            uncertain_since, ..
+        } = &mut self
+        {
+            *uncertain_since = None;
+        }
+        self
+    }
+
+    pub(super) fn released(&self) -> Self {
+        Self::Released {
+            attempt: self.attempt().to_owned(),
+            uncertain_since: self.uncertain_since_millis(),
+        }
+    }
+
+    pub(super) fn given_up(&self, now: SystemTime) -> Self {
+        let mut record = self.clone();
+        if let Self::Claimed { lease_ends_at, .. } = &mut record {
+            *lease_ends_at = epoch_millis(now);
+        }
+        record
+    }
+
+    pub(super) fn posted(&self, ts: &MessageTs) -> Self {
+        Self::Posted {
+            attempt: self.attempt().to_owned(),
+            ts: ts.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::table::{Item, number, text};
+
+    fn claimed(attempt: &str, uncertain_since: Option<u64>) -> Record {
+        Record::Claimed {
+            attempt: attempt.to_owned(),
+            claimed_at: 1_000,
+            lease_ends_at: 60_000,
+            uncertain_since,
+        }
+    }
+
+    fn released(uncertain_since: Option<u64>) -> Record {
+        Record::Released {
+            attempt: "a".to_owned(),
+            uncertain_since,
+        }
+    }
+
+    fn posted() -> Record {
+        claimed("a", None).posted(&ts())
+    }
+
+    fn ts() -> MessageTs {
+        MessageTs::try_from("1.000100".to_owned()).unwrap()
+    }
+
+    fn claims(now_millis: u64, uncertain_since: Option<u64>) -> NextStep {
+        NextStep::Claim(Record::Claimed {
+            attempt: "new".to_owned(),
+            claimed_at: now_millis,
+            lease_ends_at: 200_000,
+            uncertain_since,
+        })
+    }
+
+    fn waits(seconds: u64) -> NextStep {
+        NextStep::Wait(Duration::from_secs(seconds))
+    }
+
+    #[rstest]
+    #[case::nothing_was_tried(None, 2_000, claims(2_000, None))]
+    #[case::at_work(Some(claimed("a", None)), 30_000, waits(40))]
+    #[case::its_request_may_be_at_work(Some(claimed("a", None)), 69_000, waits(1))]
+    #[case::it_did_not_end(Some(claimed("a", None)), 70_000, claims(70_000, Some(1_000)))]
+    #[case::the_earliest_doubt_counts(
+        Some(claimed("a", Some(500))),
+        70_000,
+        claims(70_000, Some(500))
+    )]
+    #[case::it_posted_nothing(Some(released(None)), 2_000, claims(2_000, None))]
+    #[case::but_an_earlier_one_may_have(Some(released(Some(500))), 2_000, claims(2_000, Some(500)))]
+    #[case::it_was_this_one(
+        Some(claimed("new", None)),
+        2_000,
+        NextStep::GoOn(claimed("new", None))
+    )]
+    #[case::it_posted(Some(posted()), u64::MAX / 2, NextStep::Answer(ts()))]
+    fn a_new_attempt_goes_on_when_nobody_is_at_work(
+        #[case] stored: Option<Record>,
+        #[case] now_millis: u64,
+        #[case] expected: NextStep,
+    ) {
+        let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
+        let step = Record::next_step(stored.as_ref(), "new", now, lease_ends_at);
+        assert_eq!(step, expected);
+    }
+
+    #[test]
+    fn who_gives_up_ends_the_lease_and_keeps_the_doubt() {
+        let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
+        let step = |now| Record::next_step(Some(&given_up), "new", time_of(now), time_of(200_000));
+        assert_eq!(step(29_000), waits(1));
+        assert_eq!(step(30_000), claims(30_000, Some(500)));
+    }
+
+    #[test]
+    fn a_record_is_stored_flat_and_read_again() {
+        let record = claimed("a", None);
+        let item: Item = serde_dynamo::to_item(&record).unwrap();
+        let expected = Item::from([
+            ("state".to_owned(), text("CLAIMED")),
+            ("attempt".to_owned(), text("a")),
+            ("claimedAt".to_owned(), number(1_000)),
+            ("leaseEndsAt".to_owned(), number(60_000)),
+        ]);
+        assert_eq!(item, expected);
+        assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
+    }
+
+    #[test]
+    fn what_else_stands_in_an_item_is_passed_over() {
+        let mut item: Item = serde_dynamo::to_item(posted()).unwrap();
+        item.insert("deliveryId".to_owned(), text("d"));
+        item.insert("expiresAt".to_owned(), number(9_999));
+        assert_eq!(
+            serde_dynamo::from_item::<_, Record>(item).unwrap(),
+            posted()
+        );
+    }
+}
