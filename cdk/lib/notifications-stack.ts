@@ -5,7 +5,7 @@ import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
 import type { Settings } from "./settings.js";
-import { StepFunction } from "./step-function.js";
+import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
 const METRICS_NAMESPACE = "APGL/Notifications";
@@ -32,8 +32,9 @@ export class NotificationsStack extends Stack {
     const slackUsers = this.table("SlackUsers", "slack-users", "email");
     const channels = this.table("Channels", "channels", "name");
     const deliveries = this.table("Deliveries", "deliveries", "deliveryId");
+    const pacing = settings.pacing ? this.table("Pacing", "pacing", "limit") : undefined;
     const token = this.emptySecret("SlackApiToken", `${settings.prefix}/slack-api-token`);
-    const slack = { SLACK_API_URL: settings.slackApiUrl, SLACK_TOKEN_SECRET: token };
+    const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, pacing };
     const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
     const channelsTable = { CHANNELS_TABLE: channels.tableName };
     const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
@@ -43,29 +44,29 @@ export class NotificationsStack extends Stack {
       USER_PROFILES_TABLE: profiles.tableName,
       DEFAULT_SLACK_PREFERENCE: String(settings.defaultSlackPreference),
     }).mayUse(profiles, "BatchGetItem");
-    this.step("ResolveUsers", { ...slack, ...slackUsersTable })
-      .mayReadSecret(token)
+    this.step("ResolveUsers", slackUsersTable)
+      .mayCallSlack(slack)
       .mayUse(slackUsers, ...RESOLVES_USERS);
-    this.step("FindChannel", { ...slack, ...channelsTable })
-      .mayReadSecret(token)
+    this.step("FindChannel", channelsTable)
+      .mayCallSlack(slack)
       .mayUse(channels, ...FINDS_CHANNELS);
-    this.step("EnsureChannel", { ...slack, ...channelsTable })
-      .mayReadSecret(token)
+    this.step("EnsureChannel", channelsTable)
+      .mayCallSlack(slack)
       .mayUse(channels, ...FINDS_CHANNELS, "DeleteItem");
-    this.step("InviteMembers", { ...slack, ...channelsTable, ...slackUsersTable })
-      .mayReadSecret(token)
+    this.step("InviteMembers", { ...channelsTable, ...slackUsersTable })
+      .mayCallSlack(slack)
       .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
       .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
-    this.step("RemoveMembers", { ...slack, ...channelsTable, ...slackUsersTable })
-      .mayReadSecret(token)
+    this.step("RemoveMembers", { ...channelsTable, ...slackUsersTable })
+      .mayCallSlack(slack)
       .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
       .mayUse(slackUsers, "DeleteItem");
-    this.step("PostMessage", { ...slack, ...channelsTable, ...deliveriesTable }, 60)
-      .mayReadSecret(token)
+    this.step("PostMessage", { ...channelsTable, ...deliveriesTable }, 60)
+      .mayCallSlack(slack)
       .mayUse(channels, "UpdateItem")
       .mayUse(deliveries, "PutItem");
-    this.step("ArchiveChannel", { ...slack, ...channelsTable }, 60)
-      .mayReadSecret(token)
+    this.step("ArchiveChannel", channelsTable, 60)
+      .mayCallSlack(slack)
       .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");
     const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics(METRICS_NAMESPACE);
 
@@ -81,6 +82,7 @@ export class NotificationsStack extends Stack {
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
     new CfnOutput(this, "ChannelsTableName", { value: channels.tableName });
     new CfnOutput(this, "DeliveriesTableName", { value: deliveries.tableName });
+    if (pacing !== undefined) new CfnOutput(this, "PacingTableName", { value: pacing.tableName });
     new CfnOutput(this, "SlackApiTokenSecretName", { value: token });
   }
 

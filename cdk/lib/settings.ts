@@ -19,6 +19,10 @@ export interface Settings {
   /** Where the built functions are: `<function>/bootstrap`. */
   readonly functionsDir: string;
   readonly logRetention: RetentionDays;
+  /** Whether executions share out Slack's limits before they meet them. */
+  readonly pacing: boolean;
+  /** How long one of Slack's seconds lasts, in seconds: below 1 only on a local stack that runs fast. */
+  readonly timeScale: number;
 }
 
 const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambda");
@@ -52,6 +56,8 @@ export function readSettings(node: Node): Settings {
       rule: "must be a folder",
     }),
     logRetention: logRetention(context("logRetentionDays") ?? 30),
+    pacing: flag("pacing", context("pacing") ?? true),
+    timeScale: timeScale(context("timeScale") ?? 1, flag("local", context("local") ?? false)),
   };
 }
 
@@ -86,6 +92,13 @@ function slackApiUrl(value: unknown): string {
   const isLoopback = ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
   const isSafe = url.protocol === "https:" || (url.protocol === "http:" && isLoopback);
   return isSafe && url.search === "" && url.hash === "" ? value : fail("slackApiUrl", rule);
+}
+
+function timeScale(value: unknown, local: boolean): number {
+  const scale = Number(value);
+  if (scale === 1) return scale;
+  if (!local) return fail("timeScale", "must be 1 where local is not true");
+  return scale > 0 && scale < 1 ? scale : fail("timeScale", "must be a number above 0, at most 1");
 }
 
 function logRetention(value: unknown): RetentionDays {

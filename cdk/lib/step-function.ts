@@ -18,6 +18,15 @@ export interface StepFunctionProps {
   readonly timeoutSeconds?: number;
 }
 
+/** What it takes to call Slack. */
+export interface SlackAccess {
+  readonly apiUrl: string;
+  /** The name of the secret that holds the token. */
+  readonly token: string;
+  /** The queue for Slack's limits, where they are shared out. */
+  readonly pacing: ITableV2 | undefined;
+}
+
 /**
  * One step: a Rust Lambda with a role and a log group of its own, called by its alias, so that
  * mended code reaches executions that are redriven.
@@ -28,10 +37,12 @@ export class StepFunction extends Construct {
   readonly alias: Alias;
   private readonly function: Function;
   private readonly role: Role;
+  private readonly settings: Settings;
 
   constructor(scope: Construct, id: string, props: StepFunctionProps) {
     super(scope, id);
     const { settings } = props;
+    this.settings = settings;
     const crate = kebabCase(id);
     const functionName = `${settings.prefix}-${crate}`;
     const logGroup = new LogGroup(this, "Logs", {
@@ -74,11 +85,24 @@ export class StepFunction extends Construct {
     return this;
   }
 
+  /** May call Slack: read the token, and queue for Slack's limits. */
+  mayCallSlack({ apiUrl, token, pacing }: SlackAccess): this {
+    this.function.addEnvironment("SLACK_API_URL", apiUrl);
+    this.function.addEnvironment("SLACK_TOKEN_SECRET", token);
+    if (pacing !== undefined) {
+      this.function.addEnvironment("PACING_TABLE", pacing.tableName);
+      const { timeScale } = this.settings;
+      if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
+      this.mayUse(pacing, "GetItem", "UpdateItem");
+    }
+    return this.mayReadSecret(token);
+  }
+
   /**
    * May read the secret. The grant goes by the secret's name: its pattern matches the ARN in AWS
    * and on the local stack, whose `Ref` of a secret is the name.
    */
-  mayReadSecret(name: string): this {
+  private mayReadSecret(name: string): this {
     Secret.fromSecretNameV2(this, "Token", name).grantRead(this.role);
     return this;
   }

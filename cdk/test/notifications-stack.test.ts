@@ -77,7 +77,7 @@ describe("functions", () => {
       SlackUsers: [...looksUp, "DeleteItem"],
     },
     RemoveMembers: { Channels: ["GetItem", "PutItem", "UpdateItem"], SlackUsers: ["DeleteItem"] },
-    PostMessage: { Channels: ["UpdateItem"], Deliveries: ["PutItem", "UpdateItem"] },
+    PostMessage: { Channels: ["UpdateItem"], Deliveries: ["PutItem"] },
     ArchiveChannel: { Channels: ["BatchWriteItem", "DeleteItem", "UpdateItem"] },
   };
   const readsToken = [
@@ -109,7 +109,11 @@ describe("functions", () => {
           .sort(),
       ];
     });
-    const allowedTables = Object.entries(tables[id] ?? {});
+    const allowedTables = Object.entries({
+      ...tables[id],
+      // Whoever calls Slack queues for it.
+      ...(readsToken.includes(id) ? { Pacing: ["GetItem", "UpdateItem"] } : {}),
+    });
 
     expect(Object.fromEntries(grantedTables)).toEqual(
       Object.fromEntries(allowedTables.map(([table, actions]) => [table, [...actions].sort()])),
@@ -126,6 +130,18 @@ describe("functions", () => {
         ...(id === "PublishMetrics" ? ["cloudwatch"] : []),
       ]),
     );
+  });
+
+  it("call Slack without a queue where pacing is off", () => {
+    const unpaced = templateOf({ pacing: false });
+    expect(JSON.stringify(unpaced)).not.toContain("PACING_TABLE");
+    unpaced.resourceCountIs("AWS::DynamoDB::GlobalTable", 4);
+  });
+
+  it("know of another pace of time on the local stack only", () => {
+    const scaled = JSON.stringify(templateOf({ local: true, timeScale: 0.05 }));
+    expect(scaled).toContain('"TIME_SCALE":"0.05"');
+    expect(JSON.stringify(template)).not.toContain("TIME_SCALE");
   });
 
   it("publish metrics in our namespace only", () => {
@@ -284,6 +300,7 @@ describe("tables and the secret", () => {
       "slack-users": "email",
       channels: "name",
       deliveries: "deliveryId",
+      pacing: "limit",
     };
     for (const [name, key] of Object.entries(keys)) {
       templateOf({ prefix: "other" }).hasResourceProperties("AWS::DynamoDB::GlobalTable", {
@@ -296,7 +313,7 @@ describe("tables and the secret", () => {
 
   it("leave out the profiles where a table of them exists", () => {
     const template = templateOf({ userProfilesTableName: "library-users" });
-    template.resourceCountIs("AWS::DynamoDB::GlobalTable", 3);
+    template.resourceCountIs("AWS::DynamoDB::GlobalTable", 4);
     template.hasResourceProperties("AWS::Lambda::Function", {
       Environment: { Variables: { USER_PROFILES_TABLE: "library-users" } },
     });

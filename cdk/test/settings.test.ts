@@ -16,6 +16,8 @@ describe("settings", () => {
       architecture: Architecture.ARM_64,
       local: false,
       logRetention: RetentionDays.ONE_MONTH,
+      pacing: true,
+      timeScale: 1,
     });
   });
 
@@ -44,8 +46,14 @@ describe("settings", () => {
     ["functionsDir", ""],
     ["logRetentionDays", 31],
     ["logRetentionDays", "a month"],
+    ["pacing", "on"],
+    ["timeScale", 0.05],
   ])("refuse %s = %j by name", (name, value) => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
+  });
+
+  it.each([0, -1, 2, "fast"])("refuse the time scale %j on the local stack too", (timeScale) => {
+    expect(() => settings({ local: true, timeScale })).toThrow(/^context value timeScale must be/);
   });
 
   it.each(["http://127.0.0.1:4580/api", "http://localhost:4580/api", "https://slack.com/api"])(

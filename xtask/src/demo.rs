@@ -31,6 +31,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         aws_port: 0,
         slack: Slack::Sandbox { port: 0 },
         wait_scale: 1.0,
+        pacing: true,
         name: "demo".to_owned(),
     };
     let starting = LocalStack::start(&project, options);

@@ -55,6 +55,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         aws_port: arguments.aws_port,
         slack: played_by,
         wait_scale: arguments.wait_scale,
+        pacing: true,
         name: "local".to_owned(),
     };
     let starting = LocalStack::start(&project, options);

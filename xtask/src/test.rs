@@ -83,6 +83,7 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
         aws_port: 0,
         slack: Slack::Sandbox { port: 0 },
         wait_scale: WAIT_SCALE,
+        pacing: true,
         name: "test".to_owned(),
     };
     let starting = LocalStack::start(project, options);

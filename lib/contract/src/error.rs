@@ -19,6 +19,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::Turn;
+
 /// A `Wait` state sleeps in whole seconds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -132,6 +134,8 @@ pub enum StepError {
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
+        /// The turn for the call, where Slack's limits are shared out.
+        turn: Option<Turn>,
     },
     #[error(
         "{method} may have had its effect ({reason}); the next attempt looks before it repeats it"
@@ -230,6 +234,13 @@ impl StepError {
         }
     }
 
+    fn turn(&self) -> Option<&Turn> {
+        match self {
+            Self::SlackRateLimited { turn, .. } => turn.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Slack's own code, where the error has one.
     pub fn slack_code(&self) -> Option<&str> {
         match self {
@@ -239,11 +250,13 @@ impl StepError {
     }
 
     /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
-    /// `retryAfterSeconds` from it. The seconds are whole, rounded up, and at least 1.
+    /// `retryAfterSeconds` and `turn` from it. The seconds are whole, rounded up, and at least 1.
     pub fn cause(&self) -> Value {
         let mut cause = json!({ "message": self.to_string() });
         if let Some(retry_after) = self.retry_after() {
             cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
+            // Always there: to read a field that is missing is an error in JSONata.
+            cause["turn"] = json!(self.turn());
         }
         if let Self::InvalidRequest { field, .. } = self {
             cause["field"] = json!(field);
@@ -273,6 +286,23 @@ mod tests {
     fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
         let cause = StepError::DeliveryInProgress { retry_after }.cause();
         assert_eq!(cause["retryAfterSeconds"], seconds);
+    }
+
+    #[test]
+    fn the_cause_of_a_wait_has_a_turn_or_says_that_there_is_none() {
+        let turn = Turn {
+            limit: "chat.postMessage#C1".to_owned(),
+            at: 1_000,
+            held_up: 0,
+        };
+        let limited = |turn| StepError::SlackRateLimited {
+            method: "chat.postMessage",
+            retry_after: Duration::from_secs(1),
+            turn,
+        };
+        let expected = json!({ "limit": "chat.postMessage#C1", "at": 1_000, "heldUp": 0 });
+        assert_eq!(limited(Some(turn)).cause()["turn"], expected);
+        assert_eq!(limited(None).cause().get("turn"), Some(&Value::Null));
     }
 
     #[test]

@@ -27,6 +27,25 @@ pub struct Run {
     /// `Fail` state: a redrive goes on from it. Steps that never ask for a wait leave it out.
     #[serde(default = "unbounded")]
     pub waits_left: i64,
+    /// The turn that this step was given when it was asked to wait.
+    #[serde(default)]
+    pub turn: Option<Turn>,
+}
+
+/// A place in the queue of those who wait for one of Slack's limits.
+///
+/// A step that may not call Slack yet leaves with its turn, the workflow sleeps and hands it back, and
+/// the step makes the call without asking again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Turn {
+    /// The limit's name, for example `chat.postMessage#C012AB3CD`.
+    pub limit: String,
+    /// When its turn comes, in milliseconds of Slack's time since the epoch.
+    pub at: u64,
+    /// For how long Slack had held everybody up by the time when the turn was given, in
+    /// milliseconds. What has come since is added to `at`.
+    pub held_up: u64,
 }
 
 fn unbounded() -> i64 {

@@ -1,6 +1,8 @@
 //! What every function's `main.rs` needs, and nothing more: logs, settings, clients, the run loop.
 
 mod logs;
+#[cfg(feature = "slack")]
+mod pacing;
 mod run;
 mod settings;
 #[cfg(feature = "slack")]

@@ -12,6 +12,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
 
+#[cfg(feature = "slack")]
+use crate::pacing;
 use crate::{SettingError, logs};
 
 /// Why a function can't start: an operator mends its configuration.
@@ -88,6 +90,8 @@ where
             channel.id = channel_id,
         );
         let waits_left = run.waits_left;
+        #[cfg(feature = "slack")]
+        let turn = run.turn.clone();
         let invocation = Invocation {
             run,
             request_id: context.request_id,
@@ -95,7 +99,10 @@ where
         };
         async {
             // Boxed, or the compiler has to look through every future of every client at once.
-            let outcome = Box::pin(handle(deps, invocation, input)).await;
+            let step = Box::pin(handle(deps, invocation, input));
+            #[cfg(feature = "slack")]
+            let step = pacing::with_turn(turn, step);
+            let outcome = step.await;
             let outcome = outcome.map_err(|error| bounded(error, waits_left));
             outcome.inspect_err(log_failure).map_err(Failure)
         }
@@ -160,6 +167,7 @@ mod tests {
         StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(7),
+            turn: None,
         }
     }
 

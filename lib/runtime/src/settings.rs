@@ -16,10 +16,12 @@ pub enum SettingError {
 
 /// The value of an environment variable that must be there and not empty.
 pub fn setting(name: &'static str) -> Result<String, SettingError> {
-    env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or(SettingError::Missing(name))
+    optional_setting(name).ok_or(SettingError::Missing(name))
+}
+
+/// The value of an environment variable that may be left out.
+pub(crate) fn optional_setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The value of an environment variable that must be `true` or `false`.

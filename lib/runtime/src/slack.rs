@@ -11,21 +11,33 @@ use apgl_slack::{DEFAULT_API_URL, SlackClient, SlackToken, TokenFuture, TokenSou
 use aws_sdk_secretsmanager::Client;
 use tokio::sync::Mutex;
 
-use crate::{SettingError, setting};
+use crate::{
+    SettingError,
+    pacing::{QueuePacer, time_scale},
+    setting,
+    settings::optional_setting,
+};
 
 /// How long a token serves before it is read again.
 const TIME_TO_LIVE: Duration = Duration::from_mins(5);
 
 /// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret
-/// that `SLACK_TOKEN_SECRET` names.
+/// that `SLACK_TOKEN_SECRET` names, paced by the table that `PACING_TABLE` names, if it names one.
+/// `TIME_SCALE` is set where time runs faster than by day, on a local stack.
 pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, SettingError> {
-    let url = setting("SLACK_API_URL").unwrap_or_else(|_| DEFAULT_API_URL.to_owned());
+    let url = optional_setting("SLACK_API_URL").unwrap_or_else(|| DEFAULT_API_URL.to_owned());
     let url = url.parse().map_err(|_| SettingError::Bad {
         name: "SLACK_API_URL",
         rule: "must be a URL",
     })?;
     let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
-    Ok(SlackClient::new(url, Arc::new(token)))
+    let client = SlackClient::new(url, Arc::new(token));
+    let Some(table) = optional_setting("PACING_TABLE") else {
+        return Ok(client);
+    };
+    let scale = optional_setting("TIME_SCALE").map(|scale| time_scale("TIME_SCALE", &scale));
+    let pacer = QueuePacer::new(aws, table, scale.transpose()?.unwrap_or(1.0));
+    Ok(client.paced_by(Arc::new(pacer)))
 }
 
 /// The token in a secret: cached while the environment lives and the time to live is not over, and

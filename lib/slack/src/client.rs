@@ -8,7 +8,10 @@ use reqwest::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{SlackError, SlackToken, TokenSource};
+use crate::{
+    Pacer, SlackError, SlackToken, TokenSource, Unpaced,
+    pacing::{Limit, limits_of},
+};
 
 /// Slack's own address.
 pub const DEFAULT_API_URL: &str = "https://slack.com/api";
@@ -27,6 +30,7 @@ pub struct SlackClient {
     http: reqwest::Client,
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
+    pacer: Arc<dyn Pacer>,
 }
 
 /// The part of an answer that every method has.
@@ -58,7 +62,14 @@ impl SlackClient {
             http,
             base_url,
             tokens,
+            pacer: Arc::new(Unpaced),
         }
+    }
+
+    /// The same client, which asks for leave before each call.
+    #[must_use]
+    pub fn paced_by(self, pacer: Arc<dyn Pacer>) -> Self {
+        Self { pacer, ..self }
     }
 
     /// Calls `method` and reads its answer as `T`.
@@ -74,8 +85,47 @@ impl SlackClient {
         }
     }
 
-    /// Calls `method`, with a fresh token if Slack refuses the one at hand.
+    /// Calls `method` when the pacer lets it, with a fresh token if Slack refuses the one at hand.
     pub(crate) async fn send(
+        &self,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Reply, SlackError> {
+        let limits = limits_of(method, arguments);
+        self.pacer.leave(method, &limits).await?;
+        match self.send_unpaced(method, arguments).await {
+            Err(SlackError::RateLimited { retry_after, .. }) => {
+                Err(self.refused(method, &limits, retry_after).await)
+            }
+            Ok(Reply {
+                refusal: Some(SlackError::RateLimited { retry_after, .. }),
+                ..
+            }) => Err(self.refused(method, &limits, retry_after).await),
+            reply => reply,
+        }
+    }
+
+    /// Slack has refused a call that the pacer let pass: others wait too.
+    async fn refused(
+        &self,
+        method: &'static str,
+        limits: &[Limit],
+        retry_after: Duration,
+    ) -> SlackError {
+        tracing::warn!(
+            slack.method = method,
+            slack.retryAfter = retry_after.as_secs(),
+            "Slack refused a call by a limit"
+        );
+        let turn = self.pacer.refused(limits, retry_after).await;
+        SlackError::RateLimited {
+            method,
+            retry_after,
+            turn,
+        }
+    }
+
+    async fn send_unpaced(
         &self,
         method: &'static str,
         arguments: &[(&str, &str)],
@@ -119,6 +169,7 @@ impl SlackClient {
             return Err(SlackError::RateLimited {
                 method,
                 retry_after,
+                turn: None,
             });
         }
         if status.is_server_error() {

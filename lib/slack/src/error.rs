@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
-use apgl_contract::StepError;
+use apgl_contract::{StepError, Turn};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
-    /// Nothing happened; call again after `retry_after`.
+    /// Nothing happened; call again after `retry_after`, with the turn if there is one.
     #[error("Slack limits {method}: call again after {} s", retry_after.as_secs())]
     RateLimited {
         method: &'static str,
         retry_after: Duration,
+        turn: Option<Turn>,
     },
     /// Nothing happened, and it passes by itself.
     #[error("Slack is unavailable for {method}: {reason}")]
@@ -73,7 +74,11 @@ impl SlackError {
         scopes: Option<String>,
     ) -> Self {
         match code {
-            "ratelimited" | "rate_limited" => Self::RateLimited { method, retry_after },
+            "ratelimited" | "rate_limited" => Self::RateLimited {
+                method,
+                retry_after,
+                turn: None,
+            },
             "service_unavailable" | "request_timeout" | "team_added_to_org"
             // conversations.members: Slack could not read the list this time.
             | "fetch_members_failed" => Self::Unavailable { method, reason: code.to_owned() },
@@ -115,9 +120,11 @@ impl From<SlackError> for StepError {
             SlackError::RateLimited {
                 method,
                 retry_after,
+                turn,
             } => Self::SlackRateLimited {
                 method,
                 retry_after,
+                turn,
             },
             SlackError::Unavailable { method, reason }
             | SlackError::OutcomeUnknown { method, reason } => {

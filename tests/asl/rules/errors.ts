@@ -85,14 +85,19 @@ export function waits(machine: Machine): string[] {
       rule.ErrorEquals.some((error) => WAITING.includes(error)),
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
-    if (
-      rules.length > 0 &&
-      !JSON.stringify(state.Arguments).includes(`"waitsLeft":"{% ${WAITS_LEFT} %}"`)
-    ) {
+    if (rules.length === 0) return findings;
+    const told = JSON.stringify(state.Arguments);
+    if (!told.includes(`"waitsLeft":"{% ${WAITS_LEFT} %}"`)) {
       findings.push(`${name} must tell its function how many waits are left`);
     }
-    if (rules.length > 0 && state.Assign?.["waits"] !== 0) {
+    if (!told.includes(`"turn":"{% $turn %}"`)) {
+      findings.push(`${name} must hand its function the turn that it has waited for`);
+    }
+    if (state.Assign?.["waits"] !== 0) {
       findings.push(`${name} must begin the count of waits anew when it is done`);
+    }
+    if (state.Assign?.["turn"] !== null) {
+      findings.push(`${name} must forget its turn when it is done`);
     }
     return findings;
   });
@@ -103,10 +108,10 @@ function waitOf(machine: Machine, name: string, rule: Rule): string[] {
   if (!rule.ErrorEquals.every((error) => WAITING.includes(error))) {
     findings.push(`${name}: a Catch that leads to a Wait must name only errors to wait for`);
   }
-  if (!JSON.stringify(rule.Assign?.["retryAfterSeconds"] ?? "").includes("retryAfterSeconds")) {
-    findings.push(
-      `${name}: a Catch of ${rule.ErrorEquals} must assign retryAfterSeconds from the cause`,
-    );
+  for (const field of ["retryAfterSeconds", "turn"]) {
+    if (!JSON.stringify(rule.Assign?.[field] ?? "").includes(`.${field} %}`)) {
+      findings.push(`${name}: a Catch of ${rule.ErrorEquals} must assign ${field} from the cause`);
+    }
   }
   if (rule.Assign?.["waits"] !== "{% $waits + 1 %}") {
     findings.push(`${name}: a Catch of ${rule.ErrorEquals} must count the wait`);

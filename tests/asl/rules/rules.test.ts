@@ -79,7 +79,18 @@ const broken: [rule: string, what: string, Break][] = [
     "no bound for the function",
     (m) => delete (post(m).Arguments?.Payload as { run?: { waitsLeft?: string } }).run?.waitsLeft,
   ],
-  ["waits", "a count that goes on with the next step", (m) => delete post(m).Assign],
+  [
+    "waits",
+    "a turn that the function does not get back",
+    (m) => delete (post(m).Arguments?.Payload as { run?: { turn?: string } }).run?.turn,
+  ],
+  [
+    "waits",
+    "a turn that is not read from the cause",
+    (m) => delete catchOf(post(m), "Slack.RateLimited").Assign?.["turn"],
+  ],
+  ["waits", "a count that goes on with the next step", (m) => delete post(m).Assign?.["waits"]],
+  ["waits", "a turn that goes on with the next step", (m) => delete post(m).Assign?.["turn"]],
   [
     "mendableErrors",
     "a mendable error that ends in Fail",

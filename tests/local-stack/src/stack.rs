@@ -41,6 +41,8 @@ pub struct StackOptions {
     pub slack: Slack,
     /// What one second of a workflow's `Wait` or retry lasts, in seconds.
     pub wait_scale: f64,
+    /// Whether executions share out Slack's limits.
+    pub pacing: bool,
     /// Names the logs and files of this stack, so that two stacks don't share them.
     pub name: String,
 }
@@ -102,7 +104,7 @@ impl LocalStack {
         let aws_port = free_port(options.aws_port).await?;
         let aws_url = format!("http://127.0.0.1:{aws_port}");
         let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
-        let outputs = deploy(project, &options.name, &aws_url, &slack_url).await?;
+        let outputs = deploy(project, &options, &aws_url, &slack_url).await?;
         let aws = aws_config(&aws_url);
         let stack = Self {
             endpoints: Endpoints {
@@ -278,10 +280,11 @@ pub fn client_environment(url: &str) -> [(&'static str, String); 5] {
 /// Deploys the CDK app with the CDK's own command line, as to AWS.
 async fn deploy(
     project: &Project,
-    name: &str,
+    options: &StackOptions,
     aws_url: &str,
     slack: &str,
 ) -> Result<Outputs, Error> {
+    let name = &options.name;
     let folder = project.folder().join(name);
     let (assembly, outputs) = (folder.join("cdk.out"), folder.join("outputs.json"));
     let cdk = |folder: PathBuf| {
@@ -304,7 +307,7 @@ async fn deploy(
         .arg("--quiet")
         .arg("--output")
         .arg(&assembly);
-    for (key, value) in context(project, slack) {
+    for (key, value) in context(project, options, slack) {
         synth.arg("--context").arg(format!("{key}={value}"));
     }
     // The bootstrap needs no app, so it runs beside the synthesis.
@@ -340,7 +343,11 @@ async fn deploy(
         .ok_or_else(|| Error::Setup("cdk deploy made no stack".to_owned()))
 }
 
-fn context(project: &Project, slack: &str) -> [(&'static str, String); 4] {
+fn context(
+    project: &Project,
+    options: &StackOptions,
+    slack: &str,
+) -> [(&'static str, String); 6] {
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
@@ -351,5 +358,7 @@ fn context(project: &Project, slack: &str) -> [(&'static str, String); 4] {
         ("architecture", architecture.to_owned()),
         ("slackApiUrl", slack.to_owned()),
         ("functionsDir", project.functions().display().to_string()),
+        ("pacing", options.pacing.to_string()),
+        ("timeScale", options.wait_scale.to_string()),
     ]
 }

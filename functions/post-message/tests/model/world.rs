@@ -261,6 +261,7 @@ impl Outbox for View {
                 1 => Some(SlackError::RateLimited {
                     method,
                     retry_after: Duration::from_secs(1),
+                    turn: None,
                 }),
                 2 => Some(SlackError::Unavailable {
                     method,
