@@ -105,7 +105,10 @@ impl Pacing {
             let (next_at, is_ahead) = if state.next_at > earliest {
                 ("nextAt + :longer", "nextAt > :earliest")
             } else {
-                (":earliest + :longer", "attribute_not_exists(nextAt) OR nextAt <= :earliest")
+                (
+                    ":earliest + :longer",
+                    "attribute_not_exists(nextAt) OR nextAt <= :earliest",
+                )
             };
             let was = if state.held_up_until == 0 {
                 "attribute_not_exists(heldUpUntil)"
@@ -125,8 +128,7 @@ impl Pacing {
                 .expression_attribute_values(":heldUp", number(turn.held_up))
                 .expression_attribute_values(":until", number(until));
             if state.held_up_until > 0 {
-                update = update
-                    .expression_attribute_values(":was", number(state.held_up_until));
+                update = update.expression_attribute_values(":was", number(state.held_up_until));
             }
             let answer = update.send().await;
             if self.table.if_it_holds("UpdateItem", answer)?.is_some() {

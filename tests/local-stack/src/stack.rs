@@ -343,11 +343,7 @@ async fn deploy(
         .ok_or_else(|| Error::Setup("cdk deploy made no stack".to_owned()))
 }
 
-fn context(
-    project: &Project,
-    options: &StackOptions,
-    slack: &str,
-) -> [(&'static str, String); 6] {
+fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static str, String); 6] {
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
