@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Seed,
     calls::{Call, Tally},
+    chaos::Chaos,
     faults::Fault,
     server::{ChannelChange, Settings},
     workspace::Message,
@@ -105,6 +106,14 @@ impl Admin {
 
     pub async fn clear_faults(&self) -> Result<(), AdminError> {
         self.send(Method::DELETE, "faults", &json!({})).await
+    }
+
+    pub async fn begin_chaos(&self, chaos: &Chaos) -> Result<(), AdminError> {
+        self.send(Method::PUT, "chaos", chaos).await
+    }
+
+    pub async fn end_chaos(&self) -> Result<(), AdminError> {
+        self.send(Method::DELETE, "chaos", &json!({})).await
     }
 
     pub async fn revoke_token(&self, token: &str) -> Result<(), AdminError> {

@@ -6,6 +6,7 @@
 //! | `methods` | Slack's methods, each by its own name, as rules over the workspace |
 //! | [`limits`] | how often a method may be called |
 //! | [`faults`] | failures on demand |
+//! | [`chaos`] | failures by chance |
 //! | [`calls`] | the log of all calls |
 //! | [`seed`] | what the workspace starts with |
 //! | [`admin`] | a client for the admin routes |
@@ -14,6 +15,7 @@
 
 pub mod admin;
 pub mod calls;
+pub mod chaos;
 pub mod faults;
 pub mod limits;
 mod methods;

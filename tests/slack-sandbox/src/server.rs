@@ -33,6 +33,7 @@ use tokio::{
 use crate::{
     Seed,
     calls::{self, Call},
+    chaos::{Chaos, Reign},
     faults::{Fault, Faults, How},
     limits::Limits,
     methods::{self, Refusal},
@@ -88,6 +89,7 @@ struct Inner {
     workspace: Workspace,
     limits: Limits,
     faults: Faults,
+    chaos: Option<Reign>,
     calls: Vec<Call>,
 }
 
@@ -124,6 +126,7 @@ impl Sandbox {
             workspace,
             limits: Limits::new(limits, time_factor),
             faults: Faults::default(),
+            chaos: None,
             calls: Vec::new(),
         };
         let router = router(Shared(Arc::new(Mutex::new(inner))));
@@ -171,6 +174,7 @@ fn router(shared: Shared) -> Router {
         .route("/admin/calls", get(call_log).delete(clear_calls))
         .route("/admin/calls/summary", get(call_summary))
         .route("/admin/faults", post(add_fault).delete(clear_faults))
+        .route("/admin/chaos", put(begin_chaos).delete(end_chaos))
         .route("/admin/tokens", post(add_token))
         .route("/admin/tokens/revoke", post(revoke_token))
         .route("/admin/settings", put(change_settings))
@@ -250,7 +254,10 @@ impl Inner {
         if !methods::exists(method) {
             return refused("unknown_method");
         }
-        let fault = self.faults.take(method, arguments);
+        let fault = self
+            .faults
+            .take(method, arguments)
+            .or_else(|| self.chaos.as_mut()?.take(method));
         if let Some(fault) = &fault
             && !fault.has_effect()
         {
@@ -396,6 +403,7 @@ async fn reset(State(shared): State<Shared>) -> Response {
     inner.workspace = workspace;
     inner.limits.forget();
     inner.faults.clear();
+    inner.chaos = None;
     inner.calls.clear();
     StatusCode::NO_CONTENT.into_response()
 }
@@ -525,6 +533,23 @@ async fn add_fault(
 
 async fn clear_faults(State(shared): State<Shared>) -> StatusCode {
     shared.lock().faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn begin_chaos(
+    State(shared): State<Shared>,
+    body: Result<Json<Chaos>, JsonRejection>,
+) -> Response {
+    let chaos = body_or_400!(body);
+    if let Err(error) = chaos.check() {
+        return bad_request(&error);
+    }
+    shared.lock().chaos = Some(Reign::new(chaos));
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn end_chaos(State(shared): State<Shared>) -> StatusCode {
+    shared.lock().chaos = None;
     StatusCode::NO_CONTENT
 }
 

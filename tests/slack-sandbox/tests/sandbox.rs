@@ -7,6 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use slack_sandbox::{
     Admin, Options, Sandbox, Seed, StartError,
+    chaos::{Chaos, Kind},
     faults::{Effect, Fault, How},
     seed::{Generate, TokenSeed},
     server::ChannelChange,
@@ -105,6 +106,22 @@ async fn a_channel_takes_a_short_burst_and_then_one_message_a_second() {
     }
     assert_eq!(post(&sandbox, &admin).await.unwrap().status(), 429);
     assert_eq!(team_messages(&admin).await, 4);
+}
+
+#[tokio::test]
+async fn chaos_reigns_until_it_is_ended_and_refuses_what_is_no_rate() {
+    let (sandbox, admin) = start(0.001).await;
+    let chaos = Chaos {
+        kinds: vec![Kind::Html500],
+        ..Chaos::new(1, 1.0)
+    };
+    admin.begin_chaos(&chaos).await.unwrap();
+    assert_eq!(post(&sandbox, &admin).await.unwrap().status(), 500);
+    assert_eq!(post(&sandbox, &admin).await.unwrap().status(), 500);
+    admin.end_chaos().await.unwrap();
+    assert_eq!(post(&sandbox, &admin).await.unwrap().status(), 200);
+    let refused = admin.begin_chaos(&Chaos::new(1, 2.0)).await.unwrap_err();
+    assert!(refused.to_string().contains("rate: must be"), "{refused}");
 }
 
 #[rstest]

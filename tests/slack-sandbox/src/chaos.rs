@@ -1,0 +1,193 @@
+//! Failures by chance: so many of all calls, drawn from a seed.
+//!
+//! Whether a call fails, and how, follows from the seed, the method and how many calls of the method
+//! came before it. So a run with the same seed meets the same failures, as far as its calls come in
+//! the same order.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::faults::{Effect, How};
+
+/// Longer than any client waits for an answer.
+const DEFAULT_HANG_MILLIS: u64 = 11_000;
+const LONGEST_RETRY_AFTER: u64 = 3;
+const LONGEST_DELAY_MILLIS: u64 = 2_000;
+
+/// So many calls fail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chaos {
+    pub seed: u64,
+    /// Which part of all calls fails, from 0 to 1.
+    pub rate: f64,
+    /// How they fail, all kinds alike.
+    #[serde(default = "Kind::all")]
+    pub kinds: Vec<Kind>,
+    /// How long a call hangs, in real milliseconds.
+    #[serde(default = "default_hang_millis")]
+    pub hang_millis: u64,
+}
+
+/// A kind of failure: see [`How`]. Whether the call has its effect is drawn too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    RateLimited,
+    Html500,
+    InternalError,
+    Hang,
+    Reset,
+    Slow,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChaosError {
+    #[error("rate: must be a number from 0 to 1")]
+    Rate,
+    #[error("kinds: must name at least one kind")]
+    Kinds,
+}
+
+fn default_hang_millis() -> u64 {
+    DEFAULT_HANG_MILLIS
+}
+
+impl Kind {
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::RateLimited,
+            Self::Html500,
+            Self::InternalError,
+            Self::Hang,
+            Self::Reset,
+            Self::Slow,
+        ]
+    }
+}
+
+impl Chaos {
+    pub fn new(seed: u64, rate: f64) -> Self {
+        Self {
+            seed,
+            rate,
+            kinds: Kind::all(),
+            hang_millis: DEFAULT_HANG_MILLIS,
+        }
+    }
+
+    pub fn check(&self) -> Result<(), ChaosError> {
+        if !(0.0..=1.0).contains(&self.rate) {
+            return Err(ChaosError::Rate);
+        }
+        if self.kinds.is_empty() {
+            return Err(ChaosError::Kinds);
+        }
+        Ok(())
+    }
+
+    /// What happens to the `nth` call of a method.
+    fn fate(&self, method: &str, nth: u64) -> Option<How> {
+        let mut rng = fastrand::Rng::with_seed(self.seed ^ hash(method) ^ nth.rotate_left(32));
+        if rng.f64() >= self.rate {
+            return None;
+        }
+        let effect = if rng.bool() {
+            Effect::Done
+        } else {
+            Effect::None
+        };
+        Some(match self.kinds[rng.usize(..self.kinds.len())] {
+            Kind::RateLimited => How::RateLimited {
+                retry_after: rng.u64(1..=LONGEST_RETRY_AFTER),
+            },
+            Kind::Html500 => How::Html500 { effect },
+            Kind::InternalError => How::Error {
+                error: "internal_error".to_owned(),
+                effect,
+            },
+            Kind::Hang => How::Hang {
+                millis: self.hang_millis,
+                effect,
+            },
+            Kind::Reset => How::Reset { effect },
+            Kind::Slow => How::Slow {
+                millis: rng.u64(1..=LONGEST_DELAY_MILLIS),
+            },
+        })
+    }
+}
+
+/// FNV-1a: the same on every machine, as a seed must be.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The chaos that reigns, and how many calls each method has had since it began.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    chaos: Chaos,
+    calls: HashMap<String, u64>,
+}
+
+impl Reign {
+    pub fn new(chaos: Chaos) -> Self {
+        Self {
+            chaos,
+            calls: HashMap::new(),
+        }
+    }
+
+    pub fn take(&mut self, method: &str) -> Option<How> {
+        let calls = self.calls.entry(method.to_owned()).or_default();
+        let nth = *calls;
+        *calls += 1;
+        self.chaos.fate(method, nth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fates(chaos: &Chaos) -> Vec<Option<How>> {
+        (0..1_000).map(|n| chaos.fate("auth.test", n)).collect()
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_failures_at_the_rate_that_is_asked_for() {
+        let chaos = Chaos::new(7, 0.2);
+        let first = fates(&chaos);
+        assert_eq!(first, fates(&chaos));
+        assert_ne!(first, fates(&Chaos::new(8, 0.2)));
+        let failed = first.iter().flatten().count();
+        assert!((150..250).contains(&failed), "{failed}");
+    }
+
+    #[test]
+    fn only_the_kinds_that_are_asked_for_are_drawn() {
+        let chaos = Chaos {
+            kinds: vec![Kind::Slow],
+            ..Chaos::new(7, 1.0)
+        };
+        assert!(
+            fates(&chaos)
+                .iter()
+                .all(|how| matches!(how, Some(How::Slow { .. })))
+        );
+    }
+
+    #[test]
+    fn a_rate_beyond_every_call_and_no_kind_at_all_are_refused() {
+        assert_eq!(Chaos::new(1, 1.5).check(), Err(ChaosError::Rate));
+        assert_eq!(Chaos::new(1, f64::NAN).check(), Err(ChaosError::Rate));
+        let none = Chaos {
+            kinds: Vec::new(),
+            ..Chaos::new(1, 0.5)
+        };
+        assert_eq!(none.check(), Err(ChaosError::Kinds));
+    }
+}
