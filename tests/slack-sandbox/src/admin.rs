@@ -78,6 +78,16 @@ impl Admin {
         Ok(Some(answer.error_for_status()?.json().await?))
     }
 
+    /// Every channel.
+    pub async fn channels(&self) -> Result<Vec<ChannelState>, AdminError> {
+        #[derive(Deserialize)]
+        struct State {
+            channels: Vec<ChannelState>,
+        }
+        let state: State = self.get("state").await?;
+        Ok(state.channels)
+    }
+
     /// Does to the channel with this name what a person could do.
     pub async fn change_channel(
         &self,

@@ -24,8 +24,11 @@ pub struct Call {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub total: u64,
+    /// Refused by a limit, and not by a fault.
     pub rate_limited: u64,
     pub errors: BTreeMap<String, u64>,
+    /// By the kind of the fault.
+    pub faults: BTreeMap<String, u64>,
 }
 
 pub(crate) fn summary(calls: &[Call]) -> BTreeMap<String, Tally> {
@@ -33,7 +36,10 @@ pub(crate) fn summary(calls: &[Call]) -> BTreeMap<String, Tally> {
     for call in calls {
         let tally = summary.entry(call.method.clone()).or_default();
         tally.total += 1;
-        tally.rate_limited += u64::from(call.status == 429);
+        tally.rate_limited += u64::from(call.status == 429 && call.fault.is_none());
+        if let Some(fault) = &call.fault {
+            *tally.faults.entry(fault.clone()).or_default() += 1;
+        }
         if let Some(error) = &call.error {
             *tally.errors.entry(error.clone()).or_default() += 1;
         }

@@ -14,6 +14,8 @@ use crate::faults::{Effect, How};
 const DEFAULT_HANG_MILLIS: u64 = 11_000;
 const LONGEST_RETRY_AFTER: u64 = 3;
 const LONGEST_DELAY_MILLIS: u64 = 2_000;
+/// Slack is done with a request some seconds after its sender has gone.
+const LATEST_EFFECT_MILLIS: u64 = 5_000;
 
 /// So many calls fail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,7 @@ pub enum Kind {
     Hang,
     Reset,
     Slow,
+    Late,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +66,7 @@ impl Kind {
             Self::Hang,
             Self::Reset,
             Self::Slow,
+            Self::Late,
         ]
     }
 }
@@ -114,6 +118,9 @@ impl Chaos {
             Kind::Reset => How::Reset { effect },
             Kind::Slow => How::Slow {
                 millis: rng.u64(1..=LONGEST_DELAY_MILLIS),
+            },
+            Kind::Late => How::Late {
+                millis: rng.u64(1..=LATEST_EFFECT_MILLIS),
             },
         })
     }

@@ -39,6 +39,8 @@ pub enum How {
     Reset { effect: Effect },
     /// The true answer, late, in real milliseconds.
     Slow { millis: u64 },
+    /// The connection is reset at once, and the effect comes so much later, in real milliseconds.
+    Late { millis: u64 },
 }
 
 /// Whether the call did what it was asked to do.
@@ -102,13 +104,20 @@ impl How {
 
     pub(crate) fn has_effect(&self) -> bool {
         match self {
-            Self::RateLimited { .. } => false,
+            Self::RateLimited { .. } | Self::Late { .. } => false,
             Self::Slow { .. } => true,
             Self::Html500 { effect }
             | Self::Error { effect, .. }
             | Self::Hang { effect, .. }
             | Self::Reset { effect } => *effect == Effect::Done,
         }
+    }
+
+    pub(crate) fn breaks_the_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset { .. } | Self::Hang { .. } | Self::Late { .. }
+        )
     }
 
     pub(crate) fn delay(&self) -> Duration {
@@ -126,6 +135,7 @@ impl How {
             Self::Hang { .. } => "hang",
             Self::Reset { .. } => "reset",
             Self::Slow { .. } => "slow",
+            Self::Late { .. } => "late",
         }
     }
 }

@@ -76,9 +76,9 @@ impl Limits {
             let interval = POST_INTERVAL.mul_f64(self.time_factor);
             let due = self.posts_due.entry(by_channel).or_insert(now);
             let early = due.saturating_duration_since(now);
-            let allowed = interval * (POST_BURST - 1);
-            if early > allowed {
-                return Err(sandbox_seconds(early - allowed, self.time_factor));
+            let too_early = early.saturating_sub(interval * (POST_BURST - 1));
+            if !too_early.is_zero() {
+                return Err(sandbox_seconds(too_early, self.time_factor));
             }
             *due = (*due).max(now) + interval;
         }

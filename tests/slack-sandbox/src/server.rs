@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -191,17 +191,25 @@ async fn slack_method(
     body: Bytes,
 ) -> Response {
     let arguments = form_arguments(&headers, &body);
+    let token = bearer(&headers);
     let (response, fault) = {
         let mut inner = shared.lock();
-        let (reply, fault) = inner.reply(&method, bearer(&headers), &arguments);
-        inner.log(method, arguments, &reply, fault.as_ref());
+        let (reply, fault) = inner.reply(&method, token, &arguments);
+        inner.log(&method, &arguments, &reply, fault.as_ref());
         (reply.into_response(), fault)
     };
     let Some(fault) = fault else {
         return response;
     };
+    if let (How::Late { millis }, Some(token)) = (&fault, token) {
+        let (millis, token) = (*millis, token.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            shared.lock().take_effect(&method, &token, &arguments);
+        });
+    }
     tokio::time::sleep(fault.delay()).await;
-    if matches!(fault, How::Reset { .. } | How::Hang { .. }) {
+    if fault.breaks_the_connection() {
         reset.pull();
     }
     response
@@ -282,19 +290,30 @@ impl Inner {
         (reply, fault)
     }
 
+    /// Does what a call asked for whose sender is gone.
+    fn take_effect(&mut self, method: &str, token: &str, arguments: &BTreeMap<String, String>) {
+        if let Some(token) = self.workspace.tokens.get(token).cloned() {
+            let call = methods::Call {
+                token: &token,
+                arguments,
+            };
+            let _ = methods::answer(&mut self.workspace, method, &call);
+        }
+    }
+
     fn log(
         &mut self,
-        method: String,
-        arguments: BTreeMap<String, String>,
+        method: &str,
+        arguments: &BTreeMap<String, String>,
         reply: &Reply,
         fault: Option<&How>,
     ) {
-        let is_reset = matches!(fault, Some(How::Reset { .. } | How::Hang { .. }));
+        let is_reset = fault.is_some_and(How::breaks_the_connection);
         self.calls.push(Call {
             seq: self.calls.len() as u64 + 1,
             at: jiff::Timestamp::now().to_string(),
-            method,
-            arguments,
+            method: method.to_owned(),
+            arguments: arguments.clone(),
             status: if is_reset { 0 } else { reply.status().as_u16() },
             error: reply.error(),
             fault: fault.map(|fault| fault.name().to_owned()),
@@ -311,7 +330,7 @@ impl Reply {
             }),
             How::Html500 { .. } => Some(Self::Html500),
             How::Error { error, .. } => Some(Self::Answer(methods::refuse(error))),
-            How::Hang { .. } | How::Reset { .. } | How::Slow { .. } => None,
+            How::Hang { .. } | How::Reset { .. } | How::Slow { .. } | How::Late { .. } => None,
         }
     }
 

@@ -109,6 +109,19 @@ async fn a_channel_takes_a_short_burst_and_then_one_message_a_second() {
 }
 
 #[tokio::test]
+async fn a_late_effect_comes_when_the_sender_is_gone() {
+    let (sandbox, admin) = start(0.001).await;
+    let late = Fault::new("chat.postMessage", How::Late { millis: 300 }).times(1);
+    admin.add_fault(&late).await.unwrap();
+    assert!(post(&sandbox, &admin).await.is_err());
+    assert_eq!(team_messages(&admin).await, 0);
+    while team_messages(&admin).await == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(team_messages(&admin).await, 1);
+}
+
+#[tokio::test]
 async fn chaos_reigns_until_it_is_ended_and_refuses_what_is_no_rate() {
     let (sandbox, admin) = start(0.001).await;
     let chaos = Chaos {
