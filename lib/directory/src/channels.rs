@@ -49,20 +49,31 @@ impl Directory {
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
         let look_up = self.channels.look_up(name).await?;
-        let Entry::Seen { channel, seen_at } = look_up.entry else {
+        self.confirmed(name, &look_up, usable).await
+    }
+
+    /// The channel that the table has shown, as it is, or as Slack shows it where there is doubt.
+    async fn confirmed(
+        &self,
+        name: &ChannelName,
+        look_up: &LookUp,
+        usable: impl Fn(&Channel) -> bool,
+    ) -> Result<Option<Found>, StepError> {
+        let Entry::Seen { channel, seen_at } = &look_up.entry else {
             return Ok(None);
         };
         let missed_by_scan = look_up
             .scanned
-            .is_some_and(|scanned| seen_at < scanned.began);
-        let channel = if missed_by_scan || !usable(&channel) {
-            self.as_slack_shows_it(name, &channel).await?
+            .as_ref()
+            .is_some_and(|scanned| *seen_at < scanned.began);
+        let channel = if missed_by_scan || !usable(channel) {
+            self.as_slack_shows_it(name, channel).await?
         } else {
-            Some(channel)
+            Some(channel.clone())
         };
         Ok(channel.map(|channel| Found {
             channel,
-            created_by: look_up.created_by,
+            created_by: look_up.created_by.clone(),
         }))
     }
 
@@ -77,17 +88,20 @@ impl Directory {
         invocation: &Invocation,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        if let Some(found) = self.known(name, &usable).await? {
+        // One look decides: between two, another execution's scan could fill the table.
+        let look_up = self.channels.look_up(name).await?;
+        if let Some(found) = self.confirmed(name, &look_up, &usable).await? {
             return Ok(Some(found));
         }
-        let LookUp { entry, scanned, .. } = self.channels.look_up(name).await?;
-        let since = match entry {
+        let since = match look_up.entry {
+            Entry::Unknown => UNIX_EPOCH,
             Entry::Outdated { since } => since,
-            Entry::Seen { .. } | Entry::Unknown => UNIX_EPOCH,
+            // Slack has just said that the table is wrong.
+            Entry::Seen { .. } => SystemTime::now(),
         };
         let tells =
             |scanned: &Scanned| scanned.began >= since && scanned.counts_at(SystemTime::now());
-        if scanned.as_ref().is_some_and(tells) {
+        if look_up.scanned.as_ref().is_some_and(tells) {
             return Ok(None);
         }
         self.scan(name, invocation, tells).await?;

@@ -1,0 +1,101 @@
+//! A look for a channel while others fill the table.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_contract::{ChannelName, Invocation, Run};
+use apgl_directory::Directory;
+use apgl_slack::{FixedToken, SlackClient, SlackToken};
+use apgl_stores::{Channels, Table};
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Region},
+};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+
+fn millis(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap();
+    since_epoch.as_millis().to_string()
+}
+
+/// DynamoDB, where another execution's scan comes to its end after the first look at the table.
+fn table_that_fills_after_one_look() -> Table {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let now = SystemTime::now();
+    let scan = json!({
+        "name": { "S": "#scan" },
+        "lastStartedAt": { "N": millis(now) }, "lastEndedAt": { "N": millis(now) },
+        "lastPages": { "N": "1" },
+    });
+    let channel = json!({
+        "name": { "S": "project-x" }, "id": { "S": "C1" }, "slackName": { "S": "project-x" },
+        "visibility": { "S": "public" }, "archived": { "BOOL": false },
+        "seenAt": { "N": millis(now + Duration::from_secs(1)) },
+    });
+    let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
+        let target = request.headers()["x-amz-target"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let answer: Value = match target.as_str() {
+            "DynamoDB_20120810.BatchGetItem" if looks.fetch_add(1, Ordering::SeqCst) == 0 => {
+                json!({ "Responses": { "channels": [] }, "UnprocessedKeys": {} })
+            }
+            "DynamoDB_20120810.BatchGetItem" => {
+                json!({ "Responses": { "channels": [scan, channel] }, "UnprocessedKeys": {} })
+            }
+            _ => {
+                let mut claimed = scan.clone();
+                claimed["startedAt"] = json!({ "N": millis(SystemTime::now()) });
+                json!({ "Attributes": claimed })
+            }
+        };
+        http::Response::builder()
+            .status(200)
+            .body(SdkBody::from(answer.to_string()))
+            .unwrap()
+    });
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url("http://127.0.0.1")
+        .http_client(http)
+        .build();
+    Table::new(Client::from_conf(config), "channels".to_owned())
+}
+
+#[tokio::test]
+async fn a_channel_that_is_scanned_between_two_looks_is_found() {
+    // Nobody listens there: the table knows everything.
+    let slack = SlackClient::new(
+        "http://127.0.0.1:1/api".parse().unwrap(),
+        Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap())),
+    );
+    let directory = Directory {
+        channels: Channels::new(table_that_fills_after_one_look()),
+        slack,
+    };
+    let invocation = Invocation {
+        run: Run {
+            execution_id: "execution".to_owned(),
+            workflow: "notify-public-channel".to_owned(),
+            waits_left: 100,
+            turns: Vec::new(),
+        },
+        request_id: "request".to_owned(),
+        deadline: SystemTime::now() + Duration::from_mins(1),
+    };
+    let name = ChannelName::try_from("project-x".to_owned()).unwrap();
+    let found = directory.find(&name, &invocation, |_| true).await.unwrap();
+    assert_eq!(found.map(|found| found.channel.id).as_deref(), Some("C1"));
+}
