@@ -70,7 +70,7 @@ pub fn read(payload: Value) -> Result<Step<Input>, StepError> {
         execution_id: detail.execution_arn,
         workflow: workflow.to_owned(),
         waits_left: 0,
-        turn: None,
+        turns: Vec::new(),
     };
     Ok(Step {
         run,

@@ -60,10 +60,13 @@ pub async fn handle(
         .difference(&there)
         .map(|id| (id.clone(), Fate::Removed))
         .collect();
+    let mut left = there.len();
     for user in &users {
         if there.contains(&user.id) && !fates.contains_key(&user.id) {
-            let fate = kick(deps, invocation, &channel, user).await?;
+            let slack = deps.directory.slack.ahead_of(left);
+            let fate = kick(deps, &slack, invocation, &channel, user).await?;
             fates.insert(user.id.clone(), fate);
+            left -= 1;
         }
     }
     let outcome = outcome(users, &fates);
@@ -96,12 +99,12 @@ async fn first_look(
 
 async fn kick(
     deps: &Deps,
+    slack: &SlackClient,
     invocation: &Invocation,
     channel: &ChannelRef,
     user: &SlackUser,
 ) -> Result<Fate, StepError> {
     invocation.need_time_for(TIME_FOR_A_KICK, "removing members")?;
-    let slack = &deps.directory.slack;
     let kicked = slack
         .in_channel(channel, async || {
             slack.conversations_kick(&channel.id, &user.id.0).await

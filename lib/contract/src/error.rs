@@ -134,8 +134,8 @@ pub enum StepError {
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// The turn for the call, where Slack's limits are shared out.
-        turn: Option<Turn>,
+        /// The turns that the step holds, where Slack's limits are shared out.
+        turns: Vec<Turn>,
     },
     #[error(
         "{method} may have had its effect ({reason}); the next attempt looks before it repeats it"
@@ -234,10 +234,10 @@ impl StepError {
         }
     }
 
-    fn turn(&self) -> Option<&Turn> {
+    fn turns(&self) -> &[Turn] {
         match self {
-            Self::SlackRateLimited { turn, .. } => turn.as_ref(),
-            _ => None,
+            Self::SlackRateLimited { turns, .. } => turns,
+            _ => &[],
         }
     }
 
@@ -250,13 +250,14 @@ impl StepError {
     }
 
     /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
-    /// `retryAfterSeconds` and `turn` from it. The seconds are whole, rounded up, and at least 1.
-    pub fn cause(&self) -> Value {
+    /// `retryAfterSeconds` and `turns` from it. The seconds are whole, rounded up, and at least 1.
+    /// `turns_left` are turns that the step holds beside those of the error.
+    pub fn cause(&self, turns_left: &[Turn]) -> Value {
         let mut cause = json!({ "message": self.to_string() });
         if let Some(retry_after) = self.retry_after() {
             cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
             // Always there: to read a field that is missing is an error in JSONata.
-            cause["turn"] = json!(self.turn());
+            cause["turns"] = json!([self.turns(), turns_left].concat());
         }
         if let Self::InvalidRequest { field, .. } = self {
             cause["field"] = json!(field);
@@ -284,30 +285,36 @@ mod tests {
     #[case(Duration::from_secs(30), 30)]
     #[case(Duration::from_millis(30_001), 31)]
     fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
-        let cause = StepError::DeliveryInProgress { retry_after }.cause();
+        let cause = StepError::DeliveryInProgress { retry_after }.cause(&[]);
         assert_eq!(cause["retryAfterSeconds"], seconds);
     }
 
     #[test]
-    fn the_cause_of_a_wait_has_a_turn_or_says_that_there_is_none() {
+    fn the_cause_of_a_wait_has_the_turns_or_says_that_there_are_none() {
         let turn = Turn {
             limit: "chat.postMessage#C1".to_owned(),
+            calls: 1,
             at: 1_000,
             held_up: 0,
         };
-        let limited = |turn| StepError::SlackRateLimited {
+        let limited = |turns| StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(1),
-            turn,
+            turns,
         };
-        let expected = json!({ "limit": "chat.postMessage#C1", "at": 1_000, "heldUp": 0 });
-        assert_eq!(limited(Some(turn)).cause()["turn"], expected);
-        assert_eq!(limited(None).cause().get("turn"), Some(&Value::Null));
+        let expected =
+            json!([{ "limit": "chat.postMessage#C1", "calls": 1, "at": 1_000, "heldUp": 0 }]);
+        assert_eq!(limited(vec![turn.clone()]).cause(&[])["turns"], expected);
+        assert_eq!(limited(Vec::new()).cause(&[turn])["turns"], expected);
+        assert_eq!(
+            limited(Vec::new()).cause(&[]).get("turns"),
+            Some(&json!([]))
+        );
     }
 
     #[test]
     fn an_invalid_request_names_its_field_in_the_cause() {
-        let cause = StepError::invalid("channelName", "must not be empty").cause();
+        let cause = StepError::invalid("channelName", "must not be empty").cause(&[]);
         assert_eq!(
             cause,
             json!({ "message": "channelName: must not be empty", "field": "channelName" })

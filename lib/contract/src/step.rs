@@ -27,21 +27,23 @@ pub struct Run {
     /// `Fail` state: a redrive goes on from it. Steps that never ask for a wait leave it out.
     #[serde(default = "unbounded")]
     pub waits_left: i64,
-    /// The turn that this step was given when it was asked to wait.
+    /// The turns that this step was given when it was asked to wait.
     #[serde(default)]
-    pub turn: Option<Turn>,
+    pub turns: Vec<Turn>,
 }
 
 /// A place in the queue of those who wait for one of Slack's limits.
 ///
-/// A step that may not call Slack yet leaves with its turn, the workflow sleeps and hands it back, and
-/// the step makes the call without asking again.
+/// A step that may not call Slack yet leaves with its turns, the workflow sleeps and hands them back,
+/// and the step makes the calls without asking again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Turn {
     /// The limit's name, for example `chat.postMessage#C012AB3CD`.
     pub limit: String,
-    /// When its turn comes, in milliseconds of Slack's time since the epoch.
+    /// How many calls it is for.
+    pub calls: u32,
+    /// When the last of them may be made, in milliseconds of Slack's time since the epoch.
     pub at: u64,
     /// For how long Slack had held everybody up by the time when the turn was given, in
     /// milliseconds. What has come since is added to `at`.

@@ -104,9 +104,11 @@ impl People {
         absent: &mut Vec<Email>,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
-        for email in unknown {
+        let count = unknown.len();
+        for (n, email) in unknown.into_iter().enumerate() {
             invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
-            let user = self.slack.users_lookup_by_email(email.as_str()).await?;
+            let slack = self.slack.ahead_of(count - n);
+            let user = slack.users_lookup_by_email(email.as_str()).await?;
             let person = if let Some(user) = user.as_ref().and_then(active) {
                 let person = Person::from(&user);
                 self.known.remember(&[(email.clone(), user)]).await?;
@@ -132,7 +134,8 @@ impl People {
         let mut is_at_the_end = false;
         while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
             invocation.need_time_for(TIME_FOR_A_CALL, "paging through the users")?;
-            let page = match self.slack.users_list(listing.cursor.as_deref()).await {
+            let slack = self.slack.ahead_of(listing.pages_ahead());
+            let page = match slack.users_list(listing.cursor.as_deref()).await {
                 Err(error) if is_about_the_cursor(&error) => {
                     self.known.keep_place_in_list(execution_id, None, 0).await?;
                     return Ok(());
@@ -181,6 +184,17 @@ struct Listing {
 }
 
 impl Listing {
+    /// How many pages are still to be read, as far as is known.
+    fn pages_ahead(&self) -> usize {
+        let all = match self.known_pages {
+            0 => self.at_most,
+            known => known,
+        };
+        all.saturating_sub(self.pages)
+            .try_into()
+            .unwrap_or(usize::MAX)
+    }
+
     /// The list, where it takes fewer calls than `unknown` look-ups. How long it is, nobody knows
     /// before the first time: it is given up at half as many pages as there would be look-ups.
     fn worthwhile(look_ups: &LookUps, unknown: usize) -> Option<Self> {

@@ -42,7 +42,7 @@ impl Directory {
         };
         let mut claim = self
             .channels
-            .claim_scan(&invocation.request_id, LEASE)
+            .claim_scan(&invocation.run.execution_id, LEASE)
             .await?;
         loop {
             let scan = match claim {
@@ -55,7 +55,7 @@ impl Directory {
             };
             // Between the look at the table and the claim somebody else may have come to the end.
             if scan.pages == 0 && scan.last.as_ref().is_some_and(&will_do) {
-                return self.channels.leave_scan(&scan, None).await;
+                return self.channels.leave_scan(&scan).await;
             }
             match self.go_on(scan, invocation).await? {
                 Turn::Done(scanned) if will_do(&scanned) => return Ok(()),
@@ -63,7 +63,7 @@ impl Directory {
                 Turn::Done(_) => {
                     claim = self
                         .channels
-                        .claim_scan(&invocation.request_id, LEASE)
+                        .claim_scan(&invocation.run.execution_id, LEASE)
                         .await?;
                 }
                 Turn::Lost { since } => return Err(in_progress(wait_for(since))),
@@ -76,10 +76,11 @@ impl Directory {
         loop {
             let what = "the scan of Slack's channels";
             if let Err(unfinished) = invocation.need_time_for(TIME_FOR_A_PAGE, what) {
-                self.channels.leave_scan(&scan, None).await?;
+                self.channels.leave_scan(&scan).await?;
                 return Err(unfinished);
             }
-            let page = match self.slack.conversations_list(scan.cursor.as_deref()).await {
+            let slack = self.slack.ahead_of(pages_ahead(&scan));
+            let page = match slack.conversations_list(scan.cursor.as_deref()).await {
                 Ok(page) => page,
                 Err(error)
                     if error.rejected_code() == Some("invalid_cursor") && scan.cursor.is_some() =>
@@ -127,11 +128,13 @@ impl Directory {
 
     /// Leaves the scan to whoever comes next, and answers the step's error.
     async fn leave(&self, scan: &Scan, error: SlackError) -> Result<StepError, StepError> {
-        let paused_until = match &error {
-            SlackError::RateLimited { retry_after, .. } => Some(SystemTime::now() + *retry_after),
-            _ => None,
-        };
-        self.channels.leave_scan(scan, paused_until).await?;
+        match &error {
+            SlackError::RateLimited { retry_after, .. } => {
+                let until = SystemTime::now() + *retry_after;
+                self.channels.pause_scan(scan, until).await?;
+            }
+            _ => self.channels.leave_scan(scan).await?,
+        }
         Ok(error.into())
     }
 }
@@ -142,6 +145,14 @@ enum Kept {
     End(Scanned),
     /// Somebody else has the scan by now.
     Lost,
+}
+
+/// How many pages are still to be read, if there are as many as the last time.
+fn pages_ahead(scan: &Scan) -> usize {
+    let last = scan.last.as_ref().map_or(0, |last| last.pages);
+    last.saturating_sub(scan.pages)
+        .try_into()
+        .unwrap_or(usize::MAX)
 }
 
 fn wait_for(scan_began: SystemTime) -> Duration {

@@ -1,15 +1,15 @@
 //! Leave to call Slack, from the table that all executions share.
 
 use std::{
-    cell::Cell,
     future::Future,
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use apgl_contract::{StepError, Turn};
 use apgl_slack::{
     SlackError,
-    pacing::{LeaveFuture, Limit, Pacer, TurnFuture},
+    pacing::{LeaveFuture, Limit, PacedCall, Pacer, TurnsFuture},
 };
 use apgl_stores::{Pace, Pacing, Table};
 use aws_sdk_dynamodb::{Client, config};
@@ -21,19 +21,40 @@ use crate::SettingError;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 const QUEUE_ATTEMPTS: u32 = 2;
 /// A turn that comes within this time is now: the call itself takes longer.
-const NOW: u64 = 50;
+const NOW_MILLIS: u64 = 50;
 /// So many intervals of a limit are over soon.
 const SOON: u32 = 10;
-/// After this time a turn counts no more, as after a redrive.
-const TURN_LIFETIME: u64 = 60_000;
+/// After this time a turn counts no more, as after a redrive. A Retry of the Task hands the same turns
+/// over again: what it calls a second time is not counted.
+const TURN_LIFETIME_MILLIS: u64 = 10 * 60_000;
 
 tokio::task_local! {
-    static TURN: Cell<Option<Turn>>;
+    static TURNS: Mutex<Vec<HeldTurn>>;
 }
 
-/// Runs `step` with the turn that its workflow hands back.
-pub(crate) async fn with_turn<T>(turn: Option<Turn>, step: impl Future<Output = T>) -> T {
-    TURN.scope(Cell::new(turn), step).await
+/// A turn that the workflow has handed back.
+struct HeldTurn {
+    turn: Turn,
+    /// Whether it has come: the calls that it is for need not ask again.
+    has_come: bool,
+}
+
+/// Runs `step` with the turns that its workflow hands back, and answers those that it has not come to
+/// use: two limits that are waited for one after the other would else lose each other's.
+pub(crate) async fn with_turns<T>(
+    turns: Vec<Turn>,
+    step: impl Future<Output = T>,
+) -> (T, Vec<Turn>) {
+    let held = turns.into_iter().map(|turn| HeldTurn {
+        turn,
+        has_come: false,
+    });
+    let step = async {
+        let output = step.await;
+        let left = with_held(std::mem::take).unwrap_or_default();
+        (output, left.into_iter().map(|held| held.turn).collect())
+    };
+    TURNS.scope(Mutex::new(held.collect()), step).await
 }
 
 /// The pacer of a function. Where the queue is out of order, calls are made without leave: Slack's
@@ -68,73 +89,133 @@ impl QueuePacer {
         millis(since_epoch.div_f64(self.time_scale))
     }
 
-    async fn leave(&self, method: &'static str, limits: &[Limit]) -> Result<(), SlackError> {
-        let mut held = take_turn_for(limits).filter(|turn| turn.at + TURN_LIFETIME > self.now());
+    async fn leave(&self, call: PacedCall<'_>) -> Result<(), SlackError> {
+        let names: Vec<&str> = call
+            .limits
+            .iter()
+            .map(|limit| limit.name.as_str())
+            .collect();
+        let mut held = take_held(&names).filter(|held| !self.is_stale(&held.turn));
         // The limits before the one that the turn is for were passed before it was given.
         let passed = held
             .as_ref()
-            .and_then(|turn| limits.iter().position(|limit| limit.name == turn.limit));
-        for limit in limits.iter().skip(passed.unwrap_or_default()) {
+            .and_then(|held| names.iter().position(|name| *name == held.turn.limit));
+        for limit in call.limits.iter().skip(passed.unwrap_or_default()) {
             let turn = match held.take() {
-                Some(turn) => self.pacing.moved(turn).await,
-                None => self.pacing.take_turn(pace(limit), self.now()).await,
+                Some(held) if held.has_come => {
+                    keep_rest(held.turn);
+                    continue;
+                }
+                Some(held) => self.pacing.moved(held.turn).await,
+                None => self.pacing.take_turns(pace(limit), 1, self.now()).await,
             };
             let turn = match turn {
-                Ok(turn) => turn,
+                Ok(turn) if call.follows || self.has_come(&turn) => {
+                    keep_rest(turn);
+                    continue;
+                }
+                Ok(turn) => self.with_those_ahead(turn, limit, call.ahead).await,
                 Err(error) => {
                     log_outage(&error);
                     continue;
                 }
             };
-            let left = turn.at.saturating_sub(self.now());
-            if left > NOW {
-                return Err(SlackError::RateLimited {
-                    method,
-                    retry_after: Duration::from_millis(left),
-                    turn: Some(turn),
-                });
-            }
+            return Err(SlackError::RateLimited {
+                method: call.method,
+                retry_after: self.time_until(&turn),
+                turns: vec![turn],
+            });
         }
         Ok(())
     }
 
+    /// A call that must wait waits together with those that follow it, as many as a burst has.
+    async fn with_those_ahead(&self, turn: Turn, limit: &Limit, ahead: u32) -> Turn {
+        let wanted = ahead.min(limit.burst).max(1);
+        let more = wanted.saturating_sub(turn.calls);
+        if more == 0 {
+            return turn;
+        }
+        match self.pacing.take_turns(pace(limit), more, self.now()).await {
+            Ok(last) => Turn {
+                calls: wanted,
+                at: last.at.max(turn.at),
+                ..last
+            },
+            Err(error) => {
+                log_outage(&error);
+                turn
+            }
+        }
+    }
+
     /// The turn is for the narrowest limit, so the others are asked again.
-    async fn refused(&self, limits: &[Limit], retry_after: Duration) -> Option<Turn> {
+    async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> Vec<Turn> {
         let now = self.now();
         let until = now + millis(retry_after);
         let mut turn = None;
-        for limit in limits_that_refused(limits, retry_after) {
+        for limit in limits_that_refused(call.limits, retry_after) {
             match self.pacing.hold_up(pace(limit), now, until).await {
-                Ok(held_up) => turn = turn.or(Some(held_up)),
+                Ok(next) => turn = turn.or(Some(next)),
                 Err(error) => log_outage(&error),
             }
         }
-        turn
+        turn.into_iter().collect()
+    }
+
+    fn has_come(&self, turn: &Turn) -> bool {
+        turn.at <= self.now() + NOW_MILLIS
+    }
+
+    fn is_stale(&self, turn: &Turn) -> bool {
+        turn.at + TURN_LIFETIME_MILLIS < self.now()
+    }
+
+    fn time_until(&self, turn: &Turn) -> Duration {
+        Duration::from_millis(turn.at.saturating_sub(self.now()))
     }
 }
 
 impl Pacer for QueuePacer {
-    fn leave<'a>(&'a self, method: &'static str, limits: &'a [Limit]) -> LeaveFuture<'a> {
-        Box::pin(self.leave(method, limits))
+    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a> {
+        Box::pin(self.leave(call))
     }
 
-    fn refused<'a>(&'a self, limits: &'a [Limit], retry_after: Duration) -> TurnFuture<'a> {
-        Box::pin(self.refused(limits, retry_after))
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a> {
+        Box::pin(self.refused(call, retry_after))
     }
 }
 
-/// The turn that the workflow has handed back, if it is for one of these limits. It serves once.
-fn take_turn_for(limits: &[Limit]) -> Option<Turn> {
-    TURN.try_with(|cell| {
-        let turn = cell.take()?;
-        if limits.iter().any(|limit| limit.name == turn.limit) {
-            return Some(turn);
-        }
-        cell.set(Some(turn));
-        None
-    })
-    .ok()
-    .flatten()
+/// What the step holds, where it runs for a workflow at all.
+fn with_held<T>(look: impl FnOnce(&mut Vec<HeldTurn>) -> T) -> Option<T> {
+    TURNS
+        .try_with(|turns| look(&mut turns.lock().unwrap_or_else(PoisonError::into_inner)))
+        .ok()
+}
+
+/// The turn for one of these limits, if the step holds one.
+fn take_held(limits: &[&str]) -> Option<HeldTurn> {
+    with_held(|turns| {
+        let is_for_one = |held: &HeldTurn| limits.contains(&held.turn.limit.as_str());
+        let n = turns.iter().position(is_for_one)?;
+        Some(turns.swap_remove(n))
+    })?
+}
+
+/// A call is made by this turn. It may be for more of them.
+fn keep_rest(turn: Turn) {
+    if turn.calls <= 1 {
+        return;
+    }
+    with_held(|turns| {
+        turns.push(HeldTurn {
+            turn: Turn {
+                calls: turn.calls - 1,
+                ..turn
+            },
+            has_come: true,
+        });
+    });
 }
 
 /// Slack does not say which of a call's limits it was. The narrowest is over soon; where Slack asks for
@@ -174,5 +255,185 @@ pub(crate) fn time_scale(name: &'static str, value: &str) -> Result<f64, Setting
             name,
             rule: "must be a number above 0, at most 1",
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aws_credential_types::Credentials;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+    use aws_smithy_http_client::test_util::infallible_client_fn;
+    use aws_smithy_types::body::SdkBody;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn turn(limit: &str, calls: u32) -> Turn {
+        Turn {
+            limit: limit.to_owned(),
+            calls,
+            at: 1_000,
+            held_up: 0,
+        }
+    }
+
+    fn limit(name: &str, interval: Duration) -> Limit {
+        Limit {
+            name: name.to_owned(),
+            interval,
+            burst: 2,
+        }
+    }
+
+    #[tokio::test]
+    async fn turns_that_were_not_used_are_left_over() {
+        let step = with_turns(vec![turn("kick", 3), turn("members", 1)], async {
+            let used = take_held(&["members"]).unwrap();
+            keep_rest(used.turn);
+        });
+        assert_eq!(step.await, ((), vec![turn("kick", 3)]));
+    }
+
+    #[tokio::test]
+    async fn a_turn_for_many_calls_asks_once() {
+        let step = with_turns(vec![turn("kick", 2)], async {
+            let first = take_held(&["kick"]).unwrap();
+            assert!(!first.has_come);
+            keep_rest(first.turn);
+            let second = take_held(&["kick"]).unwrap();
+            assert!(second.has_come);
+            keep_rest(second.turn);
+            assert!(take_held(&["kick"]).is_none());
+        });
+        assert_eq!(step.await, ((), Vec::new()));
+    }
+
+    /// A queue whose items say that the next call would be due at `next_at`, and the operations that it
+    /// was asked for.
+    fn queue(status: u16, next_at: u64) -> (QueuePacer, Arc<Mutex<Vec<String>>>) {
+        let operations: Arc<Mutex<Vec<String>>> = Arc::default();
+        let asked = operations.clone();
+        let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
+            let target = request.headers()["x-amz-target"].to_str().unwrap();
+            let operation = target.rsplit('.').next().unwrap().to_owned();
+            asked.lock().unwrap().push(operation);
+            let item = json!({ "nextAt": { "N": next_at.to_string() } });
+            let answer = json!({ "Item": item, "Attributes": item });
+            http::Response::builder()
+                .status(status)
+                .body(SdkBody::from(answer.to_string()))
+                .unwrap()
+        });
+        let config = config::Builder::new()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .endpoint_url("http://127.0.0.1")
+            .http_client(http)
+            .build();
+        let table = Table::new(Client::from_conf(config), "pacing".to_owned());
+        let pacer = QueuePacer {
+            pacing: Pacing::new(table),
+            time_scale: 1.0,
+        };
+        (pacer, operations)
+    }
+
+    fn turn_at(limit: &str, at: u64) -> Turn {
+        Turn {
+            at,
+            ..turn(limit, 1)
+        }
+    }
+
+    const POST: [(&str, u64); 2] = [("channel", 1_000), ("workspace", 100)];
+
+    /// Asks for leave to post, with these turns. Answers the turn to wait for, if there is one.
+    async fn leave_to_post(pacer: &QueuePacer, turns: Vec<Turn>) -> (Option<Turn>, Vec<Turn>) {
+        let limits = POST.map(|(name, millis)| limit(name, Duration::from_millis(millis)));
+        let call = PacedCall {
+            method: "chat.postMessage",
+            limits: &limits,
+            ahead: 1,
+            follows: false,
+        };
+        let (left, turns) = with_turns(turns, pacer.leave(call)).await;
+        match left {
+            Ok(()) => (None, turns),
+            Err(SlackError::RateLimited { turns: given, .. }) => (given.into_iter().next(), turns),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_takes_a_turn_in_each_of_its_limits() {
+        let (pacer, operations) = queue(200, 0);
+        assert_eq!(leave_to_post(&pacer, Vec::new()).await, (None, Vec::new()));
+        assert_eq!(*operations.lock().unwrap(), ["UpdateItem", "UpdateItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_has_come_is_read_once_more_and_not_taken_again() {
+        let (pacer, operations) = queue(200, 0);
+        let turns = vec![turn_at("channel", pacer.now())];
+        assert_eq!(leave_to_post(&pacer, turns).await, (None, Vec::new()));
+        assert_eq!(*operations.lock().unwrap(), ["GetItem", "UpdateItem"]);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_turn_in_the_workspace_has_passed_the_channel() {
+        let (pacer, operations) = queue(200, 0);
+        let turns = vec![turn_at("workspace", pacer.now())];
+        assert_eq!(leave_to_post(&pacer, turns).await, (None, Vec::new()));
+        assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_still_to_come_is_waited_for() {
+        let (pacer, _) = queue(200, 0);
+        let soon = turn_at("channel", pacer.now() + 5_000);
+        let (given, _) = leave_to_post(&pacer, vec![soon.clone()]).await;
+        assert_eq!(given, Some(soon));
+    }
+
+    #[tokio::test]
+    async fn a_turn_of_long_ago_counts_no_more_and_another_limits_is_left_over() {
+        let (pacer, operations) = queue(200, 0);
+        let old = turn_at("channel", pacer.now() - TURN_LIFETIME_MILLIS - 1_000);
+        let other = turn_at("kick", pacer.now());
+        let (given, left) = leave_to_post(&pacer, vec![old, other.clone()]).await;
+        assert_eq!((given, left), (None, vec![other]));
+        assert_eq!(*operations.lock().unwrap(), ["UpdateItem", "UpdateItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_out_of_order_holds_nobody_up() {
+        let (pacer, _) = queue(400, 0);
+        assert_eq!(leave_to_post(&pacer, Vec::new()).await, (None, Vec::new()));
+    }
+
+    #[rstest]
+    #[case::soon_over(3, &["channel"])]
+    #[case::too_long_for_the_channel(30, &["channel", "workspace"])]
+    fn a_long_refusal_is_the_workspaces_too(#[case] seconds: u64, #[case] expected: &[&str]) {
+        let limits = [
+            limit("channel", Duration::from_secs(1)),
+            limit("workspace", Duration::from_millis(100)),
+        ];
+        let refused = limits_that_refused(&limits, Duration::from_secs(seconds));
+        let names: Vec<&str> = refused.iter().map(|limit| limit.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_scale_of_time_is_above_0_and_at_most_1() {
+        assert_eq!(time_scale("TIME_SCALE", "0.05"), Ok(0.05));
+        for bad in ["0", "-1", "2", "fast"] {
+            let error = time_scale("TIME_SCALE", bad).unwrap_err();
+            assert!(error.to_string().contains("TIME_SCALE must be"), "{error}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use apgl_aws::ConfigError;
-use apgl_contract::{Invocation, Kind, Step, StepError, decode};
+use apgl_contract::{Invocation, Kind, Step, StepError, Turn, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -26,15 +26,28 @@ pub enum StartError {
 }
 
 /// A step's failure as Lambda answers it: `errorType` is the name that ASL matches, `errorMessage`
-/// is JSON, because ASL reads `retryAfterSeconds` from it.
+/// is JSON, because ASL reads `retryAfterSeconds` and `turns` from it.
 #[derive(Debug)]
-struct Failure(StepError);
+struct Failure {
+    error: StepError,
+    /// Turns that the step had from before and has not come to use.
+    turns_left: Vec<Turn>,
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        Self {
+            error,
+            turns_left: Vec::new(),
+        }
+    }
+}
 
 impl From<Failure> for Diagnostic {
-    fn from(Failure(error): Failure) -> Self {
+    fn from(Failure { error, turns_left }: Failure) -> Self {
         Diagnostic {
             error_type: error.name().as_str().to_owned(),
-            error_message: error.cause().to_string(),
+            error_message: error.cause(&turns_left).to_string(),
         }
     }
 }
@@ -80,7 +93,7 @@ where
         let decoded = decode(payload).map_err(malformed);
         let Step { run, input } = decoded.map_err(|error| {
             tracing::info_span!("step", step = name).in_scope(|| log_failure(&error));
-            Failure(error)
+            Failure::from(error)
         })?;
         let span = tracing::info_span!(
             "step",
@@ -91,7 +104,7 @@ where
         );
         let waits_left = run.waits_left;
         #[cfg(feature = "slack")]
-        let turn = run.turn.clone();
+        let turns = run.turns.clone();
         let invocation = Invocation {
             run,
             request_id: context.request_id,
@@ -101,10 +114,13 @@ where
             // Boxed, or the compiler has to look through every future of every client at once.
             let step = Box::pin(handle(deps, invocation, input));
             #[cfg(feature = "slack")]
-            let step = pacing::with_turn(turn, step);
-            let outcome = step.await;
+            let (outcome, turns_left) = pacing::with_turns(turns, step).await;
+            #[cfg(not(feature = "slack"))]
+            let (outcome, turns_left) = (step.await, Vec::new());
             let outcome = outcome.map_err(|error| bounded(error, waits_left));
-            outcome.inspect_err(log_failure).map_err(Failure)
+            outcome
+                .inspect_err(log_failure)
+                .map_err(|error| Failure { error, turns_left })
         }
         .instrument(span)
         .await
@@ -167,13 +183,13 @@ mod tests {
         StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(7),
-            turn: None,
+            turns: Vec::new(),
         }
     }
 
     #[test]
     fn lambda_answers_the_name_and_a_json_cause() {
-        let diagnostic = Diagnostic::from(Failure(limited()));
+        let diagnostic = Diagnostic::from(Failure::from(limited()));
         assert_eq!(diagnostic.error_type, "Slack.RateLimited");
         let cause: Value = serde_json::from_str(&diagnostic.error_message).unwrap();
         assert_eq!(cause["retryAfterSeconds"], 7);

@@ -10,7 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Pacer, SlackError, SlackToken, TokenSource, Unpaced,
-    pacing::{Limit, limits_of},
+    pacing::{PacedCall, is_a_further_page, limits_of},
 };
 
 /// Slack's own address.
@@ -31,6 +31,8 @@ pub struct SlackClient {
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
     pacer: Arc<dyn Pacer>,
+    /// How many calls of a method its user will make, this one too.
+    calls_ahead: u32,
 }
 
 /// The part of an answer that every method has.
@@ -63,6 +65,7 @@ impl SlackClient {
             base_url,
             tokens,
             pacer: Arc::new(Unpaced),
+            calls_ahead: 1,
         }
     }
 
@@ -70,6 +73,16 @@ impl SlackClient {
     #[must_use]
     pub fn paced_by(self, pacer: Arc<dyn Pacer>) -> Self {
         Self { pacer, ..self }
+    }
+
+    /// The same client, for so many calls of one method: where the first must wait, it waits for
+    /// turns for more of them at once.
+    #[must_use]
+    pub fn ahead_of(&self, calls: usize) -> Self {
+        Self {
+            calls_ahead: u32::try_from(calls).unwrap_or(u32::MAX).max(1),
+            ..self.clone()
+        }
     }
 
     /// Calls `method` and reads its answer as `T`.
@@ -92,36 +105,36 @@ impl SlackClient {
         arguments: &[(&str, &str)],
     ) -> Result<Reply, SlackError> {
         let limits = limits_of(method, arguments);
-        self.pacer.leave(method, &limits).await?;
+        let call = PacedCall {
+            method,
+            limits: &limits,
+            ahead: self.calls_ahead,
+            follows: is_a_further_page(method, arguments),
+        };
+        self.pacer.leave(call).await?;
         match self.send_unpaced(method, arguments).await {
             Err(SlackError::RateLimited { retry_after, .. }) => {
-                Err(self.refused(method, &limits, retry_after).await)
+                Err(self.refused(call, retry_after).await)
             }
             Ok(Reply {
                 refusal: Some(SlackError::RateLimited { retry_after, .. }),
                 ..
-            }) => Err(self.refused(method, &limits, retry_after).await),
+            }) => Err(self.refused(call, retry_after).await),
             reply => reply,
         }
     }
 
     /// Slack has refused a call that the pacer let pass: others wait too.
-    async fn refused(
-        &self,
-        method: &'static str,
-        limits: &[Limit],
-        retry_after: Duration,
-    ) -> SlackError {
+    async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> SlackError {
         tracing::warn!(
-            slack.method = method,
+            slack.method = call.method,
             slack.retryAfter = retry_after.as_secs(),
             "Slack refused a call by a limit"
         );
-        let turn = self.pacer.refused(limits, retry_after).await;
         SlackError::RateLimited {
-            method,
+            method: call.method,
             retry_after,
-            turn,
+            turns: self.pacer.refused(call, retry_after).await,
         }
     }
 
@@ -169,7 +182,7 @@ impl SlackClient {
             return Err(SlackError::RateLimited {
                 method,
                 retry_after,
-                turn: None,
+                turns: Vec::new(),
             });
         }
         if status.is_server_error() {

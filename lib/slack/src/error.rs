@@ -9,12 +9,12 @@ use apgl_contract::{StepError, Turn};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
-    /// Nothing happened; call again after `retry_after`, with the turn if there is one.
+    /// Nothing happened; call again after `retry_after`, with the turns if there are any.
     #[error("Slack limits {method}: call again after {} s", retry_after.as_secs())]
     RateLimited {
         method: &'static str,
         retry_after: Duration,
-        turn: Option<Turn>,
+        turns: Vec<Turn>,
     },
     /// Nothing happened, and it passes by itself.
     #[error("Slack is unavailable for {method}: {reason}")]
@@ -77,7 +77,7 @@ impl SlackError {
             "ratelimited" | "rate_limited" => Self::RateLimited {
                 method,
                 retry_after,
-                turn: None,
+                turns: Vec::new(),
             },
             "service_unavailable" | "request_timeout" | "team_added_to_org"
             // conversations.members: Slack could not read the list this time.
@@ -120,11 +120,11 @@ impl From<SlackError> for StepError {
             SlackError::RateLimited {
                 method,
                 retry_after,
-                turn,
+                turns,
             } => Self::SlackRateLimited {
                 method,
                 retry_after,
-                turn,
+                turns,
             },
             SlackError::Unavailable { method, reason }
             | SlackError::OutcomeUnknown { method, reason } => {

@@ -32,7 +32,8 @@ impl From<MessagesAnswer> for Page<HistoryMessage> {
 }
 
 impl SlackClient {
-    /// The messages since `oldest`, newest first, threads left out, with their metadata.
+    /// The messages since `oldest`, newest first, threads left out, with their metadata, as many a page
+    /// as Slack gives.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.history>
     pub async fn conversations_history(
@@ -46,7 +47,7 @@ impl SlackClient {
             ("oldest", oldest),
             ("inclusive", "true"),
             ("include_all_metadata", "true"),
-            ("limit", "200"),
+            ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
         let answer: MessagesAnswer = self.call("conversations.history", &arguments).await?;
@@ -69,7 +70,7 @@ impl SlackClient {
             ("oldest", oldest),
             ("inclusive", "true"),
             ("include_all_metadata", "true"),
-            ("limit", "200"),
+            ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
         let answer: MessagesAnswer = self.call("conversations.replies", &arguments).await?;

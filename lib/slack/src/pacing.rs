@@ -22,21 +22,34 @@ pub struct Limit {
     pub burst: u32,
 }
 
+/// A call that asks for leave.
+#[derive(Debug, Clone, Copy)]
+pub struct PacedCall<'a> {
+    pub method: &'static str,
+    /// The narrowest first.
+    pub limits: &'a [Limit],
+    /// How many such calls the caller is going to make, this one too. What is not made at once waits
+    /// together.
+    pub ahead: u32,
+    /// It goes on with what a call before has begun, and would have to begin again after a wait.
+    pub follows: bool,
+}
+
 /// The answer to a call that asks for leave.
 pub type LeaveFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SlackError>> + Send + 'a>>;
-/// The turn for a call that Slack has refused.
-pub type TurnFuture<'a> = Pin<Box<dyn Future<Output = Option<Turn>> + Send + 'a>>;
+/// The turns that a caller holds after Slack has refused a call.
+pub type TurnsFuture<'a> = Pin<Box<dyn Future<Output = Vec<Turn>> + Send + 'a>>;
 
 /// Who says when a call may be made.
 pub trait Pacer: fmt::Debug + Send + Sync {
-    /// Asks for leave to call `method` now, under these limits.
+    /// Asks for leave to make a call now.
     ///
     /// # Errors
     /// [`SlackError::RateLimited`], with a turn, when the call must wait.
-    fn leave<'a>(&'a self, method: &'static str, limits: &'a [Limit]) -> LeaveFuture<'a>;
+    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a>;
 
     /// Slack refused a call all the same: nobody calls before `retry_after` is over.
-    fn refused<'a>(&'a self, limits: &'a [Limit], retry_after: Duration) -> TurnFuture<'a>;
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a>;
 }
 
 /// Every call is made at once, for a tool that calls Slack alone.
@@ -44,12 +57,12 @@ pub trait Pacer: fmt::Debug + Send + Sync {
 pub struct Unpaced;
 
 impl Pacer for Unpaced {
-    fn leave<'a>(&'a self, _method: &'static str, _limits: &'a [Limit]) -> LeaveFuture<'a> {
+    fn leave<'a>(&'a self, _call: PacedCall<'a>) -> LeaveFuture<'a> {
         Box::pin(async { Ok(()) })
     }
 
-    fn refused<'a>(&'a self, _limits: &'a [Limit], _retry_after: Duration) -> TurnFuture<'a> {
-        Box::pin(async { None })
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
+        Box::pin(async { Vec::new() })
     }
 }
 
@@ -86,6 +99,19 @@ fn by_minute(method: &str, calls: u32) -> Limit {
     }
 }
 
+/// A further page of what is read from its beginning each time. Slack welcomes bursts of such calls
+/// ("especially when using cursor-based pagination"), so the page counts and does not wait: a list that
+/// waited between its pages would never come to its end. Those lists whose place is kept, of channels
+/// and of users, do wait.
+pub(crate) fn is_a_further_page(method: &str, arguments: &[(&str, &str)]) -> bool {
+    let begins_again = matches!(
+        method,
+        "conversations.members" | "conversations.history" | "conversations.replies"
+    );
+    let mut cursors = arguments.iter().filter(|(name, _)| *name == "cursor");
+    begins_again && cursors.any(|(_, cursor)| !cursor.is_empty())
+}
+
 /// Calls a minute, by Slack's tiers.
 fn calls_per_minute(method: &str) -> u32 {
     match method {
@@ -114,6 +140,14 @@ mod tests {
         assert_eq!(names, ["chat.postMessage#C1", "chat.postMessage"]);
         assert_eq!(limits[0].interval, Duration::from_secs(1));
         assert_eq!(limits[1].interval, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn only_the_further_pages_of_a_list_that_begins_again_follow() {
+        let (first, further) = ([("cursor", "")], [("cursor", "next")]);
+        assert!(!is_a_further_page("conversations.members", &first));
+        assert!(is_a_further_page("conversations.members", &further));
+        assert!(!is_a_further_page("conversations.list", &further));
     }
 
     #[test]

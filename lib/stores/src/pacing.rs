@@ -9,7 +9,8 @@
 //! local stack that runs fast.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -39,38 +40,49 @@ pub struct Pace<'a> {
 #[derive(Debug)]
 pub struct Pacing {
     table: Table,
-    /// Whether the last limit was met by others shortly before: which of two updates to try first.
-    is_busy: AtomicBool,
+    /// The limits that others had met shortly before, the last time: which of two updates to try first.
+    busy: Mutex<HashSet<String>>,
 }
 
 impl Pacing {
     pub fn new(table: Table) -> Self {
         Self {
             table,
-            is_busy: AtomicBool::new(false),
+            busy: Mutex::default(),
         }
     }
 
-    /// Takes the next turn of a limit. It may be now.
-    pub async fn take_turn(&self, pace: Pace<'_>, now: u64) -> Result<Turn, StepError> {
+    /// Takes the next turns of a limit, for so many calls. They may be now.
+    pub async fn take_turns(
+        &self,
+        pace: Pace<'_>,
+        calls: u32,
+        now: u64,
+    ) -> Result<Turn, StepError> {
+        let taken = pace.interval * u64::from(calls);
+        let mut is_busy = self.busy().contains(pace.limit);
         for _ in 0..MAX_CONFLICTS {
-            let is_busy = self.is_busy.load(Ordering::Relaxed);
             let update = if is_busy {
-                self.update(pace, "SET nextAt = nextAt + :interval, expiresAt = :expiry")
+                self.update(pace, "SET nextAt = nextAt + :taken, expiresAt = :expiry")
                     .condition_expression("nextAt > :now")
-                    .expression_attribute_values(":interval", number(pace.interval))
+                    .expression_attribute_values(":taken", number(taken))
             } else {
                 self.update(pace, "SET nextAt = :next, expiresAt = :expiry")
                     .condition_expression("attribute_not_exists(nextAt) OR nextAt <= :now")
-                    .expression_attribute_values(":next", number(now + pace.interval))
+                    .expression_attribute_values(":next", number(now + taken))
             };
             let update = update.expression_attribute_values(":now", number(now));
             let answer = update.return_values(ReturnValue::AllNew).send().await;
             if let Some(updated) = self.table.if_it_holds("UpdateItem", answer)? {
+                if is_busy {
+                    self.busy().insert(pace.limit.to_owned());
+                } else {
+                    self.busy().remove(pace.limit);
+                }
                 let state = State::of(&updated.attributes.unwrap_or_default());
-                return Ok(state.turn_just_taken(pace, now));
+                return Ok(state.turn_just_taken(pace, calls, now));
             }
-            self.is_busy.store(!is_busy, Ordering::Relaxed);
+            is_busy = !is_busy;
         }
         Err(self.others_were_faster())
     }
@@ -86,56 +98,62 @@ impl Pacing {
         })
     }
 
-    /// Nobody's turn comes before `until`, when the caller's own does.
+    /// Slack has refused a call: nobody's turn comes before `until`. Answers the caller's next turn.
     pub async fn hold_up(&self, pace: Pace<'_>, now: u64, until: u64) -> Result<Turn, StepError> {
         for _ in 0..MAX_CONFLICTS {
             let item = self.table.get("limit", pace.limit).await?;
             let state = State::of(&item.unwrap_or_default());
             let longer = until.saturating_sub(state.held_up_until.max(now));
-            let turn = Turn {
-                limit: pace.limit.to_owned(),
-                at: until,
-                held_up: state.held_up + longer,
-            };
-            if longer == 0 {
-                return Ok(turn);
-            }
-            // After a refusal there is no burst.
-            let earliest = now + pace.tolerance;
-            let (next_at, is_ahead) = if state.next_at > earliest {
-                ("nextAt + :longer", "nextAt > :earliest")
-            } else {
-                (
-                    ":earliest + :longer",
-                    "attribute_not_exists(nextAt) OR nextAt <= :earliest",
-                )
-            };
-            let was = if state.held_up_until == 0 {
-                "attribute_not_exists(heldUpUntil)"
-            } else {
-                "heldUpUntil = :was"
-            };
-            let mut update = self
-                .update(
-                    pace,
-                    &format!(
-                        "SET nextAt = {next_at}, heldUp = :heldUp, heldUpUntil = :until, expiresAt = :expiry"
-                    ),
-                )
-                .condition_expression(format!("({is_ahead}) AND {was}"))
-                .expression_attribute_values(":longer", number(longer))
-                .expression_attribute_values(":earliest", number(earliest))
-                .expression_attribute_values(":heldUp", number(turn.held_up))
-                .expression_attribute_values(":until", number(until));
-            if state.held_up_until > 0 {
-                update = update.expression_attribute_values(":was", number(state.held_up_until));
-            }
-            let answer = update.send().await;
-            if self.table.if_it_holds("UpdateItem", answer)?.is_some() {
-                return Ok(turn);
+            if longer == 0 || self.hold_up_by(longer, &state, pace, now, until).await? {
+                return self.take_turns(pace, 1, now).await;
             }
         }
         Err(self.others_were_faster())
+    }
+
+    /// Whether nobody else has held the limit up since `state` was read.
+    async fn hold_up_by(
+        &self,
+        longer: u64,
+        state: &State,
+        pace: Pace<'_>,
+        now: u64,
+        until: u64,
+    ) -> Result<bool, StepError> {
+        // After a refusal there is no burst.
+        let earliest = now + pace.tolerance;
+        let (next_at, is_ahead) = if state.next_at > earliest {
+            ("nextAt + :longer", "nextAt > :earliest")
+        } else {
+            (
+                ":earliest + :longer",
+                "attribute_not_exists(nextAt) OR nextAt <= :earliest",
+            )
+        };
+        let set = format!(
+            "SET nextAt = {next_at}, heldUp = :heldUp, heldUpUntil = :until, expiresAt = :expiry"
+        );
+        let update = self
+            .update(pace, &set)
+            .expression_attribute_values(":longer", number(longer))
+            .expression_attribute_values(":earliest", number(earliest))
+            .expression_attribute_values(":heldUp", number(state.held_up + longer))
+            .expression_attribute_values(":until", number(until));
+        let update = if state.held_up_until == 0 {
+            update.condition_expression(format!(
+                "({is_ahead}) AND attribute_not_exists(heldUpUntil)"
+            ))
+        } else {
+            update
+                .condition_expression(format!("({is_ahead}) AND heldUpUntil = :was"))
+                .expression_attribute_values(":was", number(state.held_up_until))
+        };
+        let answer = update.send().await;
+        Ok(self.table.if_it_holds("UpdateItem", answer)?.is_some())
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn update(&self, pace: Pace<'_>, expression: &str) -> UpdateItemFluentBuilder {
@@ -172,10 +190,11 @@ impl State {
         }
     }
 
-    fn turn_just_taken(&self, pace: Pace<'_>, now: u64) -> Turn {
+    fn turn_just_taken(&self, pace: Pace<'_>, calls: u32, now: u64) -> Turn {
         let due = self.next_at.saturating_sub(pace.interval);
         Turn {
             limit: pace.limit.to_owned(),
+            calls,
             at: due.saturating_sub(pace.tolerance).max(now),
             held_up: self.held_up,
         }

@@ -90,14 +90,14 @@ export function waits(machine: Machine): string[] {
     if (!told.includes(`"waitsLeft":"{% ${WAITS_LEFT} %}"`)) {
       findings.push(`${name} must tell its function how many waits are left`);
     }
-    if (!told.includes(`"turn":"{% $turn %}"`)) {
-      findings.push(`${name} must hand its function the turn that it has waited for`);
+    if (!told.includes(`"turns":"{% $turns %}"`)) {
+      findings.push(`${name} must hand its function the turns that it has waited for`);
     }
     if (state.Assign?.["waits"] !== 0) {
       findings.push(`${name} must begin the count of waits anew when it is done`);
     }
-    if (state.Assign?.["turn"] !== null) {
-      findings.push(`${name} must forget its turn when it is done`);
+    if (JSON.stringify(state.Assign?.["turns"]) !== "[]") {
+      findings.push(`${name} must forget its turns when it is done`);
     }
     return findings;
   });
@@ -108,7 +108,7 @@ function waitOf(machine: Machine, name: string, rule: Rule): string[] {
   if (!rule.ErrorEquals.every((error) => WAITING.includes(error))) {
     findings.push(`${name}: a Catch that leads to a Wait must name only errors to wait for`);
   }
-  for (const field of ["retryAfterSeconds", "turn"]) {
+  for (const field of ["retryAfterSeconds", "turns"]) {
     if (!JSON.stringify(rule.Assign?.[field] ?? "").includes(`.${field} %}`)) {
       findings.push(`${name}: a Catch of ${rule.ErrorEquals} must assign ${field} from the cause`);
     }

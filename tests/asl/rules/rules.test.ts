@@ -81,16 +81,16 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "waits",
-    "a turn that the function does not get back",
-    (m) => delete (post(m).Arguments?.Payload as { run?: { turn?: string } }).run?.turn,
+    "turns that the function does not get back",
+    (m) => delete (post(m).Arguments?.Payload as { run?: { turns?: string } }).run?.turns,
   ],
   [
     "waits",
-    "a turn that is not read from the cause",
-    (m) => delete catchOf(post(m), "Slack.RateLimited").Assign?.["turn"],
+    "turns that are not read from the cause",
+    (m) => delete catchOf(post(m), "Slack.RateLimited").Assign?.["turns"],
   ],
   ["waits", "a count that goes on with the next step", (m) => delete post(m).Assign?.["waits"]],
-  ["waits", "a turn that goes on with the next step", (m) => delete post(m).Assign?.["turn"]],
+  ["waits", "turns that go on with the next step", (m) => delete post(m).Assign?.["turns"]],
   [
     "mendableErrors",
     "a mendable error that ends in Fail",

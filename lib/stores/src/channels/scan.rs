@@ -15,6 +15,8 @@ use super::Channels;
 use crate::table::{Item, epoch_millis, number, text, time_of, whole_number};
 
 pub(super) const KEY: &str = "#scan";
+/// Who paused the scan has the turns for its next pages, and so comes first when the pause is over.
+const OWNERS_HEAD_START: Duration = Duration::from_secs(10);
 /// Slack does not say how long a cursor serves: a scan that rested for so long begins again.
 const CURSOR_MAX_REST: Duration = Duration::from_mins(10);
 
@@ -69,7 +71,8 @@ impl Scanned {
 }
 
 impl Channels {
-    /// Begins a scan, or takes over the one that nobody is at.
+    /// Begins a scan, or takes over the one that nobody is at. `owner` is an execution: what it has
+    /// begun, it goes on with at once.
     pub async fn claim_scan(&self, owner: &str, lease: Duration) -> Result<ScanClaim, StepError> {
         let now = SystemTime::now();
         let claim = self.update(KEY)
@@ -78,8 +81,9 @@ impl Channels {
                  restedSince = if_not_exists(restedSince, :now)",
             )
             .condition_expression(
-                "(attribute_not_exists(leaseEndsAt) OR leaseEndsAt < :now OR #owner = :owner) \
-                 AND (attribute_not_exists(pausedUntil) OR pausedUntil <= :now)",
+                "#owner = :owner OR (\
+                 (attribute_not_exists(leaseEndsAt) OR leaseEndsAt < :now) \
+                 AND (attribute_not_exists(pausedUntil) OR pausedUntil <= :now))",
             )
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":owner", text(owner))
@@ -187,24 +191,32 @@ impl Channels {
         Ok(is_mine.map(|_| scanned))
     }
 
-    /// Leaves the scan where it is to whoever comes next, but not before `paused_until`.
-    pub async fn leave_scan(
-        &self,
-        scan: &Scan,
-        paused_until: Option<SystemTime>,
-    ) -> Result<(), StepError> {
+    /// Leaves the scan where it is to whoever comes next.
+    pub async fn leave_scan(&self, scan: &Scan) -> Result<(), StepError> {
         let left = if scan.pages == 0 {
             "REMOVE #owner, leaseEndsAt, startedAt, restedSince"
         } else {
             "REMOVE #owner, leaseEndsAt"
         };
-        let update = self.at_scan(scan);
-        let update = match paused_until {
-            None => update.update_expression(left),
-            Some(until) => update
-                .update_expression(format!("SET pausedUntil = :until {left}"))
-                .expression_attribute_values(":until", number(epoch_millis(until))),
+        let update = self.at_scan(scan).update_expression(left);
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(())
+    }
+
+    /// Nobody goes on before `until`, and the owner does first.
+    pub async fn pause_scan(&self, scan: &Scan, until: SystemTime) -> Result<(), StepError> {
+        let begins_anew = if scan.pages == 0 {
+            " REMOVE startedAt, restedSince"
+        } else {
+            ""
         };
+        let update = self
+            .at_scan(scan)
+            .update_expression(format!(
+                "SET pausedUntil = :until, leaseEndsAt = :end{begins_anew}"
+            ))
+            .expression_attribute_values(":until", number(epoch_millis(until)))
+            .expression_attribute_values(":end", number(epoch_millis(until + OWNERS_HEAD_START)));
         self.0.if_it_holds("UpdateItem", update.send().await)?;
         Ok(())
     }
