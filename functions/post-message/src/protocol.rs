@@ -1,5 +1,5 @@
 //! The delivery protocol: claim, look if there is doubt, post, record. `docs/delivery.md` says why
-//! each step is there; the model in `tests/model.rs` runs this very code.
+//! each step is there; the model in `tests/model` runs this very code.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,8 +7,9 @@ use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
 use apgl_slack::{SlackClient, SlackError};
 use apgl_stores::{Attempt, Claim, Deliveries, Ledger, SETTLE_TIME};
 
-/// A post, and a join and a second post where the bot is not in the channel, fit in this time.
-const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(3);
+/// A post, and a join and a second post where the bot is not in the channel, with what it takes to get
+/// leave for them, fit in this time.
+const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(4);
 
 /// One run of the step for a delivery.
 #[derive(Debug, Clone)]

@@ -45,6 +45,13 @@ struct Request {
     over_at: Option<SystemTime>,
 }
 
+/// A write whose sender has crashed: the ledger may come to it at any time, or never.
+#[derive(Debug)]
+struct LateWrite {
+    expected: Option<Record>,
+    record: Record,
+}
+
 #[derive(Debug)]
 pub struct World {
     choices: Choices,
@@ -52,8 +59,9 @@ pub struct World {
     pub now: SystemTime,
     record: Option<Record>,
     requests: Vec<Request>,
-    /// The ids of the requests whose messages stand in Slack.
-    pub messages: Vec<usize>,
+    late_writes: Vec<LateWrite>,
+    /// The ids of the requests whose messages stand in Slack, and since when.
+    pub messages: Vec<(usize, SystemTime)>,
     requests_sent: usize,
     /// What happened, for a person who reads why a run is bad.
     pub story: Vec<String>,
@@ -67,6 +75,7 @@ impl World {
             now: UNIX_EPOCH + Duration::from_hours(24),
             record: None,
             requests: Vec::new(),
+            late_writes: Vec::new(),
             messages: Vec::new(),
             requests_sent: 0,
             story: Vec::new(),
@@ -101,8 +110,22 @@ impl World {
         switches
     }
 
-    /// Slack may or may not be done with each request whose sender is gone.
+    /// Slack and the ledger may or may not be done with what was sent by somebody who is gone.
     pub fn let_requests_land(&mut self) {
+        for write in std::mem::take(&mut self.late_writes) {
+            if self.choices.choose(2) == 1 {
+                let holds = self.still_stands(write.expected.as_ref());
+                self.tell(format!(
+                    "a late write of {} lands: {holds}",
+                    write.record.state()
+                ));
+                if holds {
+                    self.record = Some(write.record);
+                }
+            } else {
+                self.late_writes.push(write);
+            }
+        }
         let requests = std::mem::take(&mut self.requests);
         for request in requests {
             if request.over_at.is_some() && self.choices.choose(2) == 1 {
@@ -122,6 +145,17 @@ impl World {
             .retain(|request| request.over_at.is_none_or(|over_at| over_at > now));
     }
 
+    /// Whether a write that expects this record may be made.
+    fn still_stands(&self, expected: Option<&Record>) -> bool {
+        match (&self.record, expected) {
+            (None, None) => true,
+            (Some(stored), Some(expected)) => {
+                (stored.attempt(), stored.state()) == (expected.attempt(), expected.state())
+            }
+            _ => false,
+        }
+    }
+
     /// The sender of the request is gone.
     fn abandon(&mut self, id: usize) {
         let over_at = self.now + self.bounds.lateness;
@@ -134,7 +168,7 @@ impl World {
 
     fn land(&mut self, id: usize, how: &str) {
         self.tell(format!("Slack takes post {id} ({how})"));
-        self.messages.push(id);
+        self.messages.push((id, self.now));
     }
 }
 
@@ -177,6 +211,20 @@ impl Drop for Sent<'_> {
     }
 }
 
+/// A write that is late when whoever waits for its answer has crashed.
+struct SentWrite<'a> {
+    view: &'a View,
+    write: Option<LateWrite>,
+}
+
+impl Drop for SentWrite<'_> {
+    fn drop(&mut self) {
+        if let Some(write) = self.write.take() {
+            self.view.world.borrow_mut().late_writes.push(write);
+        }
+    }
+}
+
 impl Ledger for View {
     async fn replace(
         &self,
@@ -185,15 +233,19 @@ impl Ledger for View {
         record: &Record,
         _now: SystemTime,
     ) -> Result<Replaced, StepError> {
-        pause().await;
-        let world = &mut *self.world.borrow_mut();
-        let holds = match (&world.record, expected) {
-            (None, None) => true,
-            (Some(stored), Some(expected)) => {
-                (stored.attempt(), stored.state()) == (expected.attempt(), expected.state())
-            }
-            _ => false,
+        let mut sent = SentWrite {
+            view: self,
+            write: None,
         };
+        pause().await;
+        sent.write = Some(LateWrite {
+            expected: expected.cloned(),
+            record: record.clone(),
+        });
+        pause().await;
+        sent.write = None;
+        let world = &mut *self.world.borrow_mut();
+        let holds = world.still_stands(expected);
         let holds = holds || world.bounds.broken == Broken::Claim;
         let unavailable = || StepError::StoreUnavailable {
             store: "deliveries".to_owned(),
@@ -228,7 +280,7 @@ impl Outbox for View {
         self.world.borrow().now
     }
 
-    async fn find(&self, _since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
+    async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
         pause().await;
         let found = {
             let mut world = self.world.borrow_mut();
@@ -240,7 +292,9 @@ impl Outbox for View {
                 });
             }
             let looks = world.bounds.broken != Broken::Look;
-            world.messages.first().copied().filter(|_| looks)
+            let mut messages = world.messages.iter();
+            let found = messages.find(|(_, posted_at)| *posted_at >= since);
+            found.map(|(id, _)| *id).filter(|_| looks)
         };
         // What Slack takes while the pages are read is on none of them.
         pause().await;
@@ -257,11 +311,11 @@ impl Outbox for View {
         pause().await;
         let sent = {
             let mut world = self.world.borrow_mut();
-            let refusal = match world.fault(3) {
+            let refusal = match world.fault(4) {
                 1 => Some(SlackError::RateLimited {
                     method,
                     retry_after: Duration::from_secs(1),
-                    turn: None,
+                    turns: Vec::new(),
                 }),
                 2 => Some(SlackError::Unavailable {
                     method,
@@ -270,6 +324,11 @@ impl Outbox for View {
                 3 => Some(SlackError::Rejected {
                     method,
                     code: "restricted_action".to_owned(),
+                }),
+                4 => Some(SlackError::Unauthorized {
+                    method,
+                    code: "token_revoked".to_owned(),
+                    scopes: None,
                 }),
                 _ => None,
             };

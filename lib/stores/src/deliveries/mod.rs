@@ -1,21 +1,13 @@
 //! One record per delivery, so that a message is posted exactly once.
 //!
-//! A delivery is what one execution posts. `docs/delivery.md` describes the protocol with a picture;
-//! this is its table. Who finds a record in one of these states, does this:
-//!
-//! | state | means | what a new attempt does |
-//! |---|---|---|
-//! | none | nothing was tried | claims it |
-//! | `CLAIMED`, its lease or settle time not over | an attempt is at work, or its request may be | waits |
-//! | `CLAIMED`, both over | that attempt did not end, or its outcome is unknown | takes over, *uncertain* |
-//! | `RELEASED` | the last attempt ended and surely posted nothing | takes over |
-//! | `POSTED` | the message stands in Slack with this `ts` | answers with it |
+//! A delivery is what one execution posts. Its states, and what a new attempt does about each, are
+//! described in `docs/delivery.md`, with a picture; the rules are in `record.rs`.
 //!
 //! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. That
 //! time is when the earliest attempt began that may have posted it.
 //!
 //! Every write replaces the record that the writer has last seen and no other: [`Ledger::replace`]. So
-//! the rules stand in `record.rs`, without DynamoDB, and the model of the protocol runs these very rules.
+//! the rules know of no table, and the model of the protocol runs these very rules.
 //!
 //! The record outlives both the redrive window (14 days) and the time in which an execution's name
 //! can't be used again (90 days).
@@ -164,7 +156,17 @@ impl<L: Ledger> Deliveries<L> {
                 .replace(&attempt.delivery_id, stored.as_ref(), &posted, now)
                 .await?;
             match replaced {
-                Replaced::Done | Replaced::Conflict(Some(Record::Posted { .. })) => return Ok(()),
+                Replaced::Done => return Ok(()),
+                Replaced::Conflict(Some(Record::Posted { ts: other, .. })) => {
+                    if other != *ts {
+                        tracing::error!(
+                            message.ts = ts.as_str(),
+                            message.other = other.as_str(),
+                            "the message was posted twice: Slack took a post after it was looked for"
+                        );
+                    }
+                    return Ok(());
+                }
                 Replaced::Conflict(actual) => stored = actual,
             }
         }

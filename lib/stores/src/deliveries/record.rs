@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::SETTLE_TIME;
 use crate::table::{epoch_millis, time_of};
 
-/// A stored delivery; the table in the module's documentation says what each state means. The attempt
+/// A stored delivery; `docs/delivery.md` says what each state means. The attempt
 /// and the state tell whether a record has changed: an attempt writes `CLAIMED` a second time only to
 /// end its lease earlier, which spoils nobody's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
