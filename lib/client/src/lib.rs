@@ -11,6 +11,9 @@
 //! | a key that has been started | another | [`StartError::Conflict`] |
 //!
 //! An execution that has failed keeps its name. It is redriven, not started again.
+//!
+//! The caller's role needs `states:StartExecution` on the state machine and `states:DescribeExecution`
+//! on its executions: what a name was started with is read when it is there already.
 
 mod name;
 mod start;

@@ -1,5 +1,5 @@
 use aws_sdk_sfn::{
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{describe_execution::DescribeExecutionError, start_execution::StartExecutionError},
 };
 use serde_json::Value;
@@ -28,7 +28,8 @@ pub enum StartError {
     /// This is no ARN of a state machine.
     #[error("`{0}` is no ARN of a state machine")]
     StateMachineArn(String),
-    /// Step Functions refused, or could not be reached. Starting again is safe.
+    /// Step Functions refused, or could not be reached. Starting again is safe, and helps where the
+    /// reason passes by itself; an access that is denied does not.
     #[error("{operation} failed: {reason}")]
     StepFunctions {
         operation: &'static str,
@@ -88,10 +89,14 @@ impl Client {
                 refused("DescribeExecution", &error)
             })?;
         let its_input: Option<Value> = there.input.and_then(|input| input.parse().ok());
-        if its_input.as_ref() == Some(input) {
-            return Ok(Started { execution_arn });
+        match its_input {
+            Some(its_input) if its_input == *input => Ok(Started { execution_arn }),
+            Some(_) => Err(StartError::Conflict { name: name.clone() }),
+            None => Err(StartError::StepFunctions {
+                operation: "DescribeExecution",
+                reason: "the answer holds no input".to_owned(),
+            }),
         }
-        Err(StartError::Conflict { name: name.clone() })
     }
 }
 
@@ -101,16 +106,19 @@ fn already_exists(error: &SdkError<StartExecutionError>) -> bool {
         .is_some_and(StartExecutionError::is_execution_already_exists)
 }
 
-/// AWS's own message, without the input.
-fn refused<E>(operation: &'static str, error: &SdkError<E>) -> StartError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let reason = match error.as_service_error() {
-        Some(refusal) => refusal.code().unwrap_or("no error code").to_owned(),
-        None => DisplayErrorContext(error).to_string(),
+/// AWS's code, or what happened in our words: the SDK's own hold the answer, and so the input.
+fn refused<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E>) -> StartError {
+    let reason = match error {
+        SdkError::ServiceError(refusal) => refusal.err().code().unwrap_or("no error code"),
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(_) => "no connection",
+        SdkError::ResponseError(_) => "the answer was not readable",
+        _ => "the request could not be built",
     };
-    StartError::StepFunctions { operation, reason }
+    StartError::StepFunctions {
+        operation,
+        reason: reason.to_owned(),
+    }
 }
 
 /// `arn:aws:states:<region>:<account>:stateMachine:<name>`, with or without a version or an alias.
