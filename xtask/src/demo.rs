@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use local_stack::{
-    Execution, LocalStack, Project, Slack, StackOptions, Status, Visit, execution::Executions,
+    Execution, LocalStack, Project, StackOptions, Status, Visit, execution::Executions,
 };
 use serde_json::Value;
 use slack_sandbox::workspace::Message;
@@ -27,14 +27,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         .unwrap_or_else(|| project.root.join("xtask/demo/request.json"));
     let request = read_request(&file)?;
     progress::prepare(&project).await?;
-    let options = StackOptions {
-        aws_port: 0,
-        slack: Slack::Sandbox { port: 0 },
-        wait_scale: 1.0,
-        pacing: true,
-        name: "demo".to_owned(),
-    };
-    let starting = LocalStack::start(&project, options);
+    let starting = LocalStack::start(&project, StackOptions::new("demo"));
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     progress::step("Adding a handful of people", people::seed(&stack)).await?;
     let outcome = notify(&stack, &request).await;

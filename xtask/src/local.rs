@@ -35,7 +35,7 @@ pub struct Arguments {
     sandbox_port: u16,
 }
 
-fn wait_scale(text: &str) -> Result<f64, String> {
+pub(crate) fn wait_scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if scale > 0.0 && scale <= 1.0 => Ok(scale),
         _ => Err("must be a number above 0, at most 1".to_owned()),
@@ -55,8 +55,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         aws_port: arguments.aws_port,
         slack: played_by,
         wait_scale: arguments.wait_scale,
-        pacing: true,
-        name: "local".to_owned(),
+        ..StackOptions::new("local")
     };
     let starting = LocalStack::start(&project, options);
     let mut stack =

@@ -5,6 +5,8 @@
     reason = "each runs once, on a thread with a stack to spare"
 )]
 
+mod burst;
+mod chaos;
 mod demo;
 mod local;
 mod people;
@@ -27,6 +29,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sends many notifications at once, paced and not, and measures how they drain.
+    Burst(burst::Arguments),
+    /// Sends notifications under faults at every seam, and counts what became of each.
+    Chaos(chaos::Arguments),
     /// Starts the local stack, sends one notification through it, and shows what happened.
     Demo(demo::Arguments),
     /// Starts the local stack and keeps it up until Ctrl-C.
@@ -46,6 +52,8 @@ async fn main() -> ExitCode {
     let runs_until_stopped = matches!(command, Command::Local(_));
     let work = async {
         match command {
+            Command::Burst(arguments) => burst::run(arguments).await,
+            Command::Chaos(arguments) => chaos::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Local(arguments) => local::run(arguments).await,
             Command::Schemas => schemas::run(),

@@ -2,14 +2,21 @@
 
 use std::{path::Path, time::Instant};
 
-use local_stack::{LocalStack, Project, Slack, StackOptions};
+use chaos::{dice::Seam, faults::Options};
+use local_stack::{LocalStack, Project, StackOptions};
 use tokio::process::Command;
 
-use crate::{Failure, progress};
+use crate::{Failure, chaos as faults_command, progress};
 
 /// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
 /// limits alike.
 const WAIT_SCALE: f64 = 0.05;
+/// The smaller version of `cargo xtask chaos`.
+const FAULTS_SEED: u64 = 4;
+const FAULTS_EXECUTIONS: usize = 60;
+const FAULTS_CHANNELS: usize = 6;
+const FAULTS_RATE: f64 = 0.18;
+const FAULTS_WAIT_SCALE: f64 = 0.25;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,6 +35,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         checks(&project).await?;
     }
     end_to_end(&project, arguments.filter.as_deref()).await?;
+    if !arguments.e2e {
+        faults(&project).await?;
+    }
     println!("\nEverything passed in {} s", started.elapsed().as_secs());
     Ok(())
 }
@@ -80,11 +90,8 @@ async fn checks(project: &Project) -> Result<(), Failure> {
 async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failure> {
     progress::prepare(project).await?;
     let options = StackOptions {
-        aws_port: 0,
-        slack: Slack::Sandbox { port: 0 },
         wait_scale: WAIT_SCALE,
-        pacing: true,
-        name: "test".to_owned(),
+        ..StackOptions::new("test")
     };
     let starting = LocalStack::start(project, options);
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
@@ -113,6 +120,19 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
         log.display()
     )
     .into())
+}
+
+async fn faults(project: &Project) -> Result<(), Failure> {
+    let options = Options {
+        executions: FAULTS_EXECUTIONS,
+        channels: FAULTS_CHANNELS,
+        seed: FAULTS_SEED,
+        rate: FAULTS_RATE,
+        seams: Seam::ALL.into(),
+        concurrency: FAULTS_EXECUTIONS,
+        wait_scale: FAULTS_WAIT_SCALE,
+    };
+    faults_command::measure(project, &options).await
 }
 
 /// Runs one check, with its output in the open.

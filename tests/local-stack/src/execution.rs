@@ -66,7 +66,7 @@ impl Executions {
 
     /// Starts a workflow by its file's name, for example `notify-private-channel`.
     pub async fn start(&self, workflow: &str, input: &Value) -> Result<String, Error> {
-        let arn = format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl-{workflow}");
+        let arn = state_machine_arn(workflow);
         let started = self
             .client
             .start_execution()
@@ -138,6 +138,11 @@ impl Executions {
         }
         Ok(visits(&events))
     }
+}
+
+/// The state machine of a workflow, by its file's name.
+pub fn state_machine_arn(workflow: &str) -> String {
+    format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl-{workflow}")
 }
 
 fn visits(events: &[HistoryEvent]) -> Vec<Visit> {

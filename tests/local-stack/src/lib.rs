@@ -10,9 +10,11 @@
 //! | `process` | runs a command with its output in a log, and ends a server with its children |
 //! | [`stack`] | starts, deploys, seeds |
 //! | [`execution`] | starts executions, waits for them, reads their history |
+//! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
 //! | `logs` | reads the functions' log lines |
 
 pub mod execution;
+pub mod invoke;
 mod logs;
 mod process;
 pub mod stack;
@@ -20,7 +22,7 @@ pub mod tools;
 
 pub use execution::{Execution, Status, Visit};
 pub use logs::function_logs;
-pub use stack::{Endpoints, LocalStack, Slack, StackOptions, TOKEN};
+pub use stack::{Detour, Endpoints, LocalStack, Slack, StackOptions, TOKEN};
 pub use tools::Project;
 
 /// Something that a person must see to: what failed, and where to read on.

@@ -45,6 +45,33 @@ pub struct StackOptions {
     pub pacing: bool,
     /// Names the logs and files of this stack, so that two stacks don't share them.
     pub name: String,
+    /// What stands between the functions and the rest.
+    pub detour: Detour,
+}
+
+/// What a test of faults puts between the functions and the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Detour {
+    /// Where the functions find AWS.
+    pub aws_url: Option<String>,
+    /// Which built functions are deployed.
+    pub functions: Option<PathBuf>,
+    /// Environment variables that every function gets.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl StackOptions {
+    /// The sandbox as Slack, everything on free ports, at the pace of day.
+    pub fn new(name: &str) -> Self {
+        Self {
+            aws_port: 0,
+            slack: Slack::Sandbox { port: 0 },
+            wait_scale: 1.0,
+            pacing: true,
+            name: name.to_owned(),
+            detour: Detour::default(),
+        }
+    }
 }
 
 /// Who plays Slack.
@@ -246,7 +273,12 @@ async fn start_ministack(
         .env("AUTH", "true")
         .env("SFN_WAIT_SCALE", options.wait_scale.to_string())
         .env("TMPDIR", temporary)
-        .envs(client_environment(url));
+        .envs(client_environment(url))
+        .envs(options.detour.environment.iter().cloned());
+    if let Some(url) = &options.detour.aws_url {
+        // MiniStack hands its own on to the functions, and makes no use of it itself.
+        ministack.env("AWS_ENDPOINT_URL", url);
+    }
     let mut server = Server::start("MiniStack", &mut ministack, log)?;
     let ready_by = Instant::now() + START_TIMEOUT;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
@@ -349,11 +381,13 @@ fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static
     } else {
         "x86_64"
     };
+    let functions = options.detour.functions.clone();
+    let functions = functions.unwrap_or_else(|| project.functions());
     [
         ("local", "true".to_owned()),
         ("architecture", architecture.to_owned()),
         ("slackApiUrl", slack.to_owned()),
-        ("functionsDir", project.functions().display().to_string()),
+        ("functionsDir", functions.display().to_string()),
         ("pacing", options.pacing.to_string()),
         ("timeScale", options.wait_scale.to_string()),
     ]

@@ -53,7 +53,8 @@ impl Project {
         self.target().join("lambda")
     }
 
-    fn target(&self) -> PathBuf {
+    /// Where cargo builds.
+    pub fn target(&self) -> PathBuf {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 

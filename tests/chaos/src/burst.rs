@@ -1,0 +1,280 @@
+//! Many notifications at once, without faults: how long Slack's limits let them take, how long they
+//! take, and what is refused on the way. Once paced and once not.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_client::Client;
+use local_stack::{Detour, LocalStack, Project, StackOptions, Status, execution::Executions};
+use slack_sandbox::Admin;
+use tokio::time::{Instant, interval, sleep};
+
+use crate::{
+    Error,
+    aws::AwsProxy,
+    caller,
+    dice::Dice,
+    notifications::{Audience, InSlack, Notification, SlackCalls, end_of},
+    table::Table,
+};
+
+/// What is not over by then counts as failed.
+const AT_MOST: Duration = Duration::from_mins(10);
+/// Slack's limits: a message a second and channel, and so many in the workspace.
+const CHANNEL_INTERVAL: Duration = Duration::from_secs(1);
+const WORKSPACE_INTERVAL: Duration = Duration::from_millis(100);
+/// After this time no limit remembers the calls that came before the burst.
+const REST: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub notifications: usize,
+    pub channels: usize,
+    /// How many executions are started in a second: more than Slack takes messages, and not more than
+    /// the local stack can run.
+    pub starts_per_second: u32,
+}
+
+impl Options {
+    /// The time that Slack's limits allow in theory.
+    pub fn in_theory(&self) -> Duration {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let in_a_channel = count(self.notifications.div_ceil(self.channels));
+        let by_channel = CHANNEL_INTERVAL * in_a_channel;
+        by_channel.max(WORKSPACE_INTERVAL * count(self.notifications))
+    }
+}
+
+/// How a burst went.
+#[derive(Debug, Clone)]
+pub struct Drained {
+    pub is_paced: bool,
+    /// From the first start to the last message in Slack.
+    pub time: Duration,
+    pub delivered_once: usize,
+    pub failed: usize,
+    pub slack: SlackCalls,
+    /// Calls to DynamoDB by table and operation.
+    pub dynamodb: BTreeMap<String, u64>,
+}
+
+/// The same burst, paced and not.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub options: Options,
+    pub drained: Vec<Drained>,
+}
+
+/// Sends the burst to one stack after the other.
+pub async fn run(project: &Project, options: &Options, ways: &[bool]) -> Result<Report, Error> {
+    let mut drained = Vec::new();
+    for &is_paced in ways {
+        drained.push(drain(project, options, is_paced).await?);
+    }
+    Ok(Report {
+        options: options.clone(),
+        drained,
+    })
+}
+
+async fn drain(project: &Project, options: &Options, is_paced: bool) -> Result<Drained, Error> {
+    let proxy = AwsProxy::start(Dice::new(0)).await?;
+    let stack = StackOptions {
+        pacing: is_paced,
+        detour: Detour {
+            aws_url: Some(proxy.url()),
+            ..Detour::default()
+        },
+        ..StackOptions::new("burst")
+    };
+    let stack = LocalStack::start(project, stack).await?;
+    proxy.forward_to(&stack.endpoints.aws);
+    let sandbox = stack
+        .sandbox()
+        .ok_or_else(|| Error::Setup("a burst needs the sandbox".to_owned()))?;
+    let drained = measure(&stack, &sandbox, &proxy, options, is_paced).await;
+    stack.stop().await;
+    drained
+}
+
+async fn measure(
+    stack: &LocalStack,
+    sandbox: &Admin,
+    proxy: &AwsProxy,
+    options: &Options,
+    is_paced: bool,
+) -> Result<Drained, Error> {
+    let audience = Audience::new("burst", options.channels, false);
+    audience.settle(stack, sandbox).await?;
+    // One to each channel first: a burst goes to channels that are known, by functions that are warm.
+    let first = audience.notifications("first", options.channels)?;
+    if send(stack, first, options.starts_per_second).await? > 0 {
+        let problem = "a notification without any fault has failed";
+        return Err(Error::Setup(problem.to_owned()));
+    }
+    sleep(REST).await;
+    sandbox.clear_calls().await?;
+    proxy.forget_counts();
+
+    let notifications = audience.notifications("burst", options.notifications)?;
+    let began = SystemTime::now();
+    let failed = send(stack, notifications.clone(), options.starts_per_second).await?;
+    let in_slack = InSlack::now(sandbox).await?;
+    let messages = in_slack
+        .channels
+        .values()
+        .flat_map(|channel| &channel.messages);
+    let last = messages.filter_map(|message| time_of(&message.ts)).max();
+    let last = last.unwrap_or(began);
+    let once = notifications
+        .iter()
+        .filter(|one| in_slack.copies(one) == (1, 1));
+    Ok(Drained {
+        is_paced,
+        time: last.duration_since(began).unwrap_or_default(),
+        delivered_once: once.count(),
+        failed,
+        slack: SlackCalls::so_far(sandbox).await?,
+        dynamodb: proxy.counts(),
+    })
+}
+
+/// Starts them one after the other, waits for all, and answers how many failed.
+async fn send(
+    stack: &LocalStack,
+    notifications: Vec<Notification>,
+    starts_per_second: u32,
+) -> Result<usize, Error> {
+    let client = Client::new(aws_sdk_sfn::Client::new(&stack.aws));
+    let executions = Executions::new(&stack.aws);
+    let dice = Dice::new(0);
+    let deadline = Instant::now() + AT_MOST;
+    let mut ticks = interval(Duration::from_secs(1) / starts_per_second);
+    let mut starts = Vec::with_capacity(notifications.len());
+    for notification in notifications {
+        ticks.tick().await;
+        let (client, dice) = (client.clone(), dice.clone());
+        starts.push(tokio::spawn(async move {
+            caller::start(&client, &notification, &dice).await
+        }));
+    }
+    let mut failed = 0;
+    for start in starts {
+        let arn = start
+            .await
+            .map_err(|error| Error::Setup(error.to_string()))?;
+        let arn = arn.map_err(|error| Error::Setup(error.to_string()))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let execution = end_of(&executions, &arn, left).await?;
+        failed += usize::from(execution.is_none_or(|e| e.status != Status::Succeeded));
+    }
+    Ok(failed)
+}
+
+/// When Slack took the message with this `ts`.
+fn time_of(ts: &str) -> Option<SystemTime> {
+    let seconds = ts.parse().ok()?;
+    Some(UNIX_EPOCH + Duration::try_from_secs_f64(seconds).ok()?)
+}
+
+/// A paced burst may take so much longer than Slack's limits allow, and have so many calls refused.
+const TIMES_THE_THEORY: f64 = 1.15;
+const REJECTED_SHARE: f64 = 0.02;
+
+impl Report {
+    /// What is not as it is promised.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for drained in self.drained.iter().filter(|drained| drained.is_paced) {
+            if drained.delivered_once != self.options.notifications {
+                problems.push("the paced burst was not delivered once as a whole".to_owned());
+            }
+            let times = drained.time.as_secs_f64() / self.options.in_theory().as_secs_f64();
+            if times > TIMES_THE_THEORY {
+                problems.push(format!(
+                    "it took more than {TIMES_THE_THEORY} times the theory"
+                ));
+            }
+            if drained.rejected_share() > REJECTED_SHARE {
+                problems.push("more than 2 % of the calls were rejected".to_owned());
+            }
+        }
+        problems
+    }
+}
+
+impl Drained {
+    /// Which part of the calls to Slack was refused by a limit.
+    #[expect(clippy::cast_precision_loss, reason = "a percentage for a person")]
+    pub fn rejected_share(&self) -> f64 {
+        self.slack.rejected as f64 / self.slack.total.max(1) as f64
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_theory = self.options.in_theory();
+        writeln!(
+            f,
+            "  {} notifications to {} channels, {} a second: {} s by Slack's limits\n",
+            self.options.notifications,
+            self.options.channels,
+            self.options.starts_per_second,
+            in_theory.as_secs()
+        )?;
+        let mut table = Table::new([
+            "",
+            "time",
+            "times the theory",
+            "delivered once",
+            "failed",
+            "Slack calls",
+            "rejected",
+            "",
+        ]);
+        for drained in &self.drained {
+            let name = if drained.is_paced {
+                "paced"
+            } else {
+                "not paced"
+            };
+            table.row([
+                name.to_owned(),
+                format!("{:.1} s", drained.time.as_secs_f64()),
+                format!(
+                    "{:.2}",
+                    drained.time.as_secs_f64() / in_theory.as_secs_f64()
+                ),
+                drained.delivered_once.to_string(),
+                drained.failed.to_string(),
+                drained.slack.total.to_string(),
+                drained.slack.rejected.to_string(),
+                format!("{:.1} %", 100.0 * drained.rejected_share()),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        let mut table = Table::new(["DynamoDB", "paced", "not paced"]);
+        let operations: std::collections::BTreeSet<_> = self
+            .drained
+            .iter()
+            .flat_map(|drained| drained.dynamodb.keys())
+            .collect();
+        for operation in operations {
+            let count = |is_paced| {
+                let drained = self.drained.iter().find(|one| one.is_paced == is_paced);
+                drained.map_or(String::new(), |one| {
+                    one.dynamodb
+                        .get(operation)
+                        .copied()
+                        .unwrap_or_default()
+                        .to_string()
+                })
+            };
+            table.row([operation.clone(), count(true), count(false)]);
+        }
+        write!(f, "{table}")
+    }
+}

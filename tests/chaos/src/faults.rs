@@ -1,0 +1,427 @@
+//! Notifications under faults at every seam, and what became of each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use apgl_client::Client;
+use local_stack::{
+    Detour, Execution, LocalStack, Project, StackOptions, Status,
+    execution::Executions,
+    invoke::{Answer, invoke},
+};
+use serde_json::json;
+use slack_sandbox::{Admin, chaos::Chaos};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    Error,
+    aws::AwsProxy,
+    caller,
+    dice::{Dice, Seam, Tally},
+    lambda::{FATES_URL, Fates, put_in_front},
+    notifications::{Audience, InSlack, Notification, SlackCalls, end_of},
+    table::Table,
+};
+
+/// An execution that has not ended by then counts as lost.
+const AT_MOST: Duration = Duration::from_mins(30);
+const REDRIVE_TRIES: usize = 60;
+const REDRIVE_PAUSE: Duration = Duration::from_secs(2);
+/// Copies of invocations may be at work until their time is over, and then Slack on their requests.
+const LAST_WORDS: Duration = Duration::from_secs(75);
+/// A run in which less is delivered than this says nothing of deliveries.
+const DELIVERED_SHARE: f64 = 0.9;
+/// So many of the calls at a seam go wrong in a run that says something, once it has so many calls.
+const FAULTS_SHARE: f64 = 0.15;
+const ENOUGH_CALLS: u64 = 300;
+/// The step that a redrive of an undelivered notification goes on from.
+const POST_MESSAGE: &str = "PostMessage";
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub executions: usize,
+    pub channels: usize,
+    pub seed: u64,
+    /// Which part of the calls at each seam goes wrong.
+    pub rate: f64,
+    pub seams: BTreeSet<Seam>,
+    /// How many executions run at once.
+    pub concurrency: usize,
+    pub wait_scale: f64,
+}
+
+/// What became of the notifications, each counted once.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub executions: usize,
+    /// The execution ended well, and the message stands once where it belongs.
+    pub delivered_once: usize,
+    /// The message stands in Slack more than once, anywhere.
+    pub delivered_twice: usize,
+    /// Not where it belongs, and no failed execution says so.
+    pub lost: usize,
+    /// The execution failed and says why: how many by error.
+    pub failed: BTreeMap<String, usize>,
+    /// Of the failed, those that a redrive of their step delivered, once.
+    pub redriven: usize,
+    pub slack: SlackCalls,
+    pub seams: BTreeMap<Seam, Tally>,
+    pub time: Duration,
+}
+
+impl Report {
+    /// What is not as it is promised, or says that the run was none.
+    pub fn problems(&self, options: &Options) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut expect = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        expect(self.lost == 0, format!("{} were lost", self.lost));
+        let twice = self.delivered_twice;
+        expect(twice == 0, format!("{twice} were delivered twice"));
+        let share = share(self.delivered_once as u64, self.executions as u64);
+        expect(
+            share >= DELIVERED_SHARE,
+            format!("only {:.0} % were delivered", 100.0 * share),
+        );
+        for seam in &options.seams {
+            let (calls, faults) = self.calls_and_faults(*seam);
+            expect(calls > 0, format!("nothing has passed the seam {seam}"));
+            expect(
+                calls < ENOUGH_CALLS
+                    || options.rate < FAULTS_SHARE
+                    || self::share(faults, calls) >= FAULTS_SHARE,
+                format!("only {faults} of {calls} calls went wrong at the seam {seam}"),
+            );
+        }
+        problems
+    }
+
+    pub fn failed_count(&self) -> usize {
+        self.failed.values().sum()
+    }
+
+    fn calls_and_faults(&self, seam: Seam) -> (u64, u64) {
+        if seam == Seam::Slack {
+            return (self.slack.total, self.slack.faults.values().sum());
+        }
+        let tally = self.seams.get(&seam);
+        tally.map_or((0, 0), |tally| (tally.calls, tally.fault_count()))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for a person")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// A stack with faults between everything, until it is stopped.
+struct World {
+    stack: LocalStack,
+    sandbox: Admin,
+    dice: Dice,
+    // They serve for as long as they are kept.
+    _proxy: AwsProxy,
+    _fates: Fates,
+}
+
+/// A notification and the execution that was started for it.
+struct Sent {
+    notification: Notification,
+    arn: String,
+    /// `None` for one that never ended.
+    execution: Option<Execution>,
+}
+
+/// Makes the run: `bootstrap` is the built `chaos-bootstrap`.
+pub async fn run(project: &Project, bootstrap: &Path, options: &Options) -> Result<Report, Error> {
+    let world = World::start(project, bootstrap, options).await?;
+    let report = world.measure(options).await;
+    let log = project.logs().join("chaos-functions.log");
+    if let Err(error) = world.stack.save_function_logs(&log).await {
+        eprintln!("  the functions' log lines could not be saved: {error}");
+    }
+    world.stack.stop().await;
+    report
+}
+
+impl World {
+    async fn start(project: &Project, bootstrap: &Path, options: &Options) -> Result<Self, Error> {
+        let dice = Dice::new(options.seed);
+        let proxy = AwsProxy::start(dice.clone()).await?;
+        let fates = Fates::start(dice.clone()).await?;
+        let stack = StackOptions {
+            wait_scale: options.wait_scale,
+            detour: Detour {
+                aws_url: Some(proxy.url()),
+                functions: Some(put_in_front(project, bootstrap)?),
+                environment: vec![
+                    (FATES_URL, fates.url()),
+                    // MiniStack's own: idle environments cost it time, and kills leave many.
+                    ("LAMBDA_WARM_TTL_SECONDS", "30".to_owned()),
+                ],
+            },
+            ..StackOptions::new("chaos")
+        };
+        let stack = LocalStack::start(project, stack).await?;
+        proxy.forward_to(&stack.endpoints.aws);
+        let sandbox = stack
+            .sandbox()
+            .ok_or_else(|| Error::Setup("the fault suite needs the sandbox".to_owned()))?;
+        Ok(Self {
+            stack,
+            sandbox,
+            dice,
+            _proxy: proxy,
+            _fates: fates,
+        })
+    }
+
+    async fn measure(&self, options: &Options) -> Result<Report, Error> {
+        let run = format!("run{}", options.seed);
+        let audience = Audience::new(&run, options.channels, true);
+        audience.settle(&self.stack, &self.sandbox).await?;
+        let notifications = audience.notifications(&run, options.executions)?;
+
+        let began = Instant::now();
+        self.begin_faults(options).await?;
+        let sent = self.send_all(notifications, options.concurrency).await?;
+        let time = began.elapsed();
+        self.sandbox.end_chaos().await?;
+        self.dice.end();
+
+        let mut report = Report {
+            executions: sent.len(),
+            slack: SlackCalls::so_far(&self.sandbox).await?,
+            seams: self.dice.tallies(),
+            time,
+            ..Report::default()
+        };
+        sleep(LAST_WORDS).await;
+        let redriven = self.redrive(&sent).await?;
+        let in_slack = InSlack::now(&self.sandbox).await?;
+        for one in &sent {
+            report.count(one, redriven.get(&one.arn).copied(), &in_slack);
+        }
+        Ok(report)
+    }
+
+    async fn begin_faults(&self, options: &Options) -> Result<(), Error> {
+        self.sandbox.clear_calls().await?;
+        if options.seams.contains(&Seam::Slack) {
+            let chaos = Chaos::new(options.seed, options.rate);
+            self.sandbox.begin_chaos(&chaos).await?;
+        }
+        self.dice.begin(options.seams.iter().copied(), options.rate);
+        Ok(())
+    }
+
+    /// Starts all notifications, so many at once, and waits for their ends.
+    async fn send_all(
+        &self,
+        notifications: Vec<Notification>,
+        concurrency: usize,
+    ) -> Result<Vec<Sent>, Error> {
+        let permits = Arc::new(Semaphore::new(concurrency));
+        let client = Client::new(aws_sdk_sfn::Client::new(&self.stack.aws));
+        let executions = Executions::new(&self.stack.aws);
+        let mut tasks = Vec::with_capacity(notifications.len());
+        for notification in notifications {
+            let Ok(permit) = permits.clone().acquire_owned().await else {
+                break;
+            };
+            let (client, executions, dice) =
+                (client.clone(), executions.clone(), self.dice.clone());
+            tasks.push(tokio::spawn(async move {
+                let arn = caller::start(&client, &notification, &dice)
+                    .await
+                    .map_err(|error| Error::Setup(error.to_string()))?;
+                let execution = end_of(&executions, &arn, AT_MOST).await?;
+                drop(permit);
+                Ok::<_, Error>(Sent {
+                    notification,
+                    arn,
+                    execution,
+                })
+            }));
+        }
+        let mut sent = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let one = task
+                .await
+                .map_err(|error| Error::Setup(error.to_string()))?;
+            sent.push(one?);
+        }
+        Ok(sent)
+    }
+
+    /// Runs the failed step again, as a redrive does, of each execution that failed when it posted,
+    /// whether its message is in Slack or not. Answers whether each came to a good end, by ARN.
+    async fn redrive(&self, sent: &[Sent]) -> Result<BTreeMap<String, bool>, Error> {
+        let executions = Executions::new(&self.stack.aws);
+        let in_slack = InSlack::now(&self.sandbox).await?;
+        let mut redriven = BTreeMap::new();
+        for one in sent.iter().filter(|one| one.error().is_some()) {
+            let visits = executions.visits(&one.arn).await?;
+            let has_failed_to_post = visits
+                .last()
+                .is_some_and(|visit| visit.state == POST_MESSAGE);
+            if has_failed_to_post {
+                let is_posted = self.post_again(one, &in_slack).await?;
+                redriven.insert(one.arn.clone(), is_posted);
+            }
+        }
+        Ok(redriven)
+    }
+
+    /// Whether the step came to a good end.
+    async fn post_again(&self, one: &Sent, in_slack: &InSlack) -> Result<bool, Error> {
+        let Notification {
+            workflow,
+            channel,
+            text,
+            ..
+        } = &one.notification;
+        let Some(channel) = in_slack.channels.get(channel) else {
+            return Ok(false);
+        };
+        let visibility = if channel.is_private {
+            "private"
+        } else {
+            "public"
+        };
+        let payload = json!({
+            "run": {
+                "executionId": one.arn,
+                "workflow": format!("apgl-{workflow}"),
+                "waitsLeft": 100,
+                "turns": [],
+            },
+            "input": {
+                "channel": {
+                    "id": channel.id, "name": channel.name, "visibility": visibility,
+                    "archived": false, "created": false,
+                },
+                "message": { "text": text },
+            },
+        });
+        for _ in 0..REDRIVE_TRIES {
+            let answer = invoke(&self.stack.aws, "post-message", &payload).await?;
+            if matches!(answer, Answer::Outcome(_)) {
+                return Ok(true);
+            }
+            sleep(REDRIVE_PAUSE).await;
+        }
+        Ok(false)
+    }
+}
+
+impl Sent {
+    /// The error of an execution that failed and says why.
+    fn error(&self) -> Option<&str> {
+        let execution = self.execution.as_ref()?;
+        let error = execution.error.as_deref().filter(|error| !error.is_empty());
+        error.filter(|_| execution.status == Status::Failed)
+    }
+
+    fn has_succeeded(&self) -> bool {
+        let execution = self.execution.as_ref();
+        execution.is_some_and(|execution| execution.status == Status::Succeeded)
+    }
+}
+
+impl Report {
+    /// `redriven` is how a redrive ended, if there was one.
+    fn count(&mut self, one: &Sent, redriven: Option<bool>, in_slack: &InSlack) {
+        let (here, anywhere) = in_slack.copies(&one.notification);
+        if anywhere > 1 {
+            self.delivered_twice += 1;
+        } else if one.has_succeeded() && here == 1 {
+            self.delivered_once += 1;
+        } else if let Some(error) = one.error()
+            && redriven.is_none_or(|is_posted| is_posted && here == 1)
+        {
+            *self.failed.entry(error.to_owned()).or_default() += 1;
+            self.redriven += usize::from(redriven.is_some());
+        } else {
+            self.lost += 1;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new([
+            "executions",
+            "delivered once",
+            "delivered twice",
+            "lost",
+            "failed with a reason",
+            "of them redriven",
+            "Slack calls",
+            "rejected by a limit",
+            "time",
+        ]);
+        table.row([
+            self.executions.to_string(),
+            self.delivered_once.to_string(),
+            self.delivered_twice.to_string(),
+            self.lost.to_string(),
+            self.failed_count().to_string(),
+            self.redriven.to_string(),
+            self.slack.total.to_string(),
+            self.slack.rejected.to_string(),
+            format!("{} s", self.time.as_secs()),
+        ]);
+        writeln!(f, "{table}")?;
+        for (error, count) in &self.failed {
+            writeln!(f, "  {count} failed with {error}")?;
+        }
+        let mut seams = Table::new(["seam", "calls", "faults", "", "of which"]);
+        let percent = |faults, calls| format!("{:.0} %", 100.0 * share(faults, calls));
+        let kinds = |kinds: &mut dyn Iterator<Item = (String, u64)>| {
+            let kinds: Vec<_> = kinds
+                .map(|(kind, count)| format!("{count} {kind}"))
+                .collect();
+            kinds.join(", ")
+        };
+        for (seam, tally) in &self.seams {
+            let faults = tally.fault_count();
+            let mut by_kind = tally
+                .faults
+                .iter()
+                .map(|(kind, count)| ((*kind).to_owned(), *count));
+            seams.row([
+                seam.to_string(),
+                tally.calls.to_string(),
+                faults.to_string(),
+                percent(faults, tally.calls),
+                kinds(&mut by_kind),
+            ]);
+        }
+        let faults: u64 = self.slack.faults.values().sum();
+        let mut by_kind = self
+            .slack
+            .faults
+            .iter()
+            .map(|(kind, count)| (kind.clone(), *count));
+        seams.row([
+            Seam::Slack.to_string(),
+            self.slack.total.to_string(),
+            faults.to_string(),
+            percent(faults, self.slack.total),
+            kinds(&mut by_kind),
+        ]);
+        write!(f, "\n{seams}")
+    }
+}

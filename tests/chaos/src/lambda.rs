@@ -1,0 +1,113 @@
+//! What happens to invocations.
+//!
+//! Each function is deployed with a `bootstrap` that stands between Lambda's Runtime API and the
+//! function's own (`bin/chaos-bootstrap.rs`). For every invocation it asks here what shall happen.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use axum::{Json, Router, extract::State, routing::get};
+use local_stack::Project;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::{
+    Error,
+    dice::{Dice, Seam},
+};
+
+/// The variable that tells the bootstraps where to ask.
+pub const FATES_URL: &str = "CHAOS_FATES_URL";
+/// The function's own bootstrap, beside ours.
+pub const OWN_BOOTSTRAP: &str = "bootstrap.own";
+/// A step takes some tens of milliseconds, so most of the time this is in the middle of its work.
+const LATEST_KILL_MILLIS: u64 = 60;
+const LATEST_COPY_MILLIS: u64 = 30;
+
+/// What happens to one invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fate {
+    /// Nothing.
+    Fine,
+    /// The process is killed after so long, or when it has done its work and not said so.
+    Killed { after_millis: u64 },
+    /// It never begins, and Lambda ends it when its time is over.
+    TimedOutBefore,
+    /// It does its work, and its answer never comes.
+    TimedOutAfter,
+    /// It runs twice at the same time, the second time so much later.
+    Copied { after_millis: u64 },
+}
+
+const KINDS: [(&str, u32); 4] = [
+    ("killed", 45),
+    ("run twice", 45),
+    ("timed out before", 5),
+    ("timed out after", 5),
+];
+
+/// Answers the bootstraps until it is dropped.
+#[derive(Debug)]
+pub struct Fates {
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Fates {
+    pub async fn start(dice: Dice) -> Result<Self, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let router = Router::new().route("/", get(fate)).with_state(dice);
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { address, server })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+}
+
+impl Drop for Fates {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn fate(State(dice): State<Dice>) -> Json<Fate> {
+    let Some((kind, mut rng)) = dice.roll(Seam::Lambda, &KINDS) else {
+        return Json(Fate::Fine);
+    };
+    Json(match kind {
+        "killed" => Fate::Killed {
+            after_millis: rng.u64(..LATEST_KILL_MILLIS),
+        },
+        "timed out before" => Fate::TimedOutBefore,
+        "timed out after" => Fate::TimedOutAfter,
+        _ => Fate::Copied {
+            after_millis: rng.u64(..LATEST_COPY_MILLIS),
+        },
+    })
+}
+
+/// Copies the built functions, each with our bootstrap in front of its own, and answers the folder.
+pub fn put_in_front(project: &Project, bootstrap: &Path) -> Result<PathBuf, Error> {
+    let folder = project.folder().join("chaos-functions");
+    for function in fs::read_dir(project.functions())? {
+        let built = function?.path();
+        let own = built.join("bootstrap");
+        let Some(name) = built.file_name().filter(|_| own.exists()) else {
+            continue;
+        };
+        let copy = folder.join(name);
+        fs::create_dir_all(&copy)?;
+        fs::copy(&own, copy.join(OWN_BOOTSTRAP))?;
+        fs::copy(bootstrap, copy.join("bootstrap"))?;
+    }
+    Ok(folder)
+}

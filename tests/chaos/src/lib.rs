@@ -1,0 +1,35 @@
+//! What the delivery protocol promises, measured on the local stack.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`dice`] | draws what goes wrong from a seed, and counts it |
+//! | [`aws`] | a proxy between the functions and AWS: DynamoDB, Secrets Manager and CloudWatch go wrong |
+//! | [`lambda`] | invocations go wrong: killed, timed out, run twice |
+//! | [`caller`] | callers go wrong: they start twice, or die when they have started |
+//! | [`notifications`] | what is asked for, and what stands in Slack afterwards |
+//! | [`faults`] | `cargo xtask chaos`: all of it at once |
+//! | [`burst`] | `cargo xtask burst`: many at once without faults, paced and not paced |
+//!
+//! Slack's own faults are the sandbox's: `slack_sandbox::chaos`.
+
+pub mod aws;
+pub mod burst;
+pub mod caller;
+pub mod dice;
+pub mod faults;
+pub mod lambda;
+pub mod notifications;
+mod table;
+
+/// Why a run could not be made. What a run finds is in its report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    LocalStack(#[from] local_stack::Error),
+    #[error(transparent)]
+    Sandbox(#[from] slack_sandbox::admin::AdminError),
+    #[error("{0}")]
+    Setup(String),
+}

@@ -1,0 +1,185 @@
+//! What is asked for, and what stands in Slack afterwards.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use apgl_client::ExecutionName;
+use local_stack::{Execution, LocalStack, Status, execution::Executions, stack::put_profile};
+use serde_json::{Value, json};
+use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+
+const POLL: Duration = Duration::from_secs(1);
+/// Every so many channels is a private one, which the workflow makes and fills.
+const PRIVATE_EVERY: usize = 5;
+const PEOPLE: usize = 6;
+const MEMBERS: usize = 2;
+
+/// One notification, by its event.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    pub workflow: &'static str,
+    pub channel: String,
+    /// No other notification has this text.
+    pub text: String,
+    pub execution: ExecutionName,
+    pub request: Value,
+}
+
+/// The channels and people of a run.
+#[derive(Debug, Clone)]
+pub struct Audience {
+    public: Vec<String>,
+    private: Vec<String>,
+    people: Vec<String>,
+}
+
+impl Audience {
+    /// So many channels; without `private` ones, all are public.
+    pub fn new(run: &str, channels: usize, private: bool) -> Self {
+        let is_private = |n: &usize| private && n % PRIVATE_EVERY == PRIVATE_EVERY - 1;
+        let (private, public): (Vec<_>, Vec<_>) = (0..channels).partition(is_private);
+        let names = |numbers: Vec<usize>| {
+            let name = |n| format!("{run}-{n}");
+            numbers.into_iter().map(name).collect()
+        };
+        Self {
+            public: names(public),
+            private: names(private),
+            people: (0..PEOPLE)
+                .map(|n| format!("{run}-{n}@example.com"))
+                .collect(),
+        }
+    }
+
+    /// Puts the public channels and the people into Slack, and their profiles into the table.
+    pub async fn settle(&self, stack: &LocalStack, sandbox: &Admin) -> Result<(), Error> {
+        let channels = self.public.iter().map(|name| ChannelSeed {
+            name: name.clone(),
+            ..ChannelSeed::default()
+        });
+        let users = self.people.iter().map(|email| User {
+            name: email.replace("@example.com", ""),
+            email: Some(email.clone()),
+            ..User::default()
+        });
+        let seed = Seed {
+            channels: channels.collect(),
+            users: users.collect(),
+            ..Seed::default()
+        };
+        sandbox.seed(&seed).await?;
+        for email in &self.people {
+            let table = stack.user_profiles_table();
+            put_profile(&stack.aws, table, email, Some(true)).await?;
+        }
+        Ok(())
+    }
+
+    /// So many notifications, channel after channel.
+    pub fn notifications(&self, run: &str, count: usize) -> Result<Vec<Notification>, Error> {
+        let channels: Vec<(&String, bool)> = (self.public.iter().map(|name| (name, false)))
+            .chain(self.private.iter().map(|name| (name, true)))
+            .collect();
+        (0..count)
+            .map(|n| {
+                let (channel, is_private) = channels[n % channels.len()];
+                let text = format!("{run} notification {n}");
+                let execution = ExecutionName::from_key("chaos", &text)
+                    .map_err(|error| Error::Setup(error.to_string()))?;
+                let mut request = json!({ "channelName": channel, "message": text });
+                if is_private {
+                    let members = self.people.iter().cycle().skip(n).take(MEMBERS);
+                    request["members"] = json!(members.collect::<Vec<_>>());
+                }
+                Ok(Notification {
+                    workflow: if is_private {
+                        "notify-private-channel"
+                    } else {
+                        "notify-public-channel"
+                    },
+                    channel: channel.clone(),
+                    text,
+                    execution,
+                    request,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What stands in Slack, in all channels.
+#[derive(Debug, Default)]
+pub struct InSlack {
+    /// How often each text stands anywhere, and how often in each channel.
+    anywhere: HashMap<String, usize>,
+    in_channel: HashMap<(String, String), usize>,
+    pub channels: HashMap<String, ChannelState>,
+}
+
+impl InSlack {
+    pub async fn now(sandbox: &Admin) -> Result<Self, Error> {
+        let mut now = Self::default();
+        for channel in sandbox.channels().await? {
+            for message in &channel.messages {
+                let text = message.text.clone();
+                *now.anywhere.entry(text.clone()).or_default() += 1;
+                let place = (channel.name.clone(), text);
+                *now.in_channel.entry(place).or_default() += 1;
+            }
+            now.channels.insert(channel.name.clone(), channel);
+        }
+        Ok(now)
+    }
+
+    /// How often the notification stands where it belongs, and how often anywhere.
+    pub fn copies(&self, notification: &Notification) -> (usize, usize) {
+        let place = (notification.channel.clone(), notification.text.clone());
+        let here = self.in_channel.get(&place).copied().unwrap_or_default();
+        let anywhere = self.anywhere.get(&notification.text).copied();
+        (here, anywhere.unwrap_or_default())
+    }
+}
+
+/// Waits until an execution has ended; `None` if it has not by then.
+pub async fn end_of(
+    executions: &Executions,
+    arn: &str,
+    at_most: Duration,
+) -> Result<Option<Execution>, Error> {
+    let deadline = Instant::now() + at_most;
+    while Instant::now() < deadline {
+        let execution = executions.describe(arn).await?;
+        if execution.status != Status::Running {
+            return Ok(Some(execution));
+        }
+        sleep(POLL).await;
+    }
+    Ok(None)
+}
+
+/// How Slack was called: calls, those that it refused by a limit, and the faults by kind.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct SlackCalls {
+    pub total: u64,
+    pub rejected: u64,
+    pub faults: BTreeMap<String, u64>,
+}
+
+impl SlackCalls {
+    pub async fn so_far(sandbox: &Admin) -> Result<Self, Error> {
+        let mut calls = Self::default();
+        for tally in sandbox.call_summary().await?.into_values() {
+            calls.total += tally.total;
+            calls.rejected += tally.rate_limited;
+            for (kind, count) in tally.faults {
+                *calls.faults.entry(kind).or_default() += count;
+            }
+        }
+        Ok(calls)
+    }
+}

@@ -1,0 +1,43 @@
+//! A function, invoked as a workflow's Task invokes it.
+//!
+//! MiniStack has no `RedriveExecution`. What a redrive does to a failed Task is this: the same function
+//! runs again with the same payload, and so with the same execution id.
+
+use aws_sdk_lambda::{Client, primitives::Blob};
+use aws_types::SdkConfig;
+use serde_json::Value;
+
+use crate::Error;
+
+/// What a function answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Outcome(Value),
+    /// `errorType` and `errorMessage`.
+    Failure {
+        error: String,
+        cause: String,
+    },
+}
+
+/// Invokes a step, for example `post-message`, by its alias.
+pub async fn invoke(aws: &SdkConfig, step: &str, payload: &Value) -> Result<Answer, Error> {
+    let answer = Client::new(aws)
+        .invoke()
+        .function_name(format!("apgl-{step}:live"))
+        .payload(Blob::new(payload.to_string()))
+        .send()
+        .await
+        .map_err(|error| Error::aws("Invoke")(error.into()))?;
+    let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|error| Error::Setup(format!("{step} answered no JSON: {error}")))?;
+    if answer.function_error.is_none() {
+        return Ok(Answer::Outcome(body));
+    }
+    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+    Ok(Answer::Failure {
+        error: text("errorType"),
+        cause: text("errorMessage"),
+    })
+}

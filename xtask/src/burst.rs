@@ -1,0 +1,44 @@
+//! `cargo xtask burst`: many notifications at once, without faults.
+
+use chaos::burst::{self, Options};
+use local_stack::Project;
+
+use crate::{Failure, chaos::at_least_one, progress};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How many notifications are sent.
+    #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
+    notifications: usize,
+    /// To how many channels.
+    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
+    channels: usize,
+    /// How many executions are started in a second. Slack takes ten messages.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    starts_per_second: u32,
+    /// Only the burst that is paced.
+    #[arg(long)]
+    paced_only: bool,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::here();
+    progress::prepare(&project).await?;
+    let options = Options {
+        notifications: arguments.notifications,
+        channels: arguments.channels,
+        starts_per_second: arguments.starts_per_second,
+    };
+    let ways: &[bool] = if arguments.paced_only {
+        &[true]
+    } else {
+        &[true, false]
+    };
+    let what = format!(
+        "Sending {} notifications to {} channels at once",
+        options.notifications, options.channels
+    );
+    let report = progress::step(&what, burst::run(&project, &options, ways)).await?;
+    println!("\n{report}");
+    crate::chaos::no_problems(&report.problems())
+}
