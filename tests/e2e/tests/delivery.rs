@@ -1,0 +1,116 @@
+//! Exactly once, by hand: what a redrive does to a failed post, and two copies of one invocation.
+//!
+//! The local stack has no `RedriveExecution`. What it does is done here: the failed step runs again
+//! with the same payload, and so with the same execution id.
+#![allow(clippy::unwrap_used)]
+
+use e2e::{Ended, World, unique};
+use local_stack::invoke::{Answer, invoke};
+use serde_json::{Value, json};
+use slack_sandbox::{
+    admin::ChannelState,
+    faults::{Effect, How},
+};
+
+const WORKFLOW: &str = "notify-public-channel";
+
+/// What the workflow hands to `PostMessage`.
+fn payload(execution_id: &str, channel: &ChannelState) -> Value {
+    json!({
+        "run": {
+            "executionId": execution_id, "workflow": format!("apgl-{WORKFLOW}"),
+            "waitsLeft": 100, "turns": [],
+        },
+        "input": {
+            "channel": {
+                "id": channel.id, "name": channel.name, "visibility": "public",
+                "archived": false, "created": false,
+            },
+            "message": { "text": "hello all" },
+        },
+    })
+}
+
+async fn failed_with_a_mendable_error(world: &World, channel: &str) -> Ended {
+    let request = json!({ "channelName": channel, "message": "hello all" });
+    let ended = world.run(WORKFLOW, &request).await;
+    assert_eq!(ended.failure().0, "Slack.Unauthorized");
+    assert_eq!(ended.last_state(), "PostMessage");
+    ended
+}
+
+fn is_duplicate(answer: &Answer) -> bool {
+    let Answer::Outcome(outcome) = answer else {
+        panic!("the step must succeed: {answer:?}");
+    };
+    outcome["duplicate"] == true
+}
+
+#[tokio::test]
+async fn a_redrive_posts_what_was_not_posted_once() {
+    let world = World::here();
+    let name = unique("redriven");
+    let channel = world.public_channel(&name).await;
+    let refused = How::refused("not_allowed_token_type");
+    world
+        .fault("chat.postMessage", "channel", &channel.id, 1, refused)
+        .await;
+    let ended = failed_with_a_mendable_error(&world, &name).await;
+    assert_eq!(world.in_slack(&name).await.messages, []);
+
+    let payload = payload(&ended.execution.arn, &channel);
+    let redriven = invoke(&world.aws, "post-message", &payload).await.unwrap();
+    assert!(!is_duplicate(&redriven));
+    let again = invoke(&world.aws, "post-message", &payload).await.unwrap();
+    assert!(is_duplicate(&again));
+    assert_eq!(world.in_slack(&name).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
+    let world = World::here();
+    let name = unique("found");
+    let channel = world.public_channel(&name).await;
+    let reset = How::Reset {
+        effect: Effect::Done,
+    };
+    world
+        .fault("chat.postMessage", "channel", &channel.id, 1, reset)
+        .await;
+    // The bot may not look, which an operator mends by giving the app its scope.
+    let refused = How::refused("missing_scope");
+    world
+        .fault("conversations.history", "channel", &channel.id, 1, refused)
+        .await;
+    let ended = failed_with_a_mendable_error(&world, &name).await;
+
+    let payload = payload(&ended.execution.arn, &channel);
+    let redriven = invoke(&world.aws, "post-message", &payload).await.unwrap();
+    assert!(is_duplicate(&redriven));
+    assert_eq!(world.in_slack(&name).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn two_copies_of_an_invocation_at_the_same_time_post_once() {
+    let world = World::here();
+    let name = unique("copies");
+    let channel = world.public_channel(&name).await;
+    world
+        .fault(
+            "chat.postMessage",
+            "channel",
+            &channel.id,
+            1,
+            How::Slow { millis: 2_000 },
+        )
+        .await;
+    let payload = payload(&unique("execution"), &channel);
+    let copy = || invoke(&world.aws, "post-message", &payload);
+    let (first, second) = tokio::join!(copy(), copy());
+    let answers = [first.unwrap(), second.unwrap()];
+    let posted = |answer: &&Answer| matches!(answer, Answer::Outcome(_));
+    assert_eq!(answers.iter().filter(posted).count(), 1, "{answers:?}");
+    let waits = |answer: &Answer| matches!(answer, Answer::Failure { error, .. } if error == "Delivery.InProgress");
+    assert!(answers.iter().any(waits), "{answers:?}");
+    assert_eq!(world.in_slack(&name).await.messages.len(), 1);
+}
