@@ -1,6 +1,6 @@
 import jsonata from "jsonata";
 import { describe, expect, it } from "vitest";
-import { machineFiles, type Machine, type Rule, type State } from "../machine.js";
+import { expressions, machineFiles, type Machine, type Rule, type State } from "../machine.js";
 import { RULES } from "./all.js";
 import { WAITS_LEFT } from "./errors.js";
 import { sameEverywhere } from "./structure.js";
@@ -177,4 +177,21 @@ describe("the number of waits left", () => {
     const bound = { states: { context: { Execution } }, waits };
     expect(await jsonata(WAITS_LEFT).evaluate({}, bound)).toBe(left);
   });
+});
+
+describe("the turns in a cause", () => {
+  // JSONata makes a single value of some arrays of one, and nothing of some empty ones.
+  it.each([[[]], [[{ limit: "a" }]], [[{ limit: "a" }, { limit: "b" }]]])(
+    "stay a list: %j",
+    async (turns) => {
+      const rule = catchOf(post(machine()), "Slack.RateLimited");
+      const [[, expression] = []] = expressions(rule.Assign?.["turns"], "turns");
+      const assigned = jsonata(expression ?? "");
+      assigned.registerFunction("parse", (json: string) => JSON.parse(json) as unknown);
+      const cause = JSON.stringify({ errorMessage: JSON.stringify({ turns }) });
+      const bound = { states: { errorOutput: { Cause: cause } } };
+      expect(await assigned.evaluate({}, bound)).toEqual(turns);
+      expect(await jsonata("$turns").evaluate({}, { turns })).toEqual(turns);
+    },
+  );
 });
