@@ -233,7 +233,7 @@ impl fmt::Display for Report {
             "failed",
             "Slack calls",
             "rejected",
-            "",
+            "of all calls",
         ]);
         for drained in &self.drained {
             let name = if drained.is_paced {

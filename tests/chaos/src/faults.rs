@@ -41,7 +41,7 @@ const LAST_WORDS: Duration = Duration::from_secs(75);
 const DELIVERED_SHARE: f64 = 0.9;
 /// So many of the calls at a seam go wrong in a run that says something, once it has so many calls.
 const FAULTS_SHARE: f64 = 0.15;
-const ENOUGH_CALLS: u64 = 300;
+const ENOUGH_CALLS: u64 = 2_000;
 /// The step that a redrive of an undelivered notification goes on from.
 const POST_MESSAGE: &str = "PostMessage";
 
@@ -383,7 +383,7 @@ impl fmt::Display for Report {
             self.slack.rejected.to_string(),
             format!("{} s", self.time.as_secs()),
         ]);
-        writeln!(f, "{table}")?;
+        write!(f, "{table}")?;
         for (error, count) in &self.failed {
             writeln!(f, "  {count} failed with {error}")?;
         }

@@ -36,7 +36,9 @@ impl fmt::Display for Table {
         for row in &self.0 {
             for (n, cell) in row.iter().enumerate() {
                 let width = widths[n];
-                if self.is_of_numbers(n) && n + 1 < columns {
+                if n + 1 == columns {
+                    write!(f, "  {cell}")?;
+                } else if self.is_of_numbers(n) {
                     write!(f, "  {cell:>width$}")?;
                 } else {
                     write!(f, "  {cell:<width$}")?;
