@@ -145,21 +145,24 @@ impl InSlack {
     }
 }
 
-/// Waits until an execution has ended; `None` if it has not by then.
+/// Waits until an execution has ended; `None` if it has not by then. A look that fails, as it may when
+/// the machine has more to do than it can, is made again.
 pub async fn end_of(
     executions: &Executions,
     arn: &str,
     at_most: Duration,
 ) -> Result<Option<Execution>, Error> {
     let deadline = Instant::now() + at_most;
-    while Instant::now() < deadline {
-        let execution = executions.describe(arn).await?;
-        if execution.status != Status::Running {
-            return Ok(Some(execution));
+    loop {
+        let looked = executions.describe(arn).await;
+        let is_late = Instant::now() >= deadline;
+        match looked {
+            Ok(execution) if execution.status != Status::Running => return Ok(Some(execution)),
+            Err(error) if is_late => return Err(error.into()),
+            _ if is_late => return Ok(None),
+            _ => sleep(POLL).await,
         }
-        sleep(POLL).await;
     }
-    Ok(None)
 }
 
 /// How Slack was called: calls, those that it refused by a limit, and the faults by kind.
