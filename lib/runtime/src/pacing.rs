@@ -260,7 +260,7 @@ pub(crate) fn time_scale(name: &'static str, value: &str) -> Result<f64, Setting
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{pin::Pin, sync::Arc};
 
     use aws_credential_types::Credentials;
     use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
@@ -351,21 +351,28 @@ mod tests {
 
     const POST: [(&str, u64); 2] = [("channel", 1_000), ("workspace", 100)];
 
-    /// Asks for leave to post, with these turns. Answers the turn to wait for, if there is one.
-    async fn leave_to_post(pacer: &QueuePacer, turns: Vec<Turn>) -> (Option<Turn>, Vec<Turn>) {
-        let limits = POST.map(|(name, millis)| limit(name, Duration::from_millis(millis)));
-        let call = PacedCall {
-            method: "chat.postMessage",
-            limits: &limits,
-            ahead: 1,
-            follows: false,
-        };
-        let (left, turns) = with_turns(turns, pacer.leave(call)).await;
-        match left {
-            Ok(()) => (None, turns),
-            Err(SlackError::RateLimited { turns: given, .. }) => (given.into_iter().next(), turns),
-            Err(error) => panic!("{error}"),
-        }
+    /// The turn to wait for, if there is one, and the turns that are left.
+    type Left<'a> = Pin<Box<dyn Future<Output = (Option<Turn>, Vec<Turn>)> + 'a>>;
+
+    /// Asks for leave to post, with these turns.
+    fn leave_to_post(pacer: &QueuePacer, turns: Vec<Turn>) -> Left<'_> {
+        Box::pin(async move {
+            let limits = POST.map(|(name, millis)| limit(name, Duration::from_millis(millis)));
+            let call = PacedCall {
+                method: "chat.postMessage",
+                limits: &limits,
+                ahead: 1,
+                follows: false,
+            };
+            let (left, turns) = with_turns(turns, Pacer::leave(pacer, call)).await;
+            match left {
+                Ok(()) => (None, turns),
+                Err(SlackError::RateLimited { turns: given, .. }) => {
+                    (given.into_iter().next(), turns)
+                }
+                Err(error) => panic!("{error}"),
+            }
+        })
     }
 
     #[tokio::test]
