@@ -12,9 +12,8 @@ use apgl_client::Client;
 use local_stack::{
     Detour, Execution, LocalStack, Project, StackOptions, Status,
     execution::Executions,
-    invoke::{Answer, invoke},
+    invoke::{Answer, invoke, post_message_payload},
 };
-use serde_json::json;
 use slack_sandbox::{Admin, chaos::Chaos};
 use tokio::{
     sync::Semaphore,
@@ -295,26 +294,7 @@ impl World {
         let Some(channel) = in_slack.channels.get(channel) else {
             return Ok(false);
         };
-        let visibility = if channel.is_private {
-            "private"
-        } else {
-            "public"
-        };
-        let payload = json!({
-            "run": {
-                "executionId": one.arn,
-                "workflow": format!("apgl-{workflow}"),
-                "waitsLeft": 100,
-                "turns": [],
-            },
-            "input": {
-                "channel": {
-                    "id": channel.id, "name": channel.name, "visibility": visibility,
-                    "archived": false, "created": false,
-                },
-                "message": { "text": text },
-            },
-        });
+        let payload = post_message_payload(&one.arn, workflow, channel, text);
         for _ in 0..REDRIVE_TRIES {
             let answer = invoke(&self.stack.aws, "post-message", &payload).await?;
             if matches!(answer, Answer::Outcome(_)) {

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use e2e::{Ended, World, unique};
-use local_stack::invoke::{Answer, invoke};
+use local_stack::invoke::{Answer, invoke, post_message_payload};
 use serde_json::{Value, json};
 use slack_sandbox::{
     admin::ChannelState,
@@ -14,21 +14,8 @@ use slack_sandbox::{
 
 const WORKFLOW: &str = "notify-public-channel";
 
-/// What the workflow hands to `PostMessage`.
 fn payload(execution_id: &str, channel: &ChannelState) -> Value {
-    json!({
-        "run": {
-            "executionId": execution_id, "workflow": format!("apgl-{WORKFLOW}"),
-            "waitsLeft": 100, "turns": [],
-        },
-        "input": {
-            "channel": {
-                "id": channel.id, "name": channel.name, "visibility": "public",
-                "archived": false, "created": false,
-            },
-            "message": { "text": "hello all" },
-        },
-    })
+    post_message_payload(execution_id, WORKFLOW, channel, "hello all")
 }
 
 async fn failed_with_a_mendable_error(world: &World, channel: &str) -> Ended {

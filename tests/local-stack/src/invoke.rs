@@ -5,7 +5,8 @@
 
 use aws_sdk_lambda::{Client, primitives::Blob};
 use aws_types::SdkConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
+use slack_sandbox::admin::ChannelState;
 
 use crate::Error;
 
@@ -18,6 +19,33 @@ pub enum Answer {
         error: String,
         cause: String,
     },
+}
+
+/// What a workflow hands to `PostMessage`: one text to one channel.
+pub fn post_message_payload(
+    execution_id: &str,
+    workflow: &str,
+    channel: &ChannelState,
+    text: &str,
+) -> Value {
+    let visibility = if channel.is_private {
+        "private"
+    } else {
+        "public"
+    };
+    json!({
+        "run": {
+            "executionId": execution_id, "workflow": format!("apgl-{workflow}"),
+            "waitsLeft": 100, "turns": [],
+        },
+        "input": {
+            "channel": {
+                "id": channel.id, "name": channel.name, "visibility": visibility,
+                "archived": false, "created": false,
+            },
+            "message": { "text": text },
+        },
+    })
 }
 
 /// Invokes a step, for example `post-message`, by its alias.
