@@ -1,0 +1,132 @@
+//! The form that all messages have.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{DueDate, Link, PersonName, Reward, Title, mrkdwn::escaped};
+
+/// A message as `chat.postMessage` takes it. Its parameters `parse` and `link_names` are to be left
+/// out: with them Slack looks for mentions in what people wrote.
+///
+/// Within Slack's limits for any data: at most 4,000 characters of text, 50 blocks, 150 characters
+/// in a header. `Debug` shows sizes only, so that a message can't get into a log by accident.
+///
+/// Source: Slack's `chat.postMessage` and Block Kit reference.
+#[derive(Clone, PartialEq, Serialize)]
+pub struct Rendered {
+    /// What notifications show, in mrkdwn: a complete message in two lines.
+    pub text: String,
+    /// What the channel shows: Block Kit blocks.
+    pub blocks: Vec<Value>,
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "({} characters, {} blocks)",
+            self.text.chars().count(),
+            self.blocks.len()
+        )
+    }
+}
+
+/// What a state is called in a message, and what follows from it.
+pub(crate) struct Wording {
+    /// What happened.
+    pub headline: &'static str,
+    /// What the readers are expected to do.
+    pub next_step: &'static str,
+    /// The words before the actor's name.
+    pub actor: &'static str,
+    /// The words before the date, in a state that has something to be done by then.
+    pub due_date: Option<&'static str>,
+}
+
+/// News of an article.
+pub(crate) struct Announcement<'a> {
+    pub wording: Wording,
+    pub title: &'a Title,
+    pub link: &'a Link,
+    pub actor: Option<&'a PersonName>,
+    pub due_date: Option<DueDate>,
+    pub reward: Option<&'a Reward>,
+}
+
+impl Announcement<'_> {
+    pub fn render(&self) -> Rendered {
+        let facts = self.facts();
+        Rendered {
+            text: self.text(&facts),
+            blocks: self.blocks(&facts),
+        }
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let actor = self
+            .actor
+            .map(|actor| format!("{} {}", self.wording.actor, actor.as_str()));
+        let due_date = self
+            .wording
+            .due_date
+            .zip(self.due_date)
+            .map(|(words, date)| format!("{words} {date}"));
+        let reward = self
+            .reward
+            .map(|reward| format!("Reward: {}", reward.as_str()));
+        [actor, due_date, reward].into_iter().flatten().collect()
+    }
+
+    fn text(&self, facts: &[String]) -> String {
+        let details: Vec<String> = facts
+            .iter()
+            .map(|fact| escaped(fact))
+            .chain([format!("<{}>", escaped(self.link.as_str()))])
+            .collect();
+        format!(
+            "{}: {}\n{}",
+            self.wording.headline,
+            escaped(self.title.as_str()),
+            details.join(" · ")
+        )
+    }
+
+    /// The title is the link, and there is no button: a button, even one that only opens a URL,
+    /// sends an interaction to the app (Slack's "Button element", `url`), and this app takes none.
+    fn blocks(&self, facts: &[String]) -> Vec<Value> {
+        let mut elements = vec![json!({
+            "type": "rich_text_section",
+            "elements": [
+                {
+                    "type": "link",
+                    "url": self.link.as_str(),
+                    "text": self.title.as_str(),
+                    "style": { "bold": true },
+                },
+                { "type": "text", "text": format!("\n{}", self.wording.next_step) },
+            ],
+        })];
+        if !facts.is_empty() {
+            let items: Vec<Value> = facts
+                .iter()
+                .map(|fact| {
+                    json!({
+                        "type": "rich_text_section",
+                        "elements": [{ "type": "text", "text": fact }],
+                    })
+                })
+                .collect();
+            elements
+                .push(json!({ "type": "rich_text_list", "style": "bullet", "elements": items }));
+        }
+        vec![
+            json!({
+                "type": "header",
+                "text": { "type": "plain_text", "text": self.wording.headline },
+            }),
+            json!({ "type": "rich_text", "elements": elements }),
+        ]
+    }
+}

@@ -1,0 +1,69 @@
+//! Days by which something is to be done.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+
+/// A day of the calendar, read from ISO 8601's long form, for example `2026-11-25`. Neither a time
+/// nor a time zone belongs to it.
+///
+/// Shown as people write it: `25 November 2026`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DueDate(Date);
+
+impl fmt::Display for DueDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.strftime("%-d %B %Y").fmt(f)
+    }
+}
+
+impl TryFrom<String> for DueDate {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.parse::<Date>() {
+            // The parser also takes a date with a time, and years outside 0 to 9999.
+            Ok(date) if text.len() == "2026-11-25".len() && date.to_string() == text => {
+                Ok(Self(date))
+            }
+            _ => Err("must be a date such as 2026-11-25"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2026-11-25", "25 November 2026")]
+    #[case("2028-02-29", "29 February 2028")]
+    #[case("2027-01-01", "1 January 2027")]
+    fn a_date_is_shown_as_people_write_it(#[case] date: &str, #[case] expected: &str) {
+        assert_eq!(
+            DueDate::try_from(date.to_owned()).unwrap().to_string(),
+            expected
+        );
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("tomorrow")]
+    #[case("20261125")]
+    #[case("2026-1-5")]
+    #[case("25.11.2026")]
+    #[case("2026-W48-3")]
+    #[case("2026-02-29")]
+    #[case("2026-11-25T10:00")]
+    #[case("-002026-11-25")]
+    fn other_text_is_refused(#[case] text: &str) {
+        assert_eq!(
+            DueDate::try_from(text.to_owned()),
+            Err("must be a date such as 2026-11-25")
+        );
+    }
+}

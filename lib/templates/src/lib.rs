@@ -1,0 +1,49 @@
+//! Slack messages about the work on a library: typed data in, Block Kit and a plain text out.
+//!
+//! * [`ContentItem`]: an article's state changed. Posted to the article's private channel, which
+//!   its authors and reviewers read.
+//! * [`ContentBounty`]: an offer for somebody to write an article. Posted to a public channel.
+//!
+//! The data is checked while it is read: whatever could be read can be rendered, and what is
+//! rendered keeps within Slack's limits. Nothing that a person wrote can notify anybody or change
+//! the blocks: it stands in `rich_text`, which Slack shows as it is, and is escaped in the plain
+//! text.
+//!
+//! An unknown field is ignored. A caller that wants it refused says so on its own type.
+//!
+//! ```
+//! use apgl_templates::{ContentItem, Rendered};
+//!
+//! let item: ContentItem = serde_json::from_value(serde_json::json!({
+//!     "title": "Rust on <Lambda>",
+//!     "link": "https://library.example/rust-on-lambda",
+//!     "state": "changes_requested",
+//!     "actor": "Ana",
+//!     "dueDate": "2026-11-25",
+//! }))?;
+//! let Rendered { text, blocks } = item.render();
+//! assert_eq!(
+//!     text,
+//!     "Changes requested: Rust on &lt;Lambda&gt;\n\
+//!      Requested by Ana · Due 25 November 2026 · <https://library.example/rust-on-lambda>"
+//! );
+//! assert_eq!(blocks[0]["text"]["text"], "Changes requested");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod announcement;
+mod bounty;
+mod content;
+mod due_date;
+mod line;
+mod link;
+mod mrkdwn;
+#[cfg(feature = "schema")]
+mod schema;
+
+pub use announcement::Rendered;
+pub use bounty::{BountyState, ContentBounty};
+pub use content::{ContentItem, ContentState};
+pub use due_date::DueDate;
+pub use line::{PersonName, Reward, Title};
+pub use link::Link;

@@ -1,0 +1,119 @@
+//! Links to articles and bounties.
+
+use std::fmt;
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::mrkdwn::escaped;
+
+/// An https URL of at most 2,000 characters, of which an `&` counts as 5: it is as long where Slack
+/// has it escaped. It holds neither the characters that end a link in Slack's mrkdwn nor a user
+/// name, which could pass for the host.
+///
+/// Kept as browsers write it: percent-encoded, the host in ASCII. `Debug` shows its size only.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Link(String);
+
+impl Link {
+    pub const MAX_CHARACTERS: usize = 2_000;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} characters)", self.0.len())
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = &'static str;
+
+    fn try_from(link: String) -> Result<Self, Self::Error> {
+        if !link.starts_with("https://") {
+            return Err("must start with https://");
+        }
+        if link.chars().any(ends_a_link) {
+            return Err("must hold no white space, control characters, <, > or |");
+        }
+        let url = Url::parse(&link).map_err(|_| "must be a URL")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must hold no user name or password");
+        }
+        let link = String::from(url);
+        if escaped(&link).len() > Self::MAX_CHARACTERS {
+            return Err("must have at most 2,000 characters, an & counted as 5");
+        }
+        Ok(Self(link))
+    }
+}
+
+fn ends_a_link(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '|')
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain(
+        "https://library.example/a?b=c&d=e#f",
+        "https://library.example/a?b=c&d=e#f"
+    )]
+    #[case::path_added("https://library.example", "https://library.example/")]
+    #[case::path_encoded("https://library.example/é`\"", "https://library.example/%C3%A9%60%22")]
+    #[case::host_in_ascii("https://bücher.example/", "https://xn--bcher-kva.example/")]
+    fn a_link_is_kept_as_browsers_write_it(#[case] link: &str, #[case] expected: &str) {
+        assert_eq!(Link::try_from(link.to_owned()).unwrap().as_str(), expected);
+    }
+
+    #[rstest]
+    #[case::empty("", "must start with https://")]
+    #[case::no_scheme("library.example/a", "must start with https://")]
+    #[case::http("http://library.example/", "must start with https://")]
+    #[case::script("javascript:alert(1)", "must start with https://")]
+    #[case::label("https://library.example/|Click", ENDS)]
+    #[case::end_of_link("https://library.example/><!channel>", ENDS)]
+    #[case::space("https://library.example/a b", ENDS)]
+    #[case::line_feed("https://library.example/a\nb", ENDS)]
+    #[case::null("https://library.example/a\0b", ENDS)]
+    #[case::no_host("https://", "must be a URL")]
+    #[case::bad_port("https://library.example:x/", "must be a URL")]
+    #[case::user(
+        "https://library.example@evil.example/",
+        "must hold no user name or password"
+    )]
+    #[case::password(
+        "https://:secret@library.example/",
+        "must hold no user name or password"
+    )]
+    fn other_text_is_refused(#[case] link: &str, #[case] rule: &str) {
+        assert_eq!(Link::try_from(link.to_owned()), Err(rule));
+    }
+
+    const ENDS: &str = "must hold no white space, control characters, <, > or |";
+
+    #[rstest]
+    #[case::letters("a", 1_975)]
+    #[case::ampersands("&", 395)]
+    #[case::encoded("é", 329)]
+    fn a_link_has_at_most_2000_characters_as_slack_counts_them(
+        #[case] part: &str,
+        #[case] most: usize,
+    ) {
+        let link =
+            |parts| Link::try_from(format!("https://library.example/?{}", part.repeat(parts)));
+        assert!(link(most).is_ok());
+        assert_eq!(
+            link(most + 1),
+            Err("must have at most 2,000 characters, an & counted as 5")
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! JSON Schemas of the types whose rules are checked in code.
+//!
+//! What JSON Schema can't say well (control characters, user names in links) only the code checks.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::{DueDate, Link, PersonName, Reward, Title};
+
+macro_rules! schema_of {
+    ($type:ident, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+schema_of!(Title, {
+    "description": "An article's title: one line that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": Title::MAX_CHARACTERS,
+});
+
+schema_of!(PersonName, {
+    "description": "The name by which people know somebody: one line that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": PersonName::MAX_CHARACTERS,
+});
+
+schema_of!(Reward, {
+    "description": "What the author of an article gets: one line that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": Reward::MAX_CHARACTERS,
+});
+
+schema_of!(Link, {
+    "description": "An https URL without a user name; an & counts as 5 characters.",
+    "type": "string",
+    "pattern": "^https://[^\\s<>|]+$",
+    "maxLength": Link::MAX_CHARACTERS,
+});
+
+schema_of!(DueDate, {
+    "description": "A day of the calendar, for example 2026-11-25.",
+    "type": "string",
+    "format": "date",
+});

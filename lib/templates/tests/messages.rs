@@ -1,0 +1,204 @@
+//! The messages as Slack gets them.
+#![allow(clippy::unwrap_used)]
+
+use apgl_templates::{ContentBounty, ContentItem, Link, PersonName, Rendered, Reward, Title};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+#[rstest]
+#[case("submitted")]
+#[case("in_review")]
+#[case("changes_requested")]
+#[case("approved")]
+#[case("published")]
+#[case("withdrawn")]
+fn content_in_each_state(#[case] state: &str) {
+    let rendered = content(json!({
+        "title": "Rust on Lambda",
+        "link": "https://library.example/rust-on-lambda",
+        "state": state,
+        "actor": "Ana",
+        "dueDate": "2026-11-25",
+    }));
+    assert_snapshot(&format!("content_{state}"), &rendered);
+}
+
+#[rstest]
+#[case("posted")]
+#[case("claimed")]
+#[case("awarded")]
+#[case("expiring")]
+fn a_bounty_in_each_state(#[case] state: &str) {
+    let rendered = bounty(json!({
+        "title": "Rust on Lambda",
+        "link": "https://library.example/bounties/7",
+        "state": state,
+        "actor": "Ana",
+        "dueDate": "2026-11-25",
+        "reward": "500 USD",
+    }));
+    assert_snapshot(&format!("bounty_{state}"), &rendered);
+}
+
+/// With sorted fields: their order depends on a feature of `serde_json` that other crates turn on.
+fn assert_snapshot(name: &str, rendered: &Rendered) {
+    insta::with_settings!({ sort_maps => true }, {
+        insta::assert_json_snapshot!(name, rendered);
+    });
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let rendered = bounty(json!({
+        "title": "Rust on Lambda",
+        "link": "https://library.example/bounties/7",
+        "state": "claimed",
+    }));
+    assert_eq!(
+        rendered.text,
+        "Bounty claimed: Rust on Lambda\n<https://library.example/bounties/7>"
+    );
+    assert_eq!(rendered.blocks[1]["elements"].as_array().unwrap().len(), 1);
+}
+
+#[rstest]
+#[case::broadcast("<!channel>", "&lt;!channel&gt;")]
+#[case::mention("<@U012AB3CD>", "&lt;@U012AB3CD&gt;")]
+#[case::link("<https://evil.example|Read>", "&lt;https://evil.example|Read&gt;")]
+#[case::closing_tag("</script>", "&lt;/script&gt;")]
+#[case::escaped_already("&lt;!here&gt;", "&amp;lt;!here&amp;gt;")]
+#[case::formatting("*_~`", "*_~`")]
+#[case::json("\"}]", "\"}]")]
+fn what_people_wrote_is_shown_as_it_is(#[case] hostile: &str, #[case] in_text: &str) {
+    let rendered = bounty(json!({
+        "title": hostile,
+        "link": "https://library.example/?a=1&b=2",
+        "state": "posted",
+        "actor": hostile,
+        "reward": hostile,
+    }));
+    assert_eq!(
+        rendered.text,
+        format!(
+            "Bounty posted: {in_text}\n\
+             Posted by {in_text} · Reward: {in_text} · <https://library.example/?a=1&amp;b=2>"
+        )
+    );
+    let [section, list] = rendered.blocks[1]["elements"]
+        .as_array()
+        .unwrap()
+        .as_slice()
+    else {
+        panic!("a section and a list");
+    };
+    assert_eq!(
+        section["elements"][0],
+        json!({
+            "type": "link",
+            "url": "https://library.example/?a=1&b=2",
+            "text": hostile,
+            "style": { "bold": true },
+        })
+    );
+    let facts: Vec<&Value> = list["elements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["elements"][0])
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            &json!({ "type": "text", "text": format!("Posted by {hostile}") }),
+            &json!({ "type": "text", "text": format!("Reward: {hostile}") }),
+        ]
+    );
+}
+
+#[rstest]
+#[case::line_feed("Rust\nApproved: everything")]
+#[case::right_to_left_override("Rust \u{202E}adbmaL no")]
+fn a_title_that_passes_for_more_is_refused(#[case] title: &str) {
+    let item: Result<ContentItem, _> = serde_json::from_value(json!({
+        "title": title,
+        "link": "https://library.example/rust-on-lambda",
+        "state": "submitted",
+    }));
+    assert_eq!(
+        item.unwrap_err().to_string(),
+        "must hold no line breaks, control characters or direction overrides"
+    );
+}
+
+#[rstest]
+#[case::escaped_five_times_as_long("&")]
+#[case::four_bytes("😀")]
+fn the_longest_data_keeps_within_slacks_limits(#[case] character: &str) {
+    let data = |state: &str| {
+        json!({
+            "title": character.repeat(Title::MAX_CHARACTERS),
+            "link": longest_link(),
+            "state": state,
+            "actor": character.repeat(PersonName::MAX_CHARACTERS),
+            "dueDate": "2026-09-30",
+        })
+    };
+    for state in [
+        "submitted",
+        "in_review",
+        "changes_requested",
+        "approved",
+        "published",
+        "withdrawn",
+    ] {
+        assert_within_limits(&content(data(state)));
+    }
+    for state in ["posted", "claimed", "awarded", "expiring"] {
+        let mut data = data(state);
+        data["reward"] = character.repeat(Reward::MAX_CHARACTERS).into();
+        assert_within_limits(&bounty(data));
+    }
+}
+
+/// As many `&` as are allowed, each of which is five characters where it is escaped.
+fn longest_link() -> String {
+    let start = "https://library.example/?";
+    let room = Link::MAX_CHARACTERS - start.len();
+    format!("{start}{}", "&".repeat(room / "&amp;".len()))
+}
+
+/// Source of the numbers: Slack's `chat.postMessage`, "Truncating content", and "Header block";
+/// the total at which `msg_blocks_too_long` has been met is not documented.
+fn assert_within_limits(rendered: &Rendered) {
+    assert!(rendered.text.chars().count() <= 4_000);
+    assert!(rendered.blocks.len() <= 50);
+    let header = rendered.blocks[0]["text"]["text"].as_str().unwrap();
+    assert!(header.chars().count() <= 150);
+    let blocks = serde_json::to_string(&rendered.blocks).unwrap();
+    assert!(blocks.chars().count() <= 13_200);
+}
+
+#[test]
+fn debug_shows_no_text() {
+    let item: ContentItem = serde_json::from_value(json!({
+        "title": "The secret plan",
+        "link": "https://library.example/secret",
+        "state": "submitted",
+        "actor": "Secretary",
+    }))
+    .unwrap();
+    let shown = format!("{item:?} {:?}", item.render());
+    assert!(!shown.to_lowercase().contains("secret"), "{shown}");
+}
+
+fn content(data: Value) -> Rendered {
+    serde_json::from_value::<ContentItem>(data)
+        .unwrap()
+        .render()
+}
+
+fn bounty(data: Value) -> Rendered {
+    serde_json::from_value::<ContentBounty>(data)
+        .unwrap()
+        .render()
+}

@@ -1,0 +1,13 @@
+//! The data's JSON Schemas.
+#![cfg(feature = "schema")]
+
+use apgl_templates::{ContentBounty, ContentItem};
+
+#[test]
+fn schemas_of_the_data() {
+    insta::assert_json_snapshot!("schema_content_item", schemars::schema_for!(ContentItem));
+    insta::assert_json_snapshot!(
+        "schema_content_bounty",
+        schemars::schema_for!(ContentBounty)
+    );
+}
