@@ -4,7 +4,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// What passes by itself. Retrying is an allow-list: anything else needs a person.
 ///
-/// Source: "Error handling with DynamoDB" and "Secrets Manager API: common errors", AWS.
+/// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors" and "Step Functions API:
+/// common errors", AWS.
 const PASSING: [&str; 9] = [
     "InternalServerError",
     "InternalServiceError",
@@ -17,40 +18,54 @@ const PASSING: [&str; 9] = [
     "ThrottlingException",
 ];
 
-/// Sorts an AWS error, after the SDK's own retries, into `Store.Unavailable` (it passes by itself)
-/// or `Store.Rejected` (an operator must act). AWS's message is left out: it may quote a key.
+/// Why AWS did not do what it was asked to, after the SDK's own retries: AWS's code, or what happened
+/// in our words. AWS's message is left out: it may quote a key or the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It passes by itself; what is safe to repeat may be repeated.
+    Passing(String),
+    /// A person must act.
+    Lasting(String),
+}
+
+impl Refusal {
+    pub fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
+        let passing = |reason: &str| Self::Passing(reason.to_owned());
+        match error {
+            SdkError::TimeoutError(_) => passing("no answer in time"),
+            SdkError::DispatchFailure(_) => passing("no connection"),
+            SdkError::ResponseError(_) => passing("the answer was not readable"),
+            SdkError::ServiceError(refusal) => {
+                let status = refusal.raw().status().as_u16();
+                let code = refusal.err().code().unwrap_or("no error code");
+                if status >= 500 || status == 429 || PASSING.contains(&code) {
+                    return passing(code);
+                }
+                Self::Lasting(code.to_owned())
+            }
+            _ => Self::Lasting("the request could not be built".to_owned()),
+        }
+    }
+}
+
+/// Sorts an AWS error into `Store.Unavailable` (it passes by itself) or `Store.Rejected` (an operator
+/// must act).
 pub fn step_error<E: ProvideErrorMetadata>(
     store: &str,
     operation: &'static str,
     error: &SdkError<E, HttpResponse>,
 ) -> StepError {
     let store = store.to_owned();
-    let unavailable = |reason: &str| StepError::StoreUnavailable {
-        store: store.clone(),
-        operation,
-        reason: reason.to_owned(),
-    };
-    match error {
-        SdkError::TimeoutError(_) => unavailable("no answer in time"),
-        SdkError::DispatchFailure(_) => unavailable("no connection"),
-        SdkError::ResponseError(_) => unavailable("the answer was not readable"),
-        SdkError::ServiceError(refusal) => {
-            let status = refusal.raw().status().as_u16();
-            let code = refusal.err().code().unwrap_or("no error code");
-            if status >= 500 || status == 429 || PASSING.contains(&code) {
-                return unavailable(code);
-            }
-            let reason = code.to_owned();
-            StepError::StoreRejected {
-                store,
-                operation,
-                reason,
-            }
-        }
-        _ => StepError::StoreRejected {
+    match Refusal::of(error) {
+        Refusal::Passing(reason) => StepError::StoreUnavailable {
             store,
             operation,
-            reason: "the request could not be built".to_owned(),
+            reason,
+        },
+        Refusal::Lasting(reason) => StepError::StoreRejected {
+            store,
+            operation,
+            reason,
         },
     }
 }

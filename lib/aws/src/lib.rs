@@ -6,5 +6,5 @@
 mod config;
 mod error;
 
-pub use config::{ConfigError, config, config_from_env};
-pub use error::step_error;
+pub use config::{ConfigError, config, config_from_env, http_client};
+pub use error::{Refusal, step_error};

@@ -14,10 +14,12 @@ pub struct ExecutionName(String);
 
 /// Why no name can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     #[error("the idempotency key must not be empty")]
     EmptyKey,
-    #[error("the prefix must be 1 to {} letters, digits, hyphens and underscores", MAX_NAME - HASH_PART)]
+    /// Who starts, at the beginning of the name.
+    #[error("must be 1 to {} letters, digits, hyphens and underscores", MAX_NAME - HASH_PART)]
     Prefix,
 }
 
@@ -28,13 +30,7 @@ impl ExecutionName {
     /// # Errors
     /// [`NameError`] names the rule that is broken.
     pub fn from_key(prefix: &str, key: &str) -> Result<Self, NameError> {
-        let may_stand_in_a_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        if prefix.is_empty()
-            || prefix.len() > MAX_NAME - HASH_PART
-            || !prefix.bytes().all(may_stand_in_a_name)
-        {
-            return Err(NameError::Prefix);
-        }
+        check_prefix(prefix)?;
         if key.is_empty() {
             return Err(NameError::EmptyKey);
         }
@@ -44,6 +40,17 @@ impl ExecutionName {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What may begin a name.
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), NameError> {
+    let may_stand_in_a_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let fits = (1..=MAX_NAME - HASH_PART).contains(&prefix.len());
+    if fits && prefix.bytes().all(may_stand_in_a_name) {
+        Ok(())
+    } else {
+        Err(NameError::Prefix)
     }
 }
 

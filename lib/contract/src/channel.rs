@@ -114,8 +114,12 @@ impl Visibility {
 
 /// A channel as workflows hand it from step to step and answer it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct ChannelRef {
     /// Slack's id, for example `C012AB3CD`.
     pub id: String,

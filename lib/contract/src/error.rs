@@ -37,6 +37,7 @@ macro_rules! error_names {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident;)*) => {
         /// Every error name that a function can answer and a state machine may match.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum ErrorName {
             $($(#[$doc])* $variant,)*
         }
@@ -52,6 +53,11 @@ macro_rules! error_names {
 
             pub fn kind(self) -> Kind {
                 match self { $(ErrorName::$variant => Kind::$kind,)* }
+            }
+
+            /// The name that is written so, if a function can answer it.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == name)
             }
         }
     };

@@ -1,4 +1,7 @@
 //! What a workflow answers: one shape for all, with the parts that apply.
+//!
+//! A caller may be older than the workflow, so what a reader here does not know it passes over. The
+//! schemas say no more than what there is.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +9,6 @@ use crate::{ChannelRef, Email, MessageTs};
 
 /// The output of any workflow that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelRef>,
@@ -22,8 +24,12 @@ pub struct Outcome {
 
 /// The output of `create-channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct CreateChannelOutcome {
     /// The channel that was found or made.
     pub channel: ChannelRef,
@@ -33,8 +39,12 @@ pub struct CreateChannelOutcome {
 
 /// The output of `notify-private-channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct NotifyPrivateChannelOutcome {
     /// The channel that was found or made.
     pub channel: ChannelRef,
@@ -46,8 +56,12 @@ pub struct NotifyPrivateChannelOutcome {
 
 /// The output of `notify-public-channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct NotifyPublicChannelOutcome {
     /// The channel that was found.
     pub channel: ChannelRef,
@@ -57,8 +71,12 @@ pub struct NotifyPublicChannelOutcome {
 
 /// The output of `change-channel-members`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct ChangeChannelMembersOutcome {
     /// The channel that was found.
     pub channel: ChannelRef,
@@ -68,8 +86,12 @@ pub struct ChangeChannelMembersOutcome {
 
 /// The output of `check-channel-exists`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct CheckChannelExistsOutcome {
     /// Whether a channel has this name, archived or not, as far as the bot can see. It sees public
     /// channels, and the private ones that it is a member of.
@@ -82,8 +104,12 @@ pub struct CheckChannelExistsOutcome {
 
 /// The output of `delete-channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
 pub struct DeleteChannelOutcome {
     /// Whether this execution archived the channel; `false` where it was archived already, or the bot
     /// sees no channel of this name.
@@ -97,8 +123,12 @@ pub struct DeleteChannelOutcome {
 
 /// What became of each person who was to be invited. Nobody is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct InvitedMembers {
     /// Who was not in the channel before this execution and is now.
     pub invited: Vec<Email>,
@@ -110,8 +140,12 @@ pub struct InvitedMembers {
 
 /// What became of each person whom the request named. Nobody is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct ChangedMembers {
     /// Who was not in the channel before this execution and is now.
     pub invited: Vec<Email>,
@@ -126,8 +160,11 @@ pub struct ChangedMembers {
 
 /// A person for whom nothing was done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct Skipped {
     /// Who it is.
     pub email: Email,
@@ -159,6 +196,10 @@ pub enum SkipReason {
     NotAMember,
     /// Slack does not let this bot remove this person.
     CannotRemove,
+    /// A reason that the workflow has and this version of the contract has not.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Other,
 }
 
 impl SkipReason {
@@ -174,14 +215,18 @@ impl SkipReason {
             Self::Bot => "bot",
             Self::NotAMember => "not_a_member",
             Self::CannotRemove => "cannot_remove",
+            Self::Other => "other",
         }
     }
 }
 
 /// The message as it stands in Slack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
 pub struct PostedMessage {
     /// Slack's timestamp of the message: its id within the channel, for example `1716900000.000100`.
     pub ts: MessageTs,

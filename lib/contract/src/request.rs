@@ -4,7 +4,7 @@
 //! is the *checked* form, in which every field is present, addresses are in lower case and there
 //! once, a leading `#` is gone, and broadcast mentions are defused unless the caller allowed them.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{ChannelName, ChannelText, Email, Members, Message, StepError, Visibility, decode};
 
 /// The operations that a workflow can be started for, by the workflow's file name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     CreateChannel,
@@ -21,6 +21,36 @@ pub enum Operation {
     ChangeChannelMembers,
     CheckChannelExists,
     DeleteChannel,
+}
+
+impl Operation {
+    pub const ALL: [Self; 6] = [
+        Self::CreateChannel,
+        Self::NotifyPrivateChannel,
+        Self::NotifyPublicChannel,
+        Self::ChangeChannelMembers,
+        Self::CheckChannelExists,
+        Self::DeleteChannel,
+    ];
+
+    /// The workflow's file name, for example `create-channel`. The state machine's is that with the
+    /// deployment's prefix before it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateChannel => "create-channel",
+            Self::NotifyPrivateChannel => "notify-private-channel",
+            Self::NotifyPublicChannel => "notify-public-channel",
+            Self::ChangeChannelMembers => "change-channel-members",
+            Self::CheckChannelExists => "check-channel-exists",
+            Self::DeleteChannel => "delete-channel",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The input of `create-channel`.

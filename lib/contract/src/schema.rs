@@ -46,17 +46,23 @@ pub fn all() -> [WorkflowSchemas; 6] {
 }
 
 fn of<Request: JsonSchema, Outcome: JsonSchema>(workflow: &'static str) -> WorkflowSchemas {
-    let settings = || SchemaSettings::default().with_transform(RecursiveTransform(unwrap_lines));
     WorkflowSchemas {
         workflow,
-        request: settings()
-            .into_generator()
-            .into_root_schema_for::<Request>(),
+        request: of_input::<Request>(),
         outcome: settings()
             .for_serialize()
             .into_generator()
             .into_root_schema_for::<Outcome>(),
     }
+}
+
+/// The schema of what somebody sends, in the form that all of them have.
+pub fn of_input<Input: JsonSchema>() -> Schema {
+    settings().into_generator().into_root_schema_for::<Input>()
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::default().with_transform(RecursiveTransform(unwrap_lines))
 }
 
 /// Makes one line of a description that the source breaks.

@@ -23,6 +23,13 @@ fn refusal(operation: Operation, request: Value) -> (String, String) {
 }
 
 #[test]
+fn an_operation_is_written_as_its_workflow_is_called() {
+    for operation in Operation::ALL {
+        assert_eq!(json!(operation), operation.as_str());
+    }
+}
+
+#[test]
 fn a_channel_is_private_and_empty_unless_the_request_says_otherwise() {
     let plain = checked(CreateChannel, &json!({ "channelName": "#project-x" }));
     let expected = json!({

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use apgl_client::Client;
 use local_stack::{Detour, LocalStack, Project, StackOptions, Status, execution::Executions};
 use slack_sandbox::Admin;
 use tokio::time::{Instant, interval, sleep};
@@ -110,7 +109,7 @@ async fn measure(
     let audience = Audience::new("burst", options.channels, false);
     audience.settle(stack, sandbox).await?;
     // One to each channel first: a burst goes to channels that are known, by functions that are warm.
-    let first = audience.notifications("first", options.channels)?;
+    let first = audience.notifications("first", options.channels);
     if send(stack, first, options.starts_per_second).await? > 0 {
         let problem = "a notification without any fault has failed";
         return Err(Error::Setup(problem.to_owned()));
@@ -119,7 +118,7 @@ async fn measure(
     sandbox.clear_calls().await?;
     proxy.forget_counts();
 
-    let notifications = audience.notifications("burst", options.notifications)?;
+    let notifications = audience.notifications("burst", options.notifications);
     let began = SystemTime::now();
     let failed = send(stack, notifications.clone(), options.starts_per_second).await?;
     let in_slack = InSlack::now(sandbox).await?;
@@ -148,7 +147,7 @@ async fn send(
     notifications: Vec<Notification>,
     starts_per_second: u32,
 ) -> Result<usize, Error> {
-    let client = Client::new(aws_sdk_sfn::Client::new(&stack.aws));
+    let client = caller::client(&stack.aws)?;
     let executions = Executions::new(&stack.aws);
     let dice = Dice::new(0);
     let deadline = Instant::now() + AT_MOST;

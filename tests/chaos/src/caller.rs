@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use apgl_client::{Client, StartError};
-use local_stack::execution::state_machine_arn;
+use apgl_client::{Client, StartError, StateMachines};
+use aws_types::SdkConfig;
+use local_stack::execution::state_machines;
 use tokio::time::sleep;
 
 use crate::{
+    Error,
     dice::{Dice, Seam},
     notifications::Notification,
 };
@@ -15,6 +17,13 @@ const KINDS: [(&str, u32); 2] = [("starts twice at once", 1), ("dies and starts 
 const LATEST_DEATH_MILLIS: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 25;
+
+/// The client that every caller has.
+pub fn client(aws: &SdkConfig) -> Result<Client, Error> {
+    let machines = StateMachines::starting_with(&state_machines()).unwrap_or_default();
+    Client::new(aws_sdk_sfn::Client::new(aws), machines, "chaos")
+        .map_err(|error| Error::Setup(error.to_string()))
+}
 
 /// Starts the event's execution, as a caller does who may be mistaken about whether it has, and
 /// answers the execution's ARN.
@@ -49,7 +58,7 @@ async fn persistently(client: &Client, notification: &Notification) -> Result<St
     let mut tried = 1;
     loop {
         match once(client, notification).await {
-            Err(StartError::StepFunctions { .. }) if tried < TRIES => {
+            Err(StartError::Unavailable { .. } | StartError::Refused { .. }) if tried < TRIES => {
                 tried += 1;
                 sleep(PAUSE).await;
             }
@@ -59,9 +68,12 @@ async fn persistently(client: &Client, notification: &Notification) -> Result<St
 }
 
 async fn once(client: &Client, notification: &Notification) -> Result<String, StartError> {
-    let machine = state_machine_arn(notification.workflow);
-    let started = client
-        .start(&machine, &notification.execution, &notification.request)
-        .await?;
-    Ok(started.execution_arn)
+    let Notification {
+        operation,
+        text,
+        request,
+        ..
+    } = notification;
+    let execution = client.start(*operation, text, request).await?;
+    Ok(execution.arn().to_owned())
 }

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use apgl_client::Client;
 use local_stack::{
     Detour, Execution, LocalStack, Project, StackOptions, Status,
     execution::Executions,
@@ -190,7 +189,7 @@ impl World {
         let run = format!("run{}", options.seed);
         let audience = Audience::new(&run, options.channels, true);
         audience.settle(&self.stack, &self.sandbox).await?;
-        let notifications = audience.notifications(&run, options.executions)?;
+        let notifications = audience.notifications(&run, options.executions);
 
         let began = Instant::now();
         self.begin_faults(options).await?;
@@ -232,7 +231,7 @@ impl World {
         concurrency: usize,
     ) -> Result<Vec<Sent>, Error> {
         let permits = Arc::new(Semaphore::new(concurrency));
-        let client = Client::new(aws_sdk_sfn::Client::new(&self.stack.aws));
+        let client = caller::client(&self.stack.aws)?;
         let executions = Executions::new(&self.stack.aws);
         let mut tasks = Vec::with_capacity(notifications.len());
         for notification in notifications {
@@ -286,7 +285,7 @@ impl World {
     /// Whether the step came to a good end.
     async fn post_again(&self, one: &Sent, in_slack: &InSlack) -> Result<bool, Error> {
         let Notification {
-            workflow,
+            operation,
             channel,
             text,
             ..
@@ -294,7 +293,7 @@ impl World {
         let Some(channel) = in_slack.channels.get(channel) else {
             return Ok(false);
         };
-        let payload = post_message_payload(&one.arn, workflow, channel, text);
+        let payload = post_message_payload(&one.arn, operation.as_str(), channel, text);
         for _ in 0..REDRIVE_TRIES {
             let answer = invoke(&self.stack.aws, "post-message", &payload).await?;
             if matches!(answer, Answer::Outcome(_)) {

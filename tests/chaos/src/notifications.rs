@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use apgl_client::ExecutionName;
+use apgl_client::Operation;
 use local_stack::{Execution, LocalStack, Status, execution::Executions, stack::put_profile};
 use serde_json::{Value, json};
 use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
@@ -22,11 +22,10 @@ const MEMBERS: usize = 2;
 /// One notification, by its event.
 #[derive(Debug, Clone)]
 pub struct Notification {
-    pub workflow: &'static str,
+    pub operation: Operation,
     pub channel: String,
-    /// No other notification has this text.
+    /// No other notification has this text, so it is the key too.
     pub text: String,
-    pub execution: ExecutionName,
     pub request: Value,
 }
 
@@ -81,7 +80,7 @@ impl Audience {
     }
 
     /// So many notifications, channel after channel.
-    pub fn notifications(&self, run: &str, count: usize) -> Result<Vec<Notification>, Error> {
+    pub fn notifications(&self, run: &str, count: usize) -> Vec<Notification> {
         let channels: Vec<(&String, bool)> = (self.public.iter().map(|name| (name, false)))
             .chain(self.private.iter().map(|name| (name, true)))
             .collect();
@@ -89,24 +88,21 @@ impl Audience {
             .map(|n| {
                 let (channel, is_private) = channels[n % channels.len()];
                 let text = format!("{run} notification {n}");
-                let execution = ExecutionName::from_key("chaos", &text)
-                    .map_err(|error| Error::Setup(error.to_string()))?;
                 let mut request = json!({ "channelName": channel, "message": text });
                 if is_private {
                     let members = self.people.iter().cycle().skip(n).take(MEMBERS);
                     request["members"] = json!(members.collect::<Vec<_>>());
                 }
-                Ok(Notification {
-                    workflow: if is_private {
-                        "notify-private-channel"
+                Notification {
+                    operation: if is_private {
+                        Operation::NotifyPrivateChannel
                     } else {
-                        "notify-public-channel"
+                        Operation::NotifyPublicChannel
                     },
                     channel: channel.clone(),
                     text,
-                    execution,
                     request,
-                })
+                }
             })
             .collect()
     }

@@ -140,9 +140,14 @@ impl Executions {
     }
 }
 
+/// What the ARNs of all workflows start with.
+pub fn state_machines() -> String {
+    format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl")
+}
+
 /// The state machine of a workflow, by its file's name.
 pub fn state_machine_arn(workflow: &str) -> String {
-    format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl-{workflow}")
+    format!("{}-{workflow}", state_machines())
 }
 
 fn visits(events: &[HistoryEvent]) -> Vec<Visit> {

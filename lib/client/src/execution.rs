@@ -1,0 +1,145 @@
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use apgl_aws::Refusal;
+use apgl_contract::{StepError, decode};
+use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::{Failure, WaitError};
+
+/// A workflow without waits takes about a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Who waits for long does not ask often: `DescribeExecution` is limited for the whole account.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A started workflow, whose outcome is an `O`.
+pub struct Execution<O> {
+    sfn: aws_sdk_sfn::Client,
+    arn: String,
+    outcome: PhantomData<fn() -> O>,
+}
+
+impl<O> Execution<O> {
+    pub(crate) fn new(sfn: aws_sdk_sfn::Client, arn: String) -> Self {
+        Self {
+            sfn,
+            arn,
+            outcome: PhantomData,
+        }
+    }
+
+    /// The execution's ARN: what an operator looks for in the console, and `apgl inspect` takes.
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl<O: DeserializeOwned> Execution<O> {
+    /// Waits until the execution has ended, and answers its outcome. It looks at once, then less and less
+    /// often: every quarter of a second at first, every five seconds at last.
+    ///
+    /// An execution may take hours, so a Lambda function that waits pays for doing nothing. It is meant for
+    /// tools, for tests, and for [`check_channel_exists`](crate::Client::check_channel_exists).
+    ///
+    /// # Errors
+    /// [`WaitError::StillRunning`] when `at_most` is over, and the execution goes on; the others say how
+    /// it ended, or why that is not known.
+    pub async fn wait(&self, at_most: Duration) -> Result<O, WaitError> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let not_yet = match self.describe().await {
+                Ok(described) => match ended(described)? {
+                    Some(output) => return read(output),
+                    None => WaitError::StillRunning { waited: at_most },
+                },
+                Err(Look::NoSuchExecution) => return Err(WaitError::NoSuchExecution),
+                Err(Look::Refused(Refusal::Lasting(reason))) => {
+                    return Err(WaitError::StepFunctions { reason });
+                }
+                Err(Look::Refused(Refusal::Passing(reason))) => WaitError::StepFunctions { reason },
+            };
+            let left = at_most.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(not_yet);
+            }
+            sleep(jittered(pause).min(left)).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn describe(&self) -> Result<DescribeExecutionOutput, Look> {
+        let described = self.sfn.describe_execution().execution_arn(&self.arn);
+        described.send().await.map_err(|error| {
+            let is_missing = error
+                .as_service_error()
+                .is_some_and(|error| error.is_execution_does_not_exist() || error.is_invalid_arn());
+            if is_missing {
+                Look::NoSuchExecution
+            } else {
+                Look::Refused(Refusal::of(&error))
+            }
+        })
+    }
+}
+
+impl<O> fmt::Debug for Execution<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<O> Clone for Execution<O> {
+    fn clone(&self) -> Self {
+        Self::new(self.sfn.clone(), self.arn.clone())
+    }
+}
+
+/// Why a look at the execution showed nothing.
+enum Look {
+    NoSuchExecution,
+    Refused(Refusal),
+}
+
+/// The output of an execution that has succeeded; `None` of one that runs.
+fn ended(described: DescribeExecutionOutput) -> Result<Option<Value>, WaitError> {
+    match described.status {
+        ExecutionStatus::Succeeded => {
+            let output = described.output.and_then(|output| output.parse().ok());
+            Ok(Some(output.unwrap_or_default()))
+        }
+        ExecutionStatus::Failed => {
+            let (error, cause) = (described.error, described.cause);
+            Err(WaitError::Failed(Failure::new(
+                &error.unwrap_or_default(),
+                &cause.unwrap_or_default(),
+            )))
+        }
+        ExecutionStatus::TimedOut => Err(WaitError::TimedOut),
+        ExecutionStatus::Aborted => Err(WaitError::Aborted),
+        // RUNNING, or PENDING_REDRIVE: somebody sees to it.
+        _ => Ok(None),
+    }
+}
+
+fn read<O: DeserializeOwned>(output: Value) -> Result<O, WaitError> {
+    decode(output).map_err(|error| match error {
+        StepError::InvalidRequest { field, rule } => WaitError::UnreadableOutcome {
+            field: field.replacen("request", "output", 1),
+            rule,
+        },
+        other => WaitError::UnreadableOutcome {
+            field: "output".to_owned(),
+            rule: other.to_string(),
+        },
+    })
+}
+
+/// Between half of the pause and one and a half, so that many who wait don't ask at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}

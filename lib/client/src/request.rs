@@ -1,0 +1,261 @@
+//! Requests as a caller writes them. Starting one checks it, by the workflow's own rules.
+
+use std::fmt;
+
+use apgl_contract::Visibility;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What no `Debug` shows.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Confidential<T>(T);
+
+impl<T> fmt::Debug for Confidential<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(confidential)")
+    }
+}
+
+type Addresses = Confidential<Vec<String>>;
+
+fn addresses(addresses: impl IntoIterator<Item = impl Into<String>>) -> Addresses {
+    Confidential(addresses.into_iter().map(Into::into).collect())
+}
+
+/// What is posted: a text in Slack's mrkdwn, or more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    text: Confidential<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<Confidential<Vec<Value>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_ts: Option<String>,
+}
+
+impl Message {
+    /// At most 40,000 characters. What is not meant as mrkdwn is escaped by the caller: `&`, `<`, `>`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: Confidential(text.into()),
+            blocks: None,
+            thread_ts: None,
+        }
+    }
+
+    /// At most 50 Block Kit blocks, shown in place of the text. The text remains what notifications and
+    /// screen readers say.
+    #[must_use]
+    pub fn blocks(mut self, blocks: Vec<Value>) -> Self {
+        self.blocks = Some(Confidential(blocks));
+        self
+    }
+
+    /// Posts into the thread of the message with this timestamp, which is the `ts` of its outcome.
+    #[must_use]
+    pub fn in_thread(mut self, thread_ts: impl Into<String>) -> Self {
+        self.thread_ts = Some(thread_ts.into());
+        self
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Makes a channel, or invites those who are not in it yet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateChannel {
+    channel_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility: Option<Visibility>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<Confidential<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<Confidential<String>>,
+}
+
+impl CreateChannel {
+    /// A private channel.
+    pub fn new(channel_name: impl Into<String>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+            visibility: None,
+            members: None,
+            topic: None,
+            purpose: None,
+        }
+    }
+
+    #[must_use]
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
+    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// are invited.
+    #[must_use]
+    pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.members = Some(addresses(members));
+        self
+    }
+
+    /// What the channel is about right now, at most 250 characters. Set only on a new channel.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(Confidential(topic.into()));
+        self
+    }
+
+    /// What the channel is for, at most 250 characters. Set only on a new channel.
+    #[must_use]
+    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
+        self.purpose = Some(Confidential(purpose.into()));
+        self
+    }
+}
+
+/// Posts to a private channel, which is made if it is missing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifyPrivateChannel {
+    channel_name: String,
+    message: Message,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_broadcast: Option<bool>,
+}
+
+impl NotifyPrivateChannel {
+    pub fn new(channel_name: impl Into<String>, message: impl Into<Message>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+            message: message.into(),
+            members: None,
+            allow_broadcast: None,
+        }
+    }
+
+    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// are invited.
+    #[must_use]
+    pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.members = Some(addresses(members));
+        self
+    }
+
+    /// Lets `<!channel>`, `<!here>` and `<!everyone>` notify everybody. Without it they are plain text.
+    #[must_use]
+    pub fn allow_broadcast(mut self) -> Self {
+        self.allow_broadcast = Some(true);
+        self
+    }
+}
+
+/// Posts to a public channel, which must be there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifyPublicChannel {
+    channel_name: String,
+    message: Message,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_broadcast: Option<bool>,
+}
+
+impl NotifyPublicChannel {
+    pub fn new(channel_name: impl Into<String>, message: impl Into<Message>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+            message: message.into(),
+            allow_broadcast: None,
+        }
+    }
+
+    /// Lets `<!channel>`, `<!here>` and `<!everyone>` notify everybody. Without it they are plain text.
+    #[must_use]
+    pub fn allow_broadcast(mut self) -> Self {
+        self.allow_broadcast = Some(true);
+        self
+    }
+}
+
+/// Invites and removes members of a channel that is there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeChannelMembers {
+    channel_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    add: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remove: Option<Addresses>,
+}
+
+impl ChangeChannelMembers {
+    /// Needs [`add_members`](Self::add_members), [`remove_members`](Self::remove_members) or both.
+    pub fn new(channel_name: impl Into<String>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+            add: None,
+            remove: None,
+        }
+    }
+
+    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// are invited.
+    #[must_use]
+    pub fn add_members(mut self, add: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.add = Some(addresses(add));
+        self
+    }
+
+    /// Who shall not be in the channel, whatever their preference, at most 1,000. None who shall be in it.
+    #[must_use]
+    pub fn remove_members(mut self, remove: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.remove = Some(addresses(remove));
+        self
+    }
+}
+
+/// Asks whether the bot sees a channel of this name, archived or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckChannelExists {
+    channel_name: String,
+}
+
+impl CheckChannelExists {
+    pub fn new(channel_name: impl Into<String>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+        }
+    }
+}
+
+/// Renames and archives a channel, so that its name is free again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeleteChannel {
+    channel_name: String,
+}
+
+impl DeleteChannel {
+    pub fn new(channel_name: impl Into<String>) -> Self {
+        Self {
+            channel_name: channel_name.into(),
+        }
+    }
+}

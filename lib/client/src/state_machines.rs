@@ -1,0 +1,226 @@
+//! Which state machine a workflow is.
+
+use std::{collections::HashMap, env, fmt};
+
+use apgl_aws::Refusal;
+use apgl_contract::request::Operation;
+
+use crate::{ConfigError, ExecutionName};
+
+/// Holds what the ARNs of all workflows start with.
+const COMMON_VARIABLE: &str = "APGL_STATE_MACHINES";
+const ARN_RULE: &str = "must be the ARN of a state machine, of its version or of its alias";
+const COMMON_RULE: &str = "must be what the ARNs of the state machines start with, such as arn:aws:states:eu-west-1:123456789012:stateMachine:apgl";
+
+/// The ARN of a state machine, of one of its versions or of one of its aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMachineArn(String);
+
+impl StateMachineArn {
+    /// `None` for what is no such ARN:
+    /// `arn:<partition>:states:<region>:<account>:stateMachine:<name>[:<version or alias>]`.
+    pub fn new(arn: &str) -> Option<Self> {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let is_one = matches!(
+            parts[..],
+            ["arn", partition, "states", region, account, "stateMachine", name]
+            | ["arn", partition, "states", region, account, "stateMachine", name, _]
+            if [partition, region, account, name].iter().all(|part| !part.is_empty())
+        );
+        is_one.then(|| Self(arn.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The state machine itself, whatever its version or alias.
+    #[must_use]
+    pub fn unqualified(&self) -> Self {
+        let parts: Vec<&str> = self.0.splitn(8, ':').take(7).collect();
+        Self(parts.join(":"))
+    }
+
+    /// An execution belongs to the state machine itself.
+    pub fn execution(&self, name: &ExecutionName) -> String {
+        let machine = self.unqualified().0;
+        format!(
+            "{}:{name}",
+            machine.replacen(":stateMachine:", ":execution:", 1)
+        )
+    }
+}
+
+impl fmt::Display for StateMachineArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The state machines that a client can start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateMachines(HashMap<Operation, StateMachineArn>);
+
+/// Why the state machines of a deployment are not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    #[error("there is no state machine {prefix}-<workflow> in this account and region")]
+    NoneThere { prefix: String },
+    #[error("ListStateMachines failed: {reason}")]
+    StepFunctions { reason: String },
+}
+
+impl StateMachines {
+    /// One workflow's state machine.
+    #[must_use]
+    pub fn with(mut self, operation: Operation, arn: StateMachineArn) -> Self {
+        self.0.insert(operation, arn);
+        self
+    }
+
+    /// Those of a deployment: `start` is what their ARNs have in common, up to the deployment's prefix,
+    /// for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl`. `None` where it is not.
+    pub fn starting_with(start: &str) -> Option<Self> {
+        let machines = Operation::ALL.map(|operation| {
+            let arn = StateMachineArn::new(&format!("{start}-{operation}"))?;
+            Some((operation, arn)).filter(|(_, arn)| arn.unqualified() == *arn)
+        });
+        StateMachineArn::new(start)?;
+        machines.into_iter().collect::<Option<_>>().map(Self)
+    }
+
+    /// Reads the environment: see the crate's documentation.
+    ///
+    /// # Errors
+    /// Names the variable that is wrong, or those of which one is missing.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| env::var(name).ok())
+    }
+
+    fn from_variables(read: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let read = |name: &str| read(name).filter(|value| !value.is_empty());
+        let wrong = |variable: String, rule| ConfigError::Variable { variable, rule };
+        let mut machines = match read(COMMON_VARIABLE) {
+            None => Self::default(),
+            Some(start) => Self::starting_with(&start)
+                .ok_or_else(|| wrong(COMMON_VARIABLE.to_owned(), COMMON_RULE))?,
+        };
+        for operation in Operation::ALL {
+            let variable = variable(operation);
+            if let Some(arn) = read(&variable) {
+                let arn = StateMachineArn::new(&arn).ok_or_else(|| wrong(variable, ARN_RULE))?;
+                machines = machines.with(operation, arn);
+            }
+        }
+        if machines.0.is_empty() {
+            return Err(ConfigError::NoStateMachine);
+        }
+        Ok(machines)
+    }
+
+    /// Looks for the state machines `<prefix>-<workflow>` in the account and region of `sfn`. It needs
+    /// `states:ListStateMachines`, so it is meant for tools that people run; a handler is told the ARNs.
+    ///
+    /// # Errors
+    /// [`FindError`] where there is none, or Step Functions does not say.
+    pub async fn find(sfn: &aws_sdk_sfn::Client, prefix: &str) -> Result<Self, FindError> {
+        let mut machines = Self::default();
+        let mut pages = sfn.list_state_machines().into_paginator().items().send();
+        while let Some(machine) = pages.next().await {
+            let machine = machine.map_err(|error| {
+                let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = Refusal::of(&error);
+                FindError::StepFunctions { reason }
+            })?;
+            let of_ours = |operation: &Operation| machine.name == format!("{prefix}-{operation}");
+            if let Some(operation) = Operation::ALL.into_iter().find(of_ours)
+                && let Some(arn) = StateMachineArn::new(&machine.state_machine_arn)
+            {
+                machines = machines.with(operation, arn);
+            }
+        }
+        if machines.0.is_empty() {
+            let prefix = prefix.to_owned();
+            return Err(FindError::NoneThere { prefix });
+        }
+        Ok(machines)
+    }
+
+    pub fn get(&self, operation: Operation) -> Option<&StateMachineArn> {
+        self.0.get(&operation)
+    }
+}
+
+/// The variable of one workflow's own ARN, for example `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`.
+pub(crate) fn variable(operation: Operation) -> String {
+    let name = operation.as_str().replace('-', "_").to_ascii_uppercase();
+    format!("APGL_{name}_ARN")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const START: &str = "arn:aws:states:eu-west-1:1:stateMachine:apgl";
+    const OWN: &str = "arn:aws:states:eu-west-1:1:stateMachine:other:live";
+
+    fn read(variables: &[(&str, &str)]) -> Result<StateMachines, ConfigError> {
+        let variables: HashMap<_, _> = variables.iter().copied().collect();
+        StateMachines::from_variables(|name| variables.get(name).map(|&value| value.to_owned()))
+    }
+
+    #[test]
+    fn a_common_start_is_enough_and_a_workflows_own_arn_comes_first() {
+        let machines = read(&[
+            ("APGL_STATE_MACHINES", START),
+            ("APGL_DELETE_CHANNEL_ARN", OWN),
+        ])
+        .unwrap();
+        let arn = |operation| machines.get(operation).unwrap().as_str();
+        assert_eq!(
+            arn(Operation::NotifyPrivateChannel),
+            format!("{START}-notify-private-channel")
+        );
+        assert_eq!(arn(Operation::DeleteChannel), OWN);
+    }
+
+    #[test]
+    fn one_workflows_own_arn_is_enough() {
+        let machines = read(&[("APGL_NOTIFY_PUBLIC_CHANNEL_ARN", OWN)]).unwrap();
+        assert!(machines.get(Operation::NotifyPublicChannel).is_some());
+        assert!(machines.get(Operation::CreateChannel).is_none());
+    }
+
+    #[rstest]
+    #[case("APGL_STATE_MACHINES", "apgl")]
+    #[case("APGL_STATE_MACHINES", "arn:aws:states:eu-west-1:1:stateMachine:")]
+    #[case(
+        "APGL_STATE_MACHINES",
+        "arn:aws:states:eu-west-1:1:stateMachine:apgl:live"
+    )]
+    #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states:eu-west-1:1:execution:a:b")]
+    #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states::1:stateMachine:a")]
+    fn a_wrong_variable_is_named(#[case] name: &str, #[case] value: &str) {
+        let error = read(&[(name, value)]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("environment variable {name} must be")));
+    }
+
+    #[test]
+    fn an_empty_environment_says_what_to_set() {
+        let error = read(&[("APGL_STATE_MACHINES", "")]).unwrap_err();
+        assert_eq!(error, ConfigError::NoStateMachine);
+    }
+
+    #[rstest]
+    #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-x")]
+    #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-x:live")]
+    fn an_execution_belongs_to_the_state_machine_whatever_its_alias(#[case] arn: &str) {
+        let name = ExecutionName::from_key("p", "k").unwrap();
+        assert_eq!(
+            StateMachineArn::new(arn).unwrap().execution(&name),
+            format!("arn:aws:states:eu-west-1:1:execution:apgl-x:{name}")
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! What a client does with the answers of Step Functions, as AWS gives them.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use apgl_client::{
+    Client, ErrorName, Execution, NotifyPublicChannel, StartError, StateMachines, WaitError,
+    outcome::{NotifyPublicChannelOutcome, SkipReason},
+};
+use aws_credential_types::Credentials;
+use aws_sdk_sfn::{
+    Config,
+    config::{BehaviorVersion, Region},
+};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_types::body::SdkBody;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const MACHINES: &str = "arn:aws:states:us-east-1:1:stateMachine:apgl";
+const KEY: &str = "42";
+const ARN: &str = "arn:aws:states:us-east-1:1:execution:apgl-notify-public-channel:event-73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049";
+
+fn answer(status: u16, body: &Value) -> ReplayEvent {
+    let request = http::Request::builder()
+        .uri("http://127.0.0.1/")
+        .body(SdkBody::empty())
+        .unwrap();
+    let response = http::Response::builder()
+        .status(status)
+        .body(SdkBody::from(body.to_string()))
+        .unwrap();
+    ReplayEvent::new(request, response)
+}
+
+fn refusal(code: &str) -> ReplayEvent {
+    answer(400, &json!({ "__type": code, "message": "x" }))
+}
+
+fn started() -> ReplayEvent {
+    answer(200, &json!({ "executionArn": ARN, "startDate": 1.0 }))
+}
+
+fn execution(status: &str, more: &Value) -> ReplayEvent {
+    let mut body = json!({
+        "executionArn": ARN, "stateMachineArn": MACHINES, "status": status, "startDate": 1.0,
+    });
+    for (field, value) in more.as_object().unwrap() {
+        body[field] = value.clone();
+    }
+    answer(200, &body)
+}
+
+/// A client, and what it has sent.
+fn client(answers: Vec<ReplayEvent>) -> (Client, StaticReplayClient) {
+    let http = StaticReplayClient::new(answers);
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url("http://127.0.0.1")
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .http_client(http.clone())
+        .build();
+    let machines = StateMachines::starting_with(MACHINES).unwrap();
+    let client = Client::new(aws_sdk_sfn::Client::from_conf(config), machines, "event").unwrap();
+    (client, http)
+}
+
+fn request() -> NotifyPublicChannel {
+    NotifyPublicChannel::new("x", "hi")
+}
+
+type Started = Result<Execution<NotifyPublicChannelOutcome>, StartError>;
+
+async fn start(answers: Vec<ReplayEvent>) -> Started {
+    client(answers)
+        .0
+        .notify_public_channel(KEY, &request())
+        .await
+}
+
+fn sent(http: &StaticReplayClient) -> Vec<Value> {
+    let bodies = http.actual_requests().map(|request| request.body().bytes());
+    bodies
+        .map(|body| serde_json::from_slice(body.unwrap()).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_start_sends_the_request_under_a_name_made_from_the_key() {
+    let (client, http) = client(vec![started()]);
+    let execution = client.notify_public_channel(KEY, &request()).await.unwrap();
+    assert_eq!(execution.arn(), ARN);
+    let sent = sent(&http);
+    assert_eq!(
+        sent[0]["stateMachineArn"],
+        format!("{MACHINES}-notify-public-channel")
+    );
+    assert_eq!(sent[0]["name"], ARN.rsplit(':').next().unwrap());
+    let input: Value = sent[0]["input"].as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        input,
+        json!({ "channelName": "x", "message": { "text": "hi" } })
+    );
+}
+
+#[tokio::test]
+async fn the_same_event_is_the_execution_that_is_there_however_its_json_is_written() {
+    let input = r#"{ "message": {"text":"hi"}, "channelName": "x" }"#;
+    let there = execution("FAILED", &json!({ "input": input }));
+    let execution = start(vec![refusal("ExecutionAlreadyExists"), there]).await;
+    assert_eq!(execution.unwrap().arn(), ARN);
+}
+
+#[tokio::test]
+async fn another_request_under_the_same_key_is_a_conflict_that_shows_neither() {
+    let input = r#"{ "message": "secret", "channelName": "x" }"#;
+    let there = execution("RUNNING", &json!({ "input": input }));
+    let error = start(vec![refusal("ExecutionAlreadyExists"), there])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Conflict { .. }));
+    assert!(!format!("{error:?} {error}").contains("secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_is_not_visible_yet_is_looked_at_again() {
+    let there = execution(
+        "RUNNING",
+        &json!({ "input": r#"{"channelName":"x","message":{"text":"hi"}}"# }),
+    );
+    let answers = vec![
+        refusal("ExecutionAlreadyExists"),
+        refusal("ExecutionDoesNotExist"),
+        there,
+    ];
+    assert_eq!(start(answers).await.unwrap().arn(), ARN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_by_itself_is_retried() {
+    let answers = vec![
+        refusal("ThrottlingException"),
+        answer(503, &json!({ "__type": "ServiceUnavailable" })),
+        answer(500, &json!({ "__type": "InternalFailure" })),
+        refusal("ThrottlingException"),
+        started(),
+    ];
+    assert_eq!(start(answers).await.unwrap().arn(), ARN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_ends_the_retries() {
+    let before = tokio::time::Instant::now();
+    let answers = (0..100).map(|_| refusal("ThrottlingException")).collect();
+    let (client, http) = client(answers);
+    let client = client.with_budget(Duration::from_secs(3));
+    let error = client.notify_public_channel(KEY, &request()).await;
+    assert!(matches!(error.unwrap_err(), StartError::Unavailable { .. }));
+    assert!(before.elapsed() <= Duration::from_secs(4));
+    let tries = sent(&http).len();
+    assert!((3..30).contains(&tries), "{tries}");
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_refused_at_once_by_its_code() {
+    for code in ["AccessDeniedException", "StateMachineDoesNotExist"] {
+        let error = start(vec![refusal(code)]).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("StartExecution was refused: {code}")
+        );
+    }
+}
+
+#[rstest]
+#[case(
+    NotifyPublicChannel::new("Not a name", "hi"),
+    "channelName: must hold only lower-case letters, digits, - and _"
+)]
+#[case(NotifyPublicChannel::new("x", " "), "message.text: must not be empty")]
+#[tokio::test]
+async fn a_request_that_breaks_a_rule_is_not_sent(
+    #[case] request: NotifyPublicChannel,
+    #[case] expected: &str,
+) {
+    let (client, http) = client(Vec::new());
+    let error = client.notify_public_channel(KEY, &request).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, StartError::InvalidRequest { .. }));
+    assert_eq!(error.to_string(), expected);
+    assert!(sent(&http).is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_step_functions_could_not_take_is_not_sent() {
+    let (client, http) = client(Vec::new());
+    // 40,000 characters of four bytes, and as many again in blocks.
+    let text = "\u{1F600}".repeat(40_000);
+    let blocks = vec![json!({ "type": "section", "text": { "text": text } })];
+    let message = apgl_client::Message::new(text.clone()).blocks(blocks);
+    let request = NotifyPublicChannel::new("x", message);
+    let error = client.notify_public_channel(KEY, &request).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "request: must have at most 262,144 bytes as JSON"
+    );
+    assert!(sent(&http).is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_key_starts_nothing() {
+    let error = client(Vec::new())
+        .0
+        .notify_public_channel("", &request())
+        .await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the idempotency key must not be empty"
+    );
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_not_configured_says_which_variable_is_missing() {
+    let (client, _) = client(Vec::new());
+    let sfn = Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
+    let sfn = aws_sdk_sfn::Client::from_conf(sfn.build());
+    let unconfigured = Client::new(sfn, StateMachines::default(), "event").unwrap();
+    let error = unconfigured.notify_public_channel(KEY, &request()).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "no state machine is known for notify-public-channel: \
+         set APGL_NOTIFY_PUBLIC_CHANNEL_ARN or APGL_STATE_MACHINES"
+    );
+    drop(client);
+}
+
+async fn wait(answers: Vec<ReplayEvent>) -> Result<NotifyPublicChannelOutcome, WaitError> {
+    let answers = std::iter::once(started()).chain(answers).collect();
+    let execution = start(answers).await.unwrap();
+    execution.wait(Duration::from_mins(1)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_the_outcome_of_the_workflow() {
+    // A field of tomorrow is passed over.
+    let output = json!({
+        "channel": {
+            "id": "C1", "name": "x", "visibility": "public", "archived": false, "created": false,
+            "colour": "red",
+        },
+        "message": { "ts": "1.2", "duplicate": true },
+        "mood": "good",
+    });
+    let answers = vec![
+        execution("RUNNING", &json!({})),
+        refusal("ThrottlingException"),
+        execution("RUNNING", &json!({})),
+        execution("SUCCEEDED", &json!({ "output": output.to_string() })),
+    ];
+    let outcome = wait(answers).await.unwrap();
+    assert_eq!(outcome.channel.id, "C1");
+    assert!(outcome.message.duplicate);
+}
+
+#[test]
+fn a_reason_of_tomorrow_is_read_too() {
+    let reason: SkipReason = serde_json::from_value(json!("on_holiday")).unwrap();
+    assert_eq!(reason, SkipReason::Other);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_typed_failure() {
+    let cause = json!({ "message": "Slack refused", "slackError": "restricted_action" });
+    let failed = execution(
+        "FAILED",
+        &json!({ "error": "Slack.Rejected", "cause": cause.to_string() }),
+    );
+    let WaitError::Failed(failure) = wait(vec![failed]).await.unwrap_err() else {
+        panic!("the execution has failed");
+    };
+    assert_eq!(failure.name(), Some(ErrorName::SlackRejected));
+    assert_eq!(failure.slack_error.as_deref(), Some("restricted_action"));
+    assert!(!failure.can_be_redriven());
+}
+
+#[rstest]
+#[case(execution("TIMED_OUT", &json!({})), WaitError::TimedOut)]
+#[case(execution("ABORTED", &json!({})), WaitError::Aborted)]
+#[case(refusal("ExecutionDoesNotExist"), WaitError::NoSuchExecution)]
+#[case(refusal("InvalidArn"), WaitError::NoSuchExecution)]
+#[case(
+    execution("SUCCEEDED", &json!({ "output": "{}" })),
+    WaitError::UnreadableOutcome { field: "channel".to_owned(), rule: "is required".to_owned() }
+)]
+#[case(
+    refusal("AccessDeniedException"),
+    WaitError::StepFunctions { reason: "AccessDeniedException".to_owned() }
+)]
+#[tokio::test]
+async fn every_other_end_is_told(#[case] end: ReplayEvent, #[case] expected: WaitError) {
+    assert_eq!(wait(vec![end]).await, Err(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_at_its_deadline_and_asks_less_and_less_often() {
+    let running = (0..100).map(|_| execution("RUNNING", &json!({})));
+    let (client, http) = client(running.collect());
+    let before = tokio::time::Instant::now();
+    let waited = Duration::from_mins(1);
+    let end = client.execution(ARN).wait(waited).await;
+    assert_eq!(end, Err(WaitError::StillRunning { waited }));
+    assert_eq!(before.elapsed().as_secs(), 60);
+    let looks = sent(&http).len();
+    assert!((10..50).contains(&looks), "{looks}");
+}
