@@ -1,9 +1,10 @@
-//! `cargo xtask schemas`: the JSON Schemas of requests and outcomes, written from the Rust types.
+//! `cargo xtask schemas`: the JSON Schemas of requests, outcomes and events, written from the Rust types.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use apgl_contract::schema;
 use local_stack::Project;
+use schemars::Schema;
 
 use crate::Failure;
 
@@ -23,15 +24,33 @@ fn folder() -> PathBuf {
 
 /// File name → text.
 fn documents() -> Result<BTreeMap<String, String>, serde_json::Error> {
-    let mut documents = BTreeMap::new();
+    let mut documents: BTreeMap<String, Schema> = BTreeMap::new();
     for schemas in schema::all() {
         let workflow = schemas.workflow;
         for (kind, schema) in [("request", schemas.request), ("outcome", schemas.outcome)] {
-            let text = serde_json::to_string_pretty(&schema)? + "\n";
-            documents.insert(format!("{workflow}.{kind}.schema.json"), text);
+            documents.insert(format!("{workflow}.{kind}"), schema);
         }
     }
-    Ok(documents)
+    for (body, schema) in mpc_request_handler::schemas() {
+        documents.insert(format!("mpc-request-handler.{body}"), schema);
+    }
+    for (event, schema) in [
+        (
+            "mpc-event-handler.content-item-state-changed",
+            mpc_event_handler::schema(),
+        ),
+        (
+            "mpc-content-bounty-processor.bounty-changed",
+            mpc_content_bounty_processor::schema(),
+        ),
+    ] {
+        documents.insert(event.to_owned(), schema);
+    }
+    let texts = documents.into_iter().map(|(name, schema)| {
+        let text = serde_json::to_string_pretty(&schema)? + "\n";
+        Ok((format!("{name}.schema.json"), text))
+    });
+    texts.collect()
 }
 
 #[cfg(test)]

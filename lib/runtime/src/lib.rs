@@ -9,7 +9,7 @@ mod settings;
 mod slack;
 
 pub use apgl_aws::config_from_env as aws_config;
-pub use run::{StartError, run, run_decoding};
+pub use run::{StartError, run, run_decoding, serve};
 pub use settings::{SettingError, flag, setting};
 #[cfg(feature = "slack")]
 pub use slack::{SecretToken, slack_client};

@@ -1,6 +1,7 @@
 //! The loop of a function: decode the payload, run the step, log a failure once, answer it by name.
 
 use std::{
+    fmt,
     process::ExitCode,
     time::{Duration, UNIX_EPOCH},
 };
@@ -23,6 +24,9 @@ pub enum StartError {
     Setting(#[from] SettingError),
     #[error(transparent)]
     Aws(#[from] ConfigError),
+    /// Of a client that finds its settings itself.
+    #[error(transparent)]
+    Client(Box<dyn std::error::Error>),
 }
 
 /// A step's failure as Lambda answers it: `errorType` is the name that ASL matches, `errorMessage`
@@ -78,16 +82,8 @@ pub async fn run_decoding<D, I, O>(
 where
     O: Serialize,
 {
-    logs::start();
-    let deps = match deps() {
-        Ok(deps) => deps,
-        Err(error) => {
-            tracing::error!(step = name, %error, "the function can't start");
-            return ExitCode::FAILURE;
-        }
-    };
-    let (deps, decode, handle) = (&deps, &decode, &handle);
-    let ended = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    let (decode, handle) = (&decode, &handle);
+    serve(name, deps, async |deps, event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
         let channel_id = channel_id_in(&payload);
         let decoded = decode(payload).map_err(malformed);
@@ -124,12 +120,37 @@ where
         }
         .instrument(span)
         .await
-    }))
-    .await;
+    })
+    .await
+}
+
+/// Runs `handle` for every invocation, until Lambda ends the environment: the loop of a function that is
+/// no step, and so has no [`Step`] for its payload.
+///
+/// `deps` makes its clients and settings once. `handle` logs its own failures.
+pub async fn serve<D, O, E>(
+    name: &'static str,
+    deps: impl FnOnce() -> Result<D, StartError>,
+    handle: impl AsyncFn(&D, LambdaEvent<Value>) -> Result<O, E>,
+) -> ExitCode
+where
+    O: Serialize,
+    E: Into<Diagnostic> + fmt::Debug,
+{
+    logs::start();
+    let deps = match deps() {
+        Ok(deps) => deps,
+        Err(error) => {
+            tracing::error!(function = name, %error, "the function can't start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (deps, handle) = (&deps, &handle);
+    let ended = lambda_runtime::run(service_fn(async |event| handle(deps, event).await)).await;
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(step = name, %error, "the Lambda Runtime API is out of reach");
+            tracing::error!(function = name, %error, "the Lambda Runtime API is out of reach");
             ExitCode::FAILURE
         }
     }

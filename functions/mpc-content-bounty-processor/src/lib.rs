@@ -1,0 +1,174 @@
+//! Tells a public channel about content bounties.
+//!
+//! The messages come from a queue, at least once and in batches. The id that the publisher gave to the
+//! event is the idempotency key, so one event is one notification, however often it is sent or
+//! received. A message that can't be read, and one whose workflow can't be started, stays in the queue
+//! and comes again alone; after some tries it is moved to the dead-letter queue.
+
+use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
+use apgl_contract::{ChannelName, StepError, decode};
+use apgl_templates::ContentBounty;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use lambda_runtime::Diagnostic;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug)]
+pub struct Deps {
+    pub client: Client,
+    /// The public channel for news of bounties.
+    pub channel: ChannelName,
+}
+
+/// The body of a message. What else stands in it is for others.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BountyChanged {
+    /// The event's own id, which no other event has.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub id: String,
+    /// The bounty in its new state.
+    pub bounty: ContentBounty,
+}
+
+/// Why a message is not a notification yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The publisher's mistake.
+    #[error("{field}: {rule}")]
+    InvalidMessage { field: String, rule: String },
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// The batch could not be read, so all of it stays in the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnreadableBatch(String);
+
+/// Starts a notification for each message, and answers those that failed.
+pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
+    let SqsEvent { records, .. } = decode(event).map_err(|error| {
+        tracing::error!(%error, "the batch is not one of SQS");
+        UnreadableBatch(error.to_string())
+    })?;
+    let mut failed = SqsBatchResponse::default();
+    for record in records {
+        // Without an id there is nothing that SQS could keep.
+        let Some(message_id) = record.message_id.clone() else {
+            tracing::error!("a message of the batch has no messageId");
+            return Err(UnreadableBatch("Records.messageId: is required".to_owned()));
+        };
+        match start(deps, record).await {
+            Ok(arn) => {
+                tracing::info!(
+                    sqs.message_id = message_id,
+                    executionId = arn,
+                    "started the notification"
+                );
+            }
+            Err(error) => {
+                tracing::error!(sqs.message_id = message_id, %error, "the message is not a notification yet");
+                failed.add_failure(message_id);
+            }
+        }
+    }
+    Ok(failed)
+}
+
+async fn start(deps: &Deps, record: SqsMessage) -> Result<String, Failure> {
+    let BountyChanged { id, bounty } = read(record.body.as_deref().unwrap_or_default())?;
+    let message = bounty.render();
+    let message = Message::new(message.text).blocks(message.blocks);
+    let request = NotifyPublicChannel::new(deps.channel.as_str(), message);
+    let execution = deps.client.notify_public_channel(&id, &request).await?;
+    Ok(execution.arn().to_owned())
+}
+
+fn read(body: &str) -> Result<BountyChanged, Failure> {
+    let broken = |field: String, rule: String| Failure::InvalidMessage { field, rule };
+    let body: Value = serde_json::from_str(body)
+        .map_err(|_| broken("body".to_owned(), "must be JSON".to_owned()))?;
+    let message: BountyChanged = decode(body).map_err(|error| match error {
+        StepError::InvalidRequest { field, rule } if field == "request" => {
+            broken("body".to_owned(), rule)
+        }
+        StepError::InvalidRequest { field, rule } => broken(field, rule),
+        other => broken("body".to_owned(), other.to_string()),
+    })?;
+    if message.id.is_empty() {
+        return Err(broken("id".to_owned(), "must not be empty".to_owned()));
+    }
+    Ok(message)
+}
+
+impl From<UnreadableBatch> for Diagnostic {
+    fn from(UnreadableBatch(reason): UnreadableBatch) -> Self {
+        Self {
+            error_type: "UnreadableBatch".to_owned(),
+            error_message: reason,
+        }
+    }
+}
+
+/// The schema of a message's body.
+#[cfg(feature = "schema")]
+pub fn schema() -> schemars::Schema {
+    apgl_contract::schema::of_input::<BountyChanged>()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn body() -> Value {
+        json!({
+            "id": "bounty-7-posted",
+            "bounty": {
+                "title": "Rust on Lambda", "link": "https://example.com/bounties/7",
+                "state": "posted", "dueDate": "2026-12-01", "reward": "A signed book",
+            },
+            "publishedBy": "somebody else's field",
+        })
+    }
+
+    #[test]
+    fn a_message_is_a_bounty_and_the_events_id() {
+        let message = read(&body().to_string()).unwrap();
+        assert_eq!(message.id, "bounty-7-posted");
+        assert!(
+            message
+                .bounty
+                .render()
+                .text
+                .starts_with("Bounty posted: Rust on Lambda")
+        );
+    }
+
+    #[rstest]
+    #[case("", "body: must be JSON")]
+    #[case("hello", "body: must be JSON")]
+    #[case("[]", "body: must be ")]
+    #[case(r#"{"bounty":{}}"#, "bounty.title: is required")]
+    fn a_body_of_another_kind_is_refused(#[case] body: &str, #[case] expected: &str) {
+        let refusal = read(body).unwrap_err().to_string();
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+
+    #[rstest]
+    #[case("/id", json!(""), "id: must not be empty")]
+    #[case("/id", json!(7), "id: must be a string")]
+    #[case("/bounty/state", json!("sold"), "bounty.state: must be ")]
+    #[case("/bounty/dueDate", json!("soon"), "bounty.dueDate: must be a date such as ")]
+    #[case("/bounty/link", json!("javascript:alert(1)"), "bounty.link: must ")]
+    fn a_bad_field_is_named(#[case] place: &str, #[case] value: Value, #[case] expected: &str) {
+        let mut body = body();
+        *body.pointer_mut(place).unwrap() = value;
+        let refusal = read(&body.to_string()).unwrap_err().to_string();
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+}

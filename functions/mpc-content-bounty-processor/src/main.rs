@@ -1,0 +1,27 @@
+use std::process::ExitCode;
+
+use apgl_client::Client;
+use apgl_contract::ChannelName;
+use apgl_runtime::{SettingError, StartError, serve, setting};
+use mpc_content_bounty_processor::{Deps, handle};
+
+const CHANNEL: &str = "BOUNTY_CHANNEL";
+
+fn deps() -> Result<Deps, StartError> {
+    let channel = ChannelName::try_from(setting(CHANNEL)?);
+    let channel = channel.map_err(|rule| SettingError::Bad {
+        name: CHANNEL,
+        rule,
+    })?;
+    let client =
+        Client::from_env("mpc-bounty").map_err(|error| StartError::Client(error.into()))?;
+    Ok(Deps { client, channel })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve("MpcContentBountyProcessor", deps, async |deps, event| {
+        handle(deps, event.payload).await
+    })
+    .await
+}

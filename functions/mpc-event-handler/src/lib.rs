@@ -1,0 +1,203 @@
+//! Tells a content item's private channel that the item's state changed.
+//!
+//! The event comes from EventBridge, at least once. Its id is the idempotency key, so one event is one
+//! message. An event that can't be read, and one whose workflow can't be started, fails the invocation:
+//! Lambda tries it again, and then it is kept in the dead-letter queue.
+
+use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
+use apgl_contract::{ChannelName, Email, Members, StepError, decode};
+use apgl_templates::ContentItem;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use lambda_runtime::Diagnostic;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The event's `detail-type`.
+pub const DETAIL_TYPE: &str = "Content Item State Changed";
+
+/// The event's `detail`. What else stands in it is for others.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ContentItemStateChanged {
+    /// The content item's private channel. It is made if it is missing.
+    pub channel_name: ChannelName,
+    /// The authors and reviewers: those who want Slack notifications are invited.
+    #[serde(default)]
+    pub members: Members,
+    /// The content item in its new state.
+    pub content_item: ContentItem,
+}
+
+/// Why an event is not a message yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The publisher's mistake: it publishes the event again, mended.
+    #[error("{field}: {rule}")]
+    InvalidEvent { field: String, rule: String },
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Starts the notification, and answers the execution's ARN.
+pub async fn handle(client: &Client, event: Value) -> Result<String, Failure> {
+    let id = event["id"].as_str().map(str::to_owned);
+    let started = start(client, event).await;
+    match &started {
+        Ok(arn) => tracing::info!(event.id = id, executionId = arn, "started the notification"),
+        Err(error) => tracing::error!(event.id = id, %error, "the event is not a notification yet"),
+    }
+    started
+}
+
+async fn start(client: &Client, event: Value) -> Result<String, Failure> {
+    let (key, request) = request(event)?;
+    let execution = client.notify_private_channel(&key, &request).await?;
+    Ok(execution.arn().to_owned())
+}
+
+/// The idempotency key, and what is asked for.
+fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
+    let event: EventBridgeEvent<Value> = decode(event).map_err(|error| invalid(error, ""))?;
+    if event.detail_type != DETAIL_TYPE {
+        return Err(broken("detail-type", "must be Content Item State Changed"));
+    }
+    let Some(id) = event.id.filter(|id| !id.is_empty()) else {
+        return Err(broken("id", "is required"));
+    };
+    let ContentItemStateChanged {
+        channel_name,
+        members,
+        content_item,
+    } = decode(event.detail).map_err(|error| invalid(error, "detail."))?;
+    let message = content_item.render();
+    let message = Message::new(message.text).blocks(message.blocks);
+    let members = members.as_slice().iter().map(Email::as_str);
+    let request = NotifyPrivateChannel::new(channel_name.as_str(), message).members(members);
+    Ok((id, request))
+}
+
+fn broken(field: &str, rule: &str) -> Failure {
+    Failure::InvalidEvent {
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+    }
+}
+
+fn invalid(error: StepError, place: &str) -> Failure {
+    match error {
+        StepError::InvalidRequest { field, rule } if field == "request" => {
+            broken(place.strip_suffix('.').unwrap_or("event"), &rule)
+        }
+        StepError::InvalidRequest { field, rule } => broken(&format!("{place}{field}"), &rule),
+        other => broken("event", &other.to_string()),
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let name = match failure {
+            Failure::InvalidEvent { .. } => "InvalidEvent",
+            Failure::Start(_) => "NotStarted",
+        };
+        Self {
+            error_type: name.to_owned(),
+            error_message: failure.to_string(),
+        }
+    }
+}
+
+/// The schema of the event's `detail`.
+#[cfg(feature = "schema")]
+pub fn schema() -> schemars::Schema {
+    apgl_contract::schema::of_input::<ContentItemStateChanged>()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn event() -> Value {
+        json!({
+            "version": "0", "id": "7bf73129-1428-4cd3-a780-95db273d1602",
+            "detail-type": DETAIL_TYPE, "source": "apgl.mpc", "account": "123456789012",
+            "time": "2026-11-25T10:00:00Z", "region": "eu-west-1", "resources": [],
+            "detail": {
+                "channelName": "guide-42", "members": ["Ana@example.com"],
+                "contentItem": {
+                    "title": "Rust on <Lambda>", "link": "https://example.com/guide-42",
+                    "state": "approved", "actor": "Bob",
+                },
+            },
+        })
+    }
+
+    fn refusal(change: impl FnOnce(&mut Value)) -> String {
+        let mut event = event();
+        change(&mut event);
+        request(event).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_event_is_a_message_to_the_items_channel_and_its_id_the_key() {
+        let (key, request) = request(event()).unwrap();
+        assert_eq!(key, "7bf73129-1428-4cd3-a780-95db273d1602");
+        let request = serde_json::to_value(request).unwrap();
+        assert_eq!(request["channelName"], "guide-42");
+        assert_eq!(request["members"], json!(["ana@example.com"]));
+        let text = request["message"]["text"].as_str().unwrap();
+        assert!(
+            text.starts_with("Approved: Rust on &lt;Lambda&gt;"),
+            "{text}"
+        );
+        assert_eq!(request["message"]["blocks"][0]["type"], "header");
+    }
+
+    #[test]
+    fn what_others_read_in_the_event_is_passed_over() {
+        let mut event = event();
+        event["detail"]["wordCount"] = json!(1_000);
+        event["replay-name"] = json!("again");
+        assert!(request(event).is_ok());
+    }
+
+    #[rstest]
+    #[case("/id", json!(null), "id: is required")]
+    #[case("/id", json!(""), "id: is required")]
+    #[case("/detail-type", json!("Order Placed"), "detail-type: must be Content Item State Changed")]
+    #[case("/time", json!("noon"), "time: ")]
+    #[case("/detail", json!("text"), "detail: must be ")]
+    #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must hold only ")]
+    #[case("/detail/members", json!(["ana"]), "detail.members[0]: must be an e-mail address")]
+    #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
+    #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]
+    #[case("/detail/contentItem/state", json!("lost"), "detail.contentItem.state: must be ")]
+    #[case("/detail/contentItem/actor", json!(""), "detail.contentItem.actor: must ")]
+    fn a_bad_event_is_refused_by_the_field(
+        #[case] place: &str,
+        #[case] value: Value,
+        #[case] expected: &str,
+    ) {
+        let refusal = refusal(|event| {
+            let (parent, field) = place.rsplit_once('/').unwrap();
+            event.pointer_mut(parent).unwrap()[field] = value;
+        });
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let refusal = refusal(|event| {
+            event["detail"]
+                .as_object_mut()
+                .unwrap()
+                .remove("contentItem");
+        });
+        assert_eq!(refusal, "detail.contentItem: is required");
+    }
+}

@@ -1,0 +1,395 @@
+//! Starts workflows for HTTP requests about contexts. A context is what people of the library work on
+//! together, such as a guide; in Slack it is a channel.
+//!
+//! | route | workflow | body |
+//! |---|---|---|
+//! | `POST /contexts` | `create-channel` | the workflow's request |
+//! | `DELETE /contexts/{channelName}` | `delete-channel` | none |
+//! | `PATCH /contexts/{channelName}/members` | `change-channel-members` | the workflow's request without `channelName` |
+//! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` where `visibility` is `public` | the workflow's request without `channelName` |
+//!
+//! Each request has the header `Idempotency-Key`, the id of what the request is about: sent again with
+//! the same key, it starts nothing again and has the same answer.
+//!
+//! | answer | when | body |
+//! |---|---|---|
+//! | 202 | the workflow was started, by this request or an earlier one with its key | `executionId` |
+//! | 400 | the request breaks a rule | `error`, `field`, `message` |
+//! | 404 | there is no such route | `error`, `message` |
+//! | 409 | the key was used for another request | `error`, `message` |
+//! | 500 | an operator must mend the configuration or the role | `error`, `message` |
+//! | 503 | Step Functions is out of order for now; to send the request again is safe | `error`, `message` |
+//!
+//! Source of the header: "The Idempotency-Key HTTP Header Field", IETF draft.
+
+use std::collections::HashMap;
+
+use apgl_client::{Client, Operation, StartError};
+use apgl_contract::{StepError, decode};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+const KEY_HEADER: &str = "Idempotency-Key";
+const CHANNEL_NAME: &str = "channelName";
+const VISIBILITY: &str = "visibility";
+/// In seconds.
+const RETRY_AFTER: &str = "5";
+
+/// An answer as API Gateway takes it, in the payload format 2.0.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub status_code: u16,
+    pub headers: HashMap<&'static str, &'static str>,
+    pub body: String,
+}
+
+/// Why nothing was started.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    Invalid { field: String, rule: String },
+    NoSuchRoute,
+    Start(StartError),
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    operation: Operation,
+    key: String,
+    request: Value,
+}
+
+/// Starts the workflow that the request asks for.
+pub async fn handle(client: &Client, event: Value) -> Answer {
+    let request_id = event.pointer("/requestContext/requestId");
+    let request_id = request_id.and_then(Value::as_str).map(str::to_owned);
+    match start(client, event).await {
+        Ok(arn) => {
+            tracing::info!(
+                http.request_id = request_id,
+                executionId = arn,
+                "started the workflow"
+            );
+            answer(202, &json!({ "executionId": arn }))
+        }
+        Err(refusal) => {
+            let answer = refusal.answer();
+            let (status, reason) = (answer.status_code, refusal.reason());
+            if status >= 500 {
+                tracing::error!(
+                    http.request_id = request_id,
+                    http.status = status,
+                    error = reason,
+                    "the workflow was not started"
+                );
+            } else {
+                tracing::info!(
+                    http.request_id = request_id,
+                    http.status = status,
+                    error = reason,
+                    "refused the request"
+                );
+            }
+            answer
+        }
+    }
+}
+
+async fn start(client: &Client, event: Value) -> Result<String, Refusal> {
+    let Asked {
+        operation,
+        key,
+        request,
+    } = read(event)?;
+    let execution = client.start(operation, &key, &request).await;
+    Ok(execution.map_err(Refusal::Start)?.arn().to_owned())
+}
+
+fn read(event: Value) -> Result<Asked, Refusal> {
+    let event: ApiGatewayV2httpRequest = decode(event).map_err(|error| match error {
+        StepError::InvalidRequest { field, rule } => Refusal::Invalid { field, rule },
+        other => invalid("event", &other.to_string()),
+    })?;
+    let route = event.route_key.as_deref().unwrap_or_default();
+    let operation = match route {
+        "POST /contexts" => Operation::CreateChannel,
+        "DELETE /contexts/{channelName}" => Operation::DeleteChannel,
+        "PATCH /contexts/{channelName}/members" => Operation::ChangeChannelMembers,
+        "POST /contexts/{channelName}/messages" => Operation::NotifyPrivateChannel,
+        _ => return Err(Refusal::NoSuchRoute),
+    };
+    let key = event.headers.get(KEY_HEADER).map(|key| key.to_str());
+    let key = match key {
+        Some(Ok(key)) if !key.trim().is_empty() => key.trim().to_owned(),
+        Some(Ok(_)) | None => return Err(invalid(KEY_HEADER, "is required")),
+        Some(Err(_)) => return Err(invalid(KEY_HEADER, "must hold visible ASCII characters")),
+    };
+    let mut request = body(&event)?;
+    if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
+        if request.contains_key(CHANNEL_NAME) {
+            return Err(invalid(CHANNEL_NAME, "must stand in the path only"));
+        }
+        request.insert(CHANNEL_NAME.to_owned(), json!(name));
+    }
+    let operation = match operation {
+        Operation::NotifyPrivateChannel => audience(&mut request)?,
+        other => other,
+    };
+    Ok(Asked {
+        operation,
+        key,
+        request: Value::Object(request),
+    })
+}
+
+/// The body, or an empty object where there is none.
+fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, Refusal> {
+    let not_json = || invalid("body", "must be a JSON object in UTF-8");
+    let body = event.body.as_deref().unwrap_or_default();
+    let bytes = if event.is_base64_encoded {
+        BASE64_STANDARD.decode(body).map_err(|_| not_json())?
+    } else {
+        body.as_bytes().to_owned()
+    };
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(&bytes).map_err(|_| not_json())
+}
+
+/// A message goes to the context's private channel unless the request says otherwise.
+fn audience(request: &mut Map<String, Value>) -> Result<Operation, Refusal> {
+    match request.remove(VISIBILITY) {
+        None => Ok(Operation::NotifyPrivateChannel),
+        Some(Value::String(visibility)) if visibility == "private" => {
+            Ok(Operation::NotifyPrivateChannel)
+        }
+        Some(Value::String(visibility)) if visibility == "public" => {
+            Ok(Operation::NotifyPublicChannel)
+        }
+        Some(_) => Err(invalid(VISIBILITY, "must be `private` or `public`")),
+    }
+}
+
+fn invalid(field: &str, rule: &str) -> Refusal {
+    Refusal::Invalid {
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+    }
+}
+
+impl Refusal {
+    fn answer(&self) -> Answer {
+        let message = self.reason();
+        let of = |status, error| answer(status, &json!({ "error": error, "message": message }));
+        match self {
+            Self::Invalid { field, .. } | Self::Start(StartError::InvalidRequest { field, .. }) => {
+                answer(
+                    400,
+                    &json!({ "error": "InvalidRequest", "field": field, "message": message }),
+                )
+            }
+            Self::Start(StartError::Key(_)) => answer(
+                400,
+                &json!({ "error": "InvalidRequest", "field": KEY_HEADER, "message": message }),
+            ),
+            Self::NoSuchRoute => of(404, "NotFound"),
+            Self::Start(StartError::Conflict { .. }) => of(409, "Conflict"),
+            Self::Start(StartError::Unavailable { .. }) => {
+                let mut answer = of(503, "Unavailable");
+                answer.headers.insert("retry-after", RETRY_AFTER);
+                answer
+            }
+            Self::Start(_) => answer(
+                500,
+                &json!({ "error": "Internal", "message": "the workflow can't be started" }),
+            ),
+        }
+    }
+
+    /// What happened, without anything of the request.
+    fn reason(&self) -> String {
+        match self {
+            Self::Invalid { field, rule } => format!("{field}: {rule}"),
+            Self::NoSuchRoute => "there is no such route".to_owned(),
+            Self::Start(error) => error.to_string(),
+        }
+    }
+}
+
+fn answer(status_code: u16, body: &Value) -> Answer {
+    Answer {
+        status_code,
+        headers: HashMap::from([("content-type", "application/json")]),
+        body: body.to_string(),
+    }
+}
+
+/// The schemas of the bodies, each by its name.
+#[cfg(feature = "schema")]
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    let request = |operation: Operation| {
+        let schemas = apgl_contract::schema::all().into_iter();
+        schemas
+            .filter(|schemas| schemas.workflow == operation.as_str())
+            .map(|schemas| schemas.request.to_value())
+            .next()
+            .unwrap_or_default()
+    };
+    let mut send_message = without_channel_name(request(Operation::NotifyPrivateChannel));
+    send_message["title"] = json!("SendMessage");
+    send_message["description"] = json!("The body of `POST /contexts/{channelName}/messages`.");
+    send_message["properties"][VISIBILITY] = json!({
+        "description": "Which channel: the context's private one, or a public one that is there; to that nobody is invited.",
+        "enum": ["private", "public"],
+        "default": "private",
+    });
+    send_message["if"] = json!({
+        "properties": { VISIBILITY: { "const": "public" } }, "required": [VISIBILITY],
+    });
+    send_message["then"] = json!({ "properties": { "members": false } });
+    let mut change_members = without_channel_name(request(Operation::ChangeChannelMembers));
+    change_members["description"] = json!("The body of `PATCH /contexts/{channelName}/members`.");
+    let mut create_context = request(Operation::CreateChannel);
+    create_context["description"] = json!("The body of `POST /contexts`.");
+    let schemas = [
+        ("create-context", create_context),
+        ("change-members", change_members),
+        ("send-message", send_message),
+    ];
+    let schemas = schemas
+        .into_iter()
+        .filter_map(|(name, schema)| Some((name, schemars::Schema::try_from(schema).ok()?)));
+    schemas.collect()
+}
+
+#[cfg(feature = "schema")]
+fn without_channel_name(mut schema: Value) -> Value {
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.shift_remove(CHANNEL_NAME);
+    }
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.retain(|field| field != CHANNEL_NAME);
+    }
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        definitions.shift_remove("ChannelName");
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn event(route: &str, channel: Option<&str>, body: &str) -> Value {
+        let parameters = channel.map(|channel| json!({ "channelName": channel }));
+        json!({
+            "version": "2.0", "routeKey": route, "rawPath": "/", "rawQueryString": "",
+            "headers": { "idempotency-key": "request-1", "content-type": "application/json" },
+            "pathParameters": parameters,
+            "requestContext": {
+                "http": {
+                    "method": "POST", "path": "/", "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1", "userAgent": "test",
+                },
+                "requestId": "r1", "routeKey": route, "stage": "$default", "timeEpoch": 1,
+            },
+            "body": body, "isBase64Encoded": false,
+        })
+    }
+
+    #[rstest]
+    #[case(
+        "POST /contexts", None, r#"{"channelName":"guide-42","members":["ana@example.com"]}"#,
+        Operation::CreateChannel, json!({ "channelName": "guide-42", "members": ["ana@example.com"] })
+    )]
+    #[case(
+        "DELETE /contexts/{channelName}", Some("guide-42"), "",
+        Operation::DeleteChannel, json!({ "channelName": "guide-42" })
+    )]
+    #[case(
+        "PATCH /contexts/{channelName}/members", Some("guide-42"), r#"{"add":["ana@example.com"]}"#,
+        Operation::ChangeChannelMembers, json!({ "channelName": "guide-42", "add": ["ana@example.com"] })
+    )]
+    #[case(
+        "POST /contexts/{channelName}/messages", Some("guide-42"), r#"{"message":"hi"}"#,
+        Operation::NotifyPrivateChannel, json!({ "channelName": "guide-42", "message": "hi" })
+    )]
+    #[case(
+        "POST /contexts/{channelName}/messages", Some("news"), r#"{"message":"hi","visibility":"public"}"#,
+        Operation::NotifyPublicChannel, json!({ "channelName": "news", "message": "hi" })
+    )]
+    fn each_route_asks_for_its_workflow(
+        #[case] route: &str,
+        #[case] channel: Option<&str>,
+        #[case] body: &str,
+        #[case] operation: Operation,
+        #[case] request: Value,
+    ) {
+        let asked = read(event(route, channel, body)).unwrap();
+        let expected = Asked {
+            operation,
+            key: "request-1".to_owned(),
+            request,
+        };
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn a_body_may_come_in_base64() {
+        let mut event = event("POST /contexts", None, "eyJjaGFubmVsTmFtZSI6IngifQ==");
+        event["isBase64Encoded"] = json!(true);
+        assert_eq!(read(event).unwrap().request, json!({ "channelName": "x" }));
+    }
+
+    fn refused(event: Value) -> (u16, Value) {
+        let answer = read(event).unwrap_err().answer();
+        (answer.status_code, answer.body.parse().unwrap())
+    }
+
+    #[rstest]
+    #[case("not JSON", "body")]
+    #[case("[]", "body")]
+    #[case(r#"{"message":"hi","channelName":"x"}"#, "channelName")]
+    #[case(r#"{"message":"hi","visibility":"secret"}"#, "visibility")]
+    fn a_bad_body_is_refused_by_the_field(#[case] body: &str, #[case] field: &str) {
+        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let (status, answer) = refused(event);
+        assert_eq!((status, &answer["field"]), (400, &json!(field)), "{answer}");
+        assert_eq!(answer["error"], "InvalidRequest");
+    }
+
+    #[rstest]
+    #[case(json!({}))]
+    #[case(json!({ "idempotency-key": " " }))]
+    fn a_request_without_a_key_is_refused(#[case] headers: Value) {
+        let mut event = event("POST /contexts", None, r#"{"channelName":"x"}"#);
+        event["headers"] = headers;
+        let (status, answer) = refused(event);
+        assert_eq!(status, 400);
+        assert_eq!(answer["message"], "Idempotency-Key: is required");
+    }
+
+    #[test]
+    fn there_is_no_other_route() {
+        let (status, answer) = refused(event("GET /contexts", None, ""));
+        assert_eq!((status, &answer["error"]), (404, &json!("NotFound")));
+    }
+
+    #[rstest]
+    #[case(StartError::Unavailable { action: "StartExecution", reason: "ThrottlingException".to_owned() }, 503)]
+    #[case(StartError::Refused { action: "StartExecution", reason: "AccessDeniedException".to_owned() }, 500)]
+    fn what_the_sender_can_not_mend_is_no_4xx(#[case] error: StartError, #[case] status: u16) {
+        let answer = Refusal::Start(error).answer();
+        assert_eq!(answer.status_code, status);
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
+        assert!(!answer.body.contains("AccessDenied"));
+    }
+}
