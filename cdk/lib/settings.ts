@@ -23,6 +23,14 @@ export interface Settings {
   readonly pacing: boolean;
   /** How long one of Slack's seconds lasts, in seconds: below 1 only on a local stack that runs fast. */
   readonly timeScale: number;
+  /** Whether the MPC service's handlers are deployed, in a stack of their own. */
+  readonly mpcHandlers: boolean;
+  /** The event bus that content items' events come from: the account's default bus if it is left out. */
+  readonly mpcEventBusName?: string;
+  /** The source of those events. */
+  readonly mpcEventSource: string;
+  /** The public channel for news of content bounties. */
+  readonly bountyChannel: string;
 }
 
 const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambda");
@@ -58,6 +66,21 @@ export function readSettings(node: Node): Settings {
     logRetention: logRetention(context("logRetentionDays") ?? 30),
     pacing: flag("pacing", context("pacing") ?? true),
     timeScale: timeScale(context("timeScale") ?? 1, flag("local", context("local") ?? false)),
+    mpcHandlers: flag("mpcHandlers", context("mpcHandlers") ?? true),
+    mpcEventBusName: optional(context("mpcEventBusName"), (value) =>
+      text("mpcEventBusName", value, {
+        pattern: /^[a-zA-Z0-9_./-]{1,256}$/,
+        rule: "must be an event bus's name",
+      }),
+    ),
+    mpcEventSource: text("mpcEventSource", context("mpcEventSource") ?? "apgl.mpc", {
+      pattern: /^(?!aws\.)[a-zA-Z0-9_.-]{1,256}$/,
+      rule: "must be 1 to 256 letters, digits, dots, hyphens and underscores, and not start with aws.",
+    }),
+    bountyChannel: text("bountyChannel", context("bountyChannel") ?? "content-bounties", {
+      pattern: /^(?=.*[a-z0-9])[a-z0-9_-]{1,80}$/,
+      rule: "must be a channel's name: 1 to 80 lower-case letters, digits, - and _",
+    }),
   };
 }
 

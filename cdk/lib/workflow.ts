@@ -26,7 +26,7 @@ export class Workflow extends Construct {
   constructor(scope: Construct, id: string, props: WorkflowProps) {
     super(scope, id);
     const { settings, file, steps } = props;
-    const stateMachineName = `${settings.prefix}-${path.basename(file, SUFFIX)}`;
+    const stateMachineName = stateMachineNameOf(settings, path.basename(file, SUFFIX));
     const role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("states.amazonaws.com"),
       description: `${stateMachineName}: calls its own steps`,
@@ -57,6 +57,11 @@ export class Workflow extends Construct {
       },
     });
   }
+}
+
+/** The name of a workflow's state machine, by which its callers know it. */
+export function stateMachineNameOf(settings: Settings, workflow: string): string {
+  return `${settings.prefix}-${workflow}`;
 }
 
 /** The workflows that there are: construct id → ASL file. */

@@ -5,6 +5,10 @@ import * as path from "node:path";
 /** The crates in `functions/`. */
 export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../functions")).sort();
 
+/** Those that the MPC service's stack deploys; the others are steps. */
+export const HANDLERS = FUNCTIONS.filter((crate) => crate.startsWith("mpc-"));
+export const STEPS = FUNCTIONS.filter((crate) => !HANDLERS.includes(crate));
+
 /** A folder that looks like the Lambda build's, for tests that need no real code. */
 export function fakeFunctionsDir(): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "apgl-functions-"));

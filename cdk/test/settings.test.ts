@@ -18,6 +18,10 @@ describe("settings", () => {
       logRetention: RetentionDays.ONE_MONTH,
       pacing: true,
       timeScale: 1,
+      mpcHandlers: true,
+      mpcEventBusName: undefined,
+      mpcEventSource: "apgl.mpc",
+      bountyChannel: "content-bounties",
     });
   });
 
@@ -48,6 +52,12 @@ describe("settings", () => {
     ["logRetentionDays", "a month"],
     ["pacing", "on"],
     ["timeScale", 0.05],
+    ["mpcHandlers", "no"],
+    ["mpcEventBusName", "a bus"],
+    ["mpcEventSource", "aws.states"],
+    ["mpcEventSource", ""],
+    ["bountyChannel", "Content Bounties"],
+    ["bountyChannel", "--"],
   ])("refuse %s = %j by name", (name, value) => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
   });

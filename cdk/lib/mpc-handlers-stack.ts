@@ -1,0 +1,147 @@
+import { CfnOutput, Duration, RemovalPolicy, Stack, Tags, type StackProps } from "aws-cdk-lib";
+import { HttpApi, HttpMethod, LogGroupLogDestination } from "aws-cdk-lib/aws-apigatewayv2";
+import { HttpIamAuthorizer } from "aws-cdk-lib/aws-apigatewayv2-authorizers";
+import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
+import { EventBus, Rule } from "aws-cdk-lib/aws-events";
+import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
+import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
+import { LogGroup } from "aws-cdk-lib/aws-logs";
+import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
+import type { Construct } from "constructs";
+import { MpcHandler } from "./mpc-handler.js";
+import type { Settings } from "./settings.js";
+
+/** What the publisher of content items' events puts into `detail-type`. */
+export const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
+
+const TIMEOUT_SECONDS = 20;
+/** How often a message of the bounty queue is tried before it is a dead letter. */
+const TRIES = 5;
+/** As long as SQS keeps anything. */
+const KEEP_DEAD_LETTERS = Duration.days(14);
+
+/** The routes of the request handler: path → method. */
+const ROUTES: [string, HttpMethod][] = [
+  ["/contexts", HttpMethod.POST],
+  ["/contexts/{channelName}", HttpMethod.DELETE],
+  ["/contexts/{channelName}/members", HttpMethod.PATCH],
+  ["/contexts/{channelName}/messages", HttpMethod.POST],
+];
+
+export interface MpcHandlersStackProps extends StackProps {
+  readonly settings: Settings;
+}
+
+/** The MPC service's handlers, which start the workflows: for requests, for events, for bounties. */
+export class MpcHandlersStack extends Stack {
+  private readonly settings: Settings;
+
+  constructor(scope: Construct, id: string, props: MpcHandlersStackProps) {
+    super(scope, id, props);
+    this.settings = props.settings;
+    Tags.of(this).add("application", "apgl-notifications");
+    this.requests();
+    this.contentItemEvents();
+    this.contentBounties();
+  }
+
+  /** Requests over HTTP, signed by a caller whom IAM knows. */
+  private requests(): void {
+    const { settings } = this;
+    const handler = this.handler("MpcRequestHandler").mayStart(
+      "create-channel",
+      "delete-channel",
+      "change-channel-members",
+      "notify-private-channel",
+      "notify-public-channel",
+    );
+    const api = new HttpApi(this, "Requests", {
+      apiName: `${settings.prefix}-mpc-requests`,
+      description: "Contexts created and deleted, members changed, messages sent",
+      defaultAuthorizer: new HttpIamAuthorizer(),
+      createDefaultStage: false,
+    });
+    const integration = new HttpLambdaIntegration("Handler", handler.alias);
+    for (const [path, method] of ROUTES) api.addRoutes({ path, methods: [method], integration });
+    const accessLogs = new LogGroup(this, "AccessLogs", {
+      logGroupName: `/aws/vendedlogs/apigateway/${settings.prefix}-mpc-requests`,
+      retention: settings.logRetention,
+      removalPolicy: settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+    });
+    api.addStage("Stage", {
+      stageName: "$default",
+      autoDeploy: true,
+      throttle: { rateLimit: 50, burstLimit: 100 },
+      accessLogSettings: { destination: new LogGroupLogDestination(accessLogs) },
+    });
+    new CfnOutput(this, "MpcRequestsApiId", { value: api.apiId });
+    new CfnOutput(this, "MpcRequestsUrl", { value: api.apiEndpoint });
+  }
+
+  /** Events of content items, from EventBridge. What Lambda gives up on is kept as a dead letter. */
+  private contentItemEvents(): void {
+    const { mpcEventBusName, mpcEventSource } = this.settings;
+    const handler = this.handler("MpcEventHandler").mayStart("notify-private-channel");
+    const deadLetters = this.queue("EventDeadLetters", "mpc-event-dead-letters", {
+      retentionPeriod: KEEP_DEAD_LETTERS,
+    });
+    handler.alias.configureAsyncInvoke({
+      onFailure: new SqsDestination(deadLetters),
+      retryAttempts: 2,
+      maxEventAge: Duration.hours(6),
+    });
+    new Rule(this, "ContentItemStateChanged", {
+      description: "Tells a content item's private channel that its state changed",
+      eventBus:
+        mpcEventBusName === undefined
+          ? undefined
+          : EventBus.fromEventBusName(this, "EventBus", mpcEventBusName),
+      eventPattern: { source: [mpcEventSource], detailType: [CONTENT_ITEM_STATE_CHANGED] },
+      targets: [new LambdaFunction(handler.alias, { deadLetterQueue: deadLetters })],
+    });
+    new CfnOutput(this, "EventDeadLettersUrl", { value: deadLetters.queueUrl });
+  }
+
+  /** News of content bounties, from a queue. What fails again and again is kept as a dead letter. */
+  private contentBounties(): void {
+    const { bountyChannel, timeScale } = this.settings;
+    const handler = this.handler("MpcContentBountyProcessor", {
+      BOUNTY_CHANNEL: bountyChannel,
+    }).mayStart("notify-public-channel");
+    const deadLetters = this.queue("BountyDeadLetters", "mpc-content-bounty-dead-letters", {
+      retentionPeriod: KEEP_DEAD_LETTERS,
+    });
+    const bounties = this.queue("Bounties", "mpc-content-bounties", {
+      // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").
+      visibilityTimeout: Duration.seconds(Math.ceil(6 * TIMEOUT_SECONDS * timeScale)),
+      deadLetterQueue: { queue: deadLetters, maxReceiveCount: TRIES },
+    });
+    handler.alias.addEventSource(
+      new SqsEventSource(bounties, {
+        batchSize: 10,
+        maxConcurrency: 2,
+        reportBatchItemFailures: true,
+      }),
+    );
+    new CfnOutput(this, "BountiesUrl", { value: bounties.queueUrl });
+    new CfnOutput(this, "BountyDeadLettersUrl", { value: deadLetters.queueUrl });
+  }
+
+  private handler(id: string, environment?: Record<string, string>): MpcHandler {
+    const { settings } = this;
+    return new MpcHandler(this, id, { settings, environment, timeoutSeconds: TIMEOUT_SECONDS });
+  }
+
+  private queue(id: string, name: string, props: QueueProps): Queue {
+    const { local, prefix } = this.settings;
+    return new Queue(this, id, {
+      queueName: `${prefix}-${name}`,
+      encryption: QueueEncryption.SQS_MANAGED,
+      // The local stack speaks HTTP.
+      enforceSSL: !local,
+      removalPolicy: local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      ...props,
+    });
+  }
+}
