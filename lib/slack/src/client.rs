@@ -178,6 +178,7 @@ impl SlackClient {
             .map_err(|error| transport_error(method, &error))?;
         let status = response.status();
         let retry_after = retry_after(&response);
+        let scopes_of_token = scopes(&response);
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(SlackError::RateLimited {
                 method,
@@ -206,7 +207,11 @@ impl SlackClient {
             let code = envelope.error.unwrap_or_default();
             SlackError::from_code(method, &code, retry_after, scopes)
         });
-        Ok(Reply { body, refusal })
+        Ok(Reply {
+            body,
+            refusal,
+            scopes: scopes_of_token,
+        })
     }
 }
 
@@ -214,6 +219,8 @@ impl SlackClient {
 pub(crate) struct Reply {
     pub body: Vec<u8>,
     pub refusal: Option<SlackError>,
+    /// What the token may do, as Slack writes it: scopes with commas between them.
+    pub scopes: Option<String>,
 }
 
 fn unknown_outcome(method: &'static str, reason: impl Into<String>) -> SlackError {
@@ -259,6 +266,12 @@ fn retry_after(response: &Response) -> Duration {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map_or(DEFAULT_RETRY_AFTER, Duration::from_secs)
+}
+
+/// Source: "Installing with OAuth", Slack: the header stands in every answer to a call with a token.
+fn scopes(response: &Response) -> Option<String> {
+    let scopes = response.headers().get("x-oauth-scopes")?;
+    scopes.to_str().ok().map(str::to_owned)
 }
 
 /// Before the connection stands nothing was sent; after that the effect may have happened.

@@ -362,3 +362,16 @@ fn a_token_is_never_shown() {
     let token = SlackToken::new(" xoxb-secret\n").unwrap();
     assert!(!format!("{token:?} {:?}", FixedToken(token.clone())).contains("secret"));
 }
+
+#[tokio::test]
+async fn auth_test_tells_what_the_token_may_do() {
+    let answer = json!({
+        "ok": true, "team": "Library", "team_id": "T1", "user_id": "U1", "bot_id": "B1",
+    });
+    let answer = json_answer(answer).insert_header("x-oauth-scopes", "chat:write, users:read");
+    let server = slack_answers(answer).await;
+    let auth = client(&server).auth_test().await.unwrap();
+    assert_eq!(auth.team, "Library");
+    let scopes: Vec<String> = auth.scopes.unwrap().into_iter().collect();
+    assert_eq!(scopes, ["chat:write", "users:read"]);
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use apgl_contract::{Email, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::table::{Item, Table};
+use crate::table::{Item, Table, text};
 
 /// What a profile says about Slack notifications: `notificationPreferences.slack`, a BOOL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,49 @@ impl UserProfiles {
             preferences.insert(self.0.email_of(&item)?, preference_in(&item));
         }
         Ok(preferences)
+    }
+
+    /// Writes a person's preference, or takes it away: `None`. Answers whether there is a profile; none
+    /// is made, since profiles are the library's.
+    pub async fn set_preference(
+        &self,
+        email: &Email,
+        wanted: Option<bool>,
+    ) -> Result<bool, StepError> {
+        let update = || self.0.update("email", email.as_str());
+        let Some(wanted) = wanted else {
+            let removal = update()
+                .update_expression("REMOVE notificationPreferences.slack")
+                .condition_expression("attribute_type(notificationPreferences, :map)")
+                .expression_attribute_values(":map", text("M"));
+            let removed = self.0.if_it_holds("UpdateItem", removal.send().await)?;
+            // Without preferences there is nothing to take away.
+            return match removed {
+                Some(_) => Ok(true),
+                None => Ok(self.0.get("email", email.as_str()).await?.is_some()),
+            };
+        };
+        let among_others = update()
+            .update_expression("SET notificationPreferences.slack = :wanted")
+            .condition_expression("attribute_type(notificationPreferences, :map)")
+            .expression_attribute_values(":map", text("M"))
+            .expression_attribute_values(":wanted", AttributeValue::Bool(wanted));
+        let written = self
+            .0
+            .if_it_holds("UpdateItem", among_others.send().await)?;
+        if written.is_some() {
+            return Ok(true);
+        }
+        let preferences = [("slack".to_owned(), AttributeValue::Bool(wanted))];
+        let alone = update()
+            .update_expression("SET notificationPreferences = :preferences")
+            .condition_expression(
+                "attribute_exists(email) AND NOT attribute_type(notificationPreferences, :map)",
+            )
+            .expression_attribute_values(":map", text("M"))
+            .expression_attribute_values(":preferences", AttributeValue::M(preferences.into()));
+        let written = self.0.if_it_holds("UpdateItem", alone.send().await)?;
+        Ok(written.is_some())
     }
 }
 

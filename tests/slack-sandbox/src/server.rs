@@ -17,7 +17,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{ConnectInfo, Path, Query, State, connect_info::Connected, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::{get, post, put},
     serve::{IncomingStream, Listener},
@@ -196,7 +196,11 @@ async fn slack_method(
         let mut inner = shared.lock();
         let (reply, fault) = inner.reply(&method, token, &arguments);
         inner.log(&method, &arguments, &reply, fault.as_ref());
-        (reply.into_response(), fault)
+        let mut response = reply.into_response();
+        if let Some(scopes) = inner.scopes_of(token) {
+            response.headers_mut().insert("x-oauth-scopes", scopes);
+        }
+        (response, fault)
     };
     let Some(fault) = fault else {
         return response;
@@ -242,6 +246,13 @@ enum Reply {
 }
 
 impl Inner {
+    /// The header in which Slack says what the token may do.
+    fn scopes_of(&self, token: Option<&str>) -> Option<HeaderValue> {
+        let scopes = &self.workspace.tokens.get(token?)?.scopes;
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        HeaderValue::from_str(&scopes.join(",")).ok()
+    }
+
     /// In Slack's order: the token, the method, the limit, then scopes and arguments; faults come
     /// after the token and take the place of what follows.
     fn reply(

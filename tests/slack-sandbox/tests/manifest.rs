@@ -1,0 +1,45 @@
+//! The Slack app's manifest, which a real workspace and the sandbox have in common.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+use slack_sandbox::seed::ALL_SCOPES;
+
+fn manifest() -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../slack/manifest.json");
+    fs::read_to_string(file).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_app_asks_for_the_scopes_that_the_sandbox_grants() {
+    let scopes = manifest()["oauth_config"]["scopes"]["bot"].clone();
+    let scopes: BTreeSet<String> = serde_json::from_value(scopes).unwrap();
+    assert_eq!(scopes, ALL_SCOPES.map(str::to_owned).into());
+    assert!(manifest()["oauth_config"]["scopes"]["user"].is_null());
+}
+
+#[test]
+fn the_texts_keep_within_slacks_limits() {
+    let manifest = manifest();
+    for (place, most) in [
+        ("/display_information/name", 35),
+        ("/display_information/description", 140),
+        ("/features/bot_user/display_name", 80),
+    ] {
+        let text = manifest.pointer(place).unwrap().as_str().unwrap();
+        assert!(!text.is_empty() && text.chars().count() <= most, "{place}");
+    }
+}
+
+#[test]
+fn the_token_is_one_that_stays() {
+    let settings = &manifest()["settings"];
+    for off in [
+        "token_rotation_enabled",
+        "socket_mode_enabled",
+        "org_deploy_enabled",
+    ] {
+        assert_eq!(settings[off], false, "{off}");
+    }
+}
