@@ -1,0 +1,228 @@
+//! Which deployment the command is about, and what it has.
+
+use std::time::Duration;
+
+use apgl_aws::Refusal;
+use apgl_client::{Client, FindError, Operation, StateMachineArn, StateMachines};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_sfn::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::describe_execution::DescribeExecutionOutput,
+};
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion, orchestrator::HttpResponse,
+};
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::{SdkConfig, region::Region};
+
+use crate::report::{Exit, Failure};
+
+/// Who starts, at the beginning of the executions' names.
+const CALLER: &str = "cli";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Target {
+    /// The deployment's prefix, with which all its names start.
+    #[arg(long, global = true, env = "APGL_PREFIX", default_value = "apgl", value_parser = prefix)]
+    pub prefix: String,
+    /// The AWS profile.
+    #[arg(long, global = true)]
+    profile: Option<String>,
+    /// The AWS region.
+    #[arg(long, global = true)]
+    region: Option<String>,
+}
+
+/// As the CDK app has it.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=20).contains(&text.len());
+    let starts_with_a_letter = text.starts_with(|c: char| c.is_ascii_lowercase());
+    let fitting = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
+    if fits && starts_with_a_letter && text.chars().all(fitting) {
+        return Ok(text.to_owned());
+    }
+    Err("must be 1 to 20 lower-case letters, digits and hyphens, and start with a letter")
+}
+
+/// A deployment in an account and a region.
+#[derive(Debug)]
+pub struct Deployment {
+    pub aws: SdkConfig,
+    pub prefix: String,
+    pub sfn: aws_sdk_sfn::Client,
+}
+
+impl Deployment {
+    /// # Errors
+    /// Where there is no region or are no credentials. Nothing of the deployment is asked for yet.
+    pub async fn of(target: &Target) -> Result<Self, Failure> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(apgl_aws::http_client())
+            .timeout_config(timeouts);
+        if let Some(profile) = &target.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &target.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let aws = loader.load().await;
+        if aws.region().is_none() {
+            return Err(Failure::aws(
+                "no AWS region is known: set AWS_REGION, or give --region or --profile",
+            ));
+        }
+        let no_credentials = || {
+            Failure::aws(
+                "no AWS credentials are known: sign in, for example with `aws sso login`, \
+                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            )
+        };
+        let credentials = aws.credentials_provider().ok_or_else(no_credentials)?;
+        let credentials = credentials.provide_credentials().await;
+        credentials.map_err(|_| no_credentials())?;
+        Ok(Self {
+            sfn: aws_sdk_sfn::Client::new(&aws),
+            prefix: target.prefix.clone(),
+            aws,
+        })
+    }
+
+    /// Those that the environment names, or those that have the prefix.
+    pub async fn state_machines(&self) -> Result<StateMachines, Failure> {
+        if let Ok(machines) = StateMachines::from_env() {
+            return Ok(machines);
+        }
+        let found = StateMachines::find(&self.sfn, &self.prefix).await;
+        found.map_err(|error| match error {
+            FindError::NoneThere { .. } => Failure::aws(format!(
+                "{error}: give another --prefix, --region or --profile"
+            )),
+            error => Failure::aws(error),
+        })
+    }
+
+    pub async fn client(&self) -> Result<Client, Failure> {
+        let machines = self.state_machines().await?;
+        Client::new(self.sfn.clone(), machines, CALLER).map_err(Failure::input)
+    }
+
+    /// The execution that a person names by its ARN, by the console's address of it, or by its name.
+    pub async fn find_execution(&self, named: &str) -> Result<DescribeExecutionOutput, Failure> {
+        if let Some(arn) = arn_in(named) {
+            let described = self.describe(&arn).await?;
+            return described.ok_or_else(|| no_such_execution(named));
+        }
+        if named.is_empty() || named.len() > 80 || named.contains([':', '/', ' ']) {
+            return Err(Failure::input(format!(
+                "`{named}` is neither the ARN nor the name of an execution"
+            )));
+        }
+        let machines = self.state_machines().await?;
+        for machine in Operation::ALL.iter().filter_map(|one| machines.get(*one)) {
+            if let Some(described) = self.describe(&execution_arn(machine, named)).await? {
+                return Ok(described);
+            }
+        }
+        Err(no_such_execution(named))
+    }
+
+    async fn describe(&self, arn: &str) -> Result<Option<DescribeExecutionOutput>, Failure> {
+        let described = self.sfn.describe_execution().execution_arn(arn);
+        match described.send().await {
+            Ok(described) => Ok(Some(described)),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| {
+                    error.is_execution_does_not_exist() || error.is_invalid_arn()
+                }) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(refused("DescribeExecution", &error)),
+        }
+    }
+
+    /// The workflow whose execution this is: the state machine's name without the prefix.
+    pub fn workflow<'a>(&self, execution_arn: &'a str) -> &'a str {
+        let machine = execution_arn.split(':').nth(6).unwrap_or(execution_arn);
+        let workflow = machine.strip_prefix(&self.prefix);
+        workflow
+            .and_then(|name| name.strip_prefix('-'))
+            .unwrap_or(machine)
+    }
+}
+
+/// An execution's name: the last part of its ARN.
+pub fn name_of(execution_arn: &str) -> &str {
+    execution_arn.rsplit(':').next().unwrap_or(execution_arn)
+}
+
+fn execution_arn(machine: &StateMachineArn, name: &str) -> String {
+    let machine = machine.unqualified();
+    let arn = machine.as_str();
+    format!(
+        "{}:{name}",
+        arn.replacen(":stateMachine:", ":execution:", 1)
+    )
+}
+
+/// The ARN, alone or at the end of the console's address.
+fn arn_in(named: &str) -> Option<String> {
+    let named = named.replace("%3A", ":").replace("%3a", ":");
+    let arn = &named[named.find("arn:")?..];
+    let arn = arn.split(['?', '&', '#', ' ']).next()?;
+    let is_one = arn.split(':').count() == 8 && arn.contains(":states:");
+    (is_one && arn.contains(":execution:")).then(|| arn.to_owned())
+}
+
+fn no_such_execution(named: &str) -> Failure {
+    Failure::new(
+        Exit::BadInput,
+        format!(
+            "there is no execution `{named}` in this deployment; `apgl list` shows those that there are"
+        ),
+    )
+}
+
+/// AWS's code, and what it most often means.
+pub fn refused<E: ProvideErrorMetadata>(
+    action: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> Failure {
+    let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = Refusal::of(error);
+    Failure::aws(format!("{action} failed: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:eu-west-1:1:execution:apgl-delete-channel:cli-1";
+
+    #[rstest]
+    #[case(ARN)]
+    #[case(
+        "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:eu-west-1:1:execution:apgl-delete-channel:cli-1"
+    )]
+    #[case(
+        "https://x/#/executions/details/arn%3Aaws%3Astates%3Aeu-west-1%3A1%3Aexecution%3Aapgl-delete-channel%3Acli-1"
+    )]
+    fn an_execution_is_found_in_what_people_copy(#[case] named: &str) {
+        assert_eq!(arn_in(named).as_deref(), Some(ARN));
+    }
+
+    #[rstest]
+    #[case("cli-1")]
+    #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-delete-channel")]
+    #[case("arn:aws:lambda:eu-west-1:1:function:x:y")]
+    fn other_text_is_no_arn_of_an_execution(#[case] named: &str) {
+        assert_eq!(arn_in(named), None);
+    }
+}

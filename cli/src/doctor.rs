@@ -1,0 +1,462 @@
+//! `apgl doctor`: checks the deployment, and says what to do about each finding.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use apgl_client::Operation;
+use apgl_slack::{DEFAULT_API_URL, FixedToken, SlackClient, SlackToken};
+use aws_sdk_cloudformation::types::Stack;
+use aws_sdk_cloudwatch::types::StateValue;
+use aws_sdk_dynamodb::{
+    operation::describe_table::DescribeTableError,
+    types::{KeySchemaElement, TableStatus},
+};
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::{Value, json};
+
+use crate::{
+    deployment::{Deployment, refused},
+    report::{BAD, Exit, Failure, GOOD, Report, STRONG, WARNING, styled},
+};
+
+/// The Slack app, as it is made.
+const MANIFEST: &str = include_str!("../../slack/manifest.json");
+/// Without it the MPC service has handlers of its own.
+const OPTIONAL_STACK: &str = "mpc-handlers";
+
+/// What a check has found.
+struct Finding {
+    verdict: Verdict,
+    /// What was looked at, and how it is.
+    what: String,
+    /// What a person does about it.
+    advice: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// It works, and somebody should know.
+    Warning,
+    Bad,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Good,
+            what: what.into(),
+            advice: None,
+        }
+    }
+
+    fn warning(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warning,
+            what: what.into(),
+            advice: Some(advice.into()),
+        }
+    }
+
+    fn bad(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Bad,
+            ..Self::warning(what, advice)
+        }
+    }
+
+    /// What could not be looked at, for example for want of a permission.
+    fn unchecked(what: &str, failure: &Failure) -> Self {
+        Self::warning(
+            format!("{what} not checked: {failure}"),
+            "check it with a role that may read it",
+        )
+    }
+}
+
+pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
+    let prefix = &deployment.prefix;
+    let main = stack(deployment, "notifications").await?;
+    let Some(main) = main else {
+        return Err(Failure::aws(format!(
+            "there is no stack {prefix}-notifications in this account and region: deploy it with \
+             `npx cdk deploy`, or give another --prefix, --region or --profile"
+        )));
+    };
+    let mut findings = vec![of_stack(&main)];
+    match stack(deployment, OPTIONAL_STACK).await? {
+        Some(handlers) => findings.push(of_stack(&handlers)),
+        None => findings.push(Finding::good(format!(
+            "stack {prefix}-{OPTIONAL_STACK} is left out"
+        ))),
+    }
+    findings.push(state_machines(deployment).await?);
+    findings.extend(token(deployment, &main).await);
+    findings.extend(tables(deployment, &main).await);
+    findings.push(failed_executions(deployment).await?);
+    findings.extend(alarms(deployment).await);
+    Ok(report(&findings))
+}
+
+async fn stack(deployment: &Deployment, name: &str) -> Result<Option<Stack>, Failure> {
+    let name = format!("{}-{name}", deployment.prefix);
+    let cloudformation = aws_sdk_cloudformation::Client::new(&deployment.aws);
+    let described = cloudformation.describe_stacks().stack_name(name);
+    match described.send().await {
+        Ok(described) => Ok(described.stacks.unwrap_or_default().pop()),
+        // CloudFormation has no error of its own for a stack that is not there.
+        Err(error)
+            if error.as_service_error().is_some_and(|error| {
+                let message = error.meta().message().unwrap_or_default();
+                message.contains("does not exist")
+            }) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(refused("DescribeStacks", &error)),
+    }
+}
+
+fn of_stack(stack: &Stack) -> Finding {
+    let name = stack.stack_name().unwrap_or_default();
+    let status = stack
+        .stack_status()
+        .map_or("unknown", |status| status.as_str());
+    let what = format!("stack {name}: {status}");
+    match status {
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" => Finding::good(what),
+        "UPDATE_ROLLBACK_COMPLETE" => Finding::warning(
+            what,
+            "the last deployment was rolled back: see its events in CloudFormation, then deploy again",
+        ),
+        _ if status.ends_with("IN_PROGRESS") => {
+            Finding::warning(what, "a deployment is at work: look again when it is over")
+        }
+        _ => Finding::bad(
+            what,
+            "see the stack's events in CloudFormation, mend the cause, then deploy again",
+        ),
+    }
+}
+
+/// The value of one of the stack's outputs.
+fn output<'a>(stack: &'a Stack, key: &str) -> Option<&'a str> {
+    let outputs = stack.outputs().iter();
+    let mut found = outputs.filter(|output| output.output_key() == Some(key));
+    found.next()?.output_value()
+}
+
+async fn state_machines(deployment: &Deployment) -> Result<Finding, Failure> {
+    let machines = deployment.state_machines().await?;
+    let missing: Vec<&str> = Operation::ALL
+        .into_iter()
+        .filter(|operation| machines.get(*operation).is_none())
+        .map(Operation::as_str)
+        .collect();
+    if missing.is_empty() {
+        return Ok(Finding::good("state machines: all six are there"));
+    }
+    Ok(Finding::bad(
+        format!("state machines: {} missing", missing.join(", ")),
+        "deploy the stack again",
+    ))
+}
+
+/// The secret, and what Slack says of the token in it. The token itself is never shown.
+async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
+    let default = format!("{}/slack-api-token", deployment.prefix);
+    let secret = output(stack, "SlackApiTokenSecretName").unwrap_or(&default);
+    let store = format!(
+        "store the bot token: aws secretsmanager put-secret-value --secret-id {secret} \
+         --secret-string xoxb-…"
+    );
+    let secrets = aws_sdk_secretsmanager::Client::new(&deployment.aws);
+    let value = match secrets.get_secret_value().secret_id(secret).send().await {
+        Ok(value) => value,
+        Err(error) => {
+            let is_empty = error
+                .as_service_error()
+                .is_some_and(GetSecretValueError::is_resource_not_found_exception);
+            if is_empty {
+                return vec![Finding::bad(format!("token: {secret} is empty"), store)];
+            }
+            let failure = refused("GetSecretValue", &error);
+            return vec![Finding::unchecked("token", &failure)];
+        }
+    };
+    let Ok(token) = SlackToken::new(value.secret_string().unwrap_or_default()) else {
+        return vec![Finding::bad(format!("token: {secret} holds none"), store)];
+    };
+    let url = slack_api_url(deployment).await;
+    let Ok(url) = url.parse() else {
+        return vec![Finding::bad(
+            format!("Slack: {url} is no address"),
+            "deploy again with another slackApiUrl",
+        )];
+    };
+    let client = SlackClient::new(url, Arc::new(FixedToken(token)));
+    match client.auth_test().await {
+        Ok(auth) => vec![
+            Finding::good(format!(
+                "token: Slack takes it, for the workspace {}",
+                auth.team
+            )),
+            scopes(auth.scopes.as_ref()),
+        ],
+        Err(error) => vec![Finding::bad(
+            format!("token: {error}"),
+            format!("install the Slack app again, or {store}"),
+        )],
+    }
+}
+
+/// Where the functions find Slack.
+async fn slack_api_url(deployment: &Deployment) -> String {
+    let lambda = aws_sdk_lambda::Client::new(&deployment.aws);
+    let function = format!("{}-post-message", deployment.prefix);
+    let configured = lambda.get_function_configuration().function_name(function);
+    let url = match configured.send().await {
+        Ok(configured) => configured
+            .environment
+            .and_then(|environment| environment.variables?.remove("SLACK_API_URL")),
+        Err(_) => None,
+    };
+    url.unwrap_or_else(|| DEFAULT_API_URL.to_owned())
+}
+
+fn scopes(granted: Option<&BTreeSet<String>>) -> Finding {
+    let Some(granted) = granted else {
+        return Finding::warning(
+            "scopes: Slack does not say which the token has",
+            "compare the app's scopes with slack/manifest.json",
+        );
+    };
+    let needed = scopes_of_the_manifest();
+    let listed = |scopes: &mut dyn Iterator<Item = &String>| {
+        let scopes: Vec<&str> = scopes.map(String::as_str).collect();
+        scopes.join(", ")
+    };
+    let missing = listed(&mut needed.difference(granted));
+    if !missing.is_empty() {
+        return Finding::bad(
+            format!("scopes: {missing} missing"),
+            "add them to the Slack app (slack/manifest.json has them all), and install it again",
+        );
+    }
+    let needless = listed(&mut granted.difference(&needed));
+    if !needless.is_empty() {
+        return Finding::warning(
+            format!("scopes: {needless} more than it needs"),
+            "take them from the Slack app, and install it again",
+        );
+    }
+    Finding::good("scopes: those of the manifest")
+}
+
+fn scopes_of_the_manifest() -> BTreeSet<String> {
+    let manifest: Value = MANIFEST.parse().unwrap_or_default();
+    let scopes = manifest.pointer("/oauth_config/scopes/bot").cloned();
+    serde_json::from_value(scopes.unwrap_or_default()).unwrap_or_default()
+}
+
+async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
+    let dynamodb = aws_sdk_dynamodb::Client::new(&deployment.aws);
+    let mut findings = Vec::new();
+    for (key, holder) in [
+        ("UserProfilesTableName", "email"),
+        ("SlackUsersTableName", "email"),
+        ("ChannelsTableName", "name"),
+        ("DeliveriesTableName", "deliveryId"),
+        ("PacingTableName", "limit"),
+    ] {
+        // Pacing may be off; then there is no such output.
+        let Some(table) = output(stack, key) else {
+            continue;
+        };
+        let described = dynamodb.describe_table().table_name(table).send().await;
+        let described = match described {
+            Ok(described) => described.table,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+            {
+                None
+            }
+            Err(error) => {
+                let failure = refused("DescribeTable", &error);
+                findings.push(Finding::unchecked(&format!("table {table}"), &failure));
+                continue;
+            }
+        };
+        let Some(described) = described else {
+            findings.push(Finding::bad(
+                format!("table {table} is not there"),
+                "deploy again, or name another table in userProfilesTableName",
+            ));
+            continue;
+        };
+        let keys: Vec<&str> = described
+            .key_schema()
+            .iter()
+            .map(KeySchemaElement::attribute_name)
+            .collect();
+        findings.push(match described.table_status() {
+            _ if keys != [holder] => Finding::bad(
+                format!(
+                    "table {table} has the key {}, not {holder}",
+                    keys.join(", ")
+                ),
+                "name a table that has that key, or let the stack make its own",
+            ),
+            Some(TableStatus::Active | TableStatus::Updating) => {
+                Finding::good(format!("table {table}: active"))
+            }
+            status => Finding::bad(
+                format!(
+                    "table {table}: {}",
+                    status.map_or("unknown", |s| s.as_str())
+                ),
+                "see the table in DynamoDB's console",
+            ),
+        });
+    }
+    findings
+}
+
+async fn failed_executions(deployment: &Deployment) -> Result<Finding, Failure> {
+    let machines = deployment.state_machines().await?;
+    let mut failed = 0;
+    for machine in Operation::ALL.iter().filter_map(|one| machines.get(*one)) {
+        for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
+            let listed = deployment
+                .sfn
+                .list_executions()
+                .state_machine_arn(machine.unqualified().as_str())
+                .status_filter(status)
+                .send()
+                .await;
+            let listed = listed.map_err(|error| refused("ListExecutions", &error))?;
+            let day = jiff::Timestamp::now().as_second() - 24 * 60 * 60;
+            let recent = |stopped: &aws_smithy_types::DateTime| stopped.secs() >= day;
+            let executions = listed.executions.iter();
+            failed += executions
+                .filter(|one| one.stop_date().is_some_and(recent))
+                .count();
+        }
+    }
+    Ok(match failed {
+        0 => Finding::good("executions: none has failed in the last 24 hours"),
+        count => Finding::warning(
+            format!("executions: {count} failed in the last 24 hours"),
+            "apgl list --failed shows them",
+        ),
+    })
+}
+
+async fn alarms(deployment: &Deployment) -> Vec<Finding> {
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&deployment.aws);
+    let described = cloudwatch
+        .describe_alarms()
+        .alarm_name_prefix(format!("{}-", deployment.prefix));
+    let alarms = match described.send().await {
+        Ok(described) => described.metric_alarms.unwrap_or_default(),
+        Err(error) => {
+            let failure = refused("DescribeAlarms", &error);
+            return vec![Finding::unchecked("alarms", &failure)];
+        }
+    };
+    if alarms.is_empty() {
+        return vec![Finding::warning(
+            format!(
+                "alarms: none has a name that starts with {}-",
+                deployment.prefix
+            ),
+            "set one on the metric ExecutionsFailed of each state machine, so that somebody is told",
+        )];
+    }
+    let mut ringing: Vec<Finding> = alarms
+        .iter()
+        .filter(|alarm| alarm.state_value() == Some(&StateValue::Alarm))
+        .map(|alarm| {
+            let name = alarm.alarm_name().unwrap_or_default();
+            let advice = alarm.alarm_description().unwrap_or("see it in CloudWatch");
+            Finding::bad(format!("alarm {name} rings"), advice)
+        })
+        .collect();
+    if ringing.is_empty() {
+        ringing.push(Finding::good(format!(
+            "alarms: {}, none rings",
+            alarms.len()
+        )));
+    }
+    ringing
+}
+
+fn report(findings: &[Finding]) -> Report {
+    let mut lines = Vec::new();
+    let mut all: Vec<Value> = Vec::new();
+    for finding in findings {
+        let (glyph, style, word) = match finding.verdict {
+            Verdict::Good => ("✔", GOOD, "good"),
+            Verdict::Warning => ("!", WARNING, "warning"),
+            Verdict::Bad => ("✗", BAD, "bad"),
+        };
+        lines.push(format!("{} {}", styled(style, glyph), finding.what));
+        lines.extend(finding.advice.iter().map(|advice| format!("  → {advice}")));
+        all.push(json!({ "verdict": word, "what": finding.what, "advice": finding.advice }));
+    }
+    let count = |verdict| findings.iter().filter(|one| one.verdict == verdict).count();
+    let (bad, warnings) = (count(Verdict::Bad), count(Verdict::Warning));
+    let sum = match (bad, warnings) {
+        (0, 0) => styled(GOOD, "all is well"),
+        (0, warnings) => format!("{} ({warnings} to look at)", styled(GOOD, "it works")),
+        (bad, _) => styled(BAD, format!("{bad} to mend")),
+    };
+    lines.push(format!("\n{}", styled(STRONG, sum)));
+    Report {
+        text: lines.join("\n"),
+        json: json!({ "findings": all }),
+        exit: if bad == 0 { Exit::Fine } else { Exit::NotWell },
+    }
+}
+
+impl Deployment {
+    /// The table that the stack says, or the one that it would make.
+    pub async fn user_profiles_table(&self) -> Result<String, Failure> {
+        let stack = stack(self, "notifications").await?;
+        let named = stack
+            .as_ref()
+            .and_then(|stack| output(stack, "UserProfilesTableName"));
+        Ok(named.map_or_else(|| format!("{}-user-profiles", self.prefix), str::to_owned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(&[], Verdict::Good, "those of the manifest")]
+    #[case(&["-chat:write", "-users:read"], Verdict::Bad, "chat:write, users:read missing")]
+    #[case(&["admin"], Verdict::Warning, "admin more than it needs")]
+    fn a_tokens_scopes_are_held_against_the_manifest(
+        #[case] changes: &[&str],
+        #[case] verdict: Verdict,
+        #[case] expected: &str,
+    ) {
+        let mut granted = scopes_of_the_manifest();
+        assert!(granted.contains("chat:write"));
+        for change in changes {
+            match change.strip_prefix('-') {
+                Some(scope) => granted.remove(scope),
+                None => granted.insert((*change).to_owned()),
+            };
+        }
+        let finding = scopes(Some(&granted));
+        assert_eq!(finding.verdict, verdict);
+        assert_eq!(finding.what, format!("scopes: {expected}"));
+    }
+}

@@ -1,0 +1,717 @@
+//! `apgl inspect`: what an execution did, for a person who was woken by it.
+
+use std::time::Duration;
+
+use apgl_client::{ErrorName, Failure as Failed};
+use aws_sdk_sfn::{
+    operation::describe_execution::DescribeExecutionOutput,
+    types::{ExecutionStatus, HistoryEvent},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    deployment::{Deployment, name_of, refused},
+    history::{self, Attempt, Kind, Visit, visits},
+    list::style_of,
+    report::{BAD, Exit, FAINT, Failure, GOOD, Report, STRONG, WARNING, styled},
+    time::{between, shown, timestamp, took},
+};
+
+/// The bar that shows when in the execution's time a state was at work, in characters.
+const BAR: usize = 20;
+/// Where a line of the path is broken, in characters.
+const PATH_WIDTH: usize = 90;
+/// What is shown of a cause that is not ours, in characters.
+const CAUSE: usize = 400;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The execution's ARN, its name, or the console's address of it.
+    execution: String,
+}
+
+/// An execution as it stands.
+struct Inspected {
+    /// The deployment's, with which the functions' names start.
+    prefix: String,
+    workflow: String,
+    described: DescribeExecutionOutput,
+    visits: Vec<Visit>,
+    now: Timestamp,
+}
+
+pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
+    let described = deployment.find_execution(&arguments.execution).await?;
+    let events = events_of(deployment, &described.execution_arn).await?;
+    let inspected = Inspected {
+        prefix: deployment.prefix.clone(),
+        workflow: deployment.workflow(&described.execution_arn).to_owned(),
+        described,
+        visits: visits(&events),
+        now: Timestamp::now(),
+    };
+    Ok(inspected.report())
+}
+
+async fn events_of(
+    deployment: &Deployment,
+    execution_arn: &str,
+) -> Result<Vec<HistoryEvent>, Failure> {
+    let history = deployment.sfn.get_execution_history();
+    let mut events = Vec::new();
+    let mut pages = history
+        .execution_arn(execution_arn)
+        .into_paginator()
+        .items()
+        .send();
+    while let Some(event) = pages.next().await {
+        events.push(event.map_err(|error| refused("GetExecutionHistory", &error))?);
+    }
+    Ok(events)
+}
+
+impl Inspected {
+    fn report(&self) -> Report {
+        let mut parts = vec![self.head(), self.timeline(), self.path()];
+        parts.extend(self.what_to_do());
+        let exit = match self.described.status {
+            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
+                Exit::NotWell
+            }
+            _ => Exit::Fine,
+        };
+        Report {
+            text: parts.join("\n\n"),
+            json: self.json(),
+            exit,
+        }
+    }
+
+    fn started(&self) -> Timestamp {
+        timestamp(&self.described.start_date)
+    }
+
+    fn ended(&self) -> Timestamp {
+        let stopped = self.described.stop_date.as_ref();
+        stopped.map_or(self.now, timestamp)
+    }
+
+    fn failure(&self) -> Option<Failed> {
+        let error = self.described.error.as_deref()?;
+        let cause = self.described.cause.as_deref().unwrap_or_default();
+        Some(Failed::new(error, cause))
+    }
+
+    fn head(&self) -> String {
+        let status = &self.described.status;
+        let arn = &self.described.execution_arn;
+        let title = format!(
+            "{}  {}",
+            styled(STRONG, &self.workflow),
+            styled(style_of(status), status.as_str())
+        );
+        let spent = took(between(self.started(), self.ended()));
+        let verb = if self.described.stop_date.is_some() {
+            "took"
+        } else {
+            "running for"
+        };
+        let redrives = match self.described.redrive_count.unwrap_or_default() {
+            0 => String::new(),
+            1 => ", redriven once".to_owned(),
+            count => format!(", redriven {count} times"),
+        };
+        let started = shown(self.started());
+        let mut lines = vec![
+            title,
+            format!("{:<11}{}", "execution", name_of(arn)),
+            format!("{:<11}{arn}", "arn"),
+            format!("{:<11}{started}, {verb} {spent}{redrives}", "started"),
+        ];
+        lines.extend(self.delays());
+        lines.join("\n")
+    }
+
+    /// How much of the time was spent waiting, and how often a step was tried again.
+    fn delays(&self) -> Option<String> {
+        let waits = self.visits.iter().filter(|visit| visit.kind == Kind::Wait);
+        let lengths: Vec<Duration> = waits
+            .map(|wait| between(wait.began, wait.ended.unwrap_or(self.ended())))
+            .collect();
+        let retries: usize = self
+            .visits
+            .iter()
+            .map(|visit| visit.attempts.len().saturating_sub(1))
+            .sum();
+        if lengths.is_empty() && retries == 0 {
+            return None;
+        }
+        let waited = took(lengths.iter().sum());
+        let count = lengths.len();
+        Some(format!(
+            "{:<11}{waited} in {count} waits; tried again: {retries}",
+            "waited"
+        ))
+    }
+
+    /// One line for each state, and below it what its attempts had to say.
+    fn timeline(&self) -> String {
+        let mut lines = vec![styled(
+            FAINT,
+            format!("{:>12}  {:>12}  {:BAR$}", "at", "took", ""),
+        )];
+        for (n, visit) in self.visits.iter().enumerate() {
+            lines.push(self.line(n, visit));
+            lines.extend(
+                notes(n, &self.visits)
+                    .into_iter()
+                    .map(|note| format!("{:>12}  {:>12}  {:BAR$}  {note}", "", "", "")),
+            );
+        }
+        lines.join("\n")
+    }
+
+    fn line(&self, n: usize, visit: &Visit) -> String {
+        let start = self.started();
+        let ended = visit.ended.unwrap_or(self.ended());
+        let at = format!("+{}", took(between(start, visit.began)));
+        let spent = took(between(visit.began, ended));
+        let all = between(start, self.ended());
+        let bar = bar(
+            between(start, visit.began),
+            between(visit.began, ended),
+            all,
+        );
+        let is_last = n + 1 == self.visits.len();
+        let has_failed = self.failure().is_some() || visit.kind == Kind::Fail;
+        let (glyph, style) = match visit.kind {
+            Kind::Wait => ("◷", WARNING),
+            _ if is_last && has_failed => ("✗", BAD),
+            _ if visit.ended.is_none() => ("▶", WARNING),
+            _ if visit.failures().next().is_some() => ("●", WARNING),
+            _ => ("●", GOOD),
+        };
+        let state = format!("{} {}", styled(style, glyph), styled(STRONG, &visit.state));
+        let attempts = match visit.attempts.len() {
+            0 | 1 => String::new(),
+            count => format!("  {count} attempts"),
+        };
+        let goes_on = if visit.ended.is_none() && self.described.stop_date.is_none() {
+            "  now"
+        } else {
+            ""
+        };
+        format!(
+            "{at:>12}  {spent:>12}  {}  {state}{attempts}{goes_on}",
+            styled(FAINT, bar)
+        )
+    }
+
+    /// The states in their order, with those that took turns drawn once.
+    fn path(&self) -> String {
+        let is_bad = self.failure().is_some();
+        let mut lines = vec![String::new()];
+        for (n, step) in steps(&self.visits).iter().enumerate() {
+            let arrow = if n == 0 { "" } else { " ─▶ " };
+            let line = lines.last().map_or(0, |line| line.chars().count());
+            if line + arrow.len() + step.chars().count() > PATH_WIDTH {
+                lines.push(format!(" ─▶ {step}"));
+            } else if let Some(line) = lines.last_mut() {
+                line.push_str(arrow);
+                line.push_str(step);
+            }
+        }
+        let end = match (&self.described.status, is_bad) {
+            (ExecutionStatus::Succeeded, _) => styled(GOOD, " ─▶ ✔"),
+            (_, true) => styled(BAD, " ─▶ ✗"),
+            _ => String::new(),
+        };
+        let indent = format!("\n{:<11}", "");
+        format!("{:<11}{}{end}", "path", lines.join(&indent))
+    }
+
+    /// The error, and what a person can do about it.
+    fn what_to_do(&self) -> Option<String> {
+        let failure = self.failure()?;
+        let arn = &self.described.execution_arn;
+        let cause = self.described.cause.as_deref().unwrap_or_default();
+        let mut lines = vec![format!("{:<11}{}", "error", styled(BAD, &failure))];
+        if failure.message.is_none() && !cause.is_empty() {
+            let cause: String = cause.chars().take(CAUSE).collect();
+            lines.push(format!("{:<11}{cause}", "cause"));
+        }
+        lines.push(format!(
+            "{:<11}{}",
+            "what to do",
+            advice(&failure, name_of(arn))
+        ));
+        if let Some(last) = self
+            .visits
+            .iter()
+            .rev()
+            .find(|visit| visit.kind == Kind::Task)
+        {
+            let group = function_of(&last.state);
+            lines.push(format!(
+                "{:<11}aws logs filter-log-events --log-group-name /aws/lambda/{}-{group} \
+                 --filter-pattern '{{ $.executionId = \"{arn}\" }}'",
+                "logs", self.prefix
+            ));
+        }
+        Some(lines.join("\n"))
+    }
+
+    fn json(&self) -> Value {
+        let failure = self.failure();
+        json!({
+            "executionArn": self.described.execution_arn,
+            "workflow": self.workflow,
+            "status": self.described.status.as_str(),
+            "startedAt": self.started().to_string(),
+            "stoppedAt": self.described.stop_date.as_ref().map(|at| timestamp(at).to_string()),
+            "redriveCount": self.described.redrive_count.unwrap_or_default(),
+            "error": failure.as_ref().map(|failure| &failure.error),
+            "message": failure.as_ref().and_then(|failure| failure.message.as_ref()),
+            "canBeRedriven": failure.as_ref().map(Failed::can_be_redriven),
+            "states": self.visits.iter().map(json_of).collect::<Vec<_>>(),
+            "path": steps(&self.visits),
+        })
+    }
+}
+
+impl Visit {
+    fn failures(&self) -> impl Iterator<Item = &history::Failed> {
+        self.attempts
+            .iter()
+            .filter_map(|attempt| attempt.failed.as_ref())
+    }
+}
+
+/// What the attempts of a visit had to say, and what a wait is for.
+fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
+    let visit = &visits[n];
+    if visit.kind == Kind::Wait {
+        let before = n.checked_sub(1).and_then(|before| visits.get(before));
+        let reason = before.and_then(|before| before.failures().last());
+        return reason
+            .map(|failed| format!("│ waits: {}", said(failed)))
+            .into_iter()
+            .collect();
+    }
+    // What sends the workflow into a wait is said there.
+    let waits_next = visits
+        .get(n + 1)
+        .is_some_and(|next| next.kind == Kind::Wait);
+    let mut notes = Vec::new();
+    for (m, attempt) in visit.attempts.iter().enumerate() {
+        if attempt.redriven {
+            notes.push(format!("│ {}", styled(WARNING, "redriven")));
+        }
+        let Some(failed) = &attempt.failed else {
+            continue;
+        };
+        let next = visit.attempts.get(m + 1);
+        if next.is_none() && waits_next {
+            continue;
+        }
+        let error = styled(BAD, format!("✗ {}", said(failed)));
+        notes.push(format!("│ {error}"));
+        if let Some((pause, next)) = pause_before(attempt, next)
+            && !next.redriven
+        {
+            notes.push(format!("│ ↻ tried again after {}", took(pause)));
+        }
+    }
+    notes
+}
+
+fn pause_before<'a>(
+    attempt: &Attempt,
+    next: Option<&'a Attempt>,
+) -> Option<(Duration, &'a Attempt)> {
+    let next = next?;
+    Some((between(attempt.ended?, next.began), next))
+}
+
+/// The error, with its reason where it is ours.
+fn said(failed: &history::Failed) -> String {
+    Failed::new(&failed.error, &failed.cause).to_string()
+}
+
+/// The path: `PostMessage ⇄ WaitToPost (3 times)` where two states took turns.
+fn steps(visits: &[Visit]) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut n = 0;
+    while let Some(visit) = visits.get(n) {
+        let name = |n: usize| visits.get(n).map(|visit| visit.state.as_str());
+        let mut turns = 0;
+        while visits
+            .get(n + 2 * turns + 1)
+            .is_some_and(|next| next.kind == Kind::Wait)
+            && name(n + 2 * turns) == Some(&visit.state)
+        {
+            turns += 1;
+        }
+        if turns == 0 {
+            steps.push(visit.state.clone());
+            n += 1;
+            continue;
+        }
+        let wait = name(n + 1).unwrap_or_default();
+        let times = if turns == 1 {
+            "once".to_owned()
+        } else {
+            format!("{turns} times")
+        };
+        steps.push(format!("{} ⇄ {wait} ({times})", visit.state));
+        n += 2 * turns;
+        // The state that the last wait went back to is drawn already.
+        n += usize::from(name(n) == Some(&visit.state));
+    }
+    steps
+}
+
+fn bar(before: Duration, at_work: Duration, all: Duration) -> String {
+    let all = all.as_millis().max(1);
+    let columns = |time: Duration| {
+        let columns = (time.as_millis() * BAR as u128 + all / 2) / all;
+        usize::try_from(columns).unwrap_or(BAR)
+    };
+    let from = columns(before).min(BAR - 1);
+    let length = columns(at_work).clamp(1, BAR - from);
+    format!(
+        "{}{}{}",
+        " ".repeat(from),
+        "█".repeat(length),
+        " ".repeat(BAR - from - length)
+    )
+}
+
+fn function_of(state: &str) -> String {
+    // The failure branch counts with the function of the success branch.
+    let state = if state == "CountFailure" {
+        "PublishMetrics"
+    } else {
+        state
+    };
+    let mut name = String::new();
+    for (n, c) in state.char_indices() {
+        if c.is_ascii_uppercase() && n > 0 {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
+fn json_of(visit: &Visit) -> Value {
+    let attempts: Vec<Value> = visit
+        .attempts
+        .iter()
+        .map(|attempt| {
+            let failed = attempt.failed.as_ref();
+            json!({
+                "beganAt": attempt.began.to_string(),
+                "endedAt": attempt.ended.map(|at| at.to_string()),
+                "error": failed.map(|failed| &failed.error),
+                "reason": failed.map(said),
+                "redriven": attempt.redriven,
+            })
+        })
+        .collect();
+    json!({
+        "state": visit.state,
+        "beganAt": visit.began.to_string(),
+        "endedAt": visit.ended.map(|at| at.to_string()),
+        "attempts": attempts,
+    })
+}
+
+/// What a person can do about a failed execution.
+pub fn advice(failure: &Failed, execution: &str) -> String {
+    let redrive = format!("then: apgl redrive {execution}");
+    match failure.name() {
+        Some(ErrorName::InvalidRequest) => {
+            "mend the request and start it under a new key; nothing has had an effect".to_owned()
+        }
+        Some(ErrorName::ChannelNotFound) => {
+            "create the channel or invite the bot to it, then start again under a new key"
+                .to_owned()
+        }
+        Some(ErrorName::ChannelNameTaken) => {
+            "unarchive the channel that has the name, or invite the bot to it, or choose another \
+             name; then start again under a new key"
+                .to_owned()
+        }
+        Some(ErrorName::ChannelArchived) => {
+            "a person unarchives the channel in Slack, since a bot can't; then start again under a \
+             new key"
+                .to_owned()
+        }
+        Some(ErrorName::SlackRejected) => {
+            "look up Slack's code, mend the request or the workspace's settings, then start again \
+             under a new key"
+                .to_owned()
+        }
+        Some(ErrorName::SlackUnauthorized) => {
+            format!("store a working bot token; `apgl doctor` checks it; {redrive}")
+        }
+        Some(ErrorName::SlackWaitsExhausted) => {
+            format!("wait until Slack's limits leave room, {redrive}")
+        }
+        Some(ErrorName::StepMalformed) => {
+            format!("deploy workflows and functions together again, {redrive}")
+        }
+        Some(ErrorName::StoreRejected) => {
+            format!("mend the table, the secret or the role that the error names, {redrive}")
+        }
+        Some(_) => format!("wait until what is out of order works again, {redrive}"),
+        None => {
+            format!("look at the log lines of the state that failed, mend the cause, {redrive}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::types::{
+        HistoryEventType, StateEnteredEventDetails, StateExitedEventDetails, TaskFailedEventDetails,
+    };
+    use aws_smithy_types::DateTime;
+    use rstest::rstest;
+
+    use super::*;
+
+    const ARN: &str =
+        "arn:aws:states:eu-west-1:1:execution:apgl-notify-private-channel:mpc-event-1";
+    /// 2026-11-25 03:00:00 UTC.
+    const START: f64 = 1_795_575_600.0;
+
+    /// A history, written event after event.
+    #[derive(Default)]
+    struct History(Vec<HistoryEvent>);
+
+    impl History {
+        fn event(
+            mut self,
+            at: f64,
+            kind: HistoryEventType,
+            more: impl FnOnce(
+                aws_sdk_sfn::types::builders::HistoryEventBuilder,
+            ) -> aws_sdk_sfn::types::builders::HistoryEventBuilder,
+        ) -> Self {
+            let event = HistoryEvent::builder()
+                .timestamp(DateTime::from_secs_f64(START + at))
+                .r#type(kind)
+                .id(0);
+            self.0.push(more(event).build().unwrap());
+            self
+        }
+
+        fn entered(self, at: f64, kind: HistoryEventType, state: &str) -> Self {
+            let details = StateEnteredEventDetails::builder().name(state);
+            let details = details.build().unwrap();
+            self.event(at, kind, |event| event.state_entered_event_details(details))
+        }
+
+        fn exited(self, at: f64, state: &str) -> Self {
+            let details = StateExitedEventDetails::builder().name(state);
+            let details = details.build().unwrap();
+            self.event(at, HistoryEventType::TaskStateExited, |event| {
+                event.state_exited_event_details(details)
+            })
+        }
+
+        fn called(self, at: f64) -> Self {
+            self.event(at, HistoryEventType::TaskScheduled, |event| event)
+        }
+
+        fn answered(self, at: f64) -> Self {
+            self.event(at, HistoryEventType::TaskSucceeded, |event| event)
+        }
+
+        fn failed(self, at: f64, error: &str, message: &str) -> Self {
+            let ours = json!({ "message": message }).to_string();
+            let cause = json!({ "errorType": error, "errorMessage": ours });
+            let details = TaskFailedEventDetails::builder()
+                .error(error)
+                .cause(cause.to_string())
+                .resource("invoke")
+                .resource_type("lambda")
+                .build()
+                .unwrap();
+            self.event(at, HistoryEventType::TaskFailed, |event| {
+                event.task_failed_event_details(details)
+            })
+        }
+
+        fn task(self, from: f64, to: f64, state: &str) -> Self {
+            self.entered(from, HistoryEventType::TaskStateEntered, state)
+                .called(from)
+                .answered(to)
+                .exited(to, state)
+        }
+
+        fn wait(self, from: f64, to: f64, state: &str) -> Self {
+            self.entered(from, HistoryEventType::WaitStateEntered, state)
+                .exited(to, state)
+        }
+    }
+
+    fn inspected(
+        history: &History,
+        status: ExecutionStatus,
+        stopped: Option<f64>,
+        error: Option<(&str, String)>,
+    ) -> String {
+        let mut described = DescribeExecutionOutput::builder()
+            .execution_arn(ARN)
+            .state_machine_arn("arn")
+            .status(status)
+            .start_date(DateTime::from_secs_f64(START))
+            .set_stop_date(stopped.map(|at| DateTime::from_secs_f64(START + at)));
+        if let Some((error, cause)) = error {
+            described = described.error(error).cause(cause);
+        }
+        let inspected = Inspected {
+            prefix: "apgl".to_owned(),
+            workflow: "notify-private-channel".to_owned(),
+            described: described.build().unwrap(),
+            visits: visits(&history.0),
+            now: timestamp(&DateTime::from_secs_f64(START + 60.0)),
+        };
+        let report = inspected.report();
+        anstream::adapter::strip_str(&report.text).to_string()
+    }
+
+    /// A retry, two waits for a limit, and an error that an operator must mend.
+    fn eventful() -> History {
+        let limited = "Slack limits users.lookupByEmail; it may be called again in 12 s";
+        History::default()
+            .task(0.0, 0.1, "CheckRequest")
+            .task(0.1, 0.3, "FilterByPreference")
+            .entered(0.3, HistoryEventType::TaskStateEntered, "ResolveUsers")
+            .called(0.3)
+            .failed(
+                0.5,
+                "Slack.Unavailable",
+                "Slack is unavailable for users.lookupByEmail: no connection",
+            )
+            .called(2.5)
+            .failed(2.7, "Slack.RateLimited", limited)
+            .exited(2.7, "ResolveUsers")
+            .wait(2.7, 14.7, "WaitToResolveUsers")
+            .entered(14.7, HistoryEventType::TaskStateEntered, "ResolveUsers")
+            .called(14.7)
+            .failed(14.9, "Slack.RateLimited", limited)
+            .exited(14.9, "ResolveUsers")
+            .wait(14.9, 26.9, "WaitToResolveUsers")
+            .task(26.9, 27.1, "ResolveUsers")
+            .task(27.1, 28.0, "EnsureChannel")
+            .task(28.0, 28.4, "InviteMembers")
+            .entered(28.4, HistoryEventType::TaskStateEntered, "PostMessage")
+            .called(28.4)
+            .failed(
+                28.6,
+                "Slack.Unauthorized",
+                "Slack does not accept the token for chat.postMessage: token_revoked",
+            )
+    }
+
+    #[test]
+    fn a_failed_run_shows_its_retry_its_waits_its_error_and_what_to_do() {
+        let ours = r#"{"message":"Slack does not accept the token for chat.postMessage: token_revoked","slackError":"token_revoked"}"#;
+        let cause = json!({ "errorType": "Slack.Unauthorized", "errorMessage": ours });
+        let history = eventful().event(28.6, HistoryEventType::ExecutionFailed, |event| event);
+        insta::assert_snapshot!(inspected(
+            &history,
+            ExecutionStatus::Failed,
+            Some(28.6),
+            Some(("Slack.Unauthorized", cause.to_string()))
+        ));
+    }
+
+    #[test]
+    fn a_run_that_was_redriven_shows_it_and_succeeds() {
+        let history = eventful()
+            .event(28.6, HistoryEventType::ExecutionFailed, |event| event)
+            .event(900.0, HistoryEventType::ExecutionRedriven, |event| event)
+            .called(900.0)
+            .answered(900.4)
+            .exited(900.4, "PostMessage")
+            .task(900.4, 900.5, "PublishMetrics")
+            .event(900.5, HistoryEventType::ExecutionSucceeded, |event| event);
+        insta::assert_snapshot!(inspected(
+            &history,
+            ExecutionStatus::Succeeded,
+            Some(900.5),
+            None
+        ));
+    }
+
+    #[test]
+    fn a_run_that_waits_shows_where() {
+        let history = History::default()
+            .task(0.0, 0.1, "CheckRequest")
+            .entered(0.1, HistoryEventType::TaskStateEntered, "PostMessage")
+            .called(0.1)
+            .failed(
+                0.2,
+                "Slack.RateLimited",
+                "Slack limits chat.postMessage; it may be called again in 90 s",
+            )
+            .exited(0.2, "PostMessage")
+            .entered(0.2, HistoryEventType::WaitStateEntered, "WaitToPost");
+        insta::assert_snapshot!(inspected(&history, ExecutionStatus::Running, None, None));
+    }
+
+    #[test]
+    fn a_crash_shows_its_cause_and_where_to_look() {
+        let history = History::default()
+            .entered(0.0, HistoryEventType::TaskStateEntered, "CheckRequest")
+            .called(0.0)
+            .failed(0.2, "Runtime.ExitError", "the function ended")
+            .event(0.2, HistoryEventType::ExecutionFailed, |event| event);
+        let cause = "RequestId: 1 Error: Runtime exited with error: exit status 1".to_owned();
+        insta::assert_snapshot!(inspected(
+            &history,
+            ExecutionStatus::Failed,
+            Some(0.2),
+            Some(("Runtime.ExitError", cause))
+        ));
+    }
+
+    #[rstest]
+    #[case(0, 100, "████████████████████")]
+    #[case(50, 50, "          ██████████")]
+    #[case(100, 0, "                   █")]
+    #[case(0, 0, "█                   ")]
+    fn a_bar_has_its_place_and_its_length(
+        #[case] before: u64,
+        #[case] at_work: u64,
+        #[case] expected: &str,
+    ) {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            bar(seconds(before), seconds(at_work), seconds(100)),
+            expected
+        );
+    }
+
+    #[rstest]
+    #[case("PostMessage", "post-message")]
+    #[case("CountFailure", "publish-metrics")]
+    fn a_states_log_lines_are_its_functions(#[case] state: &str, #[case] function: &str) {
+        assert_eq!(function_of(state), function);
+    }
+
+    #[test]
+    fn every_error_of_ours_has_its_advice() {
+        for name in ErrorName::ALL {
+            let failure = Failed::new(name.as_str(), "{}");
+            let advice = advice(&failure, "mpc-event-1");
+            assert_eq!(advice.contains("apgl redrive"), failure.can_be_redriven());
+        }
+    }
+}

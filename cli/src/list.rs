@@ -1,0 +1,178 @@
+//! `apgl list`: executions, the latest first.
+
+use apgl_client::{Failure as Failed, Operation, StateMachineArn};
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
+use clap::builder::PossibleValuesParser;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    deployment::{Deployment, name_of, refused},
+    report::{BAD, Exit, Failure, GOOD, Report, STRONG, WARNING, styled},
+    time::{between, shown, timestamp, took},
+};
+
+/// `ListExecutions` answers so many at most.
+const MOST: i32 = 1_000;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only those that failed, timed out or were stopped.
+    #[arg(long)]
+    failed: bool,
+    /// Only those of one workflow.
+    #[arg(long, value_parser = PossibleValuesParser::new(Operation::ALL.map(Operation::as_str)))]
+    workflow: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=i64::from(MOST)))]
+    limit: i32,
+}
+
+/// One line of the list.
+struct Row {
+    arn: String,
+    workflow: &'static str,
+    status: ExecutionStatus,
+    started: Timestamp,
+    stopped: Option<Timestamp>,
+    /// For one that failed.
+    error: Option<String>,
+}
+
+pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
+    let machines = deployment.state_machines().await?;
+    let is_asked_for = |operation: &Operation| {
+        let asked = arguments.workflow.as_deref();
+        asked.is_none_or(|asked| asked == operation.as_str())
+    };
+    let mut rows = Vec::new();
+    for operation in Operation::ALL.into_iter().filter(is_asked_for) {
+        let Some(machine) = machines.get(operation) else {
+            continue;
+        };
+        let statuses = if arguments.failed {
+            vec![
+                Some(ExecutionStatus::Failed),
+                Some(ExecutionStatus::TimedOut),
+                Some(ExecutionStatus::Aborted),
+            ]
+        } else {
+            vec![None]
+        };
+        for status in statuses {
+            let listed = executions(deployment, machine, status, arguments.limit).await?;
+            rows.extend(listed.into_iter().map(|item| Row::of(operation, &item)));
+        }
+    }
+    rows.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.arn.cmp(&b.arn)));
+    rows.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
+    for row in rows.iter_mut().filter(|row| row.has_failed()) {
+        row.error = error_of(deployment, &row.arn).await?;
+    }
+    Ok(report(&rows, arguments.failed))
+}
+
+async fn executions(
+    deployment: &Deployment,
+    machine: &StateMachineArn,
+    status: Option<ExecutionStatus>,
+    limit: i32,
+) -> Result<Vec<ExecutionListItem>, Failure> {
+    let listed = deployment
+        .sfn
+        .list_executions()
+        .state_machine_arn(machine.unqualified().as_str())
+        .set_status_filter(status)
+        .max_results(limit)
+        .send()
+        .await;
+    let listed = listed.map_err(|error| refused("ListExecutions", &error))?;
+    Ok(listed.executions)
+}
+
+async fn error_of(deployment: &Deployment, arn: &str) -> Result<Option<String>, Failure> {
+    let described = deployment.find_execution(arn).await?;
+    let (error, cause) = (described.error, described.cause);
+    Ok(error.map(|error| Failed::new(&error, &cause.unwrap_or_default()).to_string()))
+}
+
+impl Row {
+    fn of(operation: Operation, item: &ExecutionListItem) -> Self {
+        Self {
+            arn: item.execution_arn.clone(),
+            workflow: operation.as_str(),
+            status: item.status.clone(),
+            started: timestamp(&item.start_date),
+            stopped: item.stop_date.as_ref().map(timestamp),
+            error: None,
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(
+            self.status,
+            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted
+        )
+    }
+
+    fn took(&self) -> Option<std::time::Duration> {
+        self.stopped.map(|stopped| between(self.started, stopped))
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "executionArn": self.arn,
+            "workflow": self.workflow,
+            "status": self.status.as_str(),
+            "startedAt": self.started.to_string(),
+            "stoppedAt": self.stopped.map(|time| time.to_string()),
+            "error": self.error,
+        })
+    }
+}
+
+fn report(rows: &[Row], failed: bool) -> Report {
+    let mut lines = Vec::with_capacity(rows.len() + 1);
+    if rows.is_empty() {
+        let what = if failed {
+            "failed executions"
+        } else {
+            "executions"
+        };
+        lines.push(format!("there are no {what}"));
+    } else {
+        let head = format!(
+            "{:<25}{:<14}{:<11}{:<25}{}",
+            "STARTED", "TOOK", "STATUS", "WORKFLOW", "EXECUTION"
+        );
+        lines.push(styled(STRONG, head));
+    }
+    for row in rows {
+        let time = row.took().map_or_else(|| "–".to_owned(), took);
+        let status = styled(
+            style_of(&row.status),
+            format!("{:<11}", row.status.as_str()),
+        );
+        let (started, name) = (shown(row.started), name_of(&row.arn));
+        lines.push(format!(
+            "{started:<25}{time:<14}{status}{:<25}{name}",
+            row.workflow
+        ));
+        if let Some(error) = &row.error {
+            lines.push(format!("{:<25}{error}", ""));
+        }
+    }
+    Report {
+        text: lines.join("\n"),
+        json: json!({ "executions": rows.iter().map(Row::json).collect::<Vec<_>>() }),
+        exit: Exit::Fine,
+    }
+}
+
+pub fn style_of(status: &ExecutionStatus) -> anstyle::Style {
+    match status {
+        ExecutionStatus::Succeeded => GOOD,
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => WARNING,
+        _ => BAD,
+    }
+}

@@ -1,0 +1,157 @@
+//! `apgl`, the command line for operators and scripts. `apgl --help` says what it does.
+//!
+//! | module | does |
+//! |---|---|
+//! | `deployment` | finds the deployment: AWS, the prefix, the state machines, executions by name |
+//! | `operations` | the six operations |
+//! | `list`, `inspect`, `redrive` | executions; `history` is what `inspect` reads |
+//! | `preferences` | who wants Slack notifications |
+//! | `doctor` | checks the deployment |
+//! | `report` | what is printed, and the exit codes |
+
+mod deployment;
+mod doctor;
+mod history;
+mod inspect;
+mod list;
+mod operations;
+mod preferences;
+mod redrive;
+mod report;
+mod time;
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap_complete::Shell;
+
+use crate::{
+    deployment::{Deployment, Target},
+    operations::Operation,
+    report::{Exit, Failure, Output, Report},
+};
+
+/// Looks after APGL Notifications: sends, lists, inspects, redrives, checks.
+///
+/// It works on the deployment in the account and region that the AWS configuration names: variables,
+/// profile, single sign-on. On the local stack it takes the variables that `cargo xtask local` prints.
+#[derive(Debug, Parser)]
+#[command(name = "apgl", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// How the answer is written.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an execution failed, or a check found something; \
+    2 bad input, nothing was done; 3 AWS refused or could not be reached; 4 still running when the \
+    time to wait was over; 5 the key was used for another request.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Operation(Operation),
+    /// Lists executions, the latest first.
+    List(list::Arguments),
+    /// Shows what an execution did: each state, when and for how long, retries, waits, the error.
+    Inspect(inspect::Arguments),
+    /// Lets failed executions go on from the step that failed.
+    Redrive(redrive::Arguments),
+    /// Reads or writes whether a person wants Slack notifications.
+    Preferences(preferences::Arguments),
+    /// Checks the deployment, and says what to do about each finding.
+    Doctor,
+    /// Prints a completion script for a shell.
+    Completion { shell: Shell },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(&error),
+    };
+    let output = arguments.output;
+    match run(arguments).await {
+        Ok(report) => {
+            report.print(output);
+            report.exit.into()
+        }
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<Report, Failure> {
+    let target = arguments.target;
+    match arguments.command {
+        Command::Operation(operation) => operations::run(operation, &target).await,
+        Command::List(arguments) => list::run(&Deployment::of(&target).await?, &arguments).await,
+        Command::Inspect(arguments) => {
+            inspect::run(&Deployment::of(&target).await?, &arguments).await
+        }
+        Command::Redrive(arguments) => {
+            redrive::run(&Deployment::of(&target).await?, &arguments).await
+        }
+        Command::Preferences(arguments) => preferences::run(&target, arguments).await,
+        Command::Doctor => doctor::run(&Deployment::of(&target).await?).await,
+        Command::Completion { shell } => Ok(completion(shell)),
+    }
+}
+
+fn completion(shell: Shell) -> Report {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "apgl", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    Report {
+        json: serde_json::json!({ "script": text }),
+        text,
+        exit: Exit::Fine,
+    }
+}
+
+/// Help goes to where it was asked for; what is wrong with a command line is one line.
+fn refused(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = io::Write::write_all(
+            &mut anstream::stderr(),
+            error.render().ansi().to_string().as_bytes(),
+        );
+        return Exit::BadInput.into();
+    }
+    let failure = Failure::input(first_paragraph(&error.to_string()));
+    failure.print();
+    failure.exit.into()
+}
+
+/// What clap says before it tells the usage.
+fn first_paragraph(message: &str) -> String {
+    let paragraph = message.split("\n\n").next().unwrap_or(message);
+    paragraph
+        .strip_prefix("error: ")
+        .unwrap_or(paragraph)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

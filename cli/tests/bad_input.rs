@@ -1,0 +1,147 @@
+//! Bad input: one clear line, a non-zero exit code, and nothing done. No AWS is there to do it with.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use rstest::rstest;
+
+/// Runs `apgl` where there are credentials and no AWS.
+fn apgl(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut apgl = Command::new(env!("CARGO_BIN_EXE_apgl"));
+    apgl.args(arguments)
+        .env_clear()
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        // Nobody listens there.
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        .env("AWS_MAX_ATTEMPTS", "1");
+    apgl
+}
+
+/// The one line on the error output, without colours.
+fn line_of(output: &Output) -> String {
+    let errors = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(output.stdout.is_empty());
+    assert!(!errors.contains('\u{1b}'), "colours are for terminals");
+    let line = errors.trim_end().strip_prefix("error: ");
+    line.unwrap_or_else(|| panic!("{errors}")).to_owned()
+}
+
+#[rstest]
+#[case(&["nonsense"], "unrecognized subcommand 'nonsense'")]
+#[case(&["list", "--nonsense"], "unexpected argument '--nonsense' found")]
+#[case(&["list", "--output", "xml"], "invalid value 'xml' for '--output <OUTPUT>' [possible values: text, json]")]
+#[case(&["list", "--limit", "0"], "invalid value '0' for '--limit <LIMIT>': 0 is not in 1..=1000")]
+#[case(&["list", "--workflow", "nonsense"], "invalid value 'nonsense' for '--workflow <WORKFLOW>'")]
+#[case(&["inspect"], "the following required arguments were not provided: <EXECUTION>")]
+#[case(&["inspect", ""], "`` is neither the ARN nor the name of an execution")]
+#[case(&["inspect", "arn:aws:lambda:x"], "`arn:aws:lambda:x` is neither the ARN nor the name of an execution")]
+#[case(&["redrive"], "the following required arguments were not provided: <EXECUTION>...")]
+#[case(&["completion", "tcsh"], "invalid value 'tcsh' for '<SHELL>'")]
+#[case(&["preferences", "get"], "the following required arguments were not provided: <EMAIL>")]
+#[case(&["preferences", "get", "ana"], "invalid value 'ana' for '<EMAIL>': must be an e-mail address")]
+#[case(&["preferences", "set", "ana@example.com"], "the following required arguments were not provided: <WANTED>")]
+#[case(&["preferences", "set", "ana@example.com", "maybe"], "invalid value 'maybe' for '<WANTED>' [possible values: on, off, unset]")]
+#[case(&["doctor", "extra"], "unexpected argument 'extra' found")]
+#[case(&["create-channel"], "the following required arguments were not provided: <CHANNEL>")]
+#[case(&["create-channel", "Not a name"], "channelName: must hold only lower-case letters, digits, - and _")]
+#[case(&["create-channel", "x", "--member", "ana"], "members[0]: must be an e-mail address")]
+#[case(&["create-channel", "x", "--topic", ""], "topic: must not be empty")]
+#[case(&["create-channel", "x", "--key", ""], "a value is required for '--key <KEY>' but none was supplied")]
+#[case(&["create-channel", "x", "--timeout", "5"], "the following required arguments were not provided: --wait")]
+#[case(&["notify-private", "x"], "the following required arguments were not provided: <--message <TEXT>|--message-file <FILE>>")]
+#[case(&["notify-private", "x", "--message", " "], "message.text: must not be empty")]
+#[case(&["notify-private", "x", "--message", "a", "--message-file", "b"], "the argument '--message <TEXT>' cannot be used with '--message-file <FILE>'")]
+#[case(&["notify-private", "x", "--message-file", "/nowhere"], "--message-file /nowhere: No such file or directory")]
+#[case(&["notify-private", "x", "--message", "a", "--blocks", "Cargo.toml"], "--blocks must be a JSON list of blocks")]
+#[case(&["notify-private", "x", "--message", "a", "--thread-ts", "now"], "message.threadTs: must be a message's timestamp")]
+#[case(&["notify-private", "x", "--message", "a", "--member", "b"], "members[0]: must be an e-mail address")]
+#[case(&["notify-public", "x", "--message", "a", "--member", "b"], "unexpected argument '--member' found")]
+#[case(&["notify-public", "x", "--message", "a", "--wait", "--timeout", "soon"], "invalid value 'soon' for '--timeout <SECONDS>'")]
+#[case(&["change-members", "x"], "the following required arguments were not provided: <--add <EMAIL>|--remove <EMAIL>>")]
+#[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not stand in `add` too")]
+#[case(&["check-channel", "#"], "channelName: must not be empty")]
+#[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
+#[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
+fn bad_input_is_refused_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
+    let output = apgl(arguments);
+    let line = line_of(&output);
+    assert!(line.starts_with(expected), "{line}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_message_on_the_standard_input_is_checked_too() {
+    let mut apgl = command(&["notify-private", "x", "--message-file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    apgl.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = apgl.wait_with_output().unwrap();
+    assert_eq!(line_of(&output), "message.text: must not be empty");
+}
+
+#[rstest]
+#[case(&["list"])]
+#[case(&["inspect", "cli-1"])]
+#[case(&["doctor"])]
+#[case(&["preferences", "get", "ana@example.com"])]
+#[case(&["delete-channel", "x"])]
+fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
+    let output = apgl(arguments);
+    let line = line_of(&output);
+    assert!(line.ends_with("failed: no connection"), "{line}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn without_a_region_or_credentials_it_says_what_to_set() {
+    let region = command(&["list"]).env_remove("AWS_REGION").output();
+    let line = line_of(&region.unwrap());
+    assert!(
+        line.starts_with("no AWS region is known: set AWS_REGION"),
+        "{line}"
+    );
+    let credentials = command(&["list"])
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output();
+    let output = credentials.unwrap();
+    let line = line_of(&output);
+    assert!(
+        line.starts_with("no AWS credentials are known: sign in"),
+        "{line}"
+    );
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn help_is_no_failure_and_nothing_at_all_is() {
+    let help = apgl(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("Exit codes: 0 fine"));
+    let nothing = apgl(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("Usage: apgl"));
+}
+
+#[rstest]
+#[case("bash")]
+#[case("zsh")]
+#[case("fish")]
+fn there_is_completion_for_each_shell(#[case] shell: &str) {
+    let output = apgl(&["completion", shell]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("notify-private"));
+}
