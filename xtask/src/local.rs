@@ -81,6 +81,9 @@ fn describe(endpoints: &Endpoints) {
     if let Some(page) = &endpoints.sandbox {
         println!("Slack page {page}  (open it in a browser)");
     }
+    if let Some(url) = &endpoints.mpc_requests {
+        println!("MPC requests {url}/contexts  (the MPC service's handlers: docs/mpc-handlers.md)");
+    }
     println!("\nFor an AWS client:");
     for (name, value) in client_environment(&endpoints.aws) {
         println!("  export {name}={value}");

@@ -1,12 +1,15 @@
-//! A handful of people, so that a first notification has somebody to reach.
+//! A handful of people, so that a first notification has somebody to reach, and the channel for bounties.
 
-use local_stack::{LocalStack, stack::put_profile};
+use local_stack::{
+    LocalStack,
+    stack::{BOUNTY_CHANNEL, put_profile},
+};
 use serde_json::Value;
-use slack_sandbox::{Seed, workspace::User};
+use slack_sandbox::{Seed, seed::ChannelSeed, workspace::User};
 
 use crate::Failure;
 
-/// Writes their profiles, and adds them to the sandbox where it plays Slack.
+/// Writes their profiles, and adds them and the channel to the sandbox where it plays Slack.
 pub async fn seed(stack: &LocalStack) -> Result<(), Failure> {
     let people: Vec<Value> = serde_json::from_str(include_str!("../demo/people.json"))?;
     let text = |person: &Value, field: &str| person[field].as_str().unwrap_or_default().to_owned();
@@ -33,6 +36,10 @@ pub async fn seed(stack: &LocalStack) -> Result<(), Failure> {
         sandbox
             .seed(&Seed {
                 users,
+                channels: vec![ChannelSeed {
+                    name: BOUNTY_CHANNEL.to_owned(),
+                    ..ChannelSeed::default()
+                }],
                 ..Seed::default()
             })
             .await?;

@@ -108,6 +108,10 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
         "APGL_E2E_SANDBOX",
         stack.endpoints.sandbox.as_deref().unwrap_or_default(),
     );
+    cargo.env(
+        "APGL_E2E_MPC_REQUESTS",
+        stack.endpoints.mpc_requests.as_deref().unwrap_or_default(),
+    );
     let status = cargo.status().await?;
     let log = project.logs().join("test-functions.log");
     stack.save_function_logs(&log).await?;

@@ -83,6 +83,7 @@ async fn drain(project: &Project, options: &Options, is_paced: bool) -> Result<D
     let proxy = AwsProxy::start(Dice::new(0)).await?;
     let stack = StackOptions {
         pacing: is_paced,
+        mpc_handlers: false,
         detour: Detour {
             aws_url: Some(proxy.url()),
             ..Detour::default()

@@ -160,6 +160,7 @@ impl World {
         let fates = Fates::start(dice.clone()).await?;
         let stack = StackOptions {
             wait_scale: options.wait_scale,
+            mpc_handlers: false,
             detour: Detour {
                 aws_url: Some(proxy.url()),
                 functions: Some(put_in_front(project, bootstrap)?),

@@ -8,6 +8,7 @@
     reason = "a test panics when something is not as it says"
 )]
 
+pub mod mpc;
 mod schemas;
 
 use std::{

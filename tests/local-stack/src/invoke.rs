@@ -48,24 +48,31 @@ pub fn post_message_payload(
     })
 }
 
-/// Invokes a step, for example `post-message`, by its alias.
-pub async fn invoke(aws: &SdkConfig, step: &str, payload: &Value) -> Result<Answer, Error> {
+/// Invokes a function, for example `post-message`, by its alias.
+pub async fn invoke(aws: &SdkConfig, function: &str, payload: &Value) -> Result<Answer, Error> {
     let answer = Client::new(aws)
         .invoke()
-        .function_name(format!("apgl-{step}:live"))
+        .function_name(format!("apgl-{function}:live"))
         .payload(Blob::new(payload.to_string()))
         .send()
         .await
         .map_err(|error| Error::aws("Invoke")(error.into()))?;
     let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| Error::Setup(format!("{step} answered no JSON: {error}")))?;
+        .map_err(|error| Error::Setup(format!("{function} answered no JSON: {error}")))?;
     if answer.function_error.is_none() {
         return Ok(Answer::Outcome(body));
     }
-    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-    Ok(Answer::Failure {
-        error: text("errorType"),
-        cause: text("errorMessage"),
-    })
+    Ok(Answer::failure(&body))
+}
+
+impl Answer {
+    /// Lambda's own form of a function's failure.
+    pub(crate) fn failure(body: &Value) -> Self {
+        let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+        Self::Failure {
+            error: text("errorType"),
+            cause: text("errorMessage"),
+        }
+    }
 }

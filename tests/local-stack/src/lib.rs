@@ -11,12 +11,14 @@
 //! | [`stack`] | starts, deploys, seeds |
 //! | [`execution`] | starts executions, waits for them, reads their history |
 //! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
+//! | [`runtime_api`] | runs a function that nobody has deployed |
 //! | `logs` | reads the functions' log lines |
 
 pub mod execution;
 pub mod invoke;
 mod logs;
 mod process;
+pub mod runtime_api;
 pub mod stack;
 pub mod tools;
 

@@ -30,6 +30,8 @@ pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
 /// MiniStack takes any; these are what its users write.
 pub const ACCESS_KEY: &str = "test";
+/// The public channel for news of content bounties. Somebody has to make it.
+pub const BOUNTY_CHANNEL: &str = "content-bounties";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
 
@@ -43,6 +45,8 @@ pub struct StackOptions {
     pub wait_scale: f64,
     /// Whether executions share out Slack's limits.
     pub pacing: bool,
+    /// Whether the MPC service's handlers are deployed too.
+    pub mpc_handlers: bool,
     /// Names the logs and files of this stack, so that two stacks don't share them.
     pub name: String,
     /// What stands between the functions and the rest.
@@ -68,6 +72,7 @@ impl StackOptions {
             slack: Slack::Sandbox { port: 0 },
             wait_scale: 1.0,
             pacing: true,
+            mpc_handlers: true,
             name: name.to_owned(),
             detour: Detour::default(),
         }
@@ -91,15 +96,30 @@ pub struct Endpoints {
     pub slack: String,
     /// The sandbox's page, where the sandbox plays Slack.
     pub sandbox: Option<String>,
+    /// The HTTP API of the MPC service's request handler, where it is deployed.
+    pub mpc_requests: Option<String>,
     pub ministack_log: PathBuf,
 }
 
 /// What `cdk deploy` says that it made.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "kebab-case")]
 struct Outputs {
+    apgl_notifications: NotificationsOutputs,
+    apgl_mpc_handlers: Option<MpcHandlersOutputs>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NotificationsOutputs {
     user_profiles_table_name: String,
     slack_api_token_secret_name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MpcHandlersOutputs {
+    mpc_requests_api_id: String,
 }
 
 /// A running stack. Dropping it ends everything that it started.
@@ -133,11 +153,19 @@ impl LocalStack {
         let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
         let outputs = deploy(project, &options, &aws_url, &slack_url).await?;
         let aws = aws_config(&aws_url);
+        // MiniStack's host name for an API is not one that every resolver knows; the path is its other way.
+        let mpc_requests = outputs.apgl_mpc_handlers.as_ref().map(|handlers| {
+            format!(
+                "{aws_url}/_aws/execute-api/{}",
+                handlers.mpc_requests_api_id
+            )
+        });
         let stack = Self {
             endpoints: Endpoints {
                 aws: aws_url,
                 slack: slack_url,
                 sandbox: sandbox.as_ref().map(Sandbox::url),
+                mpc_requests,
                 ministack_log: ministack.log.clone(),
             },
             aws,
@@ -175,7 +203,7 @@ impl LocalStack {
     pub async fn put_token(&self, token: &str) -> Result<(), Error> {
         aws_sdk_secretsmanager::Client::new(&self.aws)
             .put_secret_value()
-            .secret_id(&self.outputs.slack_api_token_secret_name)
+            .secret_id(&self.outputs.apgl_notifications.slack_api_token_secret_name)
             .secret_string(token)
             .send()
             .await
@@ -184,7 +212,7 @@ impl LocalStack {
     }
 
     pub fn user_profiles_table(&self) -> &str {
-        &self.outputs.user_profiles_table_name
+        &self.outputs.apgl_notifications.user_profiles_table_name
     }
 }
 
@@ -367,15 +395,11 @@ async fn deploy(
     )
     .await?;
     let json = fs::read(&outputs).map_err(Error::io(outputs.display()))?;
-    let by_stack: HashMap<String, Outputs> = serde_json::from_slice(&json)
-        .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))?;
-    by_stack
-        .into_values()
-        .next()
-        .ok_or_else(|| Error::Setup("cdk deploy made no stack".to_owned()))
+    serde_json::from_slice(&json)
+        .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))
 }
 
-fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static str, String); 6] {
+fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static str, String); 8] {
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
@@ -390,5 +414,7 @@ fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static
         ("functionsDir", functions.display().to_string()),
         ("pacing", options.pacing.to_string()),
         ("timeScale", options.wait_scale.to_string()),
+        ("mpcHandlers", options.mpc_handlers.to_string()),
+        ("bountyChannel", BOUNTY_CHANNEL.to_owned()),
     ]
 }

@@ -1,0 +1,129 @@
+//! The MPC service's side: signed requests, events and messages for its handlers.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use local_stack::stack::{ACCESS_KEY, REGION};
+use reqwest::{Client, Method, Response};
+use serde_json::Value;
+
+use crate::{World, variable};
+
+/// An HTTP API's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    pub status: u16,
+    pub body: Value,
+}
+
+/// Sends a request to the request handler's API, signed as IAM asks for.
+pub async fn request(method: Method, path: &str, key: &str, body: &Value) -> Answered {
+    let url = url(path);
+    let body = body.to_string();
+    let mut request = http::Request::builder()
+        .method(method.as_str())
+        .uri(&url)
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(body.clone())
+        .expect("the request is one");
+    let identity = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack").into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name("execute-api")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .expect("nothing is missing")
+        .into();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+    let body = SignableBody::Bytes(body.as_bytes());
+    let signable = SignableRequest::new(method.as_str(), &url, headers, body);
+    let signed = sign(signable.expect("the request can be signed"), &parameters);
+    let (instructions, _) = signed.expect("the request is signed").into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    let request = request.try_into().expect("the request is one");
+    answered(client().execute(request).await.expect("the API answers")).await
+}
+
+/// Sends the same without a signature.
+pub async fn unsigned_request(method: Method, path: &str, body: &Value) -> Answered {
+    let request = client().request(method, url(path)).body(body.to_string());
+    answered(request.send().await.expect("the API answers")).await
+}
+
+fn url(path: &str) -> String {
+    format!("{}{path}", variable("APGL_E2E_MPC_REQUESTS"))
+}
+
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
+async fn answered(response: Response) -> Answered {
+    let status = response.status().as_u16();
+    let body = response.text().await.expect("the answer has a body");
+    Answered {
+        status,
+        body: body.parse().unwrap_or_default(),
+    }
+}
+
+impl World {
+    /// Publishes an event of a content item on the default bus.
+    pub async fn publish(&self, detail: &Value) {
+        let entry = PutEventsRequestEntry::builder()
+            .source("apgl.mpc")
+            .detail_type("Content Item State Changed")
+            .detail(detail.to_string())
+            .build();
+        let events = aws_sdk_eventbridge::Client::new(&self.aws).put_events();
+        let put = events.entries(entry).send().await;
+        assert_eq!(put.expect("the event is put").failed_entry_count, 0);
+    }
+
+    /// Sends a message to the bounty queue.
+    pub async fn send_bounty(&self, body: &str) {
+        let sqs = aws_sdk_sqs::Client::new(&self.aws);
+        let message = sqs.send_message().message_body(body);
+        let queue = self.queue("apgl-mpc-content-bounties").await;
+        let sent = message.queue_url(queue).send().await;
+        sent.expect("the message is sent");
+    }
+
+    /// Waits until this message is among the dead letters of the bounty queue.
+    pub async fn bounty_is_dead(&self, body: &str) {
+        let queue = self.queue("apgl-mpc-content-bounty-dead-letters").await;
+        let sqs = aws_sdk_sqs::Client::new(&self.aws);
+        for _ in 0..60 {
+            let received = sqs
+                .receive_message()
+                .queue_url(&queue)
+                .wait_time_seconds(1)
+                .send()
+                .await;
+            let messages = received.expect("the queue answers").messages;
+            let is_ours = |message: &aws_sdk_sqs::types::Message| message.body() == Some(body);
+            if messages.unwrap_or_default().iter().any(is_ours) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("the message is not among the dead letters");
+    }
+
+    async fn queue(&self, name: &str) -> String {
+        let sqs = aws_sdk_sqs::Client::new(&self.aws);
+        let queue = sqs.get_queue_url().queue_name(name).send().await;
+        let url = queue.expect("the queue is there").queue_url;
+        url.expect("the queue has a URL")
+    }
+}

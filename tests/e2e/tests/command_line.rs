@@ -1,0 +1,309 @@
+//! `apgl`, as an operator types it.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Output;
+
+use e2e::{World, unique};
+use local_stack::{Project, stack::client_environment};
+use serde_json::Value;
+use slack_sandbox::faults::{Effect, How};
+use tokio::{process::Command, sync::OnceCell};
+
+/// Runs `apgl` against the stack.
+async fn apgl(world: &World, arguments: &[&str]) -> Output {
+    static BUILT: OnceCell<()> = OnceCell::const_new();
+    let project = Project::here();
+    BUILT
+        .get_or_init(async || {
+            let build = Command::new("cargo")
+                .args(["build", "--package", "apgl-cli", "--locked", "--quiet"])
+                .current_dir(&project.root)
+                .status();
+            assert!(build.await.unwrap().success());
+        })
+        .await;
+    let endpoint = world.aws.endpoint_url().unwrap();
+    Command::new(project.target().join("debug/apgl"))
+        .args(arguments)
+        .envs(client_environment(endpoint))
+        .output()
+        .await
+        .unwrap()
+}
+
+/// What it prints when all is well.
+async fn text(world: &World, arguments: &[&str]) -> String {
+    let output = apgl(world, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints for a program.
+async fn json(world: &World, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--output", "json"]].concat();
+    text(world, &arguments).await.parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_six_operations_are_commands() {
+    let world = World::here();
+    let channel = unique("cli");
+    let (ana, bob) = (
+        world.person("ana", Some(true)).await,
+        world.person("bob", Some(false)).await,
+    );
+    let members = ["--member", &ana, "--member", &bob];
+
+    let create = [
+        &["create-channel", &channel, "--topic", "about", "--wait"][..],
+        &members,
+    ]
+    .concat();
+    let created = text(&world, &create).await;
+    assert!(
+        created.contains(&format!("#{channel}  (private, ")),
+        "{created}"
+    );
+    assert!(
+        created.contains(&format!("invited       {ana}")),
+        "{created}"
+    );
+    assert!(
+        created.contains(&format!("skipped       {bob}  (opted_out)")),
+        "{created}"
+    );
+
+    let notify = ["notify-private", &channel, "--message", "hello", "--wait"];
+    let notified = json(&world, &notify).await;
+    assert_eq!(notified["status"], "SUCCEEDED");
+    assert_eq!(notified["outcome"]["message"]["duplicate"], false);
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+
+    let change = ["change-members", &channel, "--remove", &ana, "--wait"];
+    assert!(
+        text(&world, &change)
+            .await
+            .contains(&format!("removed       {ana}"))
+    );
+
+    assert!(
+        text(&world, &["check-channel", &channel])
+            .await
+            .contains("there is such a channel")
+    );
+    assert!(
+        text(&world, &["delete-channel", &channel, "--wait"])
+            .await
+            .contains("archived")
+    );
+    let checked = apgl(&world, &["check-channel", &channel]).await;
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+
+    let public = unique("cli");
+    world.public_channel(&public).await;
+    let notify = [
+        "notify-public",
+        &public,
+        "--message",
+        "<!here> hello",
+        "--wait",
+    ];
+    text(&world, &notify).await;
+    assert_eq!(
+        world.in_slack(&public).await.messages[0].text,
+        "@here hello"
+    );
+}
+
+#[tokio::test]
+async fn a_key_makes_one_message_of_two_commands_and_a_conflict_of_a_third() {
+    let world = World::here();
+    let (channel, key) = (unique("cli"), unique("key"));
+    world.public_channel(&channel).await;
+    let notify = [
+        "notify-public",
+        &channel,
+        "--message",
+        "once",
+        "--key",
+        &key,
+    ];
+    let first = json(&world, &[&notify[..], &["--wait"]].concat()).await;
+    assert_eq!(
+        first["executionArn"],
+        json(&world, &notify).await["executionArn"]
+    );
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+
+    let other = [
+        "notify-public",
+        &channel,
+        "--message",
+        "twice",
+        "--key",
+        &key,
+    ];
+    let conflict = apgl(&world, &other).await;
+    assert_eq!(conflict.status.code(), Some(5));
+    let line = String::from_utf8(conflict.stderr).unwrap();
+    assert_eq!(line.lines().count(), 1);
+    assert!(line.contains("the idempotency key is not unique"), "{line}");
+}
+
+#[tokio::test]
+async fn a_failed_execution_is_listed_inspected_and_not_redriven_when_it_is_final() {
+    let world = World::here();
+    let channel = unique("nowhere");
+    let failed = apgl(
+        &world,
+        &["notify-public", &channel, "--message", "hi", "--wait"],
+    )
+    .await;
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stdout).unwrap();
+    assert!(told.contains("failed Channel.NotFound: "), "{told}");
+    assert!(told.contains("create the channel"), "{told}");
+    let name = told
+        .lines()
+        .last()
+        .unwrap()
+        .strip_prefix("execution ")
+        .unwrap();
+
+    let listed = text(&world, &["list", "--failed", "--limit", "1000"]).await;
+    assert!(listed.contains(name), "{listed}");
+    let listed = json(&world, &["list", "--workflow", "create-channel"]).await;
+    let all = listed["executions"].as_array().unwrap();
+    assert!(all.iter().all(|one| one["workflow"] == "create-channel"));
+
+    let inspected = apgl(&world, &["inspect", name]).await;
+    assert_eq!(inspected.status.code(), Some(1));
+    let inspected = String::from_utf8(inspected.stdout).unwrap();
+    assert!(
+        inspected.contains("notify-public-channel  FAILED"),
+        "{inspected}"
+    );
+    assert!(
+        inspected.contains("CheckRequest ─▶ FindChannel"),
+        "{inspected}"
+    );
+
+    let redriven = apgl(&world, &["redrive", name, "no-such-execution"]).await;
+    assert_eq!(redriven.status.code(), Some(1));
+    let redriven = String::from_utf8(redriven.stdout).unwrap();
+    assert!(redriven.contains("Channel.NotFound is final"), "{redriven}");
+    assert!(
+        redriven.contains("there is no execution `no-such-execution`"),
+        "{redriven}"
+    );
+}
+
+#[tokio::test]
+async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
+    let world = World::here();
+    let (channel, ana) = (unique("eventful"), world.person("ana", Some(true)).await);
+    world
+        .fault(
+            "users.lookupByEmail",
+            "email",
+            &ana,
+            1,
+            How::Html500 {
+                effect: Effect::None,
+            },
+        )
+        .await;
+    let created = json(&world, &["create-channel", &channel, "--wait"]).await;
+    let id = created["outcome"]["channel"]["id"].as_str().unwrap();
+    let limited = How::RateLimited { retry_after: 30 };
+    world
+        .fault("chat.postMessage", "channel", id, 1, limited)
+        .await;
+
+    let notify = [
+        "notify-private",
+        &channel,
+        "--message",
+        "hi",
+        "--member",
+        &ana,
+        "--wait",
+    ];
+    let notified = json(&world, &notify).await;
+    let arn = notified["executionArn"].as_str().unwrap();
+    let inspected = text(&world, &["inspect", arn]).await;
+    for expected in [
+        "notify-private-channel  SUCCEEDED",
+        "tried again: 1",
+        "● ResolveUsers  2 attempts",
+        "✗ Slack.Unavailable: ",
+        "↻ tried again after ",
+        "◷ WaitToPost",
+        "waits: Slack.RateLimited: Slack limits chat.postMessage",
+        "PostMessage ⇄ WaitToPost (",
+        "─▶ ✔",
+    ] {
+        assert!(
+            inspected.contains(expected),
+            "{expected} is not in\n{inspected}"
+        );
+    }
+    println!("{inspected}");
+}
+
+#[tokio::test]
+async fn a_preference_is_written_into_a_profile_that_is_there() {
+    let world = World::here();
+    let email = world.person("ana", None).await;
+    let preference = async |arguments: &[&str]| {
+        let arguments = [&["preferences"], arguments].concat();
+        json(&world, &arguments).await["slack"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(preference(&["get", &email]).await, "unset");
+    for wanted in ["off", "on", "unset", "on"] {
+        assert_eq!(preference(&["set", &email, wanted]).await, wanted);
+        assert_eq!(preference(&["get", &email.to_uppercase()]).await, wanted);
+    }
+    let nobody = format!("{}@example.com", unique("nobody"));
+    for arguments in [
+        &["preferences", "get", &nobody][..],
+        &["preferences", "set", &nobody, "on"],
+        &["preferences", "set", &nobody, "unset"],
+    ] {
+        let output = apgl(&world, arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(line.starts_with(&format!("error: there is no user profile for {nobody}")));
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
+    let world = World::here();
+    let told = text(&world, &["doctor"]).await;
+    for expected in [
+        "✔ stack apgl-notifications: CREATE_COMPLETE",
+        "✔ stack apgl-mpc-handlers: CREATE_COMPLETE",
+        "✔ state machines: all six are there",
+        "✔ token: Slack takes it, for the workspace Sandbox",
+        "✔ scopes: those of the manifest",
+        "✔ table apgl-user-profiles: active",
+        "✔ table apgl-pacing: active",
+        "! alarms: none has a name that starts with apgl-",
+        "it works",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in\n{told}");
+    }
+    assert!(!told.contains("xoxb-sandbox"));
+    let elsewhere = apgl(&world, &["--prefix", "other", "doctor"]).await;
+    assert_eq!(elsewhere.status.code(), Some(3));
+    let line = String::from_utf8(elsewhere.stderr).unwrap();
+    assert!(
+        line.starts_with("error: there is no stack other-notifications"),
+        "{line}"
+    );
+    assert_eq!(line.lines().count(), 1);
+}

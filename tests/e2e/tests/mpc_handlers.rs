@@ -1,0 +1,272 @@
+//! The MPC service's handlers: what they are told, as often as they are told it, is one message.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, time::Duration};
+
+use e2e::{
+    World,
+    mpc::{Answered, request, unsigned_request},
+    unique,
+};
+use local_stack::{
+    Project, function_logs,
+    invoke::{Answer, invoke},
+    stack::BOUNTY_CHANNEL,
+};
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::{sync::OnceCell, time::sleep};
+
+const EVENT_HANDLER: &str = "mpc-event-handler";
+
+/// Panics where what is sent breaks its schema.
+fn check(schema: &str, value: &Value) {
+    let file = Project::here()
+        .root
+        .join(format!("docs/schemas/{schema}.schema.json"));
+    let schema = fs::read_to_string(file).unwrap().parse().unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(value).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+/// The texts in a channel that hold this one.
+async fn posted(world: &World, channel: &str, text: &str) -> Vec<String> {
+    let Some(channel) = world.find_in_slack(channel).await else {
+        return Vec::new();
+    };
+    let texts = channel.messages.into_iter().map(|message| message.text);
+    texts.filter(|posted| posted.contains(text)).collect()
+}
+
+async fn wait_for_post(world: &World, channel: &str, text: &str) -> String {
+    for _ in 0..300 {
+        if let Some(text) = posted(world, channel, text).await.pop() {
+            return text;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{text} was not posted to {channel}");
+}
+
+async fn send_message(context: &str, key: &str, body: &Value) -> Answered {
+    let path = format!("/contexts/{context}/messages");
+    request(Method::POST, &path, key, body).await
+}
+
+async fn end_of(world: &World, answered: &Answered) -> Value {
+    assert_eq!(answered.status, 202, "{answered:?}");
+    let id = answered.body["executionId"].as_str().unwrap();
+    world.end_of(id).await.output().clone()
+}
+
+#[tokio::test]
+async fn a_context_lives_through_its_requests() {
+    let world = World::here();
+    let (context, ana) = (unique("context"), world.person("ana", Some(true)).await);
+    let body = json!({ "channelName": context, "members": [ana], "topic": "about" });
+    check("mpc-request-handler.create-context", &body);
+    let created = request(Method::POST, "/contexts", &unique("key"), &body).await;
+    assert_eq!(end_of(&world, &created).await["channel"]["created"], true);
+
+    let body = json!({ "remove": [ana] });
+    check("mpc-request-handler.change-members", &body);
+    let members = format!("/contexts/{context}/members");
+    let changed = request(Method::PATCH, &members, &unique("key"), &body).await;
+    let outcome = end_of(&world, &changed).await;
+    assert_eq!(outcome["members"]["removed"], json!([ana]));
+
+    let path = format!("/contexts/{context}");
+    let deleted = request(Method::DELETE, &path, &unique("key"), &json!({})).await;
+    assert_eq!(end_of(&world, &deleted).await["deleted"], true);
+    assert!(world.find_in_slack(&context).await.is_none());
+}
+
+#[tokio::test]
+async fn the_same_http_request_three_times_is_one_message() {
+    let world = World::here();
+    let (context, key) = (unique("context"), unique("key"));
+    let body = json!({ "message": "three times told" });
+    check("mpc-request-handler.send-message", &body);
+    let (first, second) = tokio::join!(
+        send_message(&context, &key, &body),
+        send_message(&context, &key, &body)
+    );
+    assert_eq!(first, second);
+    end_of(&world, &first).await;
+    assert_eq!(send_message(&context, &key, &body).await, first);
+    assert_eq!(posted(&world, &context, "told").await.len(), 1);
+
+    let other = json!({ "message": "something else" });
+    let conflict = send_message(&context, &key, &other).await;
+    assert_eq!(conflict.status, 409);
+    assert_eq!(conflict.body["error"], "Conflict");
+    assert_eq!(posted(&world, &context, "").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_goes_to_a_public_channel_where_the_request_says_so() {
+    let world = World::here();
+    let channel = unique("public");
+    world.public_channel(&channel).await;
+    let body = json!({ "message": "for all", "visibility": "public" });
+    check("mpc-request-handler.send-message", &body);
+    let sent = send_message(&channel, &unique("key"), &body).await;
+    let outcome = end_of(&world, &sent).await;
+    assert_eq!(outcome["channel"]["visibility"], "public");
+}
+
+#[rstest]
+#[case("guide", "key", json!({ "message": "hi", "members": ["ana"] }), "members[0]")]
+#[case("guide", "key", json!({ "message": "" }), "message")]
+#[case("guide", "key", json!({}), "message")]
+#[case("Guide", "key", json!({ "message": "hi" }), "channelName")]
+#[case("guide", "", json!({ "message": "hi" }), "Idempotency-Key")]
+#[case("guide", "key", json!({ "message": "hi", "channelName": "other" }), "channelName")]
+#[case("guide", "key", json!({ "message": "hi", "visibility": "public", "members": [] }), "members")]
+#[tokio::test]
+async fn a_bad_request_is_answered_with_the_field(
+    #[case] context: &str,
+    #[case] key: &str,
+    #[case] body: Value,
+    #[case] field: &str,
+) {
+    let refused = send_message(context, key, &body).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.body["error"], "InvalidRequest");
+    assert_eq!(refused.body["field"], field);
+}
+
+#[tokio::test]
+async fn who_does_not_sign_does_not_get_in() {
+    let body = json!({ "channelName": unique("context") });
+    let refused = unsigned_request(Method::POST, "/contexts", &body).await;
+    assert_eq!(refused.status, 403);
+}
+
+fn detail(channel: &str, members: &[&str], title: &str) -> Value {
+    json!({
+        "channelName": channel, "members": members,
+        "contentItem": {
+            "title": title, "link": "https://example.com/guide", "state": "changes_requested",
+            "actor": "Ana", "dueDate": "2026-12-01",
+        },
+    })
+}
+
+#[tokio::test]
+async fn an_event_on_the_bus_is_a_message_to_the_items_channel() {
+    let world = World::here();
+    let (channel, ana) = (unique("item"), world.person("ana", Some(true)).await);
+    let detail = detail(&channel, &[&ana], "Rust & Lambda");
+    check("mpc-event-handler.content-item-state-changed", &detail);
+    world.publish(&detail).await;
+    let text = wait_for_post(&world, &channel, "Rust").await;
+    assert!(
+        text.starts_with("Changes requested: Rust &amp; Lambda"),
+        "{text}"
+    );
+    let in_slack = world.in_slack(&channel).await;
+    assert!(in_slack.is_private);
+    assert_eq!(in_slack.members.len(), 2);
+    let blocks = in_slack.messages[0].blocks.as_ref().unwrap();
+    assert_eq!(blocks[0]["type"], "header");
+}
+
+#[tokio::test]
+async fn the_same_event_delivered_three_times_is_one_message() {
+    let world = World::here();
+    let channel = unique("item");
+    let event = json!({
+        "version": "0", "id": unique("event"), "detail-type": "Content Item State Changed",
+        "source": "apgl.mpc", "account": "000000000000", "time": "2026-11-25T10:00:00Z",
+        "region": "us-east-1", "resources": [], "detail": detail(&channel, &[], "Thrice"),
+    });
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(invoke(&world.aws, EVENT_HANDLER, &event).await.unwrap());
+        if let Answer::Outcome(arn) = &answers[0] {
+            world.end_of(arn.as_str().unwrap()).await.output();
+        }
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+    assert_eq!(posted(&world, &channel, "Thrice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_can_not_be_read_fails_by_the_field_and_tells_nothing_of_its_content() {
+    let world = World::here();
+    let mut detail = detail(&unique("item"), &[], "the secret title");
+    detail["contentItem"]["state"] = json!("the secret state");
+    let event = json!({
+        "id": "e1", "detail-type": "Content Item State Changed", "source": "apgl.mpc",
+        "detail": detail,
+    });
+    let answer = invoke(&world.aws, EVENT_HANDLER, &event).await.unwrap();
+    let Answer::Failure { error, cause } = answer else {
+        panic!("the event is bad: {answer:?}");
+    };
+    assert_eq!(error, "InvalidEvent");
+    assert!(
+        cause.starts_with("detail.contentItem.state: must be "),
+        "{cause}"
+    );
+    let lines = function_logs(&world.aws).await.unwrap();
+    assert!(lines.iter().any(|line| line.contains(&cause)));
+    assert!(!lines.iter().any(|line| line.contains("the secret")));
+}
+
+/// The workspace with the channel for bounties, which somebody has made.
+async fn world_with_bounty_channel() -> World {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    let world = World::here();
+    MADE.get_or_init(async || {
+        world.public_channel(BOUNTY_CHANNEL).await;
+    })
+    .await;
+    world
+}
+
+fn bounty(id: &str, title: &str) -> String {
+    let body = json!({
+        "id": id,
+        "bounty": {
+            "title": title, "link": "https://example.com/bounties/7", "state": "expiring",
+            "dueDate": "2026-12-01", "reward": "A signed book",
+        },
+    });
+    check("mpc-content-bounty-processor.bounty-changed", &body);
+    body.to_string()
+}
+
+#[tokio::test]
+async fn the_same_bounty_sent_three_times_is_one_message() {
+    let world = world_with_bounty_channel().await;
+    let title = unique("Bounty");
+    let body = bounty(&unique("bounty"), &title);
+    for _ in 0..3 {
+        world.send_bounty(&body).await;
+    }
+    let text = wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
+    assert!(text.starts_with("Bounty ends soon"), "{text}");
+    // Whatever would come twice has come when a later bounty has.
+    let later = unique("Later");
+    world.send_bounty(&bounty(&unique("bounty"), &later)).await;
+    wait_for_post(&world, BOUNTY_CHANNEL, &later).await;
+    assert_eq!(posted(&world, BOUNTY_CHANNEL, &title).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bounty_that_can_not_be_read_is_a_dead_letter_and_holds_up_nobody() {
+    let world = world_with_bounty_channel().await;
+    let bad = json!({ "id": unique("bounty"), "bounty": {} }).to_string();
+    let title = unique("Good");
+    world.send_bounty(&bad).await;
+    world.send_bounty(&bounty(&unique("bounty"), &title)).await;
+    wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
+    world.bounty_is_dead(&bad).await;
+}
