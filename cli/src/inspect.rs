@@ -148,9 +148,12 @@ impl Inspected {
             return None;
         }
         let waited = took(lengths.iter().sum());
-        let count = lengths.len();
+        let waits = match lengths.len() {
+            1 => "1 wait".to_owned(),
+            count => format!("{count} waits"),
+        };
         Some(format!(
-            "{:<11}{waited} in {count} waits; tried again: {retries}",
+            "{:<11}{waited} in {waits}; tried again: {retries}",
             "waited"
         ))
     }

@@ -282,7 +282,7 @@ fn read_file(flag: &str, file: &Path) -> Result<String, Failure> {
 
 fn exit_of(error: &StartError) -> Exit {
     match error {
-        StartError::InvalidRequest { .. } | StartError::Key(_) => Exit::BadInput,
+        StartError::InvalidRequest(_) | StartError::Key(_) => Exit::BadInput,
         StartError::Conflict { .. } => Exit::Conflict,
         _ => Exit::Aws,
     }

@@ -18,5 +18,5 @@ pub struct Input {
 }
 
 pub fn handle(input: Input) -> Result<CheckedRequest, StepError> {
-    CheckedRequest::check(input.operation, input.request)
+    Ok(CheckedRequest::check(input.operation, input.request)?)
 }

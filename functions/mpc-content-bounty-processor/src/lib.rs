@@ -6,7 +6,7 @@
 //! and comes again alone; after some tries it is moved to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
-use apgl_contract::{ChannelName, StepError, decode};
+use apgl_contract::{ChannelName, InvalidField, decode};
 use apgl_templates::ContentBounty;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Diagnostic;
@@ -35,8 +35,8 @@ pub struct BountyChanged {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The publisher's mistake.
-    #[error("{field}: {rule}")]
-    InvalidMessage { field: String, rule: String },
+    #[error(transparent)]
+    InvalidMessage(#[from] InvalidField),
     #[error(transparent)]
     Start(#[from] StartError),
 }
@@ -84,19 +84,12 @@ async fn start(deps: &Deps, record: SqsMessage) -> Result<String, Failure> {
     Ok(execution.arn().to_owned())
 }
 
-fn read(body: &str) -> Result<BountyChanged, Failure> {
-    let broken = |field: String, rule: String| Failure::InvalidMessage { field, rule };
-    let body: Value = serde_json::from_str(body)
-        .map_err(|_| broken("body".to_owned(), "must be JSON".to_owned()))?;
-    let message: BountyChanged = decode(body).map_err(|error| match error {
-        StepError::InvalidRequest { field, rule } if field == "request" => {
-            broken("body".to_owned(), rule)
-        }
-        StepError::InvalidRequest { field, rule } => broken(field, rule),
-        other => broken("body".to_owned(), other.to_string()),
-    })?;
+fn read(body: &str) -> Result<BountyChanged, InvalidField> {
+    let body: Value =
+        serde_json::from_str(body).map_err(|_| InvalidField::new("body", "must be JSON"))?;
+    let message: BountyChanged = decode(body).map_err(|invalid| invalid.within("body"))?;
     if message.id.is_empty() {
-        return Err(broken("id".to_owned(), "must not be empty".to_owned()));
+        return Err(InvalidField::new("body.id", "must not be empty"));
     }
     Ok(message)
 }
@@ -153,18 +146,18 @@ mod tests {
     #[case("", "body: must be JSON")]
     #[case("hello", "body: must be JSON")]
     #[case("[]", "body: must be ")]
-    #[case(r#"{"bounty":{}}"#, "bounty.title: is required")]
+    #[case(r#"{"bounty":{}}"#, "body.bounty.title: is required")]
     fn a_body_of_another_kind_is_refused(#[case] body: &str, #[case] expected: &str) {
         let refusal = read(body).unwrap_err().to_string();
         assert!(refusal.starts_with(expected), "{refusal}");
     }
 
     #[rstest]
-    #[case("/id", json!(""), "id: must not be empty")]
-    #[case("/id", json!(7), "id: must be a string")]
-    #[case("/bounty/state", json!("sold"), "bounty.state: must be ")]
-    #[case("/bounty/dueDate", json!("soon"), "bounty.dueDate: must be a date such as ")]
-    #[case("/bounty/link", json!("javascript:alert(1)"), "bounty.link: must ")]
+    #[case("/id", json!(""), "body.id: must not be empty")]
+    #[case("/id", json!(7), "body.id: must be a string")]
+    #[case("/bounty/state", json!("sold"), "body.bounty.state: must be ")]
+    #[case("/bounty/dueDate", json!("soon"), "body.bounty.dueDate: must be a date such as ")]
+    #[case("/bounty/link", json!("javascript:alert(1)"), "body.bounty.link: must ")]
     fn a_bad_field_is_named(#[case] place: &str, #[case] value: Value, #[case] expected: &str) {
         let mut body = body();
         *body.pointer_mut(place).unwrap() = value;

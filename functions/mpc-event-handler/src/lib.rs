@@ -5,7 +5,7 @@
 //! Lambda tries it again, and then it is kept in the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
-use apgl_contract::{ChannelName, Email, Members, StepError, decode};
+use apgl_contract::{ChannelName, Email, InvalidField, Members, decode};
 use apgl_templates::ContentItem;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use lambda_runtime::Diagnostic;
@@ -33,8 +33,8 @@ pub struct ContentItemStateChanged {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The publisher's mistake: it publishes the event again, mended.
-    #[error("{field}: {rule}")]
-    InvalidEvent { field: String, rule: String },
+    #[error(transparent)]
+    InvalidEvent(#[from] InvalidField),
     #[error(transparent)]
     Start(#[from] StartError),
 }
@@ -58,18 +58,19 @@ async fn start(client: &Client, event: Value) -> Result<String, Failure> {
 
 /// The idempotency key, and what is asked for.
 fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
-    let event: EventBridgeEvent<Value> = decode(event).map_err(|error| invalid(error, ""))?;
+    let event: EventBridgeEvent<Value> = decode(event)?;
     if event.detail_type != DETAIL_TYPE {
-        return Err(broken("detail-type", "must be Content Item State Changed"));
+        let rule = "must be Content Item State Changed";
+        return Err(InvalidField::new("detail-type", rule).into());
     }
     let Some(id) = event.id.filter(|id| !id.is_empty()) else {
-        return Err(broken("id", "is required"));
+        return Err(InvalidField::new("id", "is required").into());
     };
     let ContentItemStateChanged {
         channel_name,
         members,
         content_item,
-    } = decode(event.detail).map_err(|error| invalid(error, "detail."))?;
+    } = decode(event.detail).map_err(|invalid| invalid.within("detail"))?;
     let message = content_item.render();
     let message = Message::new(message.text).blocks(message.blocks);
     let members = members.as_slice().iter().map(Email::as_str);
@@ -77,27 +78,10 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
     Ok((id, request))
 }
 
-fn broken(field: &str, rule: &str) -> Failure {
-    Failure::InvalidEvent {
-        field: field.to_owned(),
-        rule: rule.to_owned(),
-    }
-}
-
-fn invalid(error: StepError, place: &str) -> Failure {
-    match error {
-        StepError::InvalidRequest { field, rule } if field == "request" => {
-            broken(place.strip_suffix('.').unwrap_or("event"), &rule)
-        }
-        StepError::InvalidRequest { field, rule } => broken(&format!("{place}{field}"), &rule),
-        other => broken("event", &other.to_string()),
-    }
-}
-
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         let name = match failure {
-            Failure::InvalidEvent { .. } => "InvalidEvent",
+            Failure::InvalidEvent(_) => "InvalidEvent",
             Failure::Start(_) => "NotStarted",
         };
         Self {

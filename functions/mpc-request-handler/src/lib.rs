@@ -25,7 +25,7 @@
 use std::collections::HashMap;
 
 use apgl_client::{Client, Operation, StartError};
-use apgl_contract::{StepError, decode};
+use apgl_contract::{InvalidField, decode};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub struct Answer {
 /// Why nothing was started.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    Invalid { field: String, rule: String },
+    Invalid(InvalidField),
     NoSuchRoute,
     Start(StartError),
 }
@@ -109,10 +109,7 @@ async fn start(client: &Client, event: Value) -> Result<String, Refusal> {
 }
 
 fn read(event: Value) -> Result<Asked, Refusal> {
-    let event: ApiGatewayV2httpRequest = decode(event).map_err(|error| match error {
-        StepError::InvalidRequest { field, rule } => Refusal::Invalid { field, rule },
-        other => invalid("event", &other.to_string()),
-    })?;
+    let event: ApiGatewayV2httpRequest = decode(event).map_err(Refusal::Invalid)?;
     let route = event.route_key.as_deref().unwrap_or_default();
     let operation = match route {
         "POST /contexts" => Operation::CreateChannel,
@@ -175,10 +172,7 @@ fn audience(request: &mut Map<String, Value>) -> Result<Operation, Refusal> {
 }
 
 fn invalid(field: &str, rule: &str) -> Refusal {
-    Refusal::Invalid {
-        field: field.to_owned(),
-        rule: rule.to_owned(),
-    }
+    Refusal::Invalid(InvalidField::new(field, rule))
 }
 
 impl Refusal {
@@ -186,12 +180,11 @@ impl Refusal {
         let message = self.reason();
         let of = |status, error| answer(status, &json!({ "error": error, "message": message }));
         match self {
-            Self::Invalid { field, .. } | Self::Start(StartError::InvalidRequest { field, .. }) => {
-                answer(
-                    400,
-                    &json!({ "error": "InvalidRequest", "field": field, "message": message }),
-                )
-            }
+            Self::Invalid(InvalidField { field, .. })
+            | Self::Start(StartError::InvalidRequest(InvalidField { field, .. })) => answer(
+                400,
+                &json!({ "error": "InvalidRequest", "field": field, "message": message }),
+            ),
             Self::Start(StartError::Key(_)) => answer(
                 400,
                 &json!({ "error": "InvalidRequest", "field": KEY_HEADER, "message": message }),
@@ -213,7 +206,7 @@ impl Refusal {
     /// What happened, without anything of the request.
     fn reason(&self) -> String {
         match self {
-            Self::Invalid { field, rule } => format!("{field}: {rule}"),
+            Self::Invalid(invalid) => invalid.to_string(),
             Self::NoSuchRoute => "there is no such route".to_owned(),
             Self::Start(error) => error.to_string(),
         }

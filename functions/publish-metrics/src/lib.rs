@@ -6,7 +6,7 @@
 
 mod counts;
 
-use apgl_contract::{Run, Step, StepError, decode, outcome::Outcome};
+use apgl_contract::{InvalidField, Run, Step, StepError, decode, outcome::Outcome};
 use aws_sdk_cloudwatch::{
     Client,
     types::{Dimension, MetricDatum, StandardUnit},
@@ -56,7 +56,7 @@ pub async fn handle(deps: &Deps, run: &Run, input: &Input) -> Result<(), StepErr
 }
 
 /// Reads a workflow's payload, or EventBridge's "Step Functions Execution Status Change".
-pub fn read(payload: Value) -> Result<Step<Input>, StepError> {
+pub fn read(payload: Value) -> Result<Step<Input>, InvalidField> {
     if payload.get("detail-type").is_none() {
         return decode(payload);
     }

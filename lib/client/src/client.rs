@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use apgl_aws::Refusal;
 use apgl_contract::{
-    StepError,
+    InvalidField,
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
         DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome, Outcome,
@@ -184,13 +184,11 @@ impl Client {
         request: &Value,
     ) -> Result<String, StartError> {
         let name = ExecutionName::from_key(&self.caller, key)?;
-        CheckedRequest::check(operation, request.clone()).map_err(invalid)?;
+        CheckedRequest::check(operation, request.clone())?;
         let input = request.to_string();
         if input.len() > MAX_INPUT {
-            return Err(StartError::InvalidRequest {
-                field: "request".to_owned(),
-                rule: "must have at most 262,144 bytes as JSON".to_owned(),
-            });
+            let rule = "must have at most 262,144 bytes as JSON";
+            return Err(InvalidField::new("request", rule).into());
         }
         let machine = self.state_machines.get(operation);
         let machine = machine.ok_or_else(|| StartError::NotConfigured {
@@ -292,14 +290,4 @@ fn already_exists(error: &SdkError<StartExecutionError>) -> bool {
     error
         .as_service_error()
         .is_some_and(StartExecutionError::is_execution_already_exists)
-}
-
-fn invalid(error: StepError) -> StartError {
-    match error {
-        StepError::InvalidRequest { field, rule } => StartError::InvalidRequest { field, rule },
-        other => StartError::InvalidRequest {
-            field: "request".to_owned(),
-            rule: other.to_string(),
-        },
-    }
 }

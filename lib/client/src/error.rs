@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use apgl_aws::Refusal;
-use apgl_contract::{ErrorName, Kind, request::Operation};
+use apgl_contract::{ErrorName, InvalidField, Kind, request::Operation};
 use serde_json::Value;
 
 use crate::{ExecutionName, NameError};
@@ -31,12 +31,8 @@ pub enum ConfigError {
 #[non_exhaustive]
 pub enum StartError {
     /// The request breaks a rule. Nothing was started.
-    #[error("{field}: {rule}")]
-    InvalidRequest {
-        /// The path of the field, for example `members[3]`.
-        field: String,
-        rule: String,
-    },
+    #[error(transparent)]
+    InvalidRequest(#[from] InvalidField),
     /// No name can be made from the key. Nothing was started.
     #[error(transparent)]
     Key(#[from] NameError),
@@ -93,8 +89,8 @@ pub enum WaitError {
     #[error("there is no such execution")]
     NoSuchExecution,
     /// The execution succeeded with an outcome of another shape: this client is too old for the workflow.
-    #[error("the outcome does not fit this client: {field}: {rule}")]
-    UnreadableOutcome { field: String, rule: String },
+    #[error("the outcome does not fit this client: {0}")]
+    UnreadableOutcome(InvalidField),
     /// Step Functions could not be asked. The execution goes on.
     #[error("DescribeExecution failed: {reason}")]
     StepFunctions { reason: String },

@@ -1,7 +1,7 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use apgl_aws::Refusal;
-use apgl_contract::{StepError, decode};
+use apgl_contract::decode;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -42,6 +42,22 @@ impl<O: DeserializeOwned> Execution<O> {
     ///
     /// An execution may take hours, so a Lambda function that waits pays for doing nothing. It is meant for
     /// tools, for tests, and for [`check_channel_exists`](crate::Client::check_channel_exists).
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use apgl_client::{CheckChannelExists, Client, WaitError};
+    /// # async fn exists(notifications: &Client) -> Result<bool, Box<dyn std::error::Error>> {
+    /// let request = CheckChannelExists::new("guide-42");
+    /// let execution = notifications.check_channel_exists("question-7", &request).await?;
+    /// match execution.wait(Duration::from_secs(30)).await {
+    ///     Ok(outcome) => Ok(outcome.exists),
+    ///     Err(WaitError::Failed(failure)) if failure.can_be_redriven() => {
+    ///         Err(format!("an operator must see to {}: {failure}", execution.arn()).into())
+    ///     }
+    ///     Err(error) => Err(error.into()),
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`WaitError::StillRunning`] when `at_most` is over, and the execution goes on; the others say how
@@ -127,16 +143,7 @@ fn ended(described: DescribeExecutionOutput) -> Result<Option<Value>, WaitError>
 }
 
 fn read<O: DeserializeOwned>(output: Value) -> Result<O, WaitError> {
-    decode(output).map_err(|error| match error {
-        StepError::InvalidRequest { field, rule } => WaitError::UnreadableOutcome {
-            field: field.replacen("request", "output", 1),
-            rule,
-        },
-        other => WaitError::UnreadableOutcome {
-            field: "output".to_owned(),
-            rule: other.to_string(),
-        },
-    })
+    decode(output).map_err(|invalid| WaitError::UnreadableOutcome(invalid.within("output")))
 }
 
 /// Between half of the pause and one and a half, so that many who wait don't ask at once.

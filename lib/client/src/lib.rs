@@ -39,6 +39,21 @@
 //! | [`Unavailable`](StartError::Unavailable) | perhaps | start again, with the same key: it has been retried, with jitter, for the [budget](Client::with_budget) |
 //! | [`Refused`](StartError::Refused), [`NotConfigured`](StartError::NotConfigured) | no | an operator mends the configuration or the role |
 //!
+//! ```
+//! use apgl_client::StartError;
+//!
+//! /// What an HTTP handler answers.
+//! fn status(error: &StartError) -> u16 {
+//!     match error {
+//!         StartError::InvalidRequest(_) | StartError::Key(_) => 400,
+//!         StartError::Conflict { .. } => 409,
+//!         StartError::Unavailable { .. } => 503,
+//!         _ => 500,
+//!     }
+//! }
+//! # assert_eq!(status(&StartError::Key(apgl_client::NameError::EmptyKey)), 400);
+//! ```
+//!
 //! No error, and no `Debug` of a request, holds a message's text or an address.
 //!
 //! # What it needs
@@ -57,7 +72,18 @@
 //! [`Execution::wait`] polls.
 //!
 //! It brings one TLS stack, rustls with ring. A handler that has an AWS configuration of its own passes
-//! its Step Functions client to [`Client::new`].
+//! its Step Functions client to [`Client::new`]:
+//!
+//! ```
+//! use apgl_client::{Client, StateMachines};
+//!
+//! # fn client(sfn: aws_sdk_sfn::Client) -> Option<Client> {
+//! let machines = "arn:aws:states:eu-west-1:123456789012:stateMachine:apgl";
+//! let machines = StateMachines::starting_with(machines)?;
+//! let notifications = Client::new(sfn, machines, "mpc-event").ok()?;
+//! # Some(notifications)
+//! # }
+//! ```
 
 mod client;
 mod error;
@@ -66,7 +92,7 @@ mod name;
 mod request;
 mod state_machines;
 
-pub use apgl_contract::{ErrorName, Visibility, outcome, request::Operation};
+pub use apgl_contract::{ErrorName, InvalidField, Visibility, outcome, request::Operation};
 pub use client::Client;
 pub use error::{ConfigError, Failure, StartError, WaitError};
 pub use execution::Execution;

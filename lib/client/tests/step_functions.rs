@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use apgl_client::{
-    Client, ErrorName, Execution, NotifyPublicChannel, StartError, StateMachines, WaitError,
+    Client, ErrorName, Execution, InvalidField, NotifyPublicChannel, StartError, StateMachines,
+    WaitError,
     outcome::{NotifyPublicChannelOutcome, SkipReason},
 };
 use aws_credential_types::Credentials;
@@ -189,7 +190,7 @@ async fn a_request_that_breaks_a_rule_is_not_sent(
     let (client, http) = client(Vec::new());
     let error = client.notify_public_channel(KEY, &request).await;
     let error = error.unwrap_err();
-    assert!(matches!(error, StartError::InvalidRequest { .. }));
+    assert!(matches!(error, StartError::InvalidRequest(_)));
     assert_eq!(error.to_string(), expected);
     assert!(sent(&http).is_empty());
 }
@@ -293,7 +294,7 @@ async fn a_wait_ends_with_the_typed_failure() {
 #[case(refusal("InvalidArn"), WaitError::NoSuchExecution)]
 #[case(
     execution("SUCCEEDED", &json!({ "output": "{}" })),
-    WaitError::UnreadableOutcome { field: "channel".to_owned(), rule: "is required".to_owned() }
+    WaitError::UnreadableOutcome(InvalidField::new("output.channel", "is required"))
 )]
 #[case(
     refusal("AccessDeniedException"),

@@ -1,21 +1,51 @@
-//! Reading JSON from outside into a typed value, or into an `InvalidRequest` that names the field
-//! and the rule, and never repeats the value that was sent.
+//! Reading JSON from outside into a typed value, or into an error that names the field and the
+//! rule, and never repeats the value that was sent.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::StepError;
+/// A field that breaks a rule. The value that was sent is not repeated, so it is safe to log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct InvalidField {
+    /// The path of the field, for example `members[3]`; `request` is the whole.
+    pub field: String,
+    pub rule: String,
+}
+
+/// The path of the whole.
+const WHOLE: &str = "request";
+
+impl InvalidField {
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            rule: rule.into(),
+        }
+    }
+
+    /// The same for what stands in this place of something larger: `detail` and `detail.title`.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let field = if self.field == WHOLE {
+            place.to_owned()
+        } else {
+            format!("{place}.{}", self.field)
+        };
+        Self { field, ..self }
+    }
+}
 
 /// Reads `value` as a `T`.
 ///
 /// # Errors
-/// [`StepError::InvalidRequest`] with the path of the first field that breaks a rule.
-pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, StepError> {
+/// [`InvalidField`] with the path of the first field that breaks a rule.
+pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         let (name, rule) = field_and_rule(&message);
-        StepError::invalid(field_path(&path, name), rule)
+        InvalidField::new(field_path(&path, name), rule)
     })
 }
 
@@ -32,7 +62,7 @@ fn field_path(path: &str, name: Option<&str>) -> String {
         return "request (a field whose name is not shown)".to_owned();
     }
     match (path, name) {
-        (".", None) => "request".to_owned(),
+        (".", None) => WHOLE.to_owned(),
         (".", Some(name)) => name.to_owned(),
         (path, None) => path.to_owned(),
         // serde_path_to_error already ends an unknown field's path with the field.

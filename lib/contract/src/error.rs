@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::Turn;
+use crate::{InvalidField, Turn};
 
 /// A `Wait` state sleeps in whole seconds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -119,12 +119,8 @@ impl Serialize for ErrorName {
 /// `Display` and `Debug` are safe to log: see the [module's documentation](self).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    #[error("{field}: {rule}")]
-    InvalidRequest {
-        /// The path of the field, for example `members[3]`.
-        field: String,
-        rule: String,
-    },
+    #[error(transparent)]
+    InvalidRequest(#[from] InvalidField),
     #[error("channel `{channel}` is not there for this request: {hint}")]
     ChannelNotFound { channel: String, hint: &'static str },
     #[error("the channel name `{channel}` is taken: {holder}")]
@@ -198,16 +194,9 @@ pub enum StepError {
 }
 
 impl StepError {
-    pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self::InvalidRequest {
-            field: field.into(),
-            rule: rule.into(),
-        }
-    }
-
     pub fn name(&self) -> ErrorName {
         match self {
-            Self::InvalidRequest { .. } => ErrorName::InvalidRequest,
+            Self::InvalidRequest(_) => ErrorName::InvalidRequest,
             Self::ChannelNotFound { .. } => ErrorName::ChannelNotFound,
             Self::ChannelNameTaken { .. } => ErrorName::ChannelNameTaken,
             Self::ChannelArchived { .. } => ErrorName::ChannelArchived,
@@ -265,8 +254,8 @@ impl StepError {
             // Always there: to read a field that is missing is an error in JSONata.
             cause["turns"] = json!([self.turns(), turns_left].concat());
         }
-        if let Self::InvalidRequest { field, .. } = self {
-            cause["field"] = json!(field);
+        if let Self::InvalidRequest(invalid) = self {
+            cause["field"] = json!(invalid.field);
         }
         if let Some(code) = self.slack_code() {
             cause["slackError"] = json!(code);
@@ -320,7 +309,8 @@ mod tests {
 
     #[test]
     fn an_invalid_request_names_its_field_in_the_cause() {
-        let cause = StepError::invalid("channelName", "must not be empty").cause(&[]);
+        let cause =
+            StepError::from(InvalidField::new("channelName", "must not be empty")).cause(&[]);
         assert_eq!(
             cause,
             json!({ "message": "channelName: must not be empty", "field": "channelName" })

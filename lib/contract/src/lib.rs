@@ -21,7 +21,7 @@ pub mod schema;
 pub mod step;
 
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
-pub use decode::decode;
+pub use decode::{InvalidField, decode};
 pub use email::{Email, Members};
 pub use error::{ErrorName, Kind, StepError};
 pub use message::{Message, MessageTs};

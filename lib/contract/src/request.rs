@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ChannelName, ChannelText, Email, Members, Message, StepError, Visibility, decode};
+use crate::{ChannelName, ChannelText, Email, InvalidField, Members, Message, Visibility, decode};
 
 /// The operations that a workflow can be started for, by the workflow's file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -178,10 +178,10 @@ impl CheckedRequest {
     /// Reads the input of the workflow for `operation`.
     ///
     /// # Errors
-    /// [`StepError::InvalidRequest`] with the field and the rule.
-    pub fn check(operation: Operation, request: Value) -> Result<Self, StepError> {
+    /// [`InvalidField`] with the field and the rule.
+    pub fn check(operation: Operation, request: Value) -> Result<Self, InvalidField> {
         if !request.is_object() {
-            return Err(StepError::invalid("request", "must be an object"));
+            return Err(InvalidField::new("request", "must be an object"));
         }
         match operation {
             Operation::CreateChannel => {
@@ -213,7 +213,7 @@ impl CheckedRequest {
                 let to_remove = request["remove"].clone();
                 let request: ChangeChannelMembers = decode(request)?;
                 if request.add.is_none() && request.remove.is_none() {
-                    return Err(StepError::invalid(
+                    return Err(InvalidField::new(
                         "add",
                         "is required where `remove` is left out",
                     ));
@@ -224,7 +224,7 @@ impl CheckedRequest {
                 );
                 if let Some(place) = place_of_a_common_address(&add, to_remove) {
                     let rule = "must not stand in `add` too";
-                    return Err(StepError::invalid(format!("remove[{place}]"), rule));
+                    return Err(InvalidField::new(format!("remove[{place}]"), rule));
                 }
                 Ok(Self::ChangeChannelMembers {
                     channel_name: request.channel_name,

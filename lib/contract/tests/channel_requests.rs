@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
-    StepError,
+    InvalidField,
     request::{CheckedRequest, Operation},
 };
 use rstest::rstest;
@@ -17,7 +17,7 @@ fn checked(operation: Operation, request: &Value) -> Value {
 
 fn refusal(operation: Operation, request: Value) -> (String, String) {
     match CheckedRequest::check(operation, request) {
-        Err(StepError::InvalidRequest { field, rule }) => (field, rule),
+        Err(InvalidField { field, rule }) => (field, rule),
         other => panic!("expected InvalidRequest, got {other:?}"),
     }
 }

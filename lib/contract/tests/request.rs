@@ -2,20 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
-    StepError,
+    InvalidField,
     request::{CheckedRequest, Operation},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn check_private(request: Value) -> Result<Value, StepError> {
+fn check_private(request: Value) -> Result<Value, InvalidField> {
     CheckedRequest::check(Operation::NotifyPrivateChannel, request)
         .map(|checked| serde_json::to_value(checked).unwrap())
 }
 
 fn refusal(request: Value) -> (String, String) {
     match check_private(request) {
-        Err(StepError::InvalidRequest { field, rule }) => (field, rule),
+        Err(InvalidField { field, rule }) => (field, rule),
         other => panic!("expected InvalidRequest, got {other:?}"),
     }
 }
@@ -148,5 +148,5 @@ fn a_refusal_never_repeats_what_was_sent(#[case] request: Value) {
 #[test]
 fn a_public_notification_takes_no_members() {
     let refused = CheckedRequest::check(Operation::NotifyPublicChannel, valid());
-    assert!(matches!(refused, Err(StepError::InvalidRequest { field, .. }) if field == "members"));
+    assert!(matches!(refused, Err(InvalidField { field, .. }) if field == "members"));
 }

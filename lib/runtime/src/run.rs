@@ -7,7 +7,7 @@ use std::{
 };
 
 use apgl_aws::ConfigError;
-use apgl_contract::{Invocation, Kind, Step, StepError, Turn, decode};
+use apgl_contract::{InvalidField, Invocation, Kind, Step, StepError, Turn, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -76,7 +76,7 @@ where
 pub async fn run_decoding<D, I, O>(
     name: &'static str,
     deps: impl FnOnce() -> Result<D, StartError>,
-    decode: impl Fn(Value) -> Result<Step<I>, StepError>,
+    decode: impl Fn(Value) -> Result<Step<I>, InvalidField>,
     handle: impl AsyncFn(&D, Invocation, I) -> Result<O, StepError>,
 ) -> ExitCode
 where
@@ -163,11 +163,8 @@ fn channel_id_in(payload: &Value) -> Option<String> {
 }
 
 /// What a workflow sends is ours, not the caller's: one that can't be read is a bug, and so mendable.
-fn malformed(error: StepError) -> StepError {
-    match error {
-        StepError::InvalidRequest { field, rule } => StepError::StepMalformed { field, rule },
-        other => other,
-    }
+fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
+    StepError::StepMalformed { field, rule }
 }
 
 /// A step that has used up its waits fails for good: see [`Run::waits_left`].
@@ -231,13 +228,13 @@ mod tests {
 
     #[test]
     fn a_payload_that_does_not_fit_can_be_redriven_after_a_new_deployment() {
-        let error = malformed(StepError::invalid("input.users", "is required"));
+        let error = malformed(InvalidField::new("input.users", "is required"));
         assert_eq!(error.name().kind(), Kind::Mendable);
     }
 
     #[test]
     fn other_errors_are_not_bounded() {
-        let error = StepError::invalid("channelName", "is required");
+        let error = StepError::from(InvalidField::new("channelName", "is required"));
         assert_eq!(bounded(error.clone(), 0), error);
     }
 }
