@@ -1,5 +1,6 @@
 //! What an execution did, from the events that Step Functions keeps.
 
+use apgl_client::Failure;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
 
@@ -40,6 +41,22 @@ pub struct Attempt {
 pub struct Failed {
     pub error: String,
     pub cause: String,
+}
+
+impl Visit {
+    /// How its attempts failed, those that did.
+    pub fn failures(&self) -> impl Iterator<Item = &Failed> {
+        self.attempts
+            .iter()
+            .filter_map(|attempt| attempt.failed.as_ref())
+    }
+}
+
+impl Failed {
+    /// The error, with its reason where it is ours.
+    pub fn said(&self) -> String {
+        Failure::new(&self.error, &self.cause).to_string()
+    }
 }
 
 /// The visits in their order.

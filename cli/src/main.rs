@@ -7,8 +7,10 @@
 //! | `list`, `inspect`, `redrive` | executions; `history` is what `inspect` reads |
 //! | `preferences` | who wants Slack notifications |
 //! | `doctor` | checks the deployment |
+//! | `advice` | what to do about a failed execution |
 //! | `report` | what is printed, and the exit codes |
 
+mod advice;
 mod deployment;
 mod doctor;
 mod history;

@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    advice::advice,
     deployment::{Deployment, Target, name_of},
-    inspect::advice,
     report::{BAD, Exit, FAINT, Failure, GOOD, Report, styled},
 };
 

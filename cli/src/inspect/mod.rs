@@ -1,8 +1,11 @@
 //! `apgl inspect`: what an execution did, for a person who was woken by it.
 
+mod path;
+mod timeline;
+
 use std::time::Duration;
 
-use apgl_client::{ErrorName, Failure as Failed};
+use apgl_client::Failure as Failed;
 use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
     types::{ExecutionStatus, HistoryEvent},
@@ -11,17 +14,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    advice::advice,
     deployment::{Deployment, name_of, refused},
-    history::{self, Attempt, Kind, Visit, visits},
+    history::{self, Kind, Visit, visits},
     list::style_of,
-    report::{BAD, Exit, FAINT, Failure, GOOD, Report, STRONG, WARNING, styled},
+    report::{BAD, Exit, Failure, Report, STRONG, styled},
     time::{between, shown, timestamp, took},
 };
 
-/// The bar that shows when in the execution's time a state was at work, in characters.
-const BAR: usize = 20;
-/// Where a line of the path is broken, in characters.
-const PATH_WIDTH: usize = 90;
 /// What is shown of a cause that is not ours, in characters.
 const CAUSE: usize = 400;
 
@@ -73,7 +73,7 @@ async fn events_of(
 
 impl Inspected {
     fn report(&self) -> Report {
-        let mut parts = vec![self.head(), self.timeline(), self.path()];
+        let mut parts = vec![self.head(), timeline::drawn(self), path::drawn(self)];
         parts.extend(self.what_to_do());
         let exit = match self.described.status {
             ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
@@ -158,82 +158,6 @@ impl Inspected {
         ))
     }
 
-    /// One line for each state, and below it what its attempts had to say.
-    fn timeline(&self) -> String {
-        let mut lines = vec![styled(
-            FAINT,
-            format!("{:>12}  {:>12}  {:BAR$}", "at", "took", ""),
-        )];
-        for (n, visit) in self.visits.iter().enumerate() {
-            lines.push(self.line(n, visit));
-            lines.extend(
-                notes(n, &self.visits)
-                    .into_iter()
-                    .map(|note| format!("{:>12}  {:>12}  {:BAR$}  {note}", "", "", "")),
-            );
-        }
-        lines.join("\n")
-    }
-
-    fn line(&self, n: usize, visit: &Visit) -> String {
-        let start = self.started();
-        let ended = visit.ended.unwrap_or(self.ended());
-        let at = format!("+{}", took(between(start, visit.began)));
-        let spent = took(between(visit.began, ended));
-        let all = between(start, self.ended());
-        let bar = bar(
-            between(start, visit.began),
-            between(visit.began, ended),
-            all,
-        );
-        let is_last = n + 1 == self.visits.len();
-        let has_failed = self.failure().is_some() || visit.kind == Kind::Fail;
-        let (glyph, style) = match visit.kind {
-            Kind::Wait => ("◷", WARNING),
-            _ if is_last && has_failed => ("✗", BAD),
-            _ if visit.ended.is_none() => ("▶", WARNING),
-            _ if visit.failures().next().is_some() => ("●", WARNING),
-            _ => ("●", GOOD),
-        };
-        let state = format!("{} {}", styled(style, glyph), styled(STRONG, &visit.state));
-        let attempts = match visit.attempts.len() {
-            0 | 1 => String::new(),
-            count => format!("  {count} attempts"),
-        };
-        let goes_on = if visit.ended.is_none() && self.described.stop_date.is_none() {
-            "  now"
-        } else {
-            ""
-        };
-        format!(
-            "{at:>12}  {spent:>12}  {}  {state}{attempts}{goes_on}",
-            styled(FAINT, bar)
-        )
-    }
-
-    /// The states in their order, with those that took turns drawn once.
-    fn path(&self) -> String {
-        let is_bad = self.failure().is_some();
-        let mut lines = vec![String::new()];
-        for (n, step) in steps(&self.visits).iter().enumerate() {
-            let arrow = if n == 0 { "" } else { " ─▶ " };
-            let line = lines.last().map_or(0, |line| line.chars().count());
-            if line + arrow.len() + step.chars().count() > PATH_WIDTH {
-                lines.push(format!(" ─▶ {step}"));
-            } else if let Some(line) = lines.last_mut() {
-                line.push_str(arrow);
-                line.push_str(step);
-            }
-        }
-        let end = match (&self.described.status, is_bad) {
-            (ExecutionStatus::Succeeded, _) => styled(GOOD, " ─▶ ✔"),
-            (_, true) => styled(BAD, " ─▶ ✗"),
-            _ => String::new(),
-        };
-        let indent = format!("\n{:<11}", "");
-        format!("{:<11}{}{end}", "path", lines.join(&indent))
-    }
-
     /// The error, and what a person can do about it.
     fn what_to_do(&self) -> Option<String> {
         let failure = self.failure()?;
@@ -278,117 +202,9 @@ impl Inspected {
             "message": failure.as_ref().and_then(|failure| failure.message.as_ref()),
             "canBeRedriven": failure.as_ref().map(Failed::can_be_redriven),
             "states": self.visits.iter().map(json_of).collect::<Vec<_>>(),
-            "path": steps(&self.visits),
+            "path": path::steps(&self.visits),
         })
     }
-}
-
-impl Visit {
-    fn failures(&self) -> impl Iterator<Item = &history::Failed> {
-        self.attempts
-            .iter()
-            .filter_map(|attempt| attempt.failed.as_ref())
-    }
-}
-
-/// What the attempts of a visit had to say, and what a wait is for.
-fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
-    let visit = &visits[n];
-    if visit.kind == Kind::Wait {
-        let before = n.checked_sub(1).and_then(|before| visits.get(before));
-        let reason = before.and_then(|before| before.failures().last());
-        return reason
-            .map(|failed| format!("│ waits: {}", said(failed)))
-            .into_iter()
-            .collect();
-    }
-    // What sends the workflow into a wait is said there.
-    let waits_next = visits
-        .get(n + 1)
-        .is_some_and(|next| next.kind == Kind::Wait);
-    let mut notes = Vec::new();
-    for (m, attempt) in visit.attempts.iter().enumerate() {
-        if attempt.redriven {
-            notes.push(format!("│ {}", styled(WARNING, "redriven")));
-        }
-        let Some(failed) = &attempt.failed else {
-            continue;
-        };
-        let next = visit.attempts.get(m + 1);
-        if next.is_none() && waits_next {
-            continue;
-        }
-        let error = styled(BAD, format!("✗ {}", said(failed)));
-        notes.push(format!("│ {error}"));
-        if let Some((pause, next)) = pause_before(attempt, next)
-            && !next.redriven
-        {
-            notes.push(format!("│ ↻ tried again after {}", took(pause)));
-        }
-    }
-    notes
-}
-
-fn pause_before<'a>(
-    attempt: &Attempt,
-    next: Option<&'a Attempt>,
-) -> Option<(Duration, &'a Attempt)> {
-    let next = next?;
-    Some((between(attempt.ended?, next.began), next))
-}
-
-/// The error, with its reason where it is ours.
-fn said(failed: &history::Failed) -> String {
-    Failed::new(&failed.error, &failed.cause).to_string()
-}
-
-/// The path: `PostMessage ⇄ WaitToPost (3 times)` where two states took turns.
-fn steps(visits: &[Visit]) -> Vec<String> {
-    let mut steps = Vec::new();
-    let mut n = 0;
-    while let Some(visit) = visits.get(n) {
-        let name = |n: usize| visits.get(n).map(|visit| visit.state.as_str());
-        let mut turns = 0;
-        while visits
-            .get(n + 2 * turns + 1)
-            .is_some_and(|next| next.kind == Kind::Wait)
-            && name(n + 2 * turns) == Some(&visit.state)
-        {
-            turns += 1;
-        }
-        if turns == 0 {
-            steps.push(visit.state.clone());
-            n += 1;
-            continue;
-        }
-        let wait = name(n + 1).unwrap_or_default();
-        let times = if turns == 1 {
-            "once".to_owned()
-        } else {
-            format!("{turns} times")
-        };
-        steps.push(format!("{} ⇄ {wait} ({times})", visit.state));
-        n += 2 * turns;
-        // The state that the last wait went back to is drawn already.
-        n += usize::from(name(n) == Some(&visit.state));
-    }
-    steps
-}
-
-fn bar(before: Duration, at_work: Duration, all: Duration) -> String {
-    let all = all.as_millis().max(1);
-    let columns = |time: Duration| {
-        let columns = (time.as_millis() * BAR as u128 + all / 2) / all;
-        usize::try_from(columns).unwrap_or(BAR)
-    };
-    let from = columns(before).min(BAR - 1);
-    let length = columns(at_work).clamp(1, BAR - from);
-    format!(
-        "{}{}{}",
-        " ".repeat(from),
-        "█".repeat(length),
-        " ".repeat(BAR - from - length)
-    )
 }
 
 fn function_of(state: &str) -> String {
@@ -418,7 +234,7 @@ fn json_of(visit: &Visit) -> Value {
                 "beganAt": attempt.began.to_string(),
                 "endedAt": attempt.ended.map(|at| at.to_string()),
                 "error": failed.map(|failed| &failed.error),
-                "reason": failed.map(said),
+                "reason": failed.map(history::Failed::said),
                 "redriven": attempt.redriven,
             })
         })
@@ -429,51 +245,6 @@ fn json_of(visit: &Visit) -> Value {
         "endedAt": visit.ended.map(|at| at.to_string()),
         "attempts": attempts,
     })
-}
-
-/// What a person can do about a failed execution.
-pub fn advice(failure: &Failed, execution: &str) -> String {
-    let redrive = format!("then: apgl redrive {execution}");
-    match failure.name() {
-        Some(ErrorName::InvalidRequest) => {
-            "mend the request and start it under a new key; nothing has had an effect".to_owned()
-        }
-        Some(ErrorName::ChannelNotFound) => {
-            "create the channel or invite the bot to it, then start again under a new key"
-                .to_owned()
-        }
-        Some(ErrorName::ChannelNameTaken) => {
-            "unarchive the channel that has the name, or invite the bot to it, or choose another \
-             name; then start again under a new key"
-                .to_owned()
-        }
-        Some(ErrorName::ChannelArchived) => {
-            "a person unarchives the channel in Slack, since a bot can't; then start again under a \
-             new key"
-                .to_owned()
-        }
-        Some(ErrorName::SlackRejected) => {
-            "look up Slack's code, mend the request or the workspace's settings, then start again \
-             under a new key"
-                .to_owned()
-        }
-        Some(ErrorName::SlackUnauthorized) => {
-            format!("store a working bot token; `apgl doctor` checks it; {redrive}")
-        }
-        Some(ErrorName::SlackWaitsExhausted) => {
-            format!("wait until Slack's limits leave room, {redrive}")
-        }
-        Some(ErrorName::StepMalformed) => {
-            format!("deploy workflows and functions together again, {redrive}")
-        }
-        Some(ErrorName::StoreRejected) => {
-            format!("mend the table, the secret or the role that the error names, {redrive}")
-        }
-        Some(_) => format!("wait until what is out of order works again, {redrive}"),
-        None => {
-            format!("look at the log lines of the state that failed, mend the cause, {redrive}")
-        }
-    }
 }
 
 #[cfg(test)]
@@ -686,35 +457,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case(0, 100, "████████████████████")]
-    #[case(50, 50, "          ██████████")]
-    #[case(100, 0, "                   █")]
-    #[case(0, 0, "█                   ")]
-    fn a_bar_has_its_place_and_its_length(
-        #[case] before: u64,
-        #[case] at_work: u64,
-        #[case] expected: &str,
-    ) {
-        let seconds = Duration::from_secs;
-        assert_eq!(
-            bar(seconds(before), seconds(at_work), seconds(100)),
-            expected
-        );
-    }
-
-    #[rstest]
     #[case("PostMessage", "post-message")]
     #[case("CountFailure", "publish-metrics")]
     fn a_states_log_lines_are_its_functions(#[case] state: &str, #[case] function: &str) {
         assert_eq!(function_of(state), function);
-    }
-
-    #[test]
-    fn every_error_of_ours_has_its_advice() {
-        for name in ErrorName::ALL {
-            let failure = Failed::new(name.as_str(), "{}");
-            let advice = advice(&failure, "mpc-event-1");
-            assert_eq!(advice.contains("apgl redrive"), failure.can_be_redriven());
-        }
     }
 }
