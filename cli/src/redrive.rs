@@ -73,3 +73,89 @@ async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure
         .map_err(|error| refused("RedriveExecution", &error))?;
     Ok(arn)
 }
+
+#[cfg(test)]
+mod tests {
+    use apgl_aws::config;
+    use aws_credential_types::Credentials;
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:us-east-1:1:execution:apgl-delete-channel:cli-1";
+
+    fn answer(body: &Value) -> ReplayEvent {
+        let request = http::Request::builder().uri("http://127.0.0.1/");
+        let response = http::Response::builder().status(200);
+        ReplayEvent::new(
+            request.body(SdkBody::empty()).unwrap(),
+            response.body(SdkBody::from(body.to_string())).unwrap(),
+        )
+    }
+
+    fn execution(status: &str, error: Option<&str>, redrive_status: &str) -> ReplayEvent {
+        answer(&json!({
+            "executionArn": ARN, "stateMachineArn": "arn", "status": status, "startDate": 1.0,
+            "error": error, "cause": "{}", "redriveStatus": redrive_status,
+            "redriveStatusReason": "it is older than 14 days",
+        }))
+    }
+
+    /// What is reported, and which calls were made.
+    async fn redriven(answers: Vec<ReplayEvent>) -> (Report, Vec<String>) {
+        let http = StaticReplayClient::new(answers);
+        let aws = config("us-east-1".to_owned(), None, Credentials::for_tests());
+        let sfn = aws_sdk_sfn::config::Builder::from(&aws).http_client(http.clone());
+        let deployment = Deployment {
+            sfn: aws_sdk_sfn::Client::from_conf(sfn.build()),
+            aws,
+            prefix: "apgl".to_owned(),
+        };
+        let arguments = Arguments {
+            executions: vec![ARN.to_owned()],
+        };
+        let report = run(&deployment, &arguments).await.unwrap();
+        let calls = http.actual_requests().map(|request| {
+            let target = request.headers().get("x-amz-target").unwrap();
+            target.rsplit('.').next().unwrap().to_owned()
+        });
+        (report, calls.collect())
+    }
+
+    #[tokio::test]
+    async fn what_can_be_mended_goes_on() {
+        let failed = execution("FAILED", Some("Slack.Unauthorized"), "REDRIVABLE");
+        let (report, calls) = redriven(vec![failed, answer(&json!({ "redriveDate": 1.0 }))]).await;
+        assert_eq!(calls, ["DescribeExecution", "RedriveExecution"]);
+        assert_eq!(report.exit, Exit::Fine);
+        assert_eq!(report.json["executions"][0]["redriven"], true);
+    }
+
+    #[tokio::test]
+    async fn what_can_not_go_on_is_left_alone_and_says_why() {
+        for (there, why) in [
+            (
+                execution("RUNNING", None, "NOT_REDRIVABLE"),
+                "it is running",
+            ),
+            (
+                execution("SUCCEEDED", None, "NOT_REDRIVABLE"),
+                "it has succeeded",
+            ),
+            (
+                execution("FAILED", Some("Channel.NameTaken"), "REDRIVABLE"),
+                "Channel.NameTaken is final",
+            ),
+            (
+                execution("TIMED_OUT", None, "NOT_REDRIVABLE"),
+                "it is older than 14 days",
+            ),
+        ] {
+            let (report, calls) = redriven(vec![there]).await;
+            assert_eq!(calls, ["DescribeExecution"]);
+            assert_eq!(report.exit, Exit::NotWell);
+            assert!(report.text.contains(why), "{}", report.text);
+        }
+    }
+}
