@@ -1,25 +1,43 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack, Tags, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Duration, Stack, Tags, type StackProps } from "aws-cdk-lib";
 import { HttpApi, HttpMethod, LogGroupLogDestination } from "aws-cdk-lib/aws-apigatewayv2";
 import { HttpIamAuthorizer } from "aws-cdk-lib/aws-apigatewayv2-authorizers";
 import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
 import { EventBus, Rule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
+import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { MpcHandler } from "./mpc-handler.js";
-import type { Settings } from "./settings.js";
+import { removalPolicy, type Settings } from "./settings.js";
 
 /** What the publisher of content items' events puts into `detail-type`. */
 export const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
 
+/** Longer than all that a handler does: it starts at once what it was given, each within 10 seconds. */
 const TIMEOUT_SECONDS = 20;
 /** How often a message of the bounty queue is tried before it is a dead letter. */
 const TRIES = 5;
 /** As long as SQS keeps anything. */
 const KEEP_DEAD_LETTERS = Duration.days(14);
+
+/**
+ * A line for each request: who asked for what, and why it was refused or failed on its way.
+ *
+ * Source: "Customizing HTTP API access logs", Amazon API Gateway Developer Guide.
+ */
+const ACCESS_LOG = {
+  requestTime: "$context.requestTime",
+  requestId: "$context.requestId",
+  routeKey: "$context.routeKey",
+  path: "$context.path",
+  status: "$context.status",
+  caller: "$context.identity.userArn",
+  error: "$context.error.message",
+  integrationError: "$context.integrationErrorMessage",
+};
 
 /** The routes of the request handler: path → method. */
 const ROUTES: [string, HttpMethod][] = [
@@ -67,13 +85,16 @@ export class MpcHandlersStack extends Stack {
     const accessLogs = new LogGroup(this, "AccessLogs", {
       logGroupName: `/aws/vendedlogs/apigateway/${settings.prefix}-mpc-requests`,
       retention: settings.logRetention,
-      removalPolicy: settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy(settings),
     });
     api.addStage("Stage", {
       stageName: "$default",
       autoDeploy: true,
       throttle: { rateLimit: 50, burstLimit: 100 },
-      accessLogSettings: { destination: new LogGroupLogDestination(accessLogs) },
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(accessLogs),
+        format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+      },
     });
     new CfnOutput(this, "MpcRequestsApiId", { value: api.apiId });
     new CfnOutput(this, "MpcRequestsUrl", { value: api.apiEndpoint });
@@ -100,7 +121,7 @@ export class MpcHandlersStack extends Stack {
       eventPattern: { source: [mpcEventSource], detailType: [CONTENT_ITEM_STATE_CHANGED] },
       targets: [new LambdaFunction(handler.alias, { deadLetterQueue: deadLetters })],
     });
-    new CfnOutput(this, "EventDeadLettersUrl", { value: deadLetters.queueUrl });
+    this.output("EventDeadLetters", deadLetters);
   }
 
   /** News of content bounties, from a queue. What fails again and again is kept as a dead letter. */
@@ -124,8 +145,13 @@ export class MpcHandlersStack extends Stack {
         reportBatchItemFailures: true,
       }),
     );
-    new CfnOutput(this, "BountiesUrl", { value: bounties.queueUrl });
-    new CfnOutput(this, "BountyDeadLettersUrl", { value: deadLetters.queueUrl });
+    this.output("Bounties", bounties);
+    this.output("BountyDeadLetters", deadLetters);
+  }
+
+  private output(name: string, queue: Queue): void {
+    new CfnOutput(this, `${name}Url`, { value: queue.queueUrl });
+    new CfnOutput(this, `${name}Arn`, { value: queue.queueArn });
   }
 
   private handler(id: string, environment?: Record<string, string>): MpcHandler {
@@ -140,7 +166,7 @@ export class MpcHandlersStack extends Stack {
       encryption: QueueEncryption.SQS_MANAGED,
       // The local stack speaks HTTP.
       enforceSSL: !local,
-      removalPolicy: local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy(this.settings),
       ...props,
     });
   }

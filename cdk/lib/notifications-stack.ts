@@ -1,10 +1,10 @@
-import { CfnOutput, RemovalPolicy, Stack, Tags, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Stack, Tags, type StackProps } from "aws-cdk-lib";
 import { AttributeType, Billing, TableV2, type ITableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { Rule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
-import type { Settings } from "./settings.js";
+import { removalPolicy, type Settings } from "./settings.js";
 import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
@@ -108,7 +108,7 @@ export class NotificationsStack extends Stack {
       partitionKey: { name: partitionKey, type: AttributeType.STRING },
       billing: Billing.onDemand(),
       timeToLiveAttribute: "expiresAt",
-      removalPolicy: this.settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      removalPolicy: removalPolicy(this.settings),
     });
   }
 
@@ -118,7 +118,7 @@ export class NotificationsStack extends Stack {
       name,
       description: "The bot token of the Slack app APGL-Notifications (xoxb-…)",
     });
-    secret.applyRemovalPolicy(this.settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN);
+    secret.applyRemovalPolicy(removalPolicy(this.settings));
     return name;
   }
 

@@ -2,6 +2,7 @@ import * as path from "node:path";
 import type { Node } from "constructs";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import { RetentionDays } from "aws-cdk-lib/aws-logs";
+import { RemovalPolicy } from "aws-cdk-lib";
 
 /** What a deployment may differ in. Each is a CDK context value of the same name. */
 export interface Settings {
@@ -38,11 +39,12 @@ const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambd
 /** Reads the context. Values from the command line are strings, those from cdk.json have types. */
 export function readSettings(node: Node): Settings {
   const context = (name: string): unknown => node.tryGetContext(name) as unknown;
+  const prefix = text("prefix", context("prefix") ?? "apgl", {
+    pattern: /^[a-z][a-z0-9-]{0,19}$/,
+    rule: "must be 1 to 20 lower-case letters, digits and hyphens, and start with a letter",
+  });
   return {
-    prefix: text("prefix", context("prefix") ?? "apgl", {
-      pattern: /^[a-z][a-z0-9-]{0,19}$/,
-      rule: "must be 1 to 20 lower-case letters, digits and hyphens, and start with a letter",
-    }),
+    prefix,
     slackApiUrl: slackApiUrl(context("slackApiUrl") ?? "https://slack.com/api"),
     userProfilesTableName: optional(context("userProfilesTableName"), (value) =>
       text("userProfilesTableName", value, {
@@ -73,7 +75,7 @@ export function readSettings(node: Node): Settings {
         rule: "must be an event bus's name",
       }),
     ),
-    mpcEventSource: text("mpcEventSource", context("mpcEventSource") ?? "apgl.mpc", {
+    mpcEventSource: text("mpcEventSource", context("mpcEventSource") ?? `${prefix}.mpc`, {
       pattern: /^(?!aws\.)[a-zA-Z0-9_.-]{1,256}$/,
       rule: "must be 1 to 256 letters, digits, dots, hyphens and underscores, and not start with aws.",
     }),
@@ -82,6 +84,14 @@ export function readSettings(node: Node): Settings {
       rule: "must be a channel's name: 1 to 80 lower-case letters, digits, - and _",
     }),
   };
+}
+
+/**
+ * What holds data or tells what happened is kept when its stack goes; but not after a creation that
+ * failed, which would stand in the way of the next one.
+ */
+export function removalPolicy({ local }: Settings): RemovalPolicy {
+  return local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
 }
 
 function fail(name: string, rule: string): never {

@@ -1,11 +1,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { RemovalPolicy } from "aws-cdk-lib";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { DefinitionBody, LogLevel, StateMachine } from "aws-cdk-lib/aws-stepfunctions";
 import { Construct } from "constructs";
-import type { Settings } from "./settings.js";
+import { removalPolicy, type Settings } from "./settings.js";
 import type { StepFunction } from "./step-function.js";
 
 export const STATE_MACHINES_DIR = path.join(import.meta.dirname, "../../statemachines");
@@ -52,7 +51,7 @@ export class Workflow extends Construct {
         destination: new LogGroup(this, "Logs", {
           logGroupName: `/aws/vendedlogs/states/${stateMachineName}`,
           retention: settings.logRetention,
-          removalPolicy: settings.local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+          removalPolicy: removalPolicy(settings),
         }),
       },
     });

@@ -83,7 +83,18 @@ describe("requests", () => {
     template.hasResourceProperties("AWS::ApiGatewayV2::Stage", {
       StageName: "$default",
       DefaultRouteSettings: { ThrottlingRateLimit: 50 },
-      AccessLogSettings: Match.anyValue(),
+      AccessLogSettings: {
+        Format: Match.serializedJson({
+          requestTime: "$context.requestTime",
+          requestId: "$context.requestId",
+          routeKey: "$context.routeKey",
+          path: "$context.path",
+          status: "$context.status",
+          caller: "$context.identity.userArn",
+          error: "$context.error.message",
+          integrationError: "$context.integrationErrorMessage",
+        }),
+      },
     });
   });
 });
@@ -150,7 +161,7 @@ describe("bounties", () => {
 describe("queues", () => {
   it("are encrypted, take TLS only, and are kept when the stack goes, except on the local stack", () => {
     template.allResources("AWS::SQS::Queue", {
-      DeletionPolicy: "Retain",
+      DeletionPolicy: "RetainExceptOnCreate",
       Properties: { SqsManagedSseEnabled: true },
     });
     template.resourceCountIs("AWS::SQS::QueuePolicy", 3);

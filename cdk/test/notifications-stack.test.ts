@@ -310,7 +310,7 @@ describe("tables and the secret", () => {
 
   it("are kept when the stack goes, except on the local stack", () => {
     for (const type of ["AWS::DynamoDB::GlobalTable", "AWS::SecretsManager::Secret"]) {
-      template.allResources(type, { DeletionPolicy: "Retain" });
+      template.allResources(type, { DeletionPolicy: "RetainExceptOnCreate" });
       templateOf({ local: true }).allResources(type, { DeletionPolicy: "Delete" });
     }
   });

@@ -25,6 +25,10 @@ describe("settings", () => {
     });
   });
 
+  it("take the source of events from the prefix, so that two deployments don't meet", () => {
+    expect(settings({ prefix: "apgl-test" }).mpcEventSource).toBe("apgl-test.mpc");
+  });
+
   it("may come from the command line as strings", () => {
     const context = { defaultSlackPreference: "false", local: "true", logRetentionDays: "7" };
     expect(settings(context)).toMatchObject({
