@@ -9,6 +9,7 @@ use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
 use apgl_contract::{ChannelName, InvalidField, decode};
 use apgl_templates::ContentBounty;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future::join_all;
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,31 +44,36 @@ pub enum Failure {
 
 /// The batch could not be read, so all of it stays in the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub struct UnreadableBatch(String);
+pub struct UnreadableBatch(InvalidField);
 
-/// Starts a notification for each message, and answers those that failed.
+/// Starts a notification for each message, all at once, and answers those that failed.
 pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
-    let SqsEvent { records, .. } = decode(event).map_err(|error| {
-        tracing::error!(%error, "the batch is not one of SQS");
-        UnreadableBatch(error.to_string())
-    })?;
+    let unreadable = |invalid: InvalidField| {
+        tracing::error!(error = %invalid, "the batch is not one of SQS");
+        UnreadableBatch(invalid)
+    };
+    let SqsEvent { records, .. } = decode(event).map_err(unreadable)?;
+    // Without its id SQS could not keep a message, so none is started.
+    if records.iter().any(|record| record.message_id.is_none()) {
+        let invalid = InvalidField::new("Records.messageId", "is required");
+        return Err(unreadable(invalid));
+    }
+    let started = join_all(records.iter().map(|record| start(deps, record))).await;
     let mut failed = SqsBatchResponse::default();
-    for record in records {
-        // Without an id there is nothing that SQS could keep.
-        let Some(message_id) = record.message_id.clone() else {
-            tracing::error!("a message of the batch has no messageId");
-            return Err(UnreadableBatch("Records.messageId: is required".to_owned()));
-        };
-        match start(deps, record).await {
-            Ok(arn) => {
-                tracing::info!(
-                    sqs.message_id = message_id,
-                    executionId = arn,
-                    "started the notification"
-                );
-            }
+    for (record, started) in records.iter().zip(started) {
+        let message_id = record.message_id.as_deref().unwrap_or_default();
+        match started {
+            Ok(arn) => tracing::info!(
+                sqs.message_id = message_id,
+                executionId = arn,
+                "started the notification"
+            ),
             Err(error) => {
-                tracing::error!(sqs.message_id = message_id, %error, "the message is not a notification yet");
+                tracing::error!(
+                    sqs.message_id = message_id,
+                    %error,
+                    "the message is not a notification yet"
+                );
                 failed.add_failure(message_id);
             }
         }
@@ -75,7 +81,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
     Ok(failed)
 }
 
-async fn start(deps: &Deps, record: SqsMessage) -> Result<String, Failure> {
+async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, Failure> {
     let BountyChanged { id, bounty } = read(record.body.as_deref().unwrap_or_default())?;
     let message = bounty.render();
     let message = Message::new(message.text).blocks(message.blocks);
@@ -95,10 +101,10 @@ fn read(body: &str) -> Result<BountyChanged, InvalidField> {
 }
 
 impl From<UnreadableBatch> for Diagnostic {
-    fn from(UnreadableBatch(reason): UnreadableBatch) -> Self {
+    fn from(UnreadableBatch(invalid): UnreadableBatch) -> Self {
         Self {
             error_type: "UnreadableBatch".to_owned(),
-            error_message: reason,
+            error_message: invalid.to_string(),
         }
     }
 }
@@ -113,10 +119,77 @@ pub fn schema() -> schemars::Schema {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use apgl_client::StateMachines;
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    /// A handler to whom Step Functions answers so.
+    fn deps(answers: Vec<(u16, Value)>) -> Deps {
+        let answers = answers.into_iter().map(|(status, body)| {
+            let request = http::Request::builder().uri("http://127.0.0.1/");
+            let response = http::Response::builder().status(status);
+            ReplayEvent::new(
+                request.body(SdkBody::empty()).unwrap(),
+                response.body(SdkBody::from(body.to_string())).unwrap(),
+            )
+        });
+        let config = aws_sdk_sfn::Config::builder()
+            .behavior_version(aws_sdk_sfn::config::BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_sfn::config::Region::new("us-east-1"))
+            .with_test_defaults()
+            .http_client(StaticReplayClient::new(answers.collect()))
+            .build();
+        let machines =
+            StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
+        let sfn = aws_sdk_sfn::Client::from_conf(config);
+        Deps {
+            client: Client::new(sfn, machines, "mpc-bounty").unwrap(),
+            channel: ChannelName::try_from("content-bounties".to_owned()).unwrap(),
+        }
+    }
+
+    fn started() -> (u16, Value) {
+        (200, json!({ "executionArn": "arn", "startDate": 1.0 }))
+    }
+
+    fn batch(bodies: &[&str]) -> Value {
+        let records = bodies.iter().enumerate();
+        let records =
+            records.map(|(n, body)| json!({ "messageId": format!("m{n}"), "body": body }));
+        json!({ "Records": records.collect::<Vec<_>>() })
+    }
+
+    async fn failed(deps: &Deps, event: Value) -> Vec<String> {
+        let failed = handle(deps, event).await.unwrap().batch_item_failures;
+        failed.into_iter().map(|one| one.item_identifier).collect()
+    }
+
+    #[tokio::test]
+    async fn only_the_messages_that_failed_come_again() {
+        let good = body().to_string();
+        let deps = deps(vec![started(), started()]);
+        assert_eq!(failed(&deps, batch(&[&good, "{}", &good])).await, ["m1"]);
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_workflow_can_not_be_started_comes_again() {
+        let refused = (400, json!({ "__type": "AccessDeniedException" }));
+        let good = body().to_string();
+        let deps = deps(vec![refused]);
+        assert_eq!(failed(&deps, batch(&[&good])).await, ["m0"]);
+    }
+
+    #[rstest]
+    #[case(json!({}))]
+    #[case(json!({ "Records": [{ "body": "{}" }] }))]
+    #[tokio::test]
+    async fn a_batch_that_is_none_of_sqs_fails_as_a_whole(#[case] event: Value) {
+        assert!(handle(&deps(Vec::new()), event).await.is_err());
+    }
 
     fn body() -> Value {
         json!({

@@ -1,7 +1,8 @@
 //! Tells a content item's private channel that the item's state changed.
 //!
-//! The event comes from EventBridge, at least once. Its id is the idempotency key, so one event is one
-//! message. An event that can't be read, and one whose workflow can't be started, fails the invocation:
+//! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one
+//! change is one message. Where the publisher gives none, the event's own id serves; that one is new when
+//! the publisher puts the event again. An event that can't be read, and one whose workflow can't be started, fails the invocation:
 //! Lambda tries it again, and then it is kept in the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
@@ -20,6 +21,10 @@ pub const DETAIL_TYPE: &str = "Content Item State Changed";
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentItemStateChanged {
+    /// The change's own id, which no other change has. Without it the event's id serves.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub id: Option<String>,
     /// The content item's private channel. It is made if it is missing.
     pub channel_name: ChannelName,
     /// The authors and reviewers: those who want Slack notifications are invited.
@@ -63,19 +68,24 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
         let rule = "must be Content Item State Changed";
         return Err(InvalidField::new("detail-type", rule).into());
     }
-    let Some(id) = event.id.filter(|id| !id.is_empty()) else {
-        return Err(InvalidField::new("id", "is required").into());
-    };
     let ContentItemStateChanged {
+        id,
         channel_name,
         members,
         content_item,
     } = decode(event.detail).map_err(|invalid| invalid.within("detail"))?;
+    let (key, field) = match id {
+        Some(id) => (id, "detail.id"),
+        None => (event.id.unwrap_or_default(), "id"),
+    };
+    if key.is_empty() {
+        return Err(InvalidField::new(field, "must not be empty").into());
+    }
     let message = content_item.render();
     let message = Message::new(message.text).blocks(message.blocks);
     let members = members.as_slice().iter().map(Email::as_str);
     let request = NotifyPrivateChannel::new(channel_name.as_str(), message).members(members);
-    Ok((id, request))
+    Ok((key, request))
 }
 
 impl From<Failure> for Diagnostic {
@@ -143,6 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn a_publishers_own_id_is_the_key() {
+        let mut event = event();
+        event["detail"]["id"] = json!("guide-42-approved");
+        assert_eq!(request(event).unwrap().0, "guide-42-approved");
+    }
+
+    #[test]
     fn what_others_read_in_the_event_is_passed_over() {
         let mut event = event();
         event["detail"]["wordCount"] = json!(1_000);
@@ -151,8 +168,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case("/id", json!(null), "id: is required")]
-    #[case("/id", json!(""), "id: is required")]
+    #[case("/id", json!(null), "id: must not be empty")]
+    #[case("/id", json!(""), "id: must not be empty")]
+    #[case("/detail/id", json!(""), "detail.id: must not be empty")]
     #[case("/detail-type", json!("Order Placed"), "detail-type: must be Content Item State Changed")]
     #[case("/time", json!("noon"), "time: ")]
     #[case("/detail", json!("text"), "detail: must be ")]

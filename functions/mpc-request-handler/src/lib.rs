@@ -8,15 +8,15 @@
 //! | `PATCH /contexts/{channelName}/members` | `change-channel-members` | the workflow's request without `channelName` |
 //! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` where `visibility` is `public` | the workflow's request without `channelName` |
 //!
-//! Each request has the header `Idempotency-Key`, the id of what the request is about: sent again with
-//! the same key, it starts nothing again and has the same answer.
+//! Each request has the header `Idempotency-Key`: an id of this one request, new for each, and kept when
+//! it is sent again. Sent again, it starts nothing and has the same answer.
 //!
 //! | answer | when | body |
 //! |---|---|---|
 //! | 202 | the workflow was started, by this request or an earlier one with its key | `executionId` |
 //! | 400 | the request breaks a rule | `error`, `field`, `message` |
 //! | 404 | there is no such route | `error`, `message` |
-//! | 409 | the key was used for another request | `error`, `message` |
+//! | 409 | the key was used for another request for this workflow | `error`, `message` |
 //! | 500 | an operator must mend the configuration or the role | `error`, `message` |
 //! | 503 | Step Functions is out of order for now; to send the request again is safe | `error`, `message` |
 //!
