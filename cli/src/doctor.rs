@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
 };
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
 use crate::{
@@ -80,12 +81,15 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
     let Some(main) = main else {
         return Err(Failure::aws(format!(
             "there is no stack {prefix}-notifications in this account and region: deploy it with \
-             `npx cdk deploy`, or give another --prefix, --region or --profile"
+             `npx cdk deploy --all`, or give another --prefix, --region or --profile"
         )));
     };
     let mut findings = vec![of_stack(&main)];
     match stack(deployment, OPTIONAL_STACK).await? {
-        Some(handlers) => findings.push(of_stack(&handlers)),
+        Some(handlers) => {
+            findings.push(of_stack(&handlers));
+            findings.extend(dead_letters(deployment, &handlers).await);
+        }
         None => findings.push(Finding::good(format!(
             "stack {prefix}-{OPTIONAL_STACK} is left out"
         ))),
@@ -352,6 +356,41 @@ async fn failed_executions(deployment: &Deployment) -> Result<Finding, Failure> 
             "apgl list --failed shows them",
         ),
     })
+}
+
+/// What the handlers could not do, and somebody has to see to.
+async fn dead_letters(deployment: &Deployment, handlers: &Stack) -> Vec<Finding> {
+    let sqs = aws_sdk_sqs::Client::new(&deployment.aws);
+    let mut findings = Vec::new();
+    for key in ["EventDeadLettersUrl", "BountyDeadLettersUrl"] {
+        let Some(url) = output(handlers, key) else {
+            continue;
+        };
+        let name = url.rsplit('/').next().unwrap_or(url);
+        let attribute = QueueAttributeName::ApproximateNumberOfMessages;
+        let read = sqs
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(attribute.clone());
+        let count = match read.send().await {
+            Ok(read) => read
+                .attributes
+                .and_then(|mut attributes| attributes.remove(&attribute)),
+            Err(error) => {
+                let failure = refused("GetQueueAttributes", &error);
+                findings.push(Finding::unchecked(&format!("queue {name}"), &failure));
+                continue;
+            }
+        };
+        findings.push(match count.as_deref() {
+            None | Some("0") => Finding::good(format!("queue {name}: empty")),
+            Some(count) => Finding::bad(
+                format!("queue {name}: {count} dead letters, kept for 14 days"),
+                "docs/mpc-handlers.md says how to read them and how to send them again",
+            ),
+        });
+    }
+    findings
 }
 
 async fn alarms(deployment: &Deployment) -> Vec<Finding> {

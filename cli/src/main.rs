@@ -65,7 +65,7 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Reads or writes whether a person wants Slack notifications.
     Preferences(preferences::Arguments),
-    /// Checks the deployment, and says what to do about each finding.
+    /// Checks the deployment: stacks, token, scopes, tables, dead letters, alarms; says what to do.
     Doctor,
     /// Prints a completion script for a shell.
     Completion { shell: Shell },

@@ -82,11 +82,14 @@ fn describe(endpoints: &Endpoints) {
         println!("Slack page {page}  (open it in a browser)");
     }
     if let Some(url) = &endpoints.mpc_requests {
-        println!("MPC requests {url}/contexts  (the MPC service's handlers: docs/mpc-handlers.md)");
+        println!("MPC API    {url}  (the MPC service's handlers: docs/mpc-handlers.md)");
     }
     println!("\nFor an AWS client:");
     for (name, value) in client_environment(&endpoints.aws) {
         println!("  export {name}={value}");
+    }
+    if let Some(url) = &endpoints.mpc_requests {
+        println!("  export MPC_REQUESTS_URL={url}");
     }
     println!("\nCtrl-C ends it all.");
 }

@@ -99,10 +99,12 @@ impl World {
         sent.expect("the message is sent");
     }
 
-    /// Waits until this message is among the dead letters of the bounty queue.
-    pub async fn bounty_is_dead(&self, body: &str) {
+    /// Waits until this message is among the dead letters of the bounty queue, and answers those that
+    /// came before it.
+    pub async fn bounty_is_dead(&self, body: &str) -> Vec<String> {
         let queue = self.queue("apgl-mpc-content-bounty-dead-letters").await;
         let sqs = aws_sdk_sqs::Client::new(&self.aws);
+        let mut letters = Vec::new();
         for _ in 0..60 {
             let received = sqs
                 .receive_message()
@@ -111,9 +113,10 @@ impl World {
                 .send()
                 .await;
             let messages = received.expect("the queue answers").messages;
-            let is_ours = |message: &aws_sdk_sqs::types::Message| message.body() == Some(body);
-            if messages.unwrap_or_default().iter().any(is_ours) {
-                return;
+            let bodies = messages.unwrap_or_default().into_iter();
+            letters.extend(bodies.filter_map(|message| message.body));
+            if letters.iter().any(|letter| letter == body) {
+                return letters;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

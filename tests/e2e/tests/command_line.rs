@@ -283,7 +283,8 @@ async fn a_preference_is_written_into_a_profile_that_is_there() {
 #[tokio::test]
 async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
     let world = World::here();
-    let told = text(&world, &["doctor"]).await;
+    let output = apgl(&world, &["doctor"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "✔ stack apgl-notifications: CREATE_COMPLETE",
         "✔ stack apgl-mpc-handlers: CREATE_COMPLETE",
@@ -293,7 +294,8 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-pacing: active",
         "! alarms: none has a name that starts with apgl-",
-        "it works",
+        "queue apgl-mpc-event-dead-letters: empty",
+        "queue apgl-mpc-content-bounty-dead-letters: ",
     ] {
         assert!(told.contains(expected), "{expected} is not in\n{told}");
     }

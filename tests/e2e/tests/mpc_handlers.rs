@@ -106,6 +106,22 @@ async fn the_same_http_request_three_times_is_one_message() {
 }
 
 #[tokio::test]
+async fn a_key_holds_within_a_workflow() {
+    let world = World::here();
+    let (context, key) = (unique("context"), unique("key"));
+    let body = json!({ "channelName": context });
+    let created = request(Method::POST, "/contexts", &key, &body).await;
+    end_of(&world, &created).await;
+    let path = format!("/contexts/{context}");
+    let deleted = request(Method::DELETE, &path, &key, &json!({})).await;
+    assert_eq!(end_of(&world, &deleted).await["deleted"], true);
+    // The first request is over, and is not made again.
+    let again = request(Method::POST, "/contexts", &key, &body).await;
+    assert_eq!(again, created);
+    assert!(world.find_in_slack(&context).await.is_none());
+}
+
+#[tokio::test]
 async fn a_message_goes_to_a_public_channel_where_the_request_says_so() {
     let world = World::here();
     let channel = unique("public");
@@ -268,5 +284,6 @@ async fn a_bounty_that_can_not_be_read_is_a_dead_letter_and_holds_up_nobody() {
     world.send_bounty(&bad).await;
     world.send_bounty(&bounty(&unique("bounty"), &title)).await;
     wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
-    world.bounty_is_dead(&bad).await;
+    let letters = world.bounty_is_dead(&bad).await;
+    assert!(!letters.iter().any(|letter| letter.contains(&title)));
 }
