@@ -139,11 +139,8 @@ mod tests {
 
     #[test]
     fn what_did_not_happen_is_not_counted() {
-        let outcome = Outcome {
-            exists: Some(false),
-            deleted: Some(false),
-            ..Outcome::default()
-        };
+        let outcome = json!({ "exists": false, "deleted": false });
+        let outcome: Outcome = serde_json::from_value(outcome).unwrap();
         assert_eq!(counts(&Input::Outcome(outcome)), []);
     }
 

@@ -10,7 +10,10 @@ use apgl_contract::{
     request::{CheckedRequest, Operation},
 };
 use aws_sdk_sfn::{
-    config::{retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        retry::{RetryConfig, RetryPartition, TokenBucket},
+        timeout::TimeoutConfig,
+    },
     error::SdkError,
     operation::{describe_execution::DescribeExecutionError, start_execution::StartExecutionError},
 };
@@ -26,6 +29,8 @@ use crate::{
 
 /// How long one start may take with all its retries, where the caller does not say.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
+/// Longer than anything that calls this.
+const LONGEST_BUDGET: Duration = Duration::from_hours(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// The budget ends the retries, not their number.
 const MAX_ATTEMPTS: u32 = 30;
@@ -33,10 +38,11 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// How long an execution that is there may take to be seen.
 const VISIBLE_AFTER: Duration = Duration::from_millis(200);
-/// Step Functions' limit for the input of an execution, in bytes of UTF-8.
+/// Step Functions takes 262,144 bytes of UTF-8, of an execution and of each of its states; the workflow's
+/// first state adds its own to the request.
 ///
 /// Source: "Quotas related to state machine executions", AWS Step Functions Developer Guide.
-const MAX_INPUT: usize = 262_144;
+const MAX_INPUT: usize = 250_000;
 
 /// Starts workflows. Made once; cheap to clone.
 #[derive(Debug, Clone)]
@@ -187,7 +193,7 @@ impl Client {
         CheckedRequest::check(operation, request.clone())?;
         let input = request.to_string();
         if input.len() > MAX_INPUT {
-            let rule = "must have at most 262,144 bytes as JSON";
+            let rule = "must have at most 250,000 bytes as JSON";
             return Err(InvalidField::new("request", rule).into());
         }
         let machine = self.state_machines.get(operation);
@@ -195,7 +201,7 @@ impl Client {
             operation,
             variable: variable(operation),
         })?;
-        let by = Instant::now() + self.budget;
+        let by = Instant::now() + self.budget.min(LONGEST_BUDGET);
         match self.start_execution(machine, &name, input, by).await {
             Ok(arn) => Ok(arn),
             Err(error) if already_exists(&error) => {
@@ -281,9 +287,15 @@ fn retrying(by: Instant) -> aws_sdk_sfn::config::Builder {
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(FIRST_BACKOFF)
         .with_max_backoff(LONGEST_BACKOFF);
+    // The SDK's own bucket of retries is shared by all clients of a region, and fills up with successes
+    // alone: after a bad phase there would be no retries for long. Here the budget is the bound.
+    let partition = RetryPartition::custom("apgl-client")
+        .token_bucket(TokenBucket::unlimited())
+        .build();
     aws_sdk_sfn::Config::builder()
         .timeout_config(timeouts)
         .retry_config(retries)
+        .retry_partition(partition)
 }
 
 fn already_exists(error: &SdkError<StartExecutionError>) -> bool {

@@ -5,7 +5,7 @@ use apgl_contract::decode;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Failure, WaitError};
 
@@ -13,6 +13,12 @@ use crate::{Failure, WaitError};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Who waits for long does not ask often: `DescribeExecution` is limited for the whole account.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What Step Functions shows follows after what it knows: an execution that was just started may be
+/// missing for so long.
+const VISIBLE_AFTER: Duration = Duration::from_secs(10);
+/// One look may take so long, and the last one at least so long.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 
 /// A started workflow, whose outcome is an `O`.
 pub struct Execution<O> {
@@ -66,12 +72,17 @@ impl<O: DeserializeOwned> Execution<O> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let not_yet = match self.describe().await {
+            let left = at_most.saturating_sub(started.elapsed());
+            let not_yet = match self.describe(left.clamp(SHORTEST_LOOK, LONGEST_LOOK)).await {
                 Ok(described) => match ended(described)? {
                     Some(output) => return read(output),
                     None => WaitError::StillRunning { waited: at_most },
                 },
-                Err(Look::NoSuchExecution) => return Err(WaitError::NoSuchExecution),
+                Err(Look::InvalidArn) => return Err(WaitError::NoSuchExecution),
+                Err(Look::NoSuchExecution) if started.elapsed() > VISIBLE_AFTER => {
+                    return Err(WaitError::NoSuchExecution);
+                }
+                Err(Look::NoSuchExecution) => WaitError::NoSuchExecution,
                 Err(Look::Refused(Refusal::Lasting(reason))) => {
                     return Err(WaitError::StepFunctions { reason });
                 }
@@ -86,17 +97,16 @@ impl<O: DeserializeOwned> Execution<O> {
         }
     }
 
-    async fn describe(&self) -> Result<DescribeExecutionOutput, Look> {
+    async fn describe(&self, at_most: Duration) -> Result<DescribeExecutionOutput, Look> {
         let described = self.sfn.describe_execution().execution_arn(&self.arn);
-        described.send().await.map_err(|error| {
-            let is_missing = error
-                .as_service_error()
-                .is_some_and(|error| error.is_execution_does_not_exist() || error.is_invalid_arn());
-            if is_missing {
-                Look::NoSuchExecution
-            } else {
-                Look::Refused(Refusal::of(&error))
-            }
+        let Ok(described) = timeout(at_most, described.send()).await else {
+            let reason = "no answer in time".to_owned();
+            return Err(Look::Refused(Refusal::Passing(reason)));
+        };
+        described.map_err(|error| match error.as_service_error() {
+            Some(refused) if refused.is_execution_does_not_exist() => Look::NoSuchExecution,
+            Some(refused) if refused.is_invalid_arn() => Look::InvalidArn,
+            _ => Look::Refused(Refusal::of(&error)),
         })
     }
 }
@@ -118,6 +128,7 @@ impl<O> Clone for Execution<O> {
 /// Why a look at the execution showed nothing.
 enum Look {
     NoSuchExecution,
+    InvalidArn,
     Refused(Refusal),
 }
 

@@ -92,7 +92,10 @@ mod name;
 mod request;
 mod state_machines;
 
-pub use apgl_contract::{ErrorName, InvalidField, Visibility, outcome, request::Operation};
+pub use apgl_contract::{
+    ChannelRef, Email, ErrorName, InvalidField, Kind, MessageTs, Visibility, outcome,
+    request::Operation,
+};
 pub use client::Client;
 pub use error::{ConfigError, Failure, StartError, WaitError};
 pub use execution::Execution;

@@ -14,7 +14,7 @@ use aws_sdk_sfn::{
     config::{BehaviorVersion, Region},
 };
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_http_client::test_util::{NeverClient, ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -165,6 +165,15 @@ async fn the_budget_ends_the_retries() {
     assert!((3..30).contains(&tries), "{tries}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn many_bad_phases_leave_retries_for_the_next() {
+    for _ in 0..50 {
+        let mut answers: Vec<_> = (0..8).map(|_| refusal("ThrottlingException")).collect();
+        answers.push(started());
+        assert!(start(answers).await.is_ok());
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_pass_is_refused_at_once_by_its_code() {
     for code in ["AccessDeniedException", "StateMachineDoesNotExist"] {
@@ -206,7 +215,7 @@ async fn a_request_that_step_functions_could_not_take_is_not_sent() {
     let error = client.notify_public_channel(KEY, &request).await;
     assert_eq!(
         error.unwrap_err().to_string(),
-        "request: must have at most 262,144 bytes as JSON"
+        "request: must have at most 250,000 bytes as JSON"
     );
     assert!(sent(&http).is_empty());
 }
@@ -290,7 +299,6 @@ async fn a_wait_ends_with_the_typed_failure() {
 #[rstest]
 #[case(execution("TIMED_OUT", &json!({})), WaitError::TimedOut)]
 #[case(execution("ABORTED", &json!({})), WaitError::Aborted)]
-#[case(refusal("ExecutionDoesNotExist"), WaitError::NoSuchExecution)]
 #[case(refusal("InvalidArn"), WaitError::NoSuchExecution)]
 #[case(
     execution("SUCCEEDED", &json!({ "output": "{}" })),
@@ -303,6 +311,45 @@ async fn a_wait_ends_with_the_typed_failure() {
 #[tokio::test]
 async fn every_other_end_is_told(#[case] end: ReplayEvent, #[case] expected: WaitError) {
     assert_eq!(wait(vec![end]).await, Err(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_was_just_started_need_not_be_visible_yet() {
+    let missing = || refusal("ExecutionDoesNotExist");
+    let output = json!({
+        "channel": {
+            "id": "C1", "name": "x", "visibility": "public", "archived": false, "created": false,
+        },
+        "message": { "ts": "1.2", "duplicate": false },
+    });
+    let over = execution("SUCCEEDED", &json!({ "output": output.to_string() }));
+    assert!(wait(vec![missing(), missing(), over]).await.is_ok());
+    let never = (0..100).map(|_| missing()).collect();
+    assert_eq!(wait(never).await, Err(WaitError::NoSuchExecution));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_not_answered_ends_with_the_wait() {
+    let http = NeverClient::new();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url("http://127.0.0.1")
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .http_client(http)
+        .build();
+    let sfn = aws_sdk_sfn::Client::from_conf(config);
+    let client = Client::new(sfn, StateMachines::default(), "event").unwrap();
+    let before = tokio::time::Instant::now();
+    let end = client.execution(ARN).wait(Duration::from_secs(3)).await;
+    assert_eq!(
+        end,
+        Err(WaitError::StepFunctions {
+            reason: "no answer in time".to_owned()
+        })
+    );
+    assert!(before.elapsed() <= Duration::from_secs(5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use crate::{ChannelRef, Email, MessageTs};
 
 /// The output of any workflow that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelRef>,
@@ -129,6 +130,7 @@ pub struct DeleteChannelOutcome {
     derive(schemars::JsonSchema),
     schemars(deny_unknown_fields)
 )]
+#[non_exhaustive]
 pub struct InvitedMembers {
     /// Who was not in the channel before this execution and is now.
     pub invited: Vec<Email>,
@@ -146,6 +148,7 @@ pub struct InvitedMembers {
     derive(schemars::JsonSchema),
     schemars(deny_unknown_fields)
 )]
+#[non_exhaustive]
 pub struct ChangedMembers {
     /// Who was not in the channel before this execution and is now.
     pub invited: Vec<Email>,
@@ -177,6 +180,7 @@ pub struct Skipped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum SkipReason {
     /// The person does not want Slack notifications.
     OptedOut,

@@ -14,6 +14,7 @@ use crate::{ChannelName, ChannelText, Email, InvalidField, Members, Message, Vis
 /// The operations that a workflow can be started for, by the workflow's file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Operation {
     CreateChannel,
     NotifyPrivateChannel,
