@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use apgl_aws::Refusal;
 use apgl_client::{Client, FindError, Operation, StateMachineArn, StateMachines};
+use aws_config::{
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
+};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sfn::{
     error::{ProvideErrorMetadata, SdkError},
@@ -66,22 +70,40 @@ impl Deployment {
             .http_client(apgl_aws::http_client())
             .timeout_config(timeouts);
         if let Some(profile) = &target.profile {
-            loader = loader.profile_name(profile);
+            // A profile that is asked for comes before what the environment happens to hold.
+            let config = ProviderConfig::without_region().with_http_client(apgl_aws::http_client());
+            let credentials = ProfileFileCredentialsProvider::builder()
+                .configure(&config)
+                .profile_name(profile);
+            let region = ProfileFileRegionProvider::builder().profile_name(profile);
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(credentials.build())
+                .region(region.build());
         }
         if let Some(region) = &target.region {
             loader = loader.region(Region::new(region.clone()));
         }
         let aws = loader.load().await;
+        if let (Some(profile), None) = (&target.profile, aws.region()) {
+            return Err(Failure::input(format!(
+                "there is no AWS profile {profile} with a region: give another, or --region too"
+            )));
+        }
         if aws.region().is_none() {
             return Err(Failure::aws(
                 "no AWS region is known: set AWS_REGION, or give --region or --profile",
             ));
         }
-        let no_credentials = || {
-            Failure::aws(
+        let no_credentials = || match &target.profile {
+            Some(profile) => Failure::aws(format!(
+                "the AWS profile {profile} gives no credentials: sign in, for example with \
+                 `aws sso login --profile {profile}`"
+            )),
+            None => Failure::aws(
                 "no AWS credentials are known: sign in, for example with `aws sso login`, \
                  or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            )
+            ),
         };
         let credentials = aws.credentials_provider().ok_or_else(no_credentials)?;
         let credentials = credentials.provide_credentials().await;
@@ -93,11 +115,8 @@ impl Deployment {
         })
     }
 
-    /// Those that the environment names, or those that have the prefix.
+    /// Those that have the prefix.
     pub async fn state_machines(&self) -> Result<StateMachines, Failure> {
-        if let Ok(machines) = StateMachines::from_env() {
-            return Ok(machines);
-        }
         let found = StateMachines::find(&self.sfn, &self.prefix).await;
         found.map_err(|error| match error {
             FindError::NoneThere { .. } => Failure::aws(format!(
@@ -124,12 +143,23 @@ impl Deployment {
             )));
         }
         let machines = self.state_machines().await?;
+        let mut found = Vec::new();
         for machine in Operation::ALL.iter().filter_map(|one| machines.get(*one)) {
-            if let Some(described) = self.describe(&execution_arn(machine, named)).await? {
-                return Ok(described);
-            }
+            found.extend(self.describe(&execution_arn(machine, named)).await?);
         }
-        Err(no_such_execution(named))
+        // A name is one within a workflow, and one key may have been used for two.
+        if found.len() > 1 {
+            let arns: Vec<&str> = found
+                .iter()
+                .map(DescribeExecutionOutput::execution_arn)
+                .collect();
+            return Err(Failure::input(format!(
+                "{} executions have this name; give one by its ARN: {}",
+                found.len(),
+                arns.join(" ")
+            )));
+        }
+        found.pop().ok_or_else(|| no_such_execution(named))
     }
 
     async fn describe(&self, arn: &str) -> Result<Option<DescribeExecutionOutput>, Failure> {
@@ -146,15 +176,17 @@ impl Deployment {
             Err(error) => Err(refused("DescribeExecution", &error)),
         }
     }
+}
 
-    /// The workflow whose execution this is: the state machine's name without the prefix.
-    pub fn workflow<'a>(&self, execution_arn: &'a str) -> &'a str {
-        let machine = execution_arn.split(':').nth(6).unwrap_or(execution_arn);
-        let workflow = machine.strip_prefix(&self.prefix);
-        workflow
-            .and_then(|name| name.strip_prefix('-'))
-            .unwrap_or(machine)
-    }
+/// The deployment's prefix and the workflow, from the state machine's name in an execution's ARN.
+pub fn prefix_and_workflow(execution_arn: &str) -> (&str, &str) {
+    let machine = execution_arn.split(':').nth(6).unwrap_or(execution_arn);
+    let of_ours = |operation: &Operation| {
+        let prefix = machine.strip_suffix(operation.as_str())?;
+        Some((prefix.strip_suffix('-')?, &machine[prefix.len()..]))
+    };
+    let ours = Operation::ALL.iter().find_map(of_ours);
+    ours.unwrap_or(("", machine))
 }
 
 /// An execution's name: the last part of its ARN.
@@ -216,6 +248,14 @@ mod tests {
     )]
     fn an_execution_is_found_in_what_people_copy(#[case] named: &str) {
         assert_eq!(arn_in(named).as_deref(), Some(ARN));
+    }
+
+    #[test]
+    fn a_deployment_and_a_workflow_stand_in_the_arn() {
+        let arn = ARN.replace("apgl-delete", "apgl-test-delete");
+        assert_eq!(prefix_and_workflow(&arn), ("apgl-test", "delete-channel"));
+        let other = "arn:aws:states:eu-west-1:1:execution:other:x";
+        assert_eq!(prefix_and_workflow(other), ("", "other"));
     }
 
     #[rstest]

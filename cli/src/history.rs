@@ -83,13 +83,26 @@ pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
         if event.state_exited_event_details.is_some() {
             visit.ended = Some(at);
         } else if let Some(failed) = failure_in(event) {
-            if let Some(attempt) = visit.attempts.last_mut() {
-                attempt.ended = Some(at);
-                attempt.failed = Some(failed);
+            match visit.attempts.last_mut() {
+                Some(attempt) if attempt.failed.is_none() => {
+                    attempt.ended = Some(at);
+                    attempt.failed = Some(failed);
+                }
+                // What fails before its function is called, such as an expression.
+                _ => visit.attempts.push(Attempt {
+                    began: at,
+                    ended: Some(at),
+                    failed: Some(failed),
+                    redriven: std::mem::take(&mut redriven),
+                }),
             }
         } else {
             match &event.r#type {
                 HistoryEventType::TaskScheduled | HistoryEventType::LambdaFunctionScheduled => {
+                    // A redrive goes on in the state that failed, with or without entering it again.
+                    if redriven {
+                        visit.ended = None;
+                    }
                     visit.attempts.push(Attempt {
                         began: at,
                         ended: None,
@@ -105,10 +118,7 @@ pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
                 HistoryEventType::ExecutionFailed
                 | HistoryEventType::ExecutionTimedOut
                 | HistoryEventType::ExecutionAborted => visit.ended = Some(at),
-                HistoryEventType::ExecutionRedriven => {
-                    visit.ended = None;
-                    redriven = true;
-                }
+                HistoryEventType::ExecutionRedriven => redriven = true,
                 _ => {}
             }
         }
@@ -137,6 +147,10 @@ fn failure_in(event: &HistoryEvent) -> Option<Failed> {
     } else if let Some(failed) = &event.lambda_function_failed_event_details {
         (&failed.error, &failed.cause)
     } else if let Some(failed) = &event.lambda_function_timed_out_event_details {
+        (&failed.error, &failed.cause)
+    } else if let Some(failed) = &event.lambda_function_schedule_failed_event_details {
+        (&failed.error, &failed.cause)
+    } else if let Some(failed) = &event.evaluation_failed_event_details {
         (&failed.error, &failed.cause)
     } else {
         return None;

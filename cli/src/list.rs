@@ -3,6 +3,7 @@
 use apgl_client::{Failure as Failed, Operation, StateMachineArn};
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use clap::builder::PossibleValuesParser;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::{
 
 /// `ListExecutions` answers so many at most.
 const MOST: i32 = 1_000;
+/// `DescribeExecution` is limited for the whole account, so the older ones stand without their error.
+const MOST_DESCRIBED: usize = 100;
+const DESCRIBED_AT_ONCE: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -66,9 +70,12 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
     }
     rows.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.arn.cmp(&b.arn)));
     rows.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
-    for row in rows.iter_mut().filter(|row| row.has_failed()) {
-        row.error = error_of(deployment, &row.arn).await?;
-    }
+    let failed = rows.iter_mut().filter(|row| row.has_failed());
+    stream::iter(failed.take(MOST_DESCRIBED))
+        .for_each_concurrent(DESCRIBED_AT_ONCE, async |row| {
+            row.error = error_of(deployment, &row.arn).await;
+        })
+        .await;
     Ok(report(&rows, arguments.failed))
 }
 
@@ -78,22 +85,30 @@ async fn executions(
     status: Option<ExecutionStatus>,
     limit: i32,
 ) -> Result<Vec<ExecutionListItem>, Failure> {
-    let listed = deployment
+    let mut pages = deployment
         .sfn
         .list_executions()
         .state_machine_arn(machine.unqualified().as_str())
         .set_status_filter(status)
         .max_results(limit)
-        .send()
-        .await;
-    let listed = listed.map_err(|error| refused("ListExecutions", &error))?;
-    Ok(listed.executions)
+        .into_paginator()
+        .items()
+        .send();
+    let mut executions = Vec::new();
+    // A page may hold fewer than were asked for.
+    while executions.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+        && let Some(execution) = pages.next().await
+    {
+        executions.push(execution.map_err(|error| refused("ListExecutions", &error))?);
+    }
+    Ok(executions)
 }
 
-async fn error_of(deployment: &Deployment, arn: &str) -> Result<Option<String>, Failure> {
-    let described = deployment.find_execution(arn).await?;
-    let (error, cause) = (described.error, described.cause);
-    Ok(error.map(|error| Failed::new(&error, &cause.unwrap_or_default()).to_string()))
+/// `None` where Step Functions does not say: a list without it is better than none.
+async fn error_of(deployment: &Deployment, arn: &str) -> Option<String> {
+    let described = deployment.find_execution(arn).await.ok()?;
+    let cause = described.cause.unwrap_or_default();
+    Some(Failed::new(&described.error?, &cause).to_string())
 }
 
 impl Row {

@@ -51,7 +51,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an execution failed, or a check found something; \
     2 bad input, nothing was done; 3 AWS refused or could not be reached; 4 still running when the \
-    time to wait was over; 5 the key was used for another request.";
+    time to wait was over; 5 the key was used for another request; 6 there is no such channel.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

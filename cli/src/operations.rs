@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    advice::advice,
+    advice::{advice, status_error},
     deployment::{Deployment, Target, name_of},
     report::{BAD, Exit, FAINT, Failure, GOOD, Report, styled},
 };
@@ -165,9 +165,9 @@ pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failur
     let started = client
         .start(asked.workflow, &asked.key, &asked.request)
         .await;
-    let execution = started.map_err(|error| Failure::new(exit_of(&error), error))?;
+    let execution = started.map_err(|error| not_started(&error, &asked.key))?;
     match asked.wait {
-        None => Ok(started_report(&execution)),
+        None => Ok(started_report(&execution, &asked.key)),
         Some(at_most) => Ok(end_of(asked.workflow, &execution, at_most).await),
     }
 }
@@ -280,21 +280,25 @@ fn read_file(flag: &str, file: &Path) -> Result<String, Failure> {
     Ok(text.trim_end().to_owned())
 }
 
-fn exit_of(error: &StartError) -> Exit {
+/// What has perhaps started is repeated safely with the same key alone.
+fn not_started(error: &StartError, key: &str) -> Failure {
     match error {
-        StartError::InvalidRequest(_) | StartError::Key(_) => Exit::BadInput,
-        StartError::Conflict { .. } => Exit::Conflict,
-        _ => Exit::Aws,
+        StartError::InvalidRequest(_) | StartError::Key(_) => Failure::input(error),
+        StartError::Conflict { .. } => Failure::new(Exit::Conflict, error),
+        StartError::Unavailable { .. } => Failure::aws(format!(
+            "{error}; it may have started: give the command again with --key {key}"
+        )),
+        _ => Failure::aws(error),
     }
 }
 
-fn started_report(execution: &Execution<Outcome>) -> Report {
+fn started_report(execution: &Execution<Outcome>, key: &str) -> Report {
     let arn = execution.arn();
     let name = name_of(arn);
     let hint = styled(FAINT, format!("apgl inspect {name} shows how it goes on"));
     Report {
         text: format!("started {name}\n{hint}"),
-        json: json!({ "executionArn": arn }),
+        json: json!({ "executionArn": arn, "key": key }),
         exit: Exit::Fine,
     }
 }
@@ -305,16 +309,13 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
     let (text, mut json, exit) = match execution.wait(at_most).await {
         Ok(outcome) => {
             let is_no = workflow == Workflow::CheckChannelExists && outcome.exists == Some(false);
-            let exit = if is_no { Exit::NotWell } else { Exit::Fine };
+            let exit = if is_no { Exit::No } else { Exit::Fine };
             let json = json!({ "status": "SUCCEEDED", "outcome": outcome });
             (shown(&outcome), json, exit)
         }
         Err(WaitError::Failed(failure)) => {
-            let text = format!(
-                "{} {failure}\n{}",
-                styled(BAD, "failed"),
-                advice(&failure, name)
-            );
+            let (failed, advice) = (styled(BAD, "failed"), advice(&failure.error, name));
+            let text = format!("{failed} {failure}\n{advice}");
             let json = json!({
                 "status": "FAILED", "error": failure.error, "message": failure.message,
                 "field": failure.field, "slackError": failure.slack_error,
@@ -329,7 +330,11 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
                 _ => ("UNKNOWN", Exit::Aws),
             };
             let json = json!({ "status": status, "message": error.to_string() });
-            (styled(BAD, &error), json, exit)
+            let mut text = styled(BAD, &error);
+            if exit == Exit::NotWell {
+                text = format!("{text}\n{}", advice(status_error(status), name));
+            }
+            (text, json, exit)
         }
     };
     json["executionArn"] = json!(arn);
@@ -397,4 +402,20 @@ fn shown_channel(channel: &ChannelRef) -> String {
         facts.push("archived");
     }
     format!("{:<14}#{}  ({})", "channel", channel.name, facts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_may_have_happened_says_how_to_repeat_it_safely() {
+        let unavailable = StartError::Unavailable {
+            action: "StartExecution",
+            reason: "no answer in time".to_owned(),
+        };
+        let failure = not_started(&unavailable, "4711");
+        assert_eq!(failure.exit, Exit::Aws);
+        assert!(failure.to_string().ends_with("again with --key 4711"));
+    }
 }

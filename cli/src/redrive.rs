@@ -1,7 +1,10 @@
 //! `apgl redrive`: failed executions go on from the step that failed.
 
 use apgl_client::Failure as Failed;
-use aws_sdk_sfn::types::{ExecutionRedriveStatus, ExecutionStatus};
+use aws_sdk_sfn::{
+    operation::redrive_execution::RedriveExecutionError,
+    types::{ExecutionRedriveStatus, ExecutionStatus},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,16 +23,15 @@ pub struct Arguments {
 pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
     let mut lines = Vec::new();
     let mut all: Vec<Value> = Vec::new();
-    let mut exit = Exit::Fine;
+    let mut exits = Vec::new();
     for named in &arguments.executions {
         let (name, refusal) = match redrive(deployment, named).await {
-            Ok(arn) => (name_of(&arn).to_owned(), None),
+            Ok(arn) => {
+                exits.push(Exit::Fine);
+                (name_of(&arn).to_owned(), None)
+            }
             Err(failure) => {
-                exit = if exit == Exit::Fine {
-                    failure.exit
-                } else {
-                    exit
-                };
+                exits.push(failure.exit);
                 (named.clone(), Some(failure.to_string()))
             }
         };
@@ -42,8 +44,16 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
     Ok(Report {
         text: lines.join("\n"),
         json: json!({ "executions": all }),
-        exit,
+        exit: in_all(&exits),
     })
+}
+
+/// How all of them ended, or that not all are well.
+fn in_all(exits: &[Exit]) -> Exit {
+    match exits {
+        [first, others @ ..] if others.iter().all(|other| other == first) => *first,
+        _ => Exit::NotWell,
+    }
 }
 
 async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure> {
@@ -67,10 +77,19 @@ async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure
     }
     let arn = described.execution_arn;
     let redriven = deployment.sfn.redrive_execution().execution_arn(&arn);
-    redriven
-        .send()
-        .await
-        .map_err(|error| refused("RedriveExecution", &error))?;
+    redriven.send().await.map_err(|error| {
+        let is_late = error
+            .as_service_error()
+            .is_some_and(RedriveExecutionError::is_execution_not_redrivable);
+        if is_late {
+            Failure::new(
+                Exit::NotWell,
+                "it can't be redriven, or somebody has just done it",
+            )
+        } else {
+            refused("RedriveExecution", &error)
+        }
+    })?;
     Ok(arn)
 }
 

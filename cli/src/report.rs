@@ -25,6 +25,8 @@ pub enum Exit {
     StillRunning = 4,
     /// The key has been used for another request.
     Conflict = 5,
+    /// The answer to a question is no: there is no such channel.
+    No = 6,
 }
 
 impl From<Exit> for ExitCode {

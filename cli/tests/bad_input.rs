@@ -127,6 +127,23 @@ fn without_a_region_or_credentials_it_says_what_to_set() {
 }
 
 #[test]
+fn a_profile_that_is_not_there_is_named_and_not_passed_over_for_the_environment() {
+    let output = apgl(&["--profile", "nobodys", "list"]);
+    let line = line_of(&output);
+    assert!(
+        line.starts_with("there is no AWS profile nobodys"),
+        "{line}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let with_region = apgl(&["--profile", "nobodys", "--region", "us-east-1", "list"]);
+    let line = line_of(&with_region);
+    assert!(
+        line.starts_with("the AWS profile nobodys gives no credentials"),
+        "{line}"
+    );
+}
+
+#[test]
 fn help_is_no_failure_and_nothing_at_all_is() {
     let help = apgl(&["--help"]);
     assert!(help.status.success());

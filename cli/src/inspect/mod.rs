@@ -8,20 +8,25 @@ use std::time::Duration;
 use apgl_client::Failure as Failed;
 use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
-    types::{ExecutionStatus, HistoryEvent},
+    types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEvent},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    advice::advice,
-    deployment::{Deployment, name_of, refused},
+    advice::{advice, status_error},
+    deployment::{Deployment, name_of, prefix_and_workflow, refused},
     history::{self, Kind, Visit, visits},
     list::style_of,
     report::{BAD, Exit, Failure, Report, STRONG, styled},
     time::{between, shown, timestamp, took},
 };
 
+/// `GetExecutionHistory` answers so many at most.
+const EVENTS_A_PAGE: i32 = 1_000;
+/// The state that counts a final error, after the one that failed.
+const COUNTING: &str = "CountFailure";
+const LOGS_MAY_BE_LATE_MILLIS: i64 = 60_000;
 /// What is shown of a cause that is not ours, in characters.
 const CAUSE: usize = 400;
 
@@ -33,7 +38,7 @@ pub struct Arguments {
 
 /// An execution as it stands.
 struct Inspected {
-    /// The deployment's, with which the functions' names start.
+    /// The deployment's, with which the functions' names start; empty where it is none of ours.
     prefix: String,
     workflow: String,
     described: DescribeExecutionOutput,
@@ -44,9 +49,10 @@ struct Inspected {
 pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
     let described = deployment.find_execution(&arguments.execution).await?;
     let events = events_of(deployment, &described.execution_arn).await?;
+    let (prefix, workflow) = prefix_and_workflow(&described.execution_arn);
     let inspected = Inspected {
-        prefix: deployment.prefix.clone(),
-        workflow: deployment.workflow(&described.execution_arn).to_owned(),
+        prefix: prefix.to_owned(),
+        workflow: workflow.to_owned(),
         described,
         visits: visits(&events),
         now: Timestamp::now(),
@@ -62,6 +68,9 @@ async fn events_of(
     let mut events = Vec::new();
     let mut pages = history
         .execution_arn(execution_arn)
+        // Messages and addresses are not needed here.
+        .include_execution_data(false)
+        .max_results(EVENTS_A_PAGE)
         .into_paginator()
         .items()
         .send();
@@ -75,11 +84,10 @@ impl Inspected {
     fn report(&self) -> Report {
         let mut parts = vec![self.head(), timeline::drawn(self), path::drawn(self)];
         parts.extend(self.what_to_do());
-        let exit = match self.described.status {
-            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
-                Exit::NotWell
-            }
-            _ => Exit::Fine,
+        let exit = if self.has_failed() {
+            Exit::NotWell
+        } else {
+            Exit::Fine
         };
         Report {
             text: parts.join("\n\n"),
@@ -97,10 +105,19 @@ impl Inspected {
         stopped.map_or(self.now, timestamp)
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(
+            self.described.status,
+            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted
+        )
+    }
+
     fn failure(&self) -> Option<Failed> {
-        let error = self.described.error.as_deref()?;
+        let status = self.described.status.as_str();
+        let error = self.described.error.as_deref();
         let cause = self.described.cause.as_deref().unwrap_or_default();
-        Some(Failed::new(error, cause))
+        self.has_failed()
+            .then(|| Failed::new(error.unwrap_or(status_error(status)), cause))
     }
 
     fn head(&self) -> String {
@@ -165,28 +182,38 @@ impl Inspected {
         let cause = self.described.cause.as_deref().unwrap_or_default();
         let mut lines = vec![format!("{:<11}{}", "error", styled(BAD, &failure))];
         if failure.message.is_none() && !cause.is_empty() {
-            let cause: String = cause.chars().take(CAUSE).collect();
-            lines.push(format!("{:<11}{cause}", "cause"));
+            lines.push(format!("{:<11}{}", "cause", one_line(cause)));
         }
-        lines.push(format!(
-            "{:<11}{}",
-            "what to do",
-            advice(&failure, name_of(arn))
-        ));
-        if let Some(last) = self
-            .visits
-            .iter()
-            .rev()
-            .find(|visit| visit.kind == Kind::Task)
-        {
-            let group = function_of(&last.state);
-            lines.push(format!(
-                "{:<11}aws logs filter-log-events --log-group-name /aws/lambda/{}-{group} \
-                 --filter-pattern '{{ $.executionId = \"{arn}\" }}'",
-                "logs", self.prefix
-            ));
-        }
+        let advice = match &self.described.redrive_status {
+            Some(ExecutionRedriveStatus::NotRedrivable) if failure.can_be_redriven() => {
+                let reason = self.described.redrive_status_reason.as_deref();
+                let reason = reason.unwrap_or("it can't be redriven");
+                format!("Step Functions can't redrive it ({reason}): start again under a new key")
+            }
+            _ => advice(&failure.error, name_of(arn)),
+        };
+        lines.push(format!("{:<11}{advice}", "what to do"));
+        lines.extend(self.where_to_look());
         Some(lines.join("\n"))
+    }
+
+    /// The log lines of the function that failed: the last one that did, or the last one.
+    fn where_to_look(&self) -> Option<String> {
+        let at_work = |visit: &&Visit| visit.kind == Kind::Task && visit.state != COUNTING;
+        let mut tasks = self.visits.iter().rev().filter(at_work);
+        let last = tasks.clone().next()?;
+        let failed = tasks.find(|visit| visit.failures().next().is_some());
+        let function = function_of(&failed.unwrap_or(last).state);
+        let (arn, prefix) = (&self.described.execution_arn, &self.prefix);
+        let (from, to) = (
+            self.started().as_millisecond(),
+            self.ended().as_millisecond() + LOGS_MAY_BE_LATE_MILLIS,
+        );
+        Some(format!(
+            "{:<11}aws logs filter-log-events --log-group-name /aws/lambda/{prefix}-{function} \
+             --start-time {from} --end-time {to} --filter-pattern '{{ $.executionId = \"{arn}\" }}'",
+            "logs"
+        ))
     }
 
     fn json(&self) -> Value {
@@ -207,13 +234,14 @@ impl Inspected {
     }
 }
 
+/// The text without line breaks and whatever else a terminal would obey, and not longer than it helps.
+fn one_line(cause: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    cause.chars().map(visible).take(CAUSE).collect()
+}
+
+/// `PostMessage` is `post-message`.
 fn function_of(state: &str) -> String {
-    // The failure branch counts with the function of the success branch.
-    let state = if state == "CountFailure" {
-        "PublishMetrics"
-    } else {
-        state
-    };
     let mut name = String::new();
     for (n, c) in state.char_indices() {
         if c.is_ascii_uppercase() && n > 0 {
@@ -456,9 +484,82 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn a_run_that_took_too_long_or_was_stopped_is_a_failure_too() {
+        for (status, error) in [
+            (ExecutionStatus::TimedOut, "States.Timeout"),
+            (ExecutionStatus::Aborted, "Aborted"),
+        ] {
+            let history = History::default()
+                .task(0.0, 0.1, "CheckRequest")
+                .entered(0.1, HistoryEventType::TaskStateEntered, "PostMessage")
+                .called(0.1)
+                .event(9.0, HistoryEventType::ExecutionTimedOut, |event| event);
+            let shown = inspected(&history, status, Some(9.0), None);
+            assert!(shown.contains("✗ PostMessage"), "{shown}");
+            assert!(shown.contains("PostMessage ─▶ ✗"), "{shown}");
+            assert!(shown.contains(&format!("error      {error}")), "{shown}");
+            assert!(shown.contains("apgl redrive mpc-event-1"), "{shown}");
+            assert!(shown.contains("/aws/lambda/apgl-post-message"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_final_error_leads_to_the_function_that_failed() {
+        let history = History::default()
+            .task(0.0, 0.1, "CheckRequest")
+            .entered(0.1, HistoryEventType::TaskStateEntered, "EnsureChannel")
+            .called(0.1)
+            .failed(
+                0.2,
+                "Slack.Rejected",
+                "Slack refused conversations.create: restricted_action",
+            )
+            .exited(0.2, "EnsureChannel")
+            .task(0.2, 0.3, "CountFailure")
+            .entered(0.3, HistoryEventType::FailStateEntered, "Fail")
+            .event(0.3, HistoryEventType::ExecutionFailed, |event| event);
+        let cause = r#"{"message":"Slack refused conversations.create: restricted_action"}"#;
+        let error = Some(("Slack.Rejected", cause.to_owned()));
+        let shown = inspected(&history, ExecutionStatus::Failed, Some(0.3), error);
+        assert!(shown.contains("/aws/lambda/apgl-ensure-channel"), "{shown}");
+    }
+
+    #[test]
+    fn a_redrive_that_enters_the_state_again_is_two_visits() {
+        let history = eventful()
+            .event(28.6, HistoryEventType::ExecutionFailed, |event| event)
+            .event(900.0, HistoryEventType::ExecutionRedriven, |event| event)
+            .task(900.0, 900.4, "PostMessage");
+        let shown = inspected(&history, ExecutionStatus::Succeeded, Some(900.4), None);
+        assert!(shown.contains("PostMessage ─▶ PostMessage ─▶ ✔"), "{shown}");
+        assert!(shown.contains("│ redriven"), "{shown}");
+    }
+
+    #[test]
+    fn an_expression_that_can_not_be_evaluated_shows_what_is_wrong() {
+        let details = aws_sdk_sfn::types::EvaluationFailedEventDetails::builder()
+            .error("States.QueryEvaluationError")
+            .cause("undefined")
+            .state("CheckRequest")
+            .build()
+            .unwrap();
+        let history = History::default()
+            .entered(0.0, HistoryEventType::TaskStateEntered, "CheckRequest")
+            .event(0.1, HistoryEventType::EvaluationFailed, |event| {
+                event.evaluation_failed_event_details(details)
+            })
+            .event(0.1, HistoryEventType::ExecutionFailed, |event| event);
+        let error = Some(("States.QueryEvaluationError", "line 1\nline 2".to_owned()));
+        let shown = inspected(&history, ExecutionStatus::Failed, Some(0.1), error);
+        assert!(shown.contains("│ ✗ States.QueryEvaluationError"), "{shown}");
+        assert!(shown.contains("cause      line 1 line 2"), "{shown}");
+        assert!(shown.contains("deploy a mended one"), "{shown}");
+    }
+
     #[rstest]
     #[case("PostMessage", "post-message")]
-    #[case("CountFailure", "publish-metrics")]
+    #[case("CheckRequest", "check-request")]
     fn a_states_log_lines_are_its_functions(#[case] state: &str, #[case] function: &str) {
         assert_eq!(function_of(state), function);
     }

@@ -12,7 +12,6 @@ use crate::{
 const WIDTH: usize = 90;
 
 pub(super) fn drawn(inspected: &Inspected) -> String {
-    let is_bad = inspected.failure().is_some();
     let mut lines = vec![String::new()];
     for (n, step) in steps(&inspected.visits).iter().enumerate() {
         let arrow = if n == 0 { "" } else { " ─▶ " };
@@ -24,9 +23,9 @@ pub(super) fn drawn(inspected: &Inspected) -> String {
             line.push_str(step);
         }
     }
-    let end = match (&inspected.described.status, is_bad) {
-        (ExecutionStatus::Succeeded, _) => styled(GOOD, " ─▶ ✔"),
-        (_, true) => styled(BAD, " ─▶ ✗"),
+    let end = match inspected.described.status {
+        ExecutionStatus::Succeeded => styled(GOOD, " ─▶ ✔"),
+        _ if inspected.has_failed() => styled(BAD, " ─▶ ✗"),
         _ => String::new(),
     };
     let indent = format!("\n{:<11}", "");

@@ -40,7 +40,7 @@ fn line(inspected: &Inspected, n: usize, visit: &Visit) -> String {
         all,
     );
     let is_last = n + 1 == inspected.visits.len();
-    let has_failed = inspected.failure().is_some() || visit.kind == Kind::Fail;
+    let has_failed = inspected.has_failed();
     let (glyph, style) = match visit.kind {
         Kind::Wait => ("◷", WARNING),
         _ if is_last && has_failed => ("✗", BAD),

@@ -97,7 +97,7 @@ async fn the_six_operations_are_commands() {
             .contains("archived")
     );
     let checked = apgl(&world, &["check-channel", &channel]).await;
-    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    assert_eq!(checked.status.code(), Some(6), "{checked:?}");
 
     let public = unique("cli");
     world.public_channel(&public).await;
