@@ -199,6 +199,32 @@ async fn a_failed_execution_is_listed_inspected_and_not_redriven_when_it_is_fina
 }
 
 #[tokio::test]
+async fn a_name_that_two_workflows_have_is_refused_with_both_arns() {
+    let world = World::here();
+    let (channel, key) = (unique("cli"), unique("key"));
+    let of_this_key = ["--key", &key, "--wait"];
+    let create = [&["create-channel", &channel][..], &of_this_key].concat();
+    let delete = [&["delete-channel", &channel][..], &of_this_key].concat();
+    let created = json(&world, &create).await;
+    let deleted = json(&world, &delete).await;
+    let arns = [&created, &deleted].map(|one| one["executionArn"].as_str().unwrap().to_owned());
+    let name = arns[0].rsplit(':').next().unwrap();
+    for command in ["inspect", "redrive"] {
+        let output = apgl(&world, &[command, name]).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains("2 executions have this name"), "{told}");
+        assert!(arns.iter().all(|arn| told.contains(arn)), "{told}");
+    }
+    let inspected = text(&world, &["inspect", &arns[1]]).await;
+    assert!(
+        inspected.contains("delete-channel  SUCCEEDED"),
+        "{inspected}"
+    );
+}
+
+#[tokio::test]
 async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
     let world = World::here();
     let (channel, ana) = (unique("eventful"), world.person("ana", Some(true)).await);

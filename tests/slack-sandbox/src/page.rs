@@ -203,7 +203,39 @@ fn block(block: &Value) -> Markup {
                 }
             }
         },
+        Some("rich_text") => html! {
+            div.block { @for part in list("elements") { (rich_text(&part)) } }
+        },
         kind => html! { div.block.context { "[" (kind.unwrap_or("block")) "]" } },
+    }
+}
+
+/// A part of a `rich_text` block. Its texts are shown as they are: nothing in them is markup.
+fn rich_text(part: &Value) -> Markup {
+    let elements = part["elements"].as_array().cloned().unwrap_or_default();
+    if part["type"] == "rich_text_list" {
+        return html! { ul { @for item in elements { li { (rich_text(&item)) } } } };
+    }
+    html! { div { @for element in elements { (rich_text_element(&element)) } } }
+}
+
+fn rich_text_element(element: &Value) -> Markup {
+    let text = element["text"].as_str();
+    let url = element["url"].as_str();
+    let shown = html! {
+        @for (n, line) in text.or(url).unwrap_or_default().split('\n').enumerate() {
+            @if n > 0 { br; }
+            (line)
+        }
+    };
+    let linked = match url {
+        Some(url) => html! { a href=(link_target(url)) { (shown) } },
+        None => shown,
+    };
+    if element["style"]["bold"] == true {
+        html! { strong { (linked) } }
+    } else {
+        linked
     }
 }
 
