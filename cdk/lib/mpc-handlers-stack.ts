@@ -14,7 +14,7 @@ import { MpcHandler } from "./mpc-handler.js";
 import { removalPolicy, type Settings } from "./settings.js";
 
 /** What the publisher of content items' events puts into `detail-type`. */
-export const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
+const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
 
 /** Longer than all that a handler does: it starts at once what it was given, each within 10 seconds. */
 const TIMEOUT_SECONDS = 20;

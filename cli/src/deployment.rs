@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apgl_aws::Refusal;
-use apgl_client::{Client, FindError, Operation, StateMachineArn, StateMachines};
+use apgl_client::{Client, FindError, Operation, StateMachines};
 use aws_config::{
     profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
     provider_config::ProviderConfig,
@@ -144,8 +144,8 @@ impl Deployment {
         }
         let machines = self.state_machines().await?;
         let mut found = Vec::new();
-        for machine in Operation::ALL.iter().filter_map(|one| machines.get(*one)) {
-            found.extend(self.describe(&execution_arn(machine, named)).await?);
+        for (_, machine) in machines.iter() {
+            found.extend(self.describe(&machine.execution(named)).await?);
         }
         // A name is one within a workflow, and one key may have been used for two.
         if found.len() > 1 {
@@ -192,15 +192,6 @@ pub fn prefix_and_workflow(execution_arn: &str) -> (&str, &str) {
 /// An execution's name: the last part of its ARN.
 pub fn name_of(execution_arn: &str) -> &str {
     execution_arn.rsplit(':').next().unwrap_or(execution_arn)
-}
-
-fn execution_arn(machine: &StateMachineArn, name: &str) -> String {
-    let machine = machine.unqualified();
-    let arn = machine.as_str();
-    format!(
-        "{}:{name}",
-        arn.replacen(":stateMachine:", ":execution:", 1)
-    )
 }
 
 /// The ARN, alone or at the end of the console's address.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use apgl_client::Operation;
+use apgl_client::{Operation, StateMachines};
 use apgl_slack::{DEFAULT_API_URL, FixedToken, SlackClient, SlackError, SlackToken};
 use aws_sdk_cloudformation::types::Stack;
 use aws_sdk_cloudwatch::types::StateValue;
@@ -98,10 +98,17 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
             "stack {prefix}-{OPTIONAL_STACK} is left out"
         ))),
     }
-    findings.push(state_machines(deployment).await);
+    let machines = deployment.state_machines().await;
+    findings.push(match &machines {
+        Ok(machines) => state_machines(machines),
+        Err(failure) => Finding::unchecked("state machines", failure),
+    });
     findings.extend(token(deployment, &main).await);
     findings.extend(tables(deployment, &main).await);
-    let failed = failed_executions(deployment).await;
+    let failed = match machines {
+        Ok(machines) => failed_executions(deployment, &machines).await,
+        Err(failure) => Err(failure),
+    };
     findings.push(failed.unwrap_or_else(|failure| Finding::unchecked("executions", &failure)));
     findings.extend(alarms(deployment).await);
     Ok(report(&findings))
@@ -155,11 +162,7 @@ fn output<'a>(stack: &'a Stack, key: &str) -> Option<&'a str> {
     found.next()?.output_value()
 }
 
-async fn state_machines(deployment: &Deployment) -> Finding {
-    let machines = match deployment.state_machines().await {
-        Ok(machines) => machines,
-        Err(failure) => return Finding::unchecked("state machines", &failure),
-    };
+fn state_machines(machines: &StateMachines) -> Finding {
     let missing: Vec<&str> = Operation::ALL
         .into_iter()
         .filter(|operation| machines.get(*operation).is_none())
@@ -342,11 +345,13 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
     findings
 }
 
-async fn failed_executions(deployment: &Deployment) -> Result<Finding, Failure> {
-    let machines = deployment.state_machines().await?;
+async fn failed_executions(
+    deployment: &Deployment,
+    machines: &StateMachines,
+) -> Result<Finding, Failure> {
     let mut failed = 0;
     let day = jiff::Timestamp::now().as_second() - 24 * 60 * 60;
-    for machine in Operation::ALL.iter().filter_map(|one| machines.get(*one)) {
+    for (_, machine) in machines.iter() {
         for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
             let mut pages = deployment
                 .sfn

@@ -22,7 +22,6 @@ pub struct Visit {
 pub enum Kind {
     Task,
     Wait,
-    Fail,
     Other,
 }
 
@@ -130,7 +129,6 @@ fn kind_of(entered: &HistoryEventType) -> Kind {
     match entered {
         HistoryEventType::TaskStateEntered => Kind::Task,
         HistoryEventType::WaitStateEntered => Kind::Wait,
-        HistoryEventType::FailStateEntered => Kind::Fail,
         _ => Kind::Other,
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     deployment::{Deployment, name_of, refused},
-    report::{BAD, Exit, Failure, GOOD, Report, STRONG, WARNING, styled},
+    report::{Exit, Failure, Report, STRONG, styled},
+    status::{FAILED, has_failed, style_of},
     time::{between, shown, timestamp, took},
 };
 
@@ -50,16 +51,9 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
         asked.is_none_or(|asked| asked == operation.as_str())
     };
     let mut rows = Vec::new();
-    for operation in Operation::ALL.into_iter().filter(is_asked_for) {
-        let Some(machine) = machines.get(operation) else {
-            continue;
-        };
+    for (operation, machine) in machines.iter().filter(|(one, _)| is_asked_for(one)) {
         let statuses = if arguments.failed {
-            vec![
-                Some(ExecutionStatus::Failed),
-                Some(ExecutionStatus::TimedOut),
-                Some(ExecutionStatus::Aborted),
-            ]
+            FAILED.map(Some).to_vec()
         } else {
             vec![None]
         };
@@ -70,7 +64,7 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
     }
     rows.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.arn.cmp(&b.arn)));
     rows.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
-    let failed = rows.iter_mut().filter(|row| row.has_failed());
+    let failed = rows.iter_mut().filter(|row| has_failed(&row.status));
     stream::iter(failed.take(MOST_DESCRIBED))
         .for_each_concurrent(DESCRIBED_AT_ONCE, async |row| {
             row.error = error_of(deployment, &row.arn).await;
@@ -121,13 +115,6 @@ impl Row {
             stopped: item.stop_date.as_ref().map(timestamp),
             error: None,
         }
-    }
-
-    fn has_failed(&self) -> bool {
-        matches!(
-            self.status,
-            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted
-        )
     }
 
     fn took(&self) -> Option<std::time::Duration> {
@@ -181,13 +168,5 @@ fn report(rows: &[Row], failed: bool) -> Report {
         text: lines.join("\n"),
         json: json!({ "executions": rows.iter().map(Row::json).collect::<Vec<_>>() }),
         exit: Exit::Fine,
-    }
-}
-
-pub fn style_of(status: &ExecutionStatus) -> anstyle::Style {
-    match status {
-        ExecutionStatus::Succeeded => GOOD,
-        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => WARNING,
-        _ => BAD,
     }
 }

@@ -8,6 +8,7 @@
 //! | `preferences` | who wants Slack notifications |
 //! | `doctor` | checks the deployment |
 //! | `advice` | what to do about a failed execution |
+//! | `status`, `time` | what Step Functions says, as people read it |
 //! | `report` | what is printed, and the exit codes |
 
 mod advice;
@@ -20,6 +21,7 @@ mod operations;
 mod preferences;
 mod redrive;
 mod report;
+mod status;
 mod time;
 
 use std::{io, process::ExitCode};

@@ -189,9 +189,7 @@ impl Operation {
                 arguments.start.of(Workflow::CreateChannel, &request)
             }
             Self::NotifyPrivate(arguments) => {
-                let MessageArguments {
-                    allow_broadcast, ..
-                } = arguments.message;
+                let allow_broadcast = arguments.message.allow_broadcast;
                 let message = arguments.message.read()?;
                 let mut request = NotifyPrivateChannel::new(arguments.channel, message)
                     .members(arguments.members);
@@ -201,9 +199,7 @@ impl Operation {
                 arguments.start.of(Workflow::NotifyPrivateChannel, &request)
             }
             Self::NotifyPublic(arguments) => {
-                let MessageArguments {
-                    allow_broadcast, ..
-                } = arguments.message;
+                let allow_broadcast = arguments.message.allow_broadcast;
                 let message = arguments.message.read()?;
                 let mut request = NotifyPublicChannel::new(arguments.channel, message);
                 if allow_broadcast {

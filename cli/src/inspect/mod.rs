@@ -8,7 +8,7 @@ use std::time::Duration;
 use apgl_client::Failure as Failed;
 use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
-    types::{ExecutionRedriveStatus, ExecutionStatus, HistoryEvent},
+    types::{ExecutionRedriveStatus, HistoryEvent},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ use crate::{
     advice::{advice, status_error},
     deployment::{Deployment, name_of, prefix_and_workflow, refused},
     history::{self, Kind, Visit, visits},
-    list::style_of,
     report::{BAD, Exit, Failure, Report, STRONG, styled},
+    status::{has_failed, style_of},
     time::{between, shown, timestamp, took},
 };
 
@@ -106,10 +106,7 @@ impl Inspected {
     }
 
     fn has_failed(&self) -> bool {
-        matches!(
-            self.described.status,
-            ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted
-        )
+        has_failed(&self.described.status)
     }
 
     fn failure(&self) -> Option<Failed> {
@@ -278,7 +275,8 @@ fn json_of(visit: &Visit) -> Value {
 #[cfg(test)]
 mod tests {
     use aws_sdk_sfn::types::{
-        HistoryEventType, StateEnteredEventDetails, StateExitedEventDetails, TaskFailedEventDetails,
+        ExecutionStatus, HistoryEventType, StateEnteredEventDetails, StateExitedEventDetails,
+        TaskFailedEventDetails,
     };
     use aws_smithy_types::DateTime;
     use rstest::rstest;

@@ -2,8 +2,8 @@
 //!
 //! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one
 //! change is one message. Where the publisher gives none, the event's own id serves; that one is new when
-//! the publisher puts the event again. An event that can't be read, and one whose workflow can't be started, fails the invocation:
-//! Lambda tries it again, and then it is kept in the dead-letter queue.
+//! the publisher puts the event again. An event that can't be read, and one whose workflow can't be
+//! started, fails the invocation: Lambda tries it again, and then it is kept in the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
 use apgl_contract::{ChannelName, Email, InvalidField, Members, decode};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The event's `detail-type`.
-pub const DETAIL_TYPE: &str = "Content Item State Changed";
+const DETAIL_TYPE: &str = "Content Item State Changed";
 
 /// The event's `detail`. What else stands in it is for others.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@ use std::{collections::HashMap, env, fmt};
 use apgl_aws::Refusal;
 use apgl_contract::request::Operation;
 
-use crate::{ConfigError, ExecutionName};
+use crate::ConfigError;
 
 /// Holds what the ARNs of all workflows start with.
 const COMMON_VARIABLE: &str = "APGL_STATE_MACHINES";
@@ -41,8 +41,8 @@ impl StateMachineArn {
         Self(parts.join(":"))
     }
 
-    /// An execution belongs to the state machine itself.
-    pub fn execution(&self, name: &ExecutionName) -> String {
+    /// The ARN of the execution that has this name. It belongs to the state machine itself.
+    pub fn execution(&self, name: impl fmt::Display) -> String {
         let machine = self.unqualified().0;
         format!(
             "{}:{name}",
@@ -149,6 +149,12 @@ impl StateMachines {
     pub fn get(&self, operation: Operation) -> Option<&StateMachineArn> {
         self.0.get(&operation)
     }
+
+    /// Those that are known, in the order of [`Operation::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Operation, &StateMachineArn)> {
+        let known = |operation| Some((operation, self.get(operation)?));
+        Operation::ALL.into_iter().filter_map(known)
+    }
 }
 
 /// The variable of one workflow's own ARN, for example `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`.
@@ -162,6 +168,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::ExecutionName;
 
     const START: &str = "arn:aws:states:eu-west-1:1:stateMachine:apgl";
     const OWN: &str = "arn:aws:states:eu-west-1:1:stateMachine:other:live";

@@ -11,7 +11,7 @@ use apgl_client::{
 use aws_credential_types::Credentials;
 use aws_sdk_sfn::{
     Config,
-    config::{BehaviorVersion, Region},
+    config::{BehaviorVersion, HttpClient, Region},
 };
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::test_util::{NeverClient, ReplayEvent, StaticReplayClient};
@@ -56,17 +56,20 @@ fn execution(status: &str, more: &Value) -> ReplayEvent {
 /// A client, and what it has sent.
 fn client(answers: Vec<ReplayEvent>) -> (Client, StaticReplayClient) {
     let http = StaticReplayClient::new(answers);
+    let machines = StateMachines::starting_with(MACHINES).unwrap();
+    (client_over(http.clone(), machines), http)
+}
+
+fn client_over(http: impl HttpClient + 'static, machines: StateMachines) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::for_tests())
         .endpoint_url("http://127.0.0.1")
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .http_client(http.clone())
+        .http_client(http)
         .build();
-    let machines = StateMachines::starting_with(MACHINES).unwrap();
-    let client = Client::new(aws_sdk_sfn::Client::from_conf(config), machines, "event").unwrap();
-    (client, http)
+    Client::new(aws_sdk_sfn::Client::from_conf(config), machines, "event").unwrap()
 }
 
 fn request() -> NotifyPublicChannel {
@@ -234,17 +237,13 @@ async fn an_empty_key_starts_nothing() {
 
 #[tokio::test]
 async fn a_workflow_that_is_not_configured_says_which_variable_is_missing() {
-    let (client, _) = client(Vec::new());
-    let sfn = Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
-    let sfn = aws_sdk_sfn::Client::from_conf(sfn.build());
-    let unconfigured = Client::new(sfn, StateMachines::default(), "event").unwrap();
+    let unconfigured = client_over(NeverClient::new(), StateMachines::default());
     let error = unconfigured.notify_public_channel(KEY, &request()).await;
     assert_eq!(
         error.unwrap_err().to_string(),
         "no state machine is known for notify-public-channel: \
          set APGL_NOTIFY_PUBLIC_CHANNEL_ARN or APGL_STATE_MACHINES"
     );
-    drop(client);
 }
 
 async fn wait(answers: Vec<ReplayEvent>) -> Result<NotifyPublicChannelOutcome, WaitError> {
@@ -330,17 +329,7 @@ async fn an_execution_that_was_just_started_need_not_be_visible_yet() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_not_answered_ends_with_the_wait() {
-    let http = NeverClient::new();
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
-        .endpoint_url("http://127.0.0.1")
-        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .http_client(http)
-        .build();
-    let sfn = aws_sdk_sfn::Client::from_conf(config);
-    let client = Client::new(sfn, StateMachines::default(), "event").unwrap();
+    let client = client_over(NeverClient::new(), StateMachines::default());
     let before = tokio::time::Instant::now();
     let end = client.execution(ARN).wait(Duration::from_secs(3)).await;
     assert_eq!(
