@@ -9,10 +9,12 @@
 )]
 
 pub mod mpc;
-mod schemas;
+pub mod schemas;
 
 use std::{
-    env, process,
+    env,
+    path::PathBuf,
+    process,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -20,7 +22,7 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use local_stack::{
-    Execution, Status, Visit,
+    Execution, Project, Status, Visit,
     execution::Executions,
     stack::{aws_config, put_profile},
 };
@@ -34,6 +36,7 @@ use slack_sandbox::{
     server::ChannelChange,
     workspace::{BOT_USER_ID, User},
 };
+use tokio::process::Command;
 
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
@@ -337,6 +340,19 @@ pub fn unique(name: &str) -> String {
 
 fn unique_email(name: &str) -> String {
     format!("{}@example.com", unique(name))
+}
+
+/// Builds a program of this workspace as its user would, and answers where it is. Cargo builds it once.
+pub async fn built(arguments: &[&str], program: &str) -> PathBuf {
+    let project = Project::here();
+    let build = Command::new("cargo")
+        .arg("build")
+        .args(arguments)
+        .args(["--locked", "--quiet"])
+        .current_dir(&project.root)
+        .status();
+    assert!(build.await.expect("cargo runs").success());
+    project.target().join("debug").join(program)
 }
 
 fn variable(name: &str) -> String {

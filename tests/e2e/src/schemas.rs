@@ -1,4 +1,4 @@
-//! Holds executions against the JSON Schemas that callers read, as they are checked in.
+//! Holds executions, and what callers send, against the JSON Schemas that callers read, as they are checked in.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 pub fn check(execution: &Execution) {
     let workflow = workflow(&execution.arn);
     if execution.error.as_deref() != Some("InvalidRequest") {
-        is_valid(workflow, "request", &execution.input);
+        check_against(&format!("{workflow}.request"), &execution.input);
     }
     if execution.status == Status::Succeeded {
-        is_valid(workflow, "outcome", &execution.output);
+        check_against(&format!("{workflow}.outcome"), &execution.output);
     }
 }
 
@@ -25,19 +25,20 @@ fn workflow(arn: &str) -> &str {
     workflow.split('.').next().unwrap_or_default()
 }
 
-fn is_valid(workflow: &str, kind: &str, value: &Value) {
-    let errors: Vec<String> = validator(workflow, kind)
+/// Panics where the value breaks the schema of this name, for example `create-channel.request`.
+pub fn check_against(schema: &str, value: &Value) {
+    let errors: Vec<String> = validator(schema)
         .iter_errors(value)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(
         errors.is_empty(),
-        "{workflow}'s {kind} breaks its schema: {errors:?}"
+        "this breaks the schema {schema}: {errors:?}"
     );
 }
 
-fn validator(workflow: &str, kind: &str) -> Validator {
-    let file = format!("docs/schemas/{workflow}.{kind}.schema.json");
+fn validator(schema: &str) -> Validator {
+    let file = format!("docs/schemas/{schema}.schema.json");
     let text = fs::read_to_string(Project::here().root.join(file)).expect("the schema is there");
     let schema = text.parse().expect("the schema is JSON");
     jsonschema::validator_for(&schema).expect("the schema is valid")

@@ -1,29 +1,20 @@
 //! `apgl`, as an operator types it.
 #![allow(clippy::unwrap_used)]
 
-use std::process::Output;
+use std::{path::PathBuf, process::Output};
 
-use e2e::{World, unique};
-use local_stack::{Project, stack::client_environment};
+use e2e::{World, built, unique};
+use local_stack::stack::client_environment;
 use serde_json::Value;
 use slack_sandbox::faults::{Effect, How};
 use tokio::{process::Command, sync::OnceCell};
 
 /// Runs `apgl` against the stack.
 async fn apgl(world: &World, arguments: &[&str]) -> Output {
-    static BUILT: OnceCell<()> = OnceCell::const_new();
-    let project = Project::here();
-    BUILT
-        .get_or_init(async || {
-            let build = Command::new("cargo")
-                .args(["build", "--package", "apgl-cli", "--locked", "--quiet"])
-                .current_dir(&project.root)
-                .status();
-            assert!(build.await.unwrap().success());
-        })
-        .await;
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let program = BUILT.get_or_init(|| built(&["--package", "apgl-cli"], "apgl"));
     let endpoint = world.aws.endpoint_url().unwrap();
-    Command::new(project.target().join("debug/apgl"))
+    Command::new(program.await)
         .args(arguments)
         .envs(client_environment(endpoint))
         .output()

@@ -1,25 +1,13 @@
 //! The handler that the client crate's documentation shows.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
-use e2e::{World, unique};
+use e2e::{World, built, unique};
 use local_stack::{
     Project, execution::state_machines, invoke::Answer, runtime_api, stack::client_environment,
 };
 use serde_json::json;
-use tokio::process::Command;
-
-/// Builds it as its author would.
-async fn built(project: &Project) -> PathBuf {
-    let build = Command::new("cargo")
-        .args(["build", "--package", "apgl-client", "--example", "handler"])
-        .args(["--locked", "--quiet"])
-        .current_dir(&project.root)
-        .status();
-    assert!(build.await.unwrap().success());
-    project.target().join("debug/examples/handler")
-}
 
 #[tokio::test]
 async fn a_handler_of_less_than_30_lines_sends_a_notification_once() {
@@ -36,7 +24,9 @@ async fn a_handler_of_less_than_30_lines_sends_a_notification_once() {
     let environment = client_environment(world.aws.endpoint_url().unwrap())
         .into_iter()
         .chain([("APGL_STATE_MACHINES", state_machines())]);
-    let answers = runtime_api::run(&built(&project).await, environment, vec![event; 3]).await;
+    let example = ["--package", "apgl-client", "--example", "handler"];
+    let handler = built(&example, "examples/handler").await;
+    let answers = runtime_api::run(&handler, environment, vec![event; 3]).await;
     let answers = answers.unwrap();
     let Answer::Outcome(arn) = &answers[0] else {
         panic!("the handler must succeed: {answers:?}");

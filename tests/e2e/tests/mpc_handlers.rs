@@ -1,15 +1,16 @@
 //! The MPC service's handlers: what they are told, as often as they are told it, is one message.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use e2e::{
     World,
     mpc::{Answered, request, unsigned_request},
+    schemas::check_against,
     unique,
 };
 use local_stack::{
-    Project, function_logs,
+    function_logs,
     invoke::{Answer, invoke},
     stack::BOUNTY_CHANNEL,
 };
@@ -19,17 +20,6 @@ use serde_json::{Value, json};
 use tokio::{sync::OnceCell, time::sleep};
 
 const EVENT_HANDLER: &str = "mpc-event-handler";
-
-/// Panics where what is sent breaks its schema.
-fn check(schema: &str, value: &Value) {
-    let file = Project::here()
-        .root
-        .join(format!("docs/schemas/{schema}.schema.json"));
-    let schema = fs::read_to_string(file).unwrap().parse().unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator.iter_errors(value).collect();
-    assert!(errors.is_empty(), "{errors:?}");
-}
 
 /// The texts in a channel that hold this one.
 async fn posted(world: &World, channel: &str, text: &str) -> Vec<String> {
@@ -66,12 +56,12 @@ async fn a_context_lives_through_its_requests() {
     let world = World::here();
     let (context, ana) = (unique("context"), world.person("ana", Some(true)).await);
     let body = json!({ "channelName": context, "members": [ana], "topic": "about" });
-    check("mpc-request-handler.create-context", &body);
+    check_against("mpc-request-handler.create-context", &body);
     let created = request(Method::POST, "/contexts", &unique("key"), &body).await;
     assert_eq!(end_of(&world, &created).await["channel"]["created"], true);
 
     let body = json!({ "remove": [ana] });
-    check("mpc-request-handler.change-members", &body);
+    check_against("mpc-request-handler.change-members", &body);
     let members = format!("/contexts/{context}/members");
     let changed = request(Method::PATCH, &members, &unique("key"), &body).await;
     let outcome = end_of(&world, &changed).await;
@@ -88,7 +78,7 @@ async fn the_same_http_request_three_times_is_one_message() {
     let world = World::here();
     let (context, key) = (unique("context"), unique("key"));
     let body = json!({ "message": "three times told" });
-    check("mpc-request-handler.send-message", &body);
+    check_against("mpc-request-handler.send-message", &body);
     let (first, second) = tokio::join!(
         send_message(&context, &key, &body),
         send_message(&context, &key, &body)
@@ -127,7 +117,7 @@ async fn a_message_goes_to_a_public_channel_where_the_request_says_so() {
     let channel = unique("public");
     world.public_channel(&channel).await;
     let body = json!({ "message": "for all", "visibility": "public" });
-    check("mpc-request-handler.send-message", &body);
+    check_against("mpc-request-handler.send-message", &body);
     let sent = send_message(&channel, &unique("key"), &body).await;
     let outcome = end_of(&world, &sent).await;
     assert_eq!(outcome["channel"]["visibility"], "public");
@@ -176,7 +166,7 @@ async fn an_event_on_the_bus_is_a_message_to_the_items_channel() {
     let world = World::here();
     let (channel, ana) = (unique("item"), world.person("ana", Some(true)).await);
     let detail = detail(&channel, &[&ana], "Rust & Lambda");
-    check("mpc-event-handler.content-item-state-changed", &detail);
+    check_against("mpc-event-handler.content-item-state-changed", &detail);
     world.publish(&detail).await;
     let text = wait_for_post(&world, &channel, "Rust").await;
     assert!(
@@ -255,7 +245,7 @@ fn bounty(id: &str, title: &str) -> String {
             "dueDate": "2026-12-01", "reward": "A signed book",
         },
     });
-    check("mpc-content-bounty-processor.bounty-changed", &body);
+    check_against("mpc-content-bounty-processor.bounty-changed", &body);
     body.to_string()
 }
 
