@@ -52,13 +52,14 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
 /// The path of the field at fault: `.` is the request itself. An unknown field's name is the
 /// sender's own text, so it is named only if it looks like a field.
 fn field_path(path: &str, name: Option<&str>) -> String {
-    let looks_like_fields = |path: &str| {
-        path.len() <= 100
-            && path
+    let looks_like_a_field = |name: &str| {
+        !name.is_empty()
+            && name
                 .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']'))
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '[' | ']'))
     };
-    if !looks_like_fields(path) {
+    let is_shown = path == "." || path.len() <= 100 && path.split('.').all(looks_like_a_field);
+    if !is_shown {
         return "request (a field whose name is not shown)".to_owned();
     }
     match (path, name) {

@@ -24,9 +24,11 @@ impl TryFrom<String> for Email {
             .with_required_tld()
             .without_display_text()
             .without_domain_literal();
+        // What is kept is what is checked: some letters are longer in lower case.
+        let address = address.to_lowercase();
         EmailAddress::parse_with_options(&address, options)
             .map_err(|_| "must be an e-mail address such as ana@example.com")?;
-        Ok(Self(address.to_lowercase()))
+        Ok(Self(address))
     }
 }
 

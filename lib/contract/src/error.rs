@@ -21,8 +21,11 @@ use serde_json::{Value, json};
 
 use crate::{InvalidField, Turn};
 
-/// A `Wait` state sleeps in whole seconds.
+/// A `Wait` state sleeps in whole seconds, at most so many.
+///
+/// Source: "Wait workflow state", AWS Step Functions Developer Guide.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(99_999_999);
 
 /// What a workflow does with an error. See the table in the [module's documentation](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +248,7 @@ impl StepError {
     }
 
     /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
-    /// `retryAfterSeconds` and `turns` from it. The seconds are whole, rounded up, and at least 1.
+    /// `retryAfterSeconds` and `turns` from it. The seconds are whole, rounded up, and what a `Wait` takes.
     /// `turns_left` are turns that the step holds beside those of the error.
     pub fn cause(&self, turns_left: &[Turn]) -> Value {
         let mut cause = json!({ "message": self.to_string() });
@@ -265,7 +268,8 @@ impl StepError {
 }
 
 fn whole_seconds(duration: Duration) -> u64 {
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+    let wait = duration.clamp(SHORTEST_WAIT, LONGEST_WAIT);
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[cfg(test)]
@@ -279,6 +283,8 @@ mod tests {
     #[case(Duration::from_millis(1), 1)]
     #[case(Duration::from_secs(30), 30)]
     #[case(Duration::from_millis(30_001), 31)]
+    #[case(Duration::from_secs(u64::MAX), 99_999_999)]
+    #[case(Duration::MAX, 99_999_999)]
     fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
         let cause = StepError::DeliveryInProgress { retry_after }.cause(&[]);
         assert_eq!(cause["retryAfterSeconds"], seconds);

@@ -23,7 +23,7 @@ pub struct Message {
 
 impl Message {
     /// Takes the ping out of broadcast mentions: `<!channel>` becomes `@channel`, which Slack shows
-    /// as plain text.
+    /// as plain text and is told not to read as a mention.
     #[must_use]
     pub fn without_broadcasts(self) -> Self {
         Self {
@@ -117,15 +117,17 @@ impl TryFrom<String> for MessageText {
     }
 }
 
-/// 1 to 50 Block Kit blocks. What each may hold is for Slack to judge.
+/// 1 to 50 Block Kit blocks, nested at most 32 levels deep. What each may hold is for Slack to judge.
 ///
-/// Source: Slack's Block Kit reference. `Debug` shows their number only.
+/// Source: Slack's Block Kit reference, whose blocks are about 10 levels deep; a step could not read
+/// JSON of 128 levels. `Debug` shows their number only.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Value>")]
 pub struct Blocks(Vec<Value>);
 
 impl Blocks {
     pub const MAX: usize = 50;
+    pub const MAX_DEPTH: usize = 32;
 
     pub fn as_slice(&self) -> &[Value] {
         &self.0
@@ -148,16 +150,31 @@ impl TryFrom<Vec<Value>> for Blocks {
         if !blocks.iter().all(|block| block["type"].is_string()) {
             return Err("must hold only objects with a `type`");
         }
+        if blocks.iter().any(|block| is_deeper(block, Self::MAX_DEPTH)) {
+            return Err("must not be nested deeper than 32 levels");
+        }
         Ok(Self(blocks))
     }
 }
 
-/// A message's timestamp, which is its id within a channel, for example `1712345678.000200`.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let below = |part| levels == 0 || is_deeper(part, levels - 1);
+    match value {
+        Value::Array(parts) => parts.iter().any(below),
+        Value::Object(fields) => fields.values().any(below),
+        _ => false,
+    }
+}
+
+/// A message's timestamp, which is its id within a channel, for example `1712345678.000200`: at most
+/// 32 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct MessageTs(String);
 
 impl MessageTs {
+    pub const MAX_CHARACTERS: usize = 32;
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -169,7 +186,13 @@ impl TryFrom<String> for MessageTs {
     fn try_from(ts: String) -> Result<Self, Self::Error> {
         let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         match ts.split_once('.') {
-            Some((seconds, fraction)) if is_digits(seconds) && is_digits(fraction) => Ok(Self(ts)),
+            Some((seconds, fraction))
+                if is_digits(seconds)
+                    && is_digits(fraction)
+                    && ts.len() <= Self::MAX_CHARACTERS =>
+            {
+                Ok(Self(ts))
+            }
             _ => Err("must be a message's timestamp such as 1712345678.000200"),
         }
     }
@@ -181,7 +204,7 @@ const BROADCASTS: [&str; 4] = ["channel", "here", "everyone", "group"];
 fn defused(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("<!") {
+    while let Some(start) = rest.find('<') {
         let (before, mention) = rest.split_at(start);
         out.push_str(before);
         rest = if let Some((name, after)) = broadcast(mention) {
@@ -189,8 +212,8 @@ fn defused(text: &str) -> String {
             out.push_str(name);
             after
         } else {
-            out.push_str("<!");
-            &mention[2..]
+            out.push('<');
+            &mention[1..]
         };
     }
     out.push_str(rest);
@@ -198,16 +221,36 @@ fn defused(text: &str) -> String {
 }
 
 /// The name of the broadcast that `mention` starts with (`<!here>`, `<!here|label>`), and what follows.
+/// One that has no end counts too: whether Slack finds an end is not ours to guess.
 fn broadcast(mention: &str) -> Option<(&'static str, &str)> {
-    let (inside, after) = mention.strip_prefix("<!")?.split_once('>')?;
-    let name = inside
-        .split_once('|')
-        .map_or(inside, |(name, _label)| name)
-        .trim();
-    let known = BROADCASTS
+    let inside = past(mention, "<!")?;
+    let (name, after) = BROADCASTS
         .iter()
-        .find(|known| known.eq_ignore_ascii_case(name))?;
-    Some((known, after))
+        .find_map(|name| Some((*name, past(inside, name)?)))
+        .filter(|(_, after)| !after.starts_with(char::is_alphanumeric))?;
+    let is_mention = after
+        .trim_start_matches(shows_nothing)
+        .starts_with(['>', '|', '^']);
+    let label = after
+        .split_once(['<', '>'])
+        .filter(|(label, _)| is_mention && after[label.len()..].starts_with('>'));
+    Some((name, label.map_or(after, |(_, after)| after)))
+}
+
+/// What follows `start`, in upper or lower case, whatever shows nothing stands in it.
+fn past<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    start.chars().try_fold(text, |rest, expected| {
+        rest.trim_start_matches(shows_nothing)
+            .strip_prefix(|c: char| c.eq_ignore_ascii_case(&expected))
+    })
+}
+
+/// Characters that Slack may drop before it looks for mentions: it does not say which it does.
+fn shows_nothing(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
 }
 
 fn defused_value(value: Value) -> Value {
@@ -219,21 +262,43 @@ fn defused_value(value: Value) -> Value {
     }
 }
 
-/// In rich text a broadcast is an element of its own: `{"type": "broadcast", "range": "channel"}`.
+/// In rich text a broadcast is an element of its own: `{"type": "broadcast", "range": "channel"}`. In
+/// an object of mrkdwn Slack looks for "certain mentions" in the plain text too, unless it is verbatim.
+///
+/// Source: Slack's "Rich text block" and "Text object".
 fn defused_object(fields: Map<String, Value>) -> Value {
-    if fields.get("type").and_then(Value::as_str) == Some("broadcast") {
-        let range = fields
-            .get("range")
-            .and_then(Value::as_str)
-            .unwrap_or("channel");
-        return json!({ "type": "text", "text": format!("@{range}") });
-    }
-    Value::Object(
+    let text_of = |field: &str| {
         fields
-            .into_iter()
-            .map(|(key, value)| (key, defused_value(value)))
-            .collect(),
-    )
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let kind = text_of("type");
+    if kind == "broadcast" {
+        let range = text_of("range");
+        let known = BROADCASTS.iter().find(|known| **known == range);
+        return json!({ "type": "text", "text": format!("@{}", known.unwrap_or(&"channel")) });
+    }
+    let is_mrkdwn = kind == "mrkdwn";
+    let mut fields: Map<String, Value> = fields
+        .into_iter()
+        .map(|(key, value)| (key, defused_value(value)))
+        .collect();
+    if is_mrkdwn
+        && fields
+            .get("text")
+            .and_then(Value::as_str)
+            .is_some_and(names_everybody)
+    {
+        fields.insert("verbatim".to_owned(), json!(true));
+    }
+    Value::Object(fields)
+}
+
+fn names_everybody(text: &str) -> bool {
+    text.split('@')
+        .skip(1)
+        .any(|name| BROADCASTS.iter().any(|known| past(name, known).is_some()))
 }
 
 #[cfg(test)]
@@ -251,7 +316,11 @@ mod tests {
     #[case("<!date^1392734382^{date}|then>", "<!date^1392734382^{date}|then>")]
     #[case("<!subteam^S1>", "<!subteam^S1>")]
     #[case("a < b <! c", "a < b <! c")]
-    #[case("<!channel", "<!channel")]
+    #[case("<!channel", "@channel")]
+    #[case("<!channel|all of <!here>", "@channel|all of @here")]
+    #[case("<!here and 3 > 2", "@here and 3 > 2")]
+    #[case("<\u{200b}!\0he\nre^x|y>!", "@here!")]
+    #[case("<!hereabouts> <!heré>", "<!hereabouts> <!heré>")]
     #[case("<@U1> é", "<@U1> é")]
     fn only_broadcast_mentions_are_defused(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(defused(text), expected);

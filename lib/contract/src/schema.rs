@@ -128,7 +128,7 @@ schema_of!(MessageText, "MessageText", |_generator| json_schema!({
 }));
 
 schema_of!(Blocks, "Blocks", |_generator| json_schema!({
-    "description": "Block Kit blocks. What each may hold is for Slack to judge.",
+    "description": "Block Kit blocks, nested at most 32 levels deep. What each may hold is for Slack to judge.",
     "type": "array",
     "items": { "type": "object", "required": ["type"], "properties": { "type": { "type": "string" } } },
     "minItems": 1,
@@ -139,6 +139,7 @@ schema_of!(MessageTs, "MessageTs", |_generator| json_schema!({
     "description": "A message's timestamp, which is its id within a channel.",
     "type": "string",
     "pattern": "^[0-9]+\\.[0-9]+$",
+    "maxLength": MessageTs::MAX_CHARACTERS,
 }));
 
 schema_of!(Message, "Message", |generator| json_schema!({

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,12 +19,19 @@ pub struct Post<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// Data that travels with a message. Every member of the channel can read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Data that travels with a message. Every member of the channel can read it. `Debug` leaves the data
+/// out: another app's messages have it too.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     pub event_type: String,
     /// Scalars only, by Slack's rule.
     pub event_payload: serde_json::Map<String, Value>,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").finish_non_exhaustive()
+    }
 }
 
 /// The message as Slack took it.

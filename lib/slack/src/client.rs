@@ -10,6 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Pacer, SlackError, SlackToken, TokenSource, Unpaced,
+    error::safe_scopes,
     pacing::{PacedCall, is_a_further_page, limits_of},
 };
 
@@ -19,6 +20,9 @@ pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a 429 that does not say how long to wait.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Slack asks for a minute or so. Who waits holds others up, in the queue for Slack and in the scan of
+/// its channels, so one wrong answer must not stop everybody for good.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// Without the charset Slack's answers carry the warning `missing_charset`.
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// A page of 999 channels is about 1 MiB.
@@ -199,10 +203,9 @@ impl SlackClient {
         let envelope: Envelope = read_answer(method, &body)?;
         let refusal = (!envelope.ok).then(|| {
             let scopes = envelope.needed.map(|needed| {
-                format!(
-                    ", needs {needed}, has {}",
-                    envelope.provided.unwrap_or_default()
-                )
+                let provided = envelope.provided.unwrap_or_default();
+                let (needed, provided) = (safe_scopes(&needed), safe_scopes(&provided));
+                format!(", needs {needed}, has {provided}")
             });
             let code = envelope.error.unwrap_or_default();
             SlackError::from_code(method, &code, retry_after, scopes)
@@ -266,6 +269,7 @@ fn retry_after(response: &Response) -> Duration {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map_or(DEFAULT_RETRY_AFTER, Duration::from_secs)
+        .min(LONGEST_RETRY_AFTER)
 }
 
 /// Source: "Installing with OAuth", Slack: the header stands in every answer to a call with a token.

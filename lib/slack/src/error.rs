@@ -112,6 +112,17 @@ fn safe_code(code: &str) -> String {
     }
 }
 
+/// Scopes are words like `chat:write` with commas between them. Anything else is not repeated.
+pub(crate) fn safe_scopes(scopes: &str) -> &str {
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-');
+    let mut words = scopes.split(',').map(|scope| scope.trim_matches(' '));
+    if scopes.len() <= 2_000 && words.all(|word| word.chars().all(is_of_a_word)) {
+        scopes
+    } else {
+        "unreadable scopes"
+    }
+}
+
 /// For a call that may safely be repeated. A post may not: `post-message` looks at
 /// [`SlackError::OutcomeUnknown`] itself.
 impl From<SlackError> for StepError {

@@ -1,0 +1,139 @@
+//! Messages as an attacker or a broken publisher would send them.
+#![allow(clippy::unwrap_used)]
+
+use apgl_client::{Client, StateMachines};
+use apgl_contract::ChannelName;
+use aws_sdk_sfn::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use hostile_input::{anything, config, leaks, logged, mutated, text};
+use lambda_runtime::Diagnostic;
+use mpc_content_bounty_processor::{Deps, handle};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+/// A client whose every workflow starts.
+fn client() -> Client {
+    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
+        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
+        http::Response::new(SdkBody::from(started.to_string()))
+    });
+    let config = aws_sdk_sfn::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .with_test_defaults()
+        .http_client(http)
+        .build();
+    let machines =
+        StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
+    Client::new(
+        aws_sdk_sfn::Client::from_conf(config),
+        machines,
+        "mpc-bounty",
+    )
+    .unwrap()
+}
+
+/// What `work` answers and what it logs.
+fn run<T>(work: impl Future<Output = T>) -> (T, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    logged(|| runtime.block_on(work))
+}
+
+fn deps() -> Deps {
+    Deps {
+        client: client(),
+        channel: ChannelName::try_from("content-bounties".to_owned()).unwrap(),
+    }
+}
+
+fn bounty() -> Value {
+    json!({
+        "id": "bounty-7-posted",
+        "bounty": {
+            "title": "Rust on Lambda", "link": "https://example.com/bounties/7", "state": "posted",
+            "actor": "Ana", "dueDate": "2026-12-01", "reward": "A signed book",
+        },
+    })
+}
+
+fn body() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => mutated(bounty()).prop_map(|body| body.to_string()),
+        1 => anything().prop_map(|body| body.to_string()),
+        1 => text(),
+        1 => (0..20_usize).prop_map(|end| bounty().to_string()[..end].to_owned()),
+    ]
+}
+
+/// A batch as SQS gives it, with a good message at its end.
+fn batch(bodies: Vec<String>) -> Value {
+    let bodies = bodies.into_iter().chain([bounty().to_string()]).enumerate();
+    let records = bodies.map(|(n, body)| {
+        json!({
+            "messageId": format!("m{n}"), "receiptHandle": "r", "body": body, "md5OfBody": "x",
+            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {},
+            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:1:q", "awsRegion": "eu-west-1",
+        })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_bad_message_comes_again_alone_and_is_shown_nowhere(bodies in vec(body(), 0..4)) {
+        let count = bodies.len();
+        let (answer, log) = run(handle(&deps(), batch(bodies)));
+        prop_assert!(!leaks(&log), "{}", log);
+        prop_assert_eq!(log.lines().count(), count + 1, "{}", log);
+        let good = format!("m{count}");
+        let failed = answer.unwrap().batch_item_failures;
+        prop_assert!(failed.iter().all(|failed| failed.item_identifier != good), "{:?}", failed);
+    }
+
+    #[test]
+    fn what_is_nearly_a_batch_is_one_or_fails_as_a_whole(event in mutated(batch(Vec::new()))) {
+        check(event)?;
+    }
+
+    #[test]
+    fn what_is_no_batch_fails_as_a_whole(event in anything()) {
+        check(event)?;
+    }
+}
+
+fn check(mut event: Value) -> Result<(), TestCaseError> {
+    // SQS gives the ids, and they are logged. A list of a record's fields is read as a record too.
+    let records = event.get_mut("Records").and_then(Value::as_array_mut);
+    for record in records.into_iter().flatten() {
+        let id = match record {
+            Value::Array(fields) => fields.first_mut(),
+            record => record.get_mut("messageId"),
+        };
+        if let Some(id) = id.filter(|id| id.is_string()) {
+            *id = json!("m0");
+        }
+    }
+    let (answer, log) = run(handle(&deps(), event));
+    prop_assert!(!leaks(&log), "{}", log);
+    if let Err(unreadable) = answer {
+        let shown = format!("{unreadable:?}");
+        let Diagnostic {
+            error_type,
+            error_message,
+        } = unreadable.into();
+        prop_assert_eq!(error_type, "UnreadableBatch");
+        prop_assert!(
+            !leaks(&shown) && !leaks(&error_message),
+            "{}",
+            error_message
+        );
+        prop_assert!(error_message.len() < 500, "{}", error_message);
+    }
+    Ok(())
+}

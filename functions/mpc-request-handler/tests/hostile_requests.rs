@@ -1,0 +1,159 @@
+//! HTTP requests as an attacker or a broken caller would send them.
+#![allow(clippy::unwrap_used)]
+
+use apgl_client::{Client, StateMachines};
+use aws_sdk_sfn::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hostile_input::{anything, config, leaks, logged, mutated, text};
+use mpc_request_handler::handle;
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+const ROUTES: [&str; 4] = [
+    "POST /contexts",
+    "DELETE /contexts/{channelName}",
+    "PATCH /contexts/{channelName}/members",
+    "POST /contexts/{channelName}/messages",
+];
+/// A name in the path, escaped as nobody should.
+const NAMES: [&str; 8] = [
+    "guide-42",
+    "",
+    "%2e%2e%2fadmin",
+    "guide%00",
+    "%E0%A4%A",
+    "%",
+    "guide-42%0d%0aX-Other:%20x",
+    "../../x",
+];
+
+/// A client whose every workflow starts.
+fn client() -> Client {
+    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
+        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
+        http::Response::new(SdkBody::from(started.to_string()))
+    });
+    let config = aws_sdk_sfn::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .with_test_defaults()
+        .http_client(http)
+        .build();
+    let machines =
+        StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
+    Client::new(
+        aws_sdk_sfn::Client::from_conf(config),
+        machines,
+        "mpc-request",
+    )
+    .unwrap()
+}
+
+/// What `work` answers and what it logs.
+fn run<T>(work: impl Future<Output = T>) -> (T, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    logged(|| runtime.block_on(work))
+}
+
+fn event() -> impl Strategy<Value = Value> {
+    let route = prop_oneof![8 => select(&ROUTES[..]).prop_map(str::to_owned), 1 => text()];
+    let name = prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), text()];
+    let key = prop_oneof![4 => Just("request-1".to_owned()), 1 => text()];
+    let parts = (route, proptest::option::of(name), key, body());
+    parts.prop_map(|(route, name, key, (body, is_base64))| {
+        json!({
+            "version": "2.0", "routeKey": route, "rawPath": "/", "rawQueryString": "",
+            "headers": { "Idempotency-Key": key, "content-type": "application/json" },
+            "pathParameters": name.map(|name| json!({ "channelName": name })),
+            "requestContext": {
+                "http": {
+                    "method": "POST", "path": "/", "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1", "userAgent": "test",
+                },
+                "requestId": "r1", "routeKey": route, "stage": "$default", "timeEpoch": 1,
+            },
+            "body": body, "isBase64Encoded": is_base64,
+        })
+    })
+}
+
+/// A body, and whether it is said to be in base64.
+fn body() -> impl Strategy<Value = (String, bool)> {
+    let request = json!({
+        "message": { "text": "hi", "blocks": [{ "type": "divider" }] }, "members": ["ana@example.com"],
+        "visibility": "private",
+    });
+    let bytes = prop_oneof![
+        4 => mutated(request).prop_map(|body| body.to_string().into_bytes()),
+        1 => text().prop_map(String::into_bytes),
+        1 => vec(any::<u8>(), 0..100),
+    ];
+    (bytes, 0..3).prop_map(|(bytes, kind)| match kind {
+        0 => (BASE64_STANDARD.encode(bytes), true),
+        1 => (String::from_utf8_lossy(&bytes).into_owned(), true),
+        _ => (String::from_utf8_lossy(&bytes).into_owned(), false),
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_request_is_started_or_refused_in_words_of_ours(event in event()) {
+        check(event)?;
+    }
+
+    #[test]
+    fn so_is_an_event_that_is_nearly_a_request(event in event().prop_flat_map(mutated)) {
+        check(event)?;
+    }
+
+    #[test]
+    fn an_event_that_is_no_request_is_refused(event in anything()) {
+        check(event)?;
+    }
+}
+
+fn check(mut event: Value) -> Result<(), TestCaseError> {
+    // API Gateway gives it, and it is logged.
+    if let Some(id) = event.pointer_mut("/requestContext/requestId") {
+        *id = json!("r1");
+    }
+    let (answer, log) = run(handle(&client(), event));
+    prop_assert!(!leaks(&log), "{}", log);
+    prop_assert_eq!(log.lines().count(), 1, "{}", log);
+    prop_assert!(!leaks(&answer.body), "{}", answer.body);
+    prop_assert!(answer.body.len() < 1_000, "{}", answer.body);
+    let body: Value = answer.body.parse().unwrap();
+    let is_named = |field: &str| body[field].as_str().is_some_and(|text| !text.is_empty());
+    let is_right = match answer.status_code {
+        202 => is_named("executionId"),
+        400 => is_named("field") && is_named("message") && body["error"] == "InvalidRequest",
+        404 => body["error"] == "NotFound",
+        _ => false,
+    };
+    prop_assert!(is_right, "{} {}", answer.status_code, body);
+    Ok(())
+}
+
+#[test]
+fn a_body_of_megabytes_is_refused_like_any_other() {
+    let huge = "x".repeat(6 * 1_024 * 1_024);
+    let event = json!({
+        "routeKey": "POST /contexts/{channelName}/messages", "headers": { "idempotency-key": "1" },
+        "pathParameters": { "channelName": "x" }, "body": json!({ "message": huge }).to_string(),
+        "requestContext": { "http": { "method": "POST" } }, "isBase64Encoded": false,
+    });
+    let (answer, _) = run(handle(&client(), event));
+    assert_eq!(answer.status_code, 400);
+    assert!(
+        answer.body.contains("must have at most 40,000 characters"),
+        "{}",
+        answer.body
+    );
+}

@@ -1,0 +1,304 @@
+//! Requests as an attacker or a broken caller would send them.
+#![allow(clippy::unwrap_used)]
+
+use apgl_contract::{
+    ChannelName, ChannelText, Email, InvalidField, Members, MessageTs, Step, decode,
+    message::{Blocks, MessageText},
+    request::{CheckedRequest, Operation},
+};
+use hostile_input::{anything, config, leaks, markup, mutated, nested};
+use proptest::{collection::vec, prelude::*, sample::select};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn valid(operation: Operation) -> Value {
+    let message = json!({
+        "text": "hello <!channel>",
+        "blocks": [
+            { "type": "section", "text": { "type": "mrkdwn", "text": "<!here> look" } },
+            { "type": "rich_text", "elements": [{ "type": "rich_text_section",
+                "elements": [{ "type": "broadcast", "range": "here" }] }] },
+        ],
+        "threadTs": "1712345678.000200",
+    });
+    let members = json!(["ana@example.com", "bob@example.com"]);
+    match operation {
+        Operation::CreateChannel => json!({
+            "channelName": "#project-x", "visibility": "public", "members": members,
+            "topic": "what", "purpose": "why",
+        }),
+        Operation::NotifyPrivateChannel => json!({
+            "channelName": "x", "message": message, "members": members, "allowBroadcast": false,
+        }),
+        Operation::NotifyPublicChannel => {
+            json!({ "channelName": "x", "message": message, "allowBroadcast": true })
+        }
+        Operation::ChangeChannelMembers => {
+            json!({ "channelName": "x", "add": members, "remove": ["cem@example.com"] })
+        }
+        _ => json!({ "channelName": "x" }),
+    }
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    select(&Operation::ALL[..])
+}
+
+fn nearly_valid() -> impl Strategy<Value = (Operation, Value)> {
+    operation().prop_flat_map(|operation| (Just(operation), mutated(valid(operation))))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_json_is_a_request_or_refused_by_the_field(operation in operation(), request in anything()) {
+        check(operation, &request)?;
+    }
+
+    #[test]
+    fn what_is_nearly_a_request_is_one_or_refused_by_the_field((operation, request) in nearly_valid()) {
+        check(operation, &request)?;
+    }
+
+    #[test]
+    fn a_checked_message_never_notifies_everybody(text in markup(), blocks in vec(block(), 1..4)) {
+        let message = json!({ "text": format!("x{text}"), "blocks": blocks });
+        let request = json!({ "channelName": "x", "message": message });
+        let checked = checked(Operation::NotifyPublicChannel, &request);
+        if let Some(place) = notifies_everybody(&checked["message"]) {
+            return Err(TestCaseError::fail(format!("{place} of {checked}")));
+        }
+    }
+}
+
+/// Either the request is refused in safe words, or its checked form is complete and within the limits,
+/// is checked again to the same, and can be read by every step.
+fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
+    let checked = match CheckedRequest::check(operation, request.clone()) {
+        Ok(checked) => checked,
+        Err(InvalidField { field, rule }) => {
+            prop_assert!(!field.is_empty() && !rule.is_empty(), "{field:?}: {rule:?}");
+            prop_assert!(field.len() + rule.len() < 500, "{field}: {rule}");
+            prop_assert!(!leaks(&format!("{field}: {rule}")), "{field}: {rule}");
+            return Ok(());
+        }
+    };
+    prop_assert!(!leaks(&format!("{checked:?}")), "{checked:?}");
+    let checked = json!(checked);
+    assert_within_limits(&checked)?;
+
+    let mut again = checked.clone();
+    if let Some(allowed) = request.get("allowBroadcast") {
+        again["allowBroadcast"] = allowed.clone();
+    }
+    prop_assert_eq!(
+        CheckedRequest::check(operation, again).map(|again| json!(again)),
+        Ok(checked.clone())
+    );
+
+    // As `check-request` gets the request, and the steps after it its parts.
+    let run = json!({ "executionId": "arn", "workflow": "apgl-x" });
+    for input in [request, &checked] {
+        let payload = json!({ "run": run, "input": { "operation": operation, "request": input } });
+        let read: Result<Value, _> = payload.to_string().parse();
+        prop_assert!(read.is_ok_and(|read| decode::<Step<Value>>(read).is_ok()));
+    }
+    Ok(())
+}
+
+fn assert_within_limits(checked: &Value) -> Result<(), TestCaseError> {
+    let characters = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
+    let fits = |text: &Value, most: usize| (1..=most).contains(&characters(text));
+    prop_assert!(fits(&checked["channelName"], ChannelName::MAX_CHARACTERS));
+    for text in ["topic", "purpose"].map(|field| &checked[field]) {
+        prop_assert!(text.is_null() || fits(text, ChannelText::MAX_CHARACTERS));
+    }
+    for people in ["members", "add", "remove"] {
+        let people = checked[people].as_array().map_or(&[][..], Vec::as_slice);
+        prop_assert!(people.len() <= Members::MAX);
+        for address in people {
+            // Source: RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.2.
+            let address = address.as_str().unwrap();
+            prop_assert!(address.len() <= 64 + 1 + 255);
+            let read = Email::try_from(address.to_owned());
+            prop_assert!(read.is_ok_and(|read| read.as_str() == address));
+        }
+    }
+    if let Some(message) = checked.get("message") {
+        prop_assert!(fits(&message["text"], MessageText::MAX_CHARACTERS));
+        if let Some(blocks) = message.get("blocks") {
+            prop_assert!((1..=Blocks::MAX).contains(&blocks.as_array().unwrap().len()));
+        }
+        if let Some(ts) = message.get("threadTs") {
+            prop_assert!(fits(ts, MessageTs::MAX_CHARACTERS));
+        }
+    }
+    Ok(())
+}
+
+fn checked(operation: Operation, request: &Value) -> Value {
+    json!(CheckedRequest::check(operation, request.clone()).unwrap())
+}
+
+/// Blocks whose texts and elements are made of parts of mentions.
+fn block() -> impl Strategy<Value = Value> {
+    let text_object = (
+        select(&["mrkdwn", "plain_text"][..]),
+        markup(),
+        any::<Option<bool>>(),
+    )
+        .prop_map(|(kind, text, verbatim)| match verbatim {
+            None => json!({ "type": kind, "text": text }),
+            Some(verbatim) => json!({ "type": kind, "text": text, "verbatim": verbatim }),
+        });
+    let range = prop_oneof![
+        select(&["here", "channel", "everyone"][..]).prop_map(Value::from),
+        markup().prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    let element = prop_oneof![
+        markup().prop_map(|text| json!({ "type": "text", "text": text })),
+        range.prop_map(|range| json!({ "type": "broadcast", "range": range })),
+        Just(json!({ "type": "broadcast" })),
+        markup().prop_map(|url| json!({ "type": "link", "url": url, "text": url })),
+    ];
+    prop_oneof![
+        text_object
+            .clone()
+            .prop_map(|text| json!({ "type": "section", "text": text })),
+        vec(text_object.clone(), 1..4)
+            .prop_map(|fields| json!({ "type": "section", "fields": fields })),
+        vec(text_object, 1..4)
+            .prop_map(|elements| json!({ "type": "context", "elements": elements })),
+        markup().prop_map(|text| json!({ "type": "markdown", "text": text })),
+        vec(element, 1..6).prop_map(|elements| json!({
+            "type": "rich_text",
+            "elements": [{ "type": "rich_text_list", "style": "bullet", "elements": [
+                { "type": "rich_text_section", "elements": elements },
+            ] }],
+        })),
+    ]
+}
+
+/// What part of a message Slack could read as a mention of everybody, by its documentation and some
+/// more: no matter what stands within that shows nothing.
+///
+/// Source: Slack's "Formatting message text", "Special mentions"; "Rich text block", the element
+/// `broadcast`; "Text object", `verbatim`.
+fn notifies_everybody(part: &Value) -> Option<String> {
+    match part {
+        Value::String(text) => {
+            let invisible = "\u{ad}\u{200b}\u{200d}\u{200f}\u{202e}\u{2060}\u{2067}\u{feff}";
+            let is_shown =
+                |c: &char| !c.is_whitespace() && !c.is_control() && !invisible.contains(*c);
+            let shown: String = text.to_lowercase().chars().filter(is_shown).collect();
+            let names = ["channel", "here", "everyone", "group"];
+            let mentioned = names.iter().any(|name| {
+                let mention = format!("<!{name}");
+                shown
+                    .match_indices(&mention)
+                    .any(|(n, _)| !shown[n + mention.len()..].starts_with(char::is_alphanumeric))
+            });
+            mentioned.then(|| text.clone())
+        }
+        Value::Array(parts) => parts.iter().find_map(notifies_everybody),
+        Value::Object(fields) => {
+            let is = |kind: &str| fields.get("type").is_some_and(|of| of == kind);
+            let text = fields
+                .get("text")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let is_searched = is("mrkdwn") && fields.get("verbatim") != Some(&json!(true));
+            let mentions = ["@channel", "@here", "@everyone"];
+            if is("broadcast")
+                || is_searched
+                    && mentions
+                        .iter()
+                        .any(|mention| text.to_lowercase().contains(mention))
+            {
+                return Some(part.to_string());
+            }
+            fields.values().find_map(notifies_everybody)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_broadcasts_range_is_one_of_slacks() {
+    let element = json!({ "type": "broadcast", "range": "<!channel>" });
+    let message =
+        json!({ "text": "x", "blocks": [{ "type": "rich_text", "elements": [element] }] });
+    let request = json!({ "channelName": "x", "message": message });
+    assert_eq!(
+        checked(Operation::NotifyPublicChannel, &request)["message"]["blocks"][0]["elements"][0],
+        json!({ "type": "text", "text": "@channel" })
+    );
+}
+
+#[test]
+fn a_name_in_plain_text_is_not_looked_for() {
+    let text = |text: &str| json!({ "type": "mrkdwn", "text": text });
+    let fields = [
+        text("ask @here"),
+        text("<!here>"),
+        text("ask them: https://example.com"),
+    ];
+    let message = json!({ "text": "x", "blocks": [{ "type": "section", "fields": fields }] });
+    let request = json!({ "channelName": "x", "message": message });
+    let checked = checked(Operation::NotifyPublicChannel, &request);
+    let verbatim = |n: usize| {
+        checked["message"]["blocks"][0]["fields"][n]
+            .get("verbatim")
+            .cloned()
+    };
+    assert_eq!(
+        [0, 1, 2].map(verbatim),
+        [Some(json!(true)), Some(json!(true)), None]
+    );
+}
+
+#[rstest]
+#[case::lower_case_is_longer(&"İ".repeat(30))]
+#[case::final_sigma("ΟΔΟΣ")]
+fn an_address_that_is_accepted_is_read_again(#[case] local_part: &str) {
+    let address = format!("{local_part}@example.com");
+    if let Ok(email) = Email::try_from(address) {
+        assert_eq!(Email::try_from(email.as_str().to_owned()), Ok(email));
+    }
+}
+
+#[rstest]
+#[case(20, true)]
+#[case(200, false)]
+fn blocks_are_no_deeper_than_every_step_can_read(#[case] depth: usize, #[case] accepted: bool) {
+    let blocks = json!([{ "type": "section", "text": nested(json!("x"), depth) }]);
+    let request = json!({ "channelName": "x", "message": { "text": "x", "blocks": blocks } });
+    let checked = CheckedRequest::check(Operation::NotifyPublicChannel, request);
+    match checked {
+        Ok(_) => assert!(accepted),
+        Err(InvalidField { field, rule }) => {
+            assert!(!accepted);
+            assert_eq!(field, "message.blocks");
+            assert_eq!(rule, "must not be nested deeper than 32 levels");
+        }
+    }
+}
+
+#[test]
+fn a_thread_is_named_by_a_timestamp_of_slacks_length() {
+    let message = json!({ "text": "x", "threadTs": format!("{}.0", "1".repeat(1_000)) });
+    let request = json!({ "channelName": "x", "message": message });
+    let refused = CheckedRequest::check(Operation::NotifyPublicChannel, request).unwrap_err();
+    assert_eq!(refused.field, "message.threadTs");
+}
+
+#[rstest]
+#[case("")]
+#[case("a classified plan")]
+fn a_field_whose_name_says_nothing_is_not_named(#[case] name: &str) {
+    let request = json!({ "channelName": "x", name: 1 });
+    let refused = CheckedRequest::check(Operation::DeleteChannel, request).unwrap_err();
+    assert_eq!(refused.field, "request (a field whose name is not shown)");
+}

@@ -1,0 +1,37 @@
+//! What is logged.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, registry};
+
+/// Runs `work` on this thread, and answers what it has logged too, from the level on that functions log
+/// at.
+pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let text = fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let subscriber = registry().with(LevelFilter::INFO).with(text);
+    let answer = tracing::subscriber::with_default(subscriber, work);
+    let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+    (answer, String::from_utf8_lossy(&lines).into_owned())
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
