@@ -16,8 +16,6 @@ use serde_json::Value;
 
 use crate::counts::{Count, counts};
 
-pub const NAMESPACE: &str = "APGL/Notifications";
-
 #[derive(Debug)]
 pub struct Deps {
     pub cloudwatch: Client,
@@ -46,7 +44,7 @@ pub async fn handle(deps: &Deps, run: &Run, input: &Input) -> Result<(), StepErr
         .collect();
     deps.cloudwatch
         .put_metric_data()
-        .namespace(NAMESPACE)
+        .namespace(apgl_aws::METRICS_NAMESPACE)
         .set_metric_data(Some(data))
         .send()
         .await

@@ -8,3 +8,6 @@ mod error;
 
 pub use config::{ConfigError, config, config_from_env, http_client};
 pub use error::{Refusal, step_error};
+
+/// The CloudWatch namespace of what the functions publish. Their roles allow no other.
+pub const METRICS_NAMESPACE: &str = "APGL/Notifications";

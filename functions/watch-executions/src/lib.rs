@@ -1,0 +1,215 @@
+//! Measures how old the oldest running execution of each workflow is, and publishes it as a metric: Step
+//! Functions itself tells of an execution only when it is over.
+//!
+//! A schedule calls it; what stands in the event does not matter.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_aws::{METRICS_NAMESPACE, Refusal};
+use apgl_runtime::SettingError;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
+use aws_sdk_sfn::types::ExecutionStatus;
+use futures_util::future::try_join_all;
+use lambda_runtime::Diagnostic;
+
+const METRIC: &str = "OldestRunningExecution";
+
+#[derive(Debug)]
+pub struct Deps {
+    pub sfn: aws_sdk_sfn::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+    pub state_machines: Vec<StateMachine>,
+}
+
+/// A state machine to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMachine {
+    arn: String,
+    /// Its name, which the metric has as the dimension `Workflow`.
+    name: String,
+}
+
+/// Why there is no measurement. Lambda tries again, and the next one comes by schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} failed: {reason}")]
+pub struct NotMeasured {
+    pub operation: &'static str,
+    /// AWS's code, or what happened in our words.
+    pub reason: String,
+}
+
+/// Reads `STATE_MACHINES`: ARNs with commas between them.
+///
+/// # Errors
+/// Where one is not the ARN of a state machine.
+pub fn state_machines(setting: &str) -> Result<Vec<StateMachine>, SettingError> {
+    let machines = setting.split(',').map(|arn| {
+        let (_, name) = arn.split_once(":stateMachine:")?;
+        let is_one = arn.starts_with("arn:") && !name.is_empty() && !name.contains(':');
+        let (arn, name) = (arn.to_owned(), name.to_owned());
+        is_one.then_some(StateMachine { arn, name })
+    });
+    machines.collect::<Option<_>>().ok_or(SettingError::Bad {
+        name: "STATE_MACHINES",
+        rule: "must be ARNs of state machines, with commas between them",
+    })
+}
+
+/// Publishes the age of the oldest execution that runs `now`, for each state machine: 0 where none runs.
+///
+/// # Errors
+/// [`NotMeasured`], and nothing is published.
+pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
+    measure(deps, now).await.inspect_err(|error| {
+        tracing::error!(%error, "the age of running executions is not known");
+    })
+}
+
+async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
+    let ages = deps.state_machines.iter().map(async |machine| {
+        let age = oldest_start(&deps.sfn, machine)
+            .await?
+            .map_or(Duration::ZERO, |start| {
+                now.duration_since(start).unwrap_or_default()
+            });
+        Ok(datum(machine, age))
+    });
+    let data = try_join_all(ages).await?;
+    deps.cloudwatch
+        .put_metric_data()
+        .namespace(METRICS_NAMESPACE)
+        .set_metric_data(Some(data))
+        .send()
+        .await
+        .map_err(|error| not_measured("PutMetricData", &Refusal::of(&error)))?;
+    tracing::info!(
+        workflows = deps.state_machines.len(),
+        "measured the age of running executions"
+    );
+    Ok(())
+}
+
+/// When the oldest running execution started. `ListExecutions` lists the latest first, so it is the last.
+async fn oldest_start(
+    sfn: &aws_sdk_sfn::Client,
+    machine: &StateMachine,
+) -> Result<Option<SystemTime>, NotMeasured> {
+    let mut running = sfn
+        .list_executions()
+        .state_machine_arn(&machine.arn)
+        .status_filter(ExecutionStatus::Running)
+        .into_paginator()
+        .items()
+        .send();
+    let mut oldest = None;
+    while let Some(execution) = running.next().await {
+        let execution =
+            execution.map_err(|error| not_measured("ListExecutions", &Refusal::of(&error)))?;
+        oldest = SystemTime::try_from(execution.start_date).ok().or(oldest);
+    }
+    Ok(oldest)
+}
+
+fn datum(machine: &StateMachine, age: Duration) -> MetricDatum {
+    let workflow = Dimension::builder().name("Workflow").value(&machine.name);
+    MetricDatum::builder()
+        .metric_name(METRIC)
+        .value(age.as_secs_f64().round())
+        .unit(StandardUnit::Seconds)
+        .dimensions(workflow.build())
+        .build()
+}
+
+fn not_measured(operation: &'static str, refusal: &Refusal) -> NotMeasured {
+    let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = refusal;
+    let reason = reason.clone();
+    NotMeasured { operation, reason }
+}
+
+impl From<NotMeasured> for Diagnostic {
+    fn from(error: NotMeasured) -> Self {
+        Self {
+            error_type: "NotMeasured".to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sdk_sfn::config::{BehaviorVersion, Region};
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:eu-west-1:1:stateMachine:apgl-create-channel";
+
+    /// Step Functions, which answers with these pages: when each running execution started, in seconds.
+    fn step_functions(pages: &[Vec<u32>]) -> aws_sdk_sfn::Client {
+        let last = pages.len() - 1;
+        let answers = pages.iter().enumerate().map(|(page, starts)| {
+            let executions: Vec<_> = starts
+                .iter()
+                .map(|start| {
+                    json!({
+                        "executionArn": "arn", "stateMachineArn": ARN, "name": "e",
+                        "status": "RUNNING", "startDate": start,
+                    })
+                })
+                .collect();
+            let next = (page < last).then_some("more");
+            let body = json!({ "executions": executions, "nextToken": next });
+            let request = http::Request::builder().body(SdkBody::empty()).unwrap();
+            let response = http::Response::new(SdkBody::from(body.to_string()));
+            ReplayEvent::new(request, response)
+        });
+        let http = StaticReplayClient::new(answers.collect());
+        let credentials = Credentials::new("id", "key", None, None, "test");
+        let config = aws_sdk_sfn::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("eu-west-1"))
+            .credentials_provider(credentials)
+            .http_client(http);
+        aws_sdk_sfn::Client::from_conf(config.build())
+    }
+
+    #[rstest]
+    #[case::nothing_runs(vec![vec![]], None)]
+    #[case::one_page(vec![vec![30, 20, 10]], Some(10))]
+    #[case::the_oldest_stands_on_the_last_page(vec![vec![40, 30], vec![20, 10]], Some(10))]
+    #[case::the_last_page_is_empty(vec![vec![40, 30], vec![]], Some(30))]
+    #[tokio::test]
+    async fn the_oldest_running_execution_is_found(
+        #[case] pages: Vec<Vec<u32>>,
+        #[case] expected: Option<u64>,
+    ) {
+        let machine = state_machines(ARN).unwrap().remove(0);
+        let start = oldest_start(&step_functions(&pages), &machine)
+            .await
+            .unwrap();
+        let expected =
+            expected.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(start, expected);
+    }
+
+    #[test]
+    fn the_state_machines_come_from_one_setting() {
+        let machines = state_machines(&format!("{ARN},{ARN}2")).unwrap();
+        let names: Vec<&str> = machines.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["apgl-create-channel", "apgl-create-channel2"]);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("apgl-create-channel")]
+    #[case("arn:aws:states:eu-west-1:1:stateMachine:a:live")]
+    #[case("arn:aws:states:eu-west-1:1:stateMachine:a,")]
+    fn what_is_no_list_of_arns_stops_the_start(#[case] setting: &str) {
+        let error = state_machines(setting).unwrap_err().to_string();
+        assert!(error.starts_with("environment variable STATE_MACHINES must be"));
+    }
+}

@@ -1,0 +1,21 @@
+use std::{process::ExitCode, time::SystemTime};
+
+use apgl_runtime::{StartError, aws_config, serve, setting};
+use watch_executions::{Deps, handle, state_machines};
+
+fn deps() -> Result<Deps, StartError> {
+    let aws = aws_config()?;
+    Ok(Deps {
+        sfn: aws_sdk_sfn::Client::new(&aws),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(&aws),
+        state_machines: state_machines(&setting("STATE_MACHINES")?)?,
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve("WatchExecutions", deps, async |deps, _event| {
+        handle(deps, SystemTime::now()).await
+    })
+    .await
+}
