@@ -11,7 +11,10 @@ use aws_config::{
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sfn::{
     error::{ProvideErrorMetadata, SdkError},
-    operation::describe_execution::DescribeExecutionOutput,
+    operation::{
+        describe_execution::DescribeExecutionOutput,
+        describe_state_machine_alias::DescribeStateMachineAliasError,
+    },
 };
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion, orchestrator::HttpResponse,
@@ -23,6 +26,8 @@ use crate::report::{Exit, Failure};
 
 /// Who starts, at the beginning of the executions' names.
 const CALLER: &str = "cli";
+/// The alias of each state machine that callers start, as the CDK app names it.
+const LIVE: &str = "live";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -126,9 +131,37 @@ impl Deployment {
         })
     }
 
+    /// Starts the workflows by the alias that a release shifts, as every caller does.
     pub async fn client(&self) -> Result<Client, Failure> {
-        let machines = self.state_machines().await?;
+        let mut machines = self.state_machines().await?;
+        let first = machines
+            .iter()
+            .next()
+            .map(|(_, machine)| machine.to_string());
+        if self.has_alias(&first.unwrap_or_default()).await? {
+            machines = machines.by_alias(LIVE).unwrap_or_default();
+        }
         Client::new(self.sfn.clone(), machines, CALLER).map_err(Failure::input)
+    }
+
+    /// The local stack has no aliases of state machines.
+    async fn has_alias(&self, machine: &str) -> Result<bool, Failure> {
+        let alias = format!("{machine}:{LIVE}");
+        let described = self
+            .sfn
+            .describe_state_machine_alias()
+            .state_machine_alias_arn(alias);
+        match described.send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeStateMachineAliasError::is_resource_not_found) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(refused("DescribeStateMachineAlias", &error)),
+        }
     }
 
     /// The execution that a person names by its ARN, by the console's address of it, or by its name.

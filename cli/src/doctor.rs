@@ -26,6 +26,8 @@ const MANIFEST: &str = include_str!("../../slack/manifest.json");
 const LONGEST_RUN: i64 = 6 * 60 * 60;
 /// Of each workflow and status. Who has more failures needs no exact number.
 const MOST_LOOKED_AT: u32 = 1_000;
+/// `DescribeAlarms` takes so many names at most.
+const MOST_ALARMS: usize = 100;
 /// Without it the MPC service has handlers of its own.
 const OPTIONAL_STACK: &str = "mpc-handlers";
 
@@ -89,10 +91,11 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
         )));
     };
     let mut findings = vec![of_stack(&main)];
-    match stack(deployment, OPTIONAL_STACK).await? {
+    let handlers = stack(deployment, OPTIONAL_STACK).await?;
+    match &handlers {
         Some(handlers) => {
-            findings.push(of_stack(&handlers));
-            findings.extend(dead_letters(deployment, &handlers).await);
+            findings.push(of_stack(handlers));
+            findings.extend(dead_letters(deployment, handlers).await);
         }
         None => findings.push(Finding::good(format!(
             "stack {prefix}-{OPTIONAL_STACK} is left out"
@@ -110,7 +113,12 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
         Err(failure) => Err(failure),
     };
     findings.push(failed.unwrap_or_else(|failure| Finding::unchecked("executions", &failure)));
-    findings.extend(alarms(deployment).await);
+    let stacks: Vec<&Stack> = [Some(&main), handlers.as_ref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let alarms = alarms(deployment, &stacks).await;
+    findings.extend(alarms.unwrap_or_else(|failure| vec![Finding::unchecked("alarms", &failure)]));
     Ok(report(&findings))
 }
 
@@ -313,7 +321,7 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         let Some(described) = described else {
             findings.push(Finding::bad(
                 format!("table {table} is not there"),
-                "deploy again, or name another table in userProfilesTableName",
+                "deploy again; docs/settings.md says how to bring a table of your own along",
             ));
             continue;
         };
@@ -417,26 +425,41 @@ async fn dead_letters(deployment: &Deployment, handlers: &Stack) -> Vec<Finding>
     findings
 }
 
-async fn alarms(deployment: &Deployment) -> Vec<Finding> {
-    let cloudwatch = aws_sdk_cloudwatch::Client::new(&deployment.aws);
-    let described = cloudwatch
-        .describe_alarms()
-        .alarm_name_prefix(format!("{}-", deployment.prefix));
-    let alarms = match described.send().await {
-        Ok(described) => described.metric_alarms.unwrap_or_default(),
-        Err(error) => {
-            let failure = refused("DescribeAlarms", &error);
-            return vec![Finding::unchecked("alarms", &failure)];
+/// The alarms of the stacks themselves: another deployment's names may start with the same prefix.
+async fn alarms(deployment: &Deployment, stacks: &[&Stack]) -> Result<Vec<Finding>, Failure> {
+    let cloudformation = aws_sdk_cloudformation::Client::new(&deployment.aws);
+    let mut names = Vec::new();
+    for stack in stacks {
+        let mut resources = cloudformation
+            .list_stack_resources()
+            .stack_name(stack.stack_name().unwrap_or_default())
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(resource) = resources.next().await {
+            let resource = resource.map_err(|error| refused("ListStackResources", &error))?;
+            if resource.resource_type() == Some("AWS::CloudWatch::Alarm") {
+                names.extend(resource.physical_resource_id);
+            }
         }
-    };
-    if alarms.is_empty() {
-        return vec![Finding::warning(
-            format!(
-                "alarms: none has a name that starts with {}-",
-                deployment.prefix
-            ),
-            "set one on the metric ExecutionsFailed of each state machine, so that somebody is told",
-        )];
+    }
+    if names.is_empty() {
+        return Ok(vec![Finding::warning(
+            "alarms: there are none",
+            "deploy with -c alarms=true -c alarmEmail=…, so that somebody is told of what fails",
+        )]);
+    }
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&deployment.aws);
+    let mut alarms = Vec::new();
+    for names in names.chunks(MOST_ALARMS) {
+        let described = cloudwatch
+            .describe_alarms()
+            .set_alarm_names(Some(names.to_vec()))
+            .max_records(100)
+            .send()
+            .await
+            .map_err(|error| refused("DescribeAlarms", &error))?;
+        alarms.extend(described.metric_alarms.unwrap_or_default());
     }
     let mut ringing: Vec<Finding> = alarms
         .iter()
@@ -453,7 +476,7 @@ async fn alarms(deployment: &Deployment) -> Vec<Finding> {
             alarms.len()
         )));
     }
-    ringing
+    Ok(ringing)
 }
 
 fn report(findings: &[Finding]) -> Report {

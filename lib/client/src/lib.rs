@@ -63,6 +63,7 @@
 //! | variable | holds |
 //! |---|---|
 //! | `APGL_STATE_MACHINES` | what the ARNs of all workflows start with, for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl` |
+//! | `APGL_STATE_MACHINE_ALIAS` | the alias by which these are started, `live` in AWS: a release shifts it |
 //! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | one workflow's own ARN, a version's or an alias's too. It comes before the one above; and the other five have theirs |
 //! | `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | as Lambda sets them |
 //! | `AWS_ENDPOINT_URL` | the local stack, where AWS is not AWS itself |

@@ -9,6 +9,10 @@ use crate::ConfigError;
 
 /// Holds what the ARNs of all workflows start with.
 const COMMON_VARIABLE: &str = "APGL_STATE_MACHINES";
+/// Holds the alias by which those are started.
+const ALIAS_VARIABLE: &str = "APGL_STATE_MACHINE_ALIAS";
+const ALIAS_RULE: &str =
+    "must be an alias's name: 1 to 80 letters, digits, - _ and ., and not a number alone";
 const ARN_RULE: &str = "must be the ARN of a state machine, of its version or of its alias";
 const COMMON_RULE: &str = "must be what the ARNs of the state machines start with, such as arn:aws:states:eu-west-1:123456789012:stateMachine:apgl";
 
@@ -39,6 +43,15 @@ impl StateMachineArn {
     pub fn unqualified(&self) -> Self {
         let parts: Vec<&str> = self.0.splitn(8, ':').take(7).collect();
         Self(parts.join(":"))
+    }
+
+    /// The state machine by this alias. One that names a version or an alias already stays as it is.
+    #[must_use]
+    fn by_alias(&self, alias: &str) -> Self {
+        if self.unqualified() != *self {
+            return self.clone();
+        }
+        Self(format!("{self}:{alias}"))
     }
 
     /// The ARN of the execution that has this name. It belongs to the state machine itself.
@@ -87,7 +100,26 @@ impl StateMachines {
             Some((operation, arn)).filter(|(_, arn)| arn.unqualified() == *arn)
         });
         StateMachineArn::new(start)?;
-        machines.into_iter().collect::<Option<_>>().map(Self)
+        machines.into_iter().collect()
+    }
+
+    /// The same state machines, started by this alias: what runs is the version that it points to. One
+    /// that is known by a version or an alias already stays as it is. `None` for what is no alias's name.
+    ///
+    /// Source: `CreateStateMachineAlias`, AWS Step Functions API Reference.
+    #[must_use]
+    pub fn by_alias(self, alias: &str) -> Option<Self> {
+        let may_stand_in_it = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let is_version = alias.bytes().all(|b| b.is_ascii_digit());
+        if is_version || alias.len() > 80 || !alias.bytes().all(may_stand_in_it) {
+            return None;
+        }
+        let machines = self.0.into_iter();
+        Some(
+            machines
+                .map(|(operation, arn)| (operation, arn.by_alias(alias)))
+                .collect(),
+        )
     }
 
     /// Reads the environment: see the crate's documentation.
@@ -106,6 +138,11 @@ impl StateMachines {
             Some(start) => Self::starting_with(&start)
                 .ok_or_else(|| wrong(COMMON_VARIABLE.to_owned(), COMMON_RULE))?,
         };
+        if let Some(alias) = read(ALIAS_VARIABLE) {
+            machines = machines
+                .by_alias(&alias)
+                .ok_or_else(|| wrong(ALIAS_VARIABLE.to_owned(), ALIAS_RULE))?;
+        }
         for operation in Operation::ALL {
             let variable = variable(operation);
             if let Some(arn) = read(&variable) {
@@ -163,6 +200,12 @@ pub(crate) fn variable(operation: Operation) -> String {
     format!("APGL_{name}_ARN")
 }
 
+impl FromIterator<(Operation, StateMachineArn)> for StateMachines {
+    fn from_iter<I: IntoIterator<Item = (Operation, StateMachineArn)>>(machines: I) -> Self {
+        Self(machines.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -194,6 +237,40 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_is_for_all_that_do_not_name_their_own() {
+        let machines = read(&[
+            ("APGL_STATE_MACHINES", START),
+            ("APGL_STATE_MACHINE_ALIAS", "live"),
+            (
+                "APGL_DELETE_CHANNEL_ARN",
+                "arn:aws:states:eu-west-1:1:stateMachine:other",
+            ),
+        ])
+        .unwrap();
+        let arn = |operation| machines.get(operation).unwrap().as_str();
+        assert_eq!(
+            arn(Operation::NotifyPublicChannel),
+            format!("{START}-notify-public-channel:live")
+        );
+        assert_eq!(
+            arn(Operation::DeleteChannel),
+            "arn:aws:states:eu-west-1:1:stateMachine:other"
+        );
+    }
+
+    #[test]
+    fn what_names_a_version_or_an_alias_keeps_it() {
+        let machines = StateMachines::default()
+            .with(Operation::DeleteChannel, StateMachineArn::new(OWN).unwrap())
+            .by_alias("next")
+            .unwrap();
+        assert_eq!(
+            machines.get(Operation::DeleteChannel).unwrap().as_str(),
+            OWN
+        );
+    }
+
+    #[test]
     fn one_workflows_own_arn_is_enough() {
         let machines = read(&[("APGL_NOTIFY_PUBLIC_CHANNEL_ARN", OWN)]).unwrap();
         assert!(machines.get(Operation::NotifyPublicChannel).is_some());
@@ -207,6 +284,8 @@ mod tests {
         "APGL_STATE_MACHINES",
         "arn:aws:states:eu-west-1:1:stateMachine:apgl:live"
     )]
+    #[case("APGL_STATE_MACHINE_ALIAS", "a:b")]
+    #[case("APGL_STATE_MACHINE_ALIAS", "12")]
     #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states:eu-west-1:1:execution:a:b")]
     #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states::1:stateMachine:a")]
     fn a_wrong_variable_is_named(#[case] name: &str, #[case] value: &str) {
