@@ -175,7 +175,8 @@ fn bounded(error: StepError, waits_left: i64) -> StepError {
     error
 }
 
-/// Waiting is what a workflow does all the time; only what it does not handle is an error.
+/// An error is what an operator mends: an alarm counts these lines. Waiting is what a workflow does all
+/// the time, and a final error is the caller's to mend.
 fn log_failure(error: &StepError) {
     let (name, reason, code) = (error.name(), error.to_string(), error.slack_code());
     match name.kind() {
@@ -185,7 +186,10 @@ fn log_failure(error: &StepError) {
         Kind::Passing => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step is tried again");
         }
-        Kind::Final | Kind::Mendable => {
+        Kind::Final => {
+            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the request can't be done");
+        }
+        Kind::Mendable => {
             tracing::error!(error.name = %name, error.reason = reason, slack.error = code, "the step failed");
         }
     }

@@ -18,8 +18,8 @@ use crate::{
     settings::optional_setting,
 };
 
-/// How long a token serves before it is read again.
-const TIME_TO_LIVE: Duration = Duration::from_mins(5);
+/// How long a token serves before it is read again: a new one is in use within a minute.
+const TIME_TO_LIVE: Duration = Duration::from_secs(45);
 
 /// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret
 /// that `SLACK_TOKEN_SECRET` names, paced by the table that `PACING_TABLE` names, if it names one.
