@@ -1,28 +1,35 @@
-import { App, CliCredentialsStackSynthesizer } from "aws-cdk-lib";
+import { App, CliCredentialsStackSynthesizer, Validations, type StackProps } from "aws-cdk-lib";
+import { AwsSolutionsChecks } from "cdk-nag";
+import { boundTo } from "./encryption.js";
 import { MpcHandlersStack } from "./mpc-handlers-stack.js";
 import { NotificationsStack } from "./notifications-stack.js";
-import { readSettings } from "./settings.js";
+import { isLocal, readSettings } from "./settings.js";
 
-/** The stacks that the context asks for. */
+/** The stacks that the context asks for. What breaks a rule of AWS Solutions is not synthesised. */
 export function buildApp(context?: Record<string, unknown>): App {
   const app = new App({ context });
   const settings = readSettings(app.node);
-  // The local stack enforces IAM and lets no bootstrap role read the assets.
-  const synthesizer = () => (settings.local ? new CliCredentialsStackSynthesizer() : undefined);
+  const props = (description: string): StackProps => ({
+    description,
+    env: boundTo(settings),
+    // The local stack enforces IAM and lets no bootstrap role read the assets.
+    synthesizer: isLocal(settings) ? new CliCredentialsStackSynthesizer() : undefined,
+    terminationProtection: settings.keepData,
+    tags: { application: "apgl-notifications", environment: settings.environment },
+  });
 
   const notifications = new NotificationsStack(app, `${settings.prefix}-notifications`, {
     settings,
-    description: "APGL Notifications: Slack notifications for the library's workflow",
-    synthesizer: synthesizer(),
+    ...props("APGL Notifications: Slack notifications for the library's workflow"),
   });
   if (settings.mpcHandlers) {
     const handlers = new MpcHandlersStack(app, `${settings.prefix}-mpc-handlers`, {
       settings,
-      description: "APGL Notifications: the MPC service's handlers, which start the workflows",
-      synthesizer: synthesizer(),
+      ...props("APGL Notifications: the MPC service's handlers, which start the workflows"),
     });
     // They start nothing that is not there.
     handlers.addStackDependency(notifications);
   }
+  if (!isLocal(settings)) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   return app;
 }

@@ -1,20 +1,30 @@
-import { Arn, ArnFormat, Stack } from "aws-cdk-lib";
+import { Arn, ArnFormat, Stack, Token, Validations } from "aws-cdk-lib";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { RustFunction } from "./rust-function.js";
-import { stateMachineNameOf } from "./workflow.js";
+import { isLocal } from "./settings.js";
+import { LIVE, stateMachineNameOf } from "./workflow.js";
 
 /** A caller of the workflows: starts them through `lib/client`, and reads what it has started. */
 export class MpcHandler extends RustFunction {
+  readonly whenItFails =
+    "Look at its log for the error, and mend the cause. What could not be started is a dead letter, or a request that its caller sends again.";
+
   /**
    * May start these workflows. They are known by their names, so that neither stack holds on to the
    * other when it is changed or removed.
    */
   mayStart(...workflows: string[]): this {
+    // The local stack has no aliases of state machines.
+    const hasAlias = !isLocal(this.settings);
     const names = workflows.map((workflow) => stateMachineNameOf(this.settings, workflow));
     this.role.addToPolicy(
       new PolicyStatement({
         actions: ["states:StartExecution"],
         resources: names.map((name) => this.arn("stateMachine", name)),
+        // Step Functions authorises by the state machine itself; the condition leaves its alias only.
+        conditions: hasAlias
+          ? { StringEquals: { "states:StateMachineQualifier": LIVE } }
+          : undefined,
       }),
     );
     this.role.addToPolicy(
@@ -23,10 +33,23 @@ export class MpcHandler extends RustFunction {
         resources: names.map((name) => `${this.arn("execution", name)}:*`),
       }),
     );
+    const { account, region } = Stack.of(this);
+    // As cdk-nag writes what only the deployment knows.
+    const place = [
+      Token.isUnresolved(region) ? "<AWS::Region>" : region,
+      Token.isUnresolved(account) ? "<AWS::AccountId>" : account,
+    ].join(":");
+    for (const name of names) {
+      Validations.of(this.role).acknowledge({
+        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${place}:execution:${name}:*]`,
+        reason: "It reads the executions that it has started; their names are known only then",
+      });
+    }
     this.function.addEnvironment(
       "APGL_STATE_MACHINES",
       this.arn("stateMachine", this.settings.prefix),
     );
+    if (hasAlias) this.function.addEnvironment("APGL_STATE_MACHINE_ALIAS", LIVE);
     return this;
   }
 

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Stack, Tags, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Duration, Stack, Validations, type StackProps } from "aws-cdk-lib";
 import { HttpApi, HttpMethod, LogGroupLogDestination } from "aws-cdk-lib/aws-apigatewayv2";
 import { HttpIamAuthorizer } from "aws-cdk-lib/aws-apigatewayv2-authorizers";
 import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations";
@@ -7,11 +7,14 @@ import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
-import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
+import { Alarms, knownAlarmTopic } from "./alarms.js";
+import { FIVE_MINUTES } from "./metrics.js";
 import { MpcHandler } from "./mpc-handler.js";
-import { removalPolicy, type Settings } from "./settings.js";
+import { watchAndRelease } from "./releases.js";
+import { ServiceLogs } from "./service-logs.js";
+import { isLocal, removalPolicy, type Settings } from "./settings.js";
 
 /** What the publisher of content items' events puts into `detail-type`. */
 const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
@@ -54,14 +57,23 @@ export interface MpcHandlersStackProps extends StackProps {
 /** The MPC service's handlers, which start the workflows: for requests, for events, for bounties. */
 export class MpcHandlersStack extends Stack {
   private readonly settings: Settings;
+  private readonly alarms?: Alarms;
+  private readonly handlers: MpcHandler[] = [];
 
   constructor(scope: Construct, id: string, props: MpcHandlersStackProps) {
     super(scope, id, props);
     this.settings = props.settings;
-    Tags.of(this).add("application", "apgl-notifications");
+    if (this.settings.alarms) {
+      const { settings } = this;
+      this.alarms = new Alarms(this, "Alarms", {
+        settings,
+        topic: knownAlarmTopic(this, settings),
+      });
+    }
     this.requests();
     this.contentItemEvents();
     this.contentBounties();
+    watchAndRelease(this, this.settings, this.handlers, this.alarms);
   }
 
   /** Requests over HTTP, signed by a caller whom IAM knows. */
@@ -82,11 +94,12 @@ export class MpcHandlersStack extends Stack {
     });
     const integration = new HttpLambdaIntegration("Handler", handler.alias);
     for (const [path, method] of ROUTES) api.addRoutes({ path, methods: [method], integration });
-    const accessLogs = new LogGroup(this, "AccessLogs", {
-      logGroupName: `/aws/vendedlogs/apigateway/${settings.prefix}-mpc-requests`,
-      retention: settings.logRetention,
-      removalPolicy: removalPolicy(settings),
-    });
+    const accessLogs = new ServiceLogs(
+      this,
+      "AccessLogs",
+      settings,
+      `/aws/vendedlogs/apigateway/${settings.prefix}-mpc-requests`,
+    );
     api.addStage("Stage", {
       stageName: "$default",
       autoDeploy: true,
@@ -96,6 +109,12 @@ export class MpcHandlersStack extends Stack {
         format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
       },
     });
+    this.alarms?.add("MpcRequestsFail", {
+      metric: api.metricServerError({ period: FIVE_MINUTES, statistic: "Sum" }),
+      threshold: 1,
+      means: "The MPC requests' API answered with a 5xx: a caller could not start what it wanted.",
+      todo: "Look at the access log and at the log of mpc-request-handler. The caller sends the request again with the same Idempotency-Key.",
+    });
     new CfnOutput(this, "MpcRequestsApiId", { value: api.apiId });
     new CfnOutput(this, "MpcRequestsUrl", { value: api.apiEndpoint });
   }
@@ -104,8 +123,10 @@ export class MpcHandlersStack extends Stack {
   private contentItemEvents(): void {
     const { mpcEventBusName, mpcEventSource } = this.settings;
     const handler = this.handler("MpcEventHandler").mayStart("notify-private-channel");
-    const deadLetters = this.queue("EventDeadLetters", "mpc-event-dead-letters", {
-      retentionPeriod: KEEP_DEAD_LETTERS,
+    const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
+    Validations.of(deadLetters).acknowledge({
+      id: "AwsSolutions::AwsSolutions-SQS3",
+      reason: "It is the dead-letter queue of EventBridge's rule and of Lambda's retries",
     });
     handler.alias.configureAsyncInvoke({
       onFailure: new SqsDestination(deadLetters),
@@ -121,7 +142,6 @@ export class MpcHandlersStack extends Stack {
       eventPattern: { source: [mpcEventSource], detailType: [CONTENT_ITEM_STATE_CHANGED] },
       targets: [new LambdaFunction(handler.alias, { deadLetterQueue: deadLetters })],
     });
-    this.output("EventDeadLetters", deadLetters);
   }
 
   /** News of content bounties, from a queue. What fails again and again is kept as a dead letter. */
@@ -130,9 +150,7 @@ export class MpcHandlersStack extends Stack {
     const handler = this.handler("MpcContentBountyProcessor", {
       BOUNTY_CHANNEL: bountyChannel,
     }).mayStart("notify-public-channel");
-    const deadLetters = this.queue("BountyDeadLetters", "mpc-content-bounty-dead-letters", {
-      retentionPeriod: KEEP_DEAD_LETTERS,
-    });
+    const deadLetters = this.deadLetters("BountyDeadLetters", "mpc-content-bounty-dead-letters");
     const bounties = this.queue("Bounties", "mpc-content-bounties", {
       // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").
       visibilityTimeout: Duration.seconds(Math.ceil(6 * TIMEOUT_SECONDS * timeScale)),
@@ -145,8 +163,29 @@ export class MpcHandlersStack extends Stack {
         reportBatchItemFailures: true,
       }),
     );
+    this.alarms?.add("BountiesWait", {
+      metric: bounties.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
+      threshold: 15 * 60,
+      means: "News of a content bounty has been waiting in its queue for more than 15 minutes.",
+      todo: "Look at the log of mpc-content-bounty-processor: it says why it does not get on.",
+    });
     this.output("Bounties", bounties);
-    this.output("BountyDeadLetters", deadLetters);
+  }
+
+  /** A queue for what nobody could handle. An alarm rings as soon as something stands in it. */
+  private deadLetters(id: string, name: string): Queue {
+    const queue = this.queue(id, name, { retentionPeriod: KEEP_DEAD_LETTERS });
+    this.alarms?.add(id, {
+      metric: queue.metricApproximateNumberOfMessagesVisible({
+        period: FIVE_MINUTES,
+        statistic: "Maximum",
+      }),
+      threshold: 1,
+      means: `There are dead letters in ${this.settings.prefix}-${name}: events for which nothing could be started.`,
+      todo: "Run `apgl doctor`, mend the cause that the handler's log names, and send the letters again as docs/mpc-handlers.md says. They are kept for 14 days.",
+    });
+    this.output(id, queue);
+    return queue;
   }
 
   private output(name: string, queue: Queue): void {
@@ -156,17 +195,23 @@ export class MpcHandlersStack extends Stack {
 
   private handler(id: string, environment?: Record<string, string>): MpcHandler {
     const { settings } = this;
-    return new MpcHandler(this, id, { settings, environment, timeoutSeconds: TIMEOUT_SECONDS });
+    const handler = new MpcHandler(this, id, {
+      settings,
+      environment,
+      timeoutSeconds: TIMEOUT_SECONDS,
+    });
+    this.handlers.push(handler);
+    return handler;
   }
 
   private queue(id: string, name: string, props: QueueProps): Queue {
-    const { local, prefix } = this.settings;
+    const { settings } = this;
     return new Queue(this, id, {
-      queueName: `${prefix}-${name}`,
+      queueName: `${settings.prefix}-${name}`,
       encryption: QueueEncryption.SQS_MANAGED,
       // The local stack speaks HTTP.
-      enforceSSL: !local,
-      removalPolicy: removalPolicy(this.settings),
+      enforceSSL: !isLocal(settings),
+      removalPolicy: removalPolicy(settings),
       ...props,
     });
   }

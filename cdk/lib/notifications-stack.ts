@@ -1,18 +1,49 @@
-import { CfnOutput, Stack, Tags, type StackProps } from "aws-cdk-lib";
-import { AttributeType, Billing, TableV2, type ITableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { CfnOutput, Duration, Stack, Validations, type StackProps } from "aws-cdk-lib";
+import type { IAlarm } from "aws-cdk-lib/aws-cloudwatch";
+import {
+  AttributeType,
+  Billing,
+  TableEncryptionV2,
+  TableV2,
+  type ITableV2,
+} from "aws-cdk-lib/aws-dynamodb";
 import { Rule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
-import { removalPolicy, type Settings } from "./settings.js";
+import { Alarms, alarmTopic } from "./alarms.js";
+import { NotificationsDashboard } from "./dashboard.js";
+import { keyOf } from "./encryption.js";
+import { ExecutionWatcher } from "./execution-watcher.js";
+import { LogQueries } from "./log-queries.js";
+import {
+  FIVE_MINUTES,
+  logMetric,
+  SLACK_REFUSALS,
+  TOKEN_REJECTIONS,
+  workflowMetric,
+} from "./metrics.js";
+import { watchAndRelease } from "./releases.js";
+import type { RustFunction } from "./rust-function.js";
+import { isLocal, removalPolicy, type Settings } from "./settings.js";
 import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
-const METRICS_NAMESPACE = "APGL/Notifications";
 /** What it takes of the channels' table to find a channel, by a scan too. */
 const FINDS_CHANNELS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
 /** What it takes of the Slack users' table to look somebody up, in the list too. */
 const RESOLVES_USERS = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
+
+/** The setting that names an existing table, by the table's id. */
+const EXISTING_TABLE = {
+  UserProfiles: "userProfilesTableName",
+  SlackUsers: "slackUsersTableName",
+  Channels: "channelsTableName",
+  Deliveries: "deliveriesTableName",
+  Pacing: "pacingTableName",
+} as const satisfies Record<string, keyof Settings>;
+
+type TableId = keyof typeof EXISTING_TABLE;
 
 export interface NotificationsStackProps extends StackProps {
   readonly settings: Settings;
@@ -26,14 +57,13 @@ export class NotificationsStack extends Stack {
     super(scope, id, props);
     const { settings } = props;
     this.settings = settings;
-    Tags.of(this).add("application", "apgl-notifications");
 
-    const profiles = this.profilesTable();
+    const profiles = this.table("UserProfiles", "user-profiles", "email");
     const slackUsers = this.table("SlackUsers", "slack-users", "email");
     const channels = this.table("Channels", "channels", "name");
     const deliveries = this.table("Deliveries", "deliveries", "deliveryId");
     const pacing = settings.pacing ? this.table("Pacing", "pacing", "limit") : undefined;
-    const token = this.emptySecret("SlackApiToken", `${settings.prefix}/slack-api-token`);
+    const token = this.tokenSecret();
     const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, pacing };
     const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
     const channelsTable = { CHANNELS_TABLE: channels.tableName };
@@ -68,15 +98,19 @@ export class NotificationsStack extends Stack {
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
       .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");
-    const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics(METRICS_NAMESPACE);
+    const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics();
 
     const workflows = [...workflowFiles()].map(
       ([id, file]) => new Workflow(this, id, { settings, file, steps: this.steps }),
     );
     this.countFailures(workflows, metrics);
+    const watcher = new ExecutionWatcher(this, "WatchExecutions", { settings }).watches(
+      workflows.map(({ stateMachineName }) => stateMachineName),
+    );
+    this.operate([...this.steps.values(), watcher], workflows);
 
-    for (const { node, stateMachine } of workflows) {
-      new CfnOutput(this, `${node.id}Arn`, { value: stateMachine.stateMachineArn });
+    for (const { node, arn } of workflows) {
+      new CfnOutput(this, `${node.id}Arn`, { value: arn });
     }
     new CfnOutput(this, "UserProfilesTableName", { value: profiles.tableName });
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
@@ -95,30 +129,41 @@ export class NotificationsStack extends Stack {
     return step;
   }
 
-  private profilesTable(): ITableV2 {
-    const existing = this.settings.userProfilesTableName;
-    return existing === undefined
-      ? this.table("UserProfiles", "user-profiles", "email")
-      : TableV2.fromTableName(this, "UserProfiles", existing);
-  }
-
-  private table(id: string, name: string, partitionKey: string): TableV2 {
+  /** A table of ours, or the existing one that the settings name in its place. */
+  private table(id: TableId, name: string, partitionKey: string): ITableV2 {
+    const { settings } = this;
+    const existing = settings[EXISTING_TABLE[id]];
+    if (existing !== undefined) return TableV2.fromTableName(this, id, existing);
+    const key = keyOf(this, settings);
+    const awsKey = settings.keepData ? TableEncryptionV2.awsManagedKey() : undefined;
     return new TableV2(this, id, {
-      tableName: `${this.settings.prefix}-${name}`,
+      tableName: `${settings.prefix}-${name}`,
       partitionKey: { name: partitionKey, type: AttributeType.STRING },
       billing: Billing.onDemand(),
       timeToLiveAttribute: "expiresAt",
-      removalPolicy: removalPolicy(this.settings),
+      encryption: key === undefined ? awsKey : TableEncryptionV2.customerManagedKey(key),
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: settings.keepData },
+      deletionProtection: settings.keepData,
+      removalPolicy: removalPolicy(settings),
     });
   }
 
   /** A secret without a value: an operator sets the token. The L2 construct would make one up. */
-  private emptySecret(id: string, name: string): string {
-    const secret = new CfnSecret(this, id, {
+  private tokenSecret(): string {
+    const { settings } = this;
+    if (settings.slackTokenSecretName !== undefined) return settings.slackTokenSecretName;
+    const name = `${settings.prefix}/slack-api-token`;
+    const secret = new CfnSecret(this, "SlackApiToken", {
       name,
       description: "The bot token of the Slack app APGL-Notifications (xoxb-…)",
+      kmsKeyId: keyOf(this, settings)?.keyArn,
     });
-    secret.applyRemovalPolicy(removalPolicy(this.settings));
+    secret.applyRemovalPolicy(removalPolicy(settings));
+    Validations.of(secret).acknowledge({
+      id: "AwsSolutions::AwsSolutions-SMG4",
+      reason:
+        "Slack issues the token to a person: docs/rotating-the-token.md says how to replace it",
+    });
     return name;
   }
 
@@ -137,4 +182,75 @@ export class NotificationsStack extends Stack {
       targets: [new LambdaFunction(metrics.alias)],
     });
   }
+
+  /** How a release is let in, and how an operator sees what happens. */
+  private operate(functions: RustFunction[], workflows: Workflow[]): void {
+    const { settings } = this;
+    const alarms = settings.alarms
+      ? new Alarms(this, "Alarms", { settings, topic: alarmTopic(this, settings) })
+      : undefined;
+    if (alarms !== undefined) this.watchSlack(alarms);
+    watchAndRelease(this, settings, functions, alarms);
+    for (const workflow of workflows) {
+      const failures = alarms === undefined ? [] : watchWorkflow(alarms, workflow, settings);
+      // The local stack has no versions of state machines, and no saved queries.
+      if (!isLocal(settings)) workflow.release(failures);
+    }
+    if (!isLocal(settings)) {
+      new LogQueries(this, "LogQueries", {
+        settings,
+        functions: functions.map(({ logs }) => logs),
+        workflows: workflows.map(({ logs }) => logs),
+      });
+    }
+    new NotificationsDashboard(this, "Dashboard", {
+      settings,
+      workflows,
+      functions,
+      alarms: alarms?.all ?? [],
+    });
+  }
+
+  private watchSlack(alarms: Alarms): void {
+    const { settings } = this;
+    alarms.add("TokenRejected", {
+      metric: logMetric(settings, TOKEN_REJECTIONS, Duration.minutes(1)),
+      threshold: 1,
+      means: "Slack does not accept the bot token, or a scope is missing. Nothing can be posted.",
+      todo: "Run `apgl doctor`, store a token that works, then `apgl redrive` what failed.",
+    });
+    alarms.add("SlackRefusals", {
+      metric: logMetric(settings, SLACK_REFUSALS),
+      threshold: settings.slackRefusalsThreshold,
+      means: `Slack refused ${String(settings.slackRefusalsThreshold)} or more calls by its limits within five minutes. Nothing is lost: executions wait.`,
+      todo: 'Run the query "slack limits". If it lasts, find what else uses the app\'s limits, and whether pacing is on.',
+    });
+  }
+}
+
+/** Rings when executions fail, run out of time or get old. Answers what a release is taken back for. */
+function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): IAlarm[] {
+  const { node, stateMachine, stateMachineName } = workflow;
+  const { oldestExecutionMinutes: minutes } = settings;
+  const todo = `Run \`apgl list --failed --workflow ${stateMachineName.slice(settings.prefix.length + 1)}\` and \`apgl inspect\` one of them: it says what to do.`;
+  alarms.add(`${node.id}Old`, {
+    metric: workflowMetric("OldestRunningExecution", stateMachineName, { statistic: "Maximum" }),
+    threshold: 60 * minutes,
+    means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It waits, most likely for Slack's limits.`,
+    todo: "Look at it with `apgl inspect`, and at the dashboard for what Slack refuses. It fails by itself after six hours.",
+  });
+  return [
+    alarms.add(`${node.id}Failed`, {
+      metric: stateMachine.metricFailed({ period: FIVE_MINUTES }),
+      threshold: 1,
+      means: `An execution of ${stateMachineName} failed: what it should have told was not told.`,
+      todo,
+    }),
+    alarms.add(`${node.id}TimedOut`, {
+      metric: stateMachine.metricTimedOut({ period: FIVE_MINUTES }),
+      threshold: 1,
+      means: `An execution of ${stateMachineName} ran for six hours and was ended.`,
+      todo,
+    }),
+  ];
 }

@@ -1,14 +1,25 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Duration } from "aws-cdk-lib";
-import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { Alias, Code, Function, LoggingFormat, Runtime } from "aws-cdk-lib/aws-lambda";
-import { LogGroup } from "aws-cdk-lib/aws-logs";
+import { Duration, Validations } from "aws-cdk-lib";
+import type { IAlarm, Metric } from "aws-cdk-lib/aws-cloudwatch";
+import {
+  LambdaDeploymentConfig,
+  LambdaDeploymentGroup,
+  type ILambdaApplication,
+} from "aws-cdk-lib/aws-codedeploy";
+import { PolicyStatement, Role, ServicePrincipal, type IRole } from "aws-cdk-lib/aws-iam";
+import { Alias, Code, Function, LoggingFormat, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
+import { FilterPattern, MetricFilter, type IFilterPattern } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { FIVE_MINUTES, logMetric, logMetricsNamespace, METRICS_NAMESPACE } from "./metrics.js";
+import { ServiceLogs } from "./service-logs.js";
 import { removalPolicy, type Settings } from "./settings.js";
 
 /** A function's own time-out where it does not say another; the workflows' Tasks wait longer. */
 export const DEFAULT_TIMEOUT_SECONDS = 30;
+
+/** A line that asks for an operator, or Lambda's own word that the time was over. */
+const TROUBLE = `{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") }`;
 
 export interface RustFunctionProps {
   readonly settings: Settings;
@@ -23,6 +34,14 @@ export interface RustFunctionProps {
  */
 export abstract class RustFunction extends Construct {
   readonly alias: Alias;
+  readonly logs: ServiceLogs;
+  readonly timeout: Duration;
+  /** How often it failed in a way that asks for an operator. */
+  readonly errors: Metric;
+  /** How long its longest invocation took. */
+  readonly longest: Metric;
+  /** What an operator does when the function's alarm for errors rings. */
+  abstract readonly whenItFails: string;
   protected readonly function: Function;
   protected readonly role: Role;
   protected readonly settings: Settings;
@@ -31,18 +50,15 @@ export abstract class RustFunction extends Construct {
     super(scope, id);
     const { settings } = props;
     this.settings = settings;
+    this.timeout = Duration.seconds(props.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS);
     const crate = kebabCase(id);
     const functionName = `${settings.prefix}-${crate}`;
-    const logGroup = new LogGroup(this, "Logs", {
-      logGroupName: `/aws/lambda/${functionName}`,
-      retention: settings.logRetention,
-      removalPolicy: removalPolicy(settings),
-    });
+    this.logs = new ServiceLogs(this, "Logs", settings, `/aws/lambda/${functionName}`);
     this.role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
       description: `${functionName}: what this function may do, and nothing else`,
     });
-    logGroup.grantWrite(this.role);
+    this.logs.grantWrite(this.role);
     this.function = new Function(this, "Function", {
       functionName,
       runtime: Runtime.PROVIDED_AL2023,
@@ -50,15 +66,60 @@ export abstract class RustFunction extends Construct {
       handler: "bootstrap",
       code: Code.fromAsset(builtFunction(settings.functionsDir, crate)),
       memorySize: 128,
-      timeout: Duration.seconds(props.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
+      timeout: this.timeout,
       environment: props.environment,
       role: this.role,
-      logGroup,
+      logGroup: this.logs,
       loggingFormat: LoggingFormat.JSON,
+      tracing: Tracing.ACTIVE,
+      // The version before is what a release is rolled back to.
+      currentVersionOptions: { removalPolicy: removalPolicy(settings) },
+    });
+    Validations.of(this.role).acknowledge({
+      id: "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+      reason: "X-Ray and CloudWatch's PutMetricData have no resources to name",
     });
     this.alias = new Alias(this, "Live", {
       aliasName: "live",
       version: this.function.currentVersion,
+    });
+    this.countLines(`${id}Errors`, FilterPattern.literal(TROUBLE));
+    this.errors = logMetric(settings, `${id}Errors`);
+    this.longest = this.function.metricDuration({ statistic: "Maximum", period: FIVE_MINUTES });
+  }
+
+  /** Counts log lines. Filters of several functions may add to one metric. */
+  protected countLines(metricName: string, filterPattern: IFilterPattern): void {
+    new MetricFilter(this, metricName, {
+      logGroup: this.logs,
+      filterPattern,
+      metricNamespace: logMetricsNamespace(this.settings),
+      metricName,
+      metricValue: "1",
+    });
+  }
+
+  /** Publishes metrics of ours, and no others. */
+  mayPublishMetrics(): this {
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: ["cloudwatch:PutMetricData"],
+        // CloudWatch has no resources for this action; the condition is the limit.
+        resources: ["*"],
+        conditions: { StringEquals: { "cloudwatch:namespace": METRICS_NAMESPACE } },
+      }),
+    );
+    return this;
+  }
+
+  /** A release takes a tenth of the invocations first, and is rolled back when the alarm rings. */
+  shiftGradually(application: ILambdaApplication, role: IRole, alarm: IAlarm): void {
+    new LambdaDeploymentGroup(this, "Release", {
+      application,
+      role,
+      alias: this.alias,
+      alarms: [alarm],
+      deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
     });
   }
 }

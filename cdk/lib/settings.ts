@@ -3,27 +3,51 @@ import type { Node } from "constructs";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { RemovalPolicy } from "aws-cdk-lib";
+import { ENVIRONMENTS, type EnvironmentName } from "./environments.js";
 
 /** What a deployment may differ in. Each is a CDK context value of the same name. */
 export interface Settings {
+  /** Gives what is not set by itself its default: see `ENVIRONMENTS`. */
+  readonly environment: EnvironmentName;
   /** What every name starts with. */
   readonly prefix: string;
   /** Where the Slack Web API is. */
   readonly slackApiUrl: string;
-  /** An existing table of user profiles to read, instead of one that the stack makes. */
+  /** Existing tables to use, in place of those that the stack makes. */
   readonly userProfilesTableName?: string;
+  readonly slackUsersTableName?: string;
+  readonly channelsTableName?: string;
+  readonly deliveriesTableName?: string;
+  readonly pacingTableName?: string;
+  /** An existing secret that holds the Slack token, in place of one that the stack makes. */
+  readonly slackTokenSecretName?: string;
+  /** An existing KMS key for the tables, the secret and the logs, in place of AWS's own. */
+  readonly kmsKeyArn?: string;
   /** What counts for a profile that does not say whether Slack notifications are wanted. */
   readonly defaultSlackPreference: boolean;
   readonly architecture: Architecture;
-  /** Deploys to the local stack: no bootstrap roles, and nothing is kept when the stack goes. */
-  readonly local: boolean;
   /** Where the built functions are: `<function>/bootstrap`. */
   readonly functionsDir: string;
-  readonly logRetention: RetentionDays;
+  /** Whether data outlives mistakes: restored to any point in time, not deleted, kept when the stack goes. */
+  readonly keepData: boolean;
+  readonly logRetentionDays: RetentionDays;
+  /** Whether the state machines log what goes in and out of each state: messages and addresses. */
+  readonly logExecutionData: boolean;
   /** Whether executions share out Slack's limits before they meet them. */
   readonly pacing: boolean;
   /** How long one of Slack's seconds lasts, in seconds: below 1 only on a local stack that runs fast. */
   readonly timeScale: number;
+  readonly alarms: boolean;
+  /** Who is told when an alarm rings. AWS asks that address first whether it agrees. */
+  readonly alarmEmail?: string;
+  /** An existing topic for the alarms, in place of one that the stack makes. */
+  readonly alarmTopicArn?: string;
+  /** How many calls Slack may refuse by a limit within five minutes before an alarm rings. */
+  readonly slackRefusalsThreshold: number;
+  /** How old a running execution may be before an alarm rings, in minutes. */
+  readonly oldestExecutionMinutes: number;
+  /** Whether a release takes a part of the traffic first, and is rolled back when an alarm rings. */
+  readonly gradualShift: boolean;
   /** Whether the MPC service's handlers are deployed, in a stack of their own. */
   readonly mpcHandlers: boolean;
   /** The event bus that content items' events come from: the account's default bus if it is left out. */
@@ -36,45 +60,80 @@ export interface Settings {
 
 const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambda");
 
+const TABLE_NAME = {
+  pattern: /^[a-zA-Z0-9_.-]{3,255}$/,
+  rule: "must be a DynamoDB table's name",
+};
+
 /** Reads the context. Values from the command line are strings, those from cdk.json have types. */
 export function readSettings(node: Node): Settings {
   const context = (name: string): unknown => node.tryGetContext(name) as unknown;
-  const prefix = text("prefix", context("prefix") ?? "apgl", {
+  const given = (name: string, is: Rule) =>
+    optional(context(name), (value) => text(name, value, is));
+  const environment = environmentName(context("environment") ?? "prod");
+  const isLocal = environment === "local";
+  const defaults = ENVIRONMENTS[environment];
+  const flagOf = (name: string, byDefault: boolean) => flag(name, context(name) ?? byDefault);
+
+  const prefix = text("prefix", context("prefix") ?? defaults.prefix, {
     pattern: /^[a-z][a-z0-9-]{0,19}$/,
     rule: "must be 1 to 20 lower-case letters, digits and hyphens, and start with a letter",
   });
-  return {
+  const settings: Settings = {
+    environment,
     prefix,
     slackApiUrl: slackApiUrl(context("slackApiUrl") ?? "https://slack.com/api"),
-    userProfilesTableName: optional(context("userProfilesTableName"), (value) =>
-      text("userProfilesTableName", value, {
-        pattern: /^[a-zA-Z0-9_.-]{3,255}$/,
-        rule: "must be a DynamoDB table's name",
-      }),
-    ),
-    defaultSlackPreference: flag(
-      "defaultSlackPreference",
-      context("defaultSlackPreference") ?? true,
-    ),
+    userProfilesTableName: given("userProfilesTableName", TABLE_NAME),
+    slackUsersTableName: given("slackUsersTableName", TABLE_NAME),
+    channelsTableName: given("channelsTableName", TABLE_NAME),
+    deliveriesTableName: given("deliveriesTableName", TABLE_NAME),
+    pacingTableName: given("pacingTableName", TABLE_NAME),
+    slackTokenSecretName: given("slackTokenSecretName", {
+      pattern: /^[a-zA-Z0-9/_+=.@-]{1,512}$/,
+      rule: "must be a secret's name, not its ARN",
+    }),
+    kmsKeyArn: given("kmsKeyArn", {
+      pattern:
+        /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+      rule: "must be a KMS key's ARN, not an alias",
+    }),
+    defaultSlackPreference: flagOf("defaultSlackPreference", true),
     architecture: oneOf("architecture", context("architecture") ?? "arm64", {
       arm64: Architecture.ARM_64,
       x86_64: Architecture.X86_64,
     }),
-    local: flag("local", context("local") ?? false),
     functionsDir: text("functionsDir", context("functionsDir") ?? DEFAULT_FUNCTIONS_DIR, {
       pattern: /./,
       rule: "must be a folder",
     }),
-    logRetention: logRetention(context("logRetentionDays") ?? 30),
-    pacing: flag("pacing", context("pacing") ?? true),
-    timeScale: timeScale(context("timeScale") ?? 1, flag("local", context("local") ?? false)),
-    mpcHandlers: flag("mpcHandlers", context("mpcHandlers") ?? true),
-    mpcEventBusName: optional(context("mpcEventBusName"), (value) =>
-      text("mpcEventBusName", value, {
-        pattern: /^[a-zA-Z0-9_./-]{1,256}$/,
-        rule: "must be an event bus's name",
-      }),
+    keepData: flagOf("keepData", defaults.keepData),
+    logRetentionDays: logRetention(context("logRetentionDays") ?? defaults.logRetentionDays),
+    logExecutionData: flagOf("logExecutionData", false),
+    pacing: flagOf("pacing", true),
+    timeScale: timeScale(context("timeScale") ?? 1, isLocal),
+    alarms: flagOf("alarms", defaults.alarms),
+    alarmEmail: given("alarmEmail", {
+      pattern: /^[^\s@]+@[^\s@]+\.[^\s@]+$/,
+      rule: "must be an e-mail address",
+    }),
+    alarmTopicArn: given("alarmTopicArn", {
+      pattern: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[a-zA-Z0-9_-]{1,256}$/,
+      rule: "must be the ARN of an SNS topic that is not FIFO",
+    }),
+    slackRefusalsThreshold: count(
+      "slackRefusalsThreshold",
+      context("slackRefusalsThreshold") ?? 20,
     ),
+    oldestExecutionMinutes: count(
+      "oldestExecutionMinutes",
+      context("oldestExecutionMinutes") ?? 60,
+    ),
+    gradualShift: flagOf("gradualShift", defaults.gradualShift),
+    mpcHandlers: flagOf("mpcHandlers", true),
+    mpcEventBusName: given("mpcEventBusName", {
+      pattern: /^[a-zA-Z0-9_./-]{1,256}$/,
+      rule: "must be an event bus's name",
+    }),
     mpcEventSource: text("mpcEventSource", context("mpcEventSource") ?? `${prefix}.mpc`, {
       pattern: /^(?!aws\.)[a-zA-Z0-9_.-]{1,256}$/,
       rule: "must be 1 to 256 letters, digits, dots, hyphens and underscores, and not start with aws.",
@@ -84,14 +143,56 @@ export function readSettings(node: Node): Settings {
       rule: "must be a channel's name: 1 to 80 lower-case letters, digits, - and _",
     }),
   };
+  checkNames(node, settings);
+  checkTogether(settings);
+  return settings;
 }
 
 /**
  * What holds data or tells what happened is kept when its stack goes; but not after a creation that
  * failed, which would stand in the way of the next one.
  */
-export function removalPolicy({ local }: Settings): RemovalPolicy {
-  return local ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
+export function removalPolicy({ keepData }: Settings): RemovalPolicy {
+  return keepData ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
+}
+
+/** The local stack lacks some of what AWS has, and speaks HTTP. */
+export function isLocal({ environment }: Settings): boolean {
+  return environment === "local";
+}
+
+/** A misspelt name would be a setting that silently is not set. CDK's own names hold `:`, `@` or `-`. */
+function checkNames(node: Node, settings: Settings): void {
+  const known = Object.keys(settings);
+  for (const name of Object.keys(node.getAllContext() as Record<string, unknown>)) {
+    if (/^\w+$/.test(name) && !known.includes(name)) {
+      fail(name, `is not known: known are ${known.join(", ")}`);
+    }
+  }
+}
+
+function checkTogether(settings: Settings): void {
+  const { alarms, alarmEmail, alarmTopicArn, gradualShift, pacing, pacingTableName } = settings;
+  if (gradualShift && !alarms) {
+    fail("gradualShift", "must be false where alarms is false: nothing would roll a release back");
+  }
+  if (gradualShift && isLocal(settings)) {
+    fail("gradualShift", "must be false where environment is local: that stack has no CodeDeploy");
+  }
+  if (alarmEmail !== undefined && alarmTopicArn !== undefined) {
+    fail("alarmEmail", "must be left out where alarmTopicArn is given: subscribe to that topic");
+  }
+  if (!alarms && (alarmEmail ?? alarmTopicArn) !== undefined) {
+    fail("alarms", "must be true where alarmEmail or alarmTopicArn is given");
+  }
+  if (!pacing && pacingTableName !== undefined) {
+    fail("pacing", "must be true where pacingTableName is given");
+  }
+}
+
+interface Rule {
+  readonly pattern: RegExp;
+  readonly rule: string;
 }
 
 function fail(name: string, rule: string): never {
@@ -102,7 +203,7 @@ function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined
   return value === undefined ? undefined : read(value);
 }
 
-function text(name: string, value: unknown, is: { pattern: RegExp; rule: string }): string {
+function text(name: string, value: unknown, is: Rule): string {
   return typeof value === "string" && is.pattern.test(value) ? value : fail(name, is.rule);
 }
 
@@ -112,9 +213,19 @@ function flag(name: string, value: unknown): boolean {
   return fail(name, "must be true or false");
 }
 
+function count(name: string, value: unknown): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  const fits = typeof number === "number" && Number.isInteger(number) && number > 0;
+  return fits ? number : fail(name, "must be a whole number above 0");
+}
+
 function oneOf<T>(name: string, value: unknown, known: Record<string, T>): T {
-  const found = typeof value === "string" ? known[value] : undefined;
+  const found = typeof value === "string" && Object.hasOwn(known, value) ? known[value] : undefined;
   return found ?? fail(name, `must be one of ${Object.keys(known).join(", ")}`);
+}
+
+function environmentName(value: unknown): EnvironmentName {
+  return oneOf("environment", value, { local: "local", dev: "dev", prod: "prod" });
 }
 
 /** The token goes to this address: in clear text only within the machine. */
@@ -130,7 +241,7 @@ function slackApiUrl(value: unknown): string {
 function timeScale(value: unknown, local: boolean): number {
   const scale = Number(value);
   if (scale === 1) return scale;
-  if (!local) return fail("timeScale", "must be 1 where local is not true");
+  if (!local) return fail("timeScale", "must be 1 where environment is not local");
   return scale > 0 && scale < 1 ? scale : fail("timeScale", "must be a number above 0, at most 1");
 }
 

@@ -1,6 +1,10 @@
+import { Stack } from "aws-cdk-lib";
 import type { ITableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import { FilterPattern } from "aws-cdk-lib/aws-logs";
 import { Secret } from "aws-cdk-lib/aws-secretsmanager";
+import { keyOf } from "./encryption.js";
+import { SLACK_REFUSALS, TOKEN_REJECTIONS } from "./metrics.js";
 import { RustFunction } from "./rust-function.js";
 
 /** What it takes to call Slack. */
@@ -12,8 +16,14 @@ export interface SlackAccess {
   readonly pacing: ITableV2 | undefined;
 }
 
+/** What DynamoDB does with a key on behalf of a function. Secrets Manager only decrypts for it. */
+const TABLE_KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"];
+
 /** One step of the workflows. By its alias, mended code reaches executions that are redriven. */
 export class StepFunction extends RustFunction {
+  readonly whenItFails =
+    'Run the query "failures" for the error and the execution, mend the cause, then `apgl redrive` what failed.';
+
   /** May do just these actions on the table itself. */
   mayUse(table: ITableV2, ...actions: string[]): this {
     this.role.addToPolicy(
@@ -22,6 +32,7 @@ export class StepFunction extends RustFunction {
         resources: [table.tableArn],
       }),
     );
+    this.mayUseKey("dynamodb", TABLE_KEY_ACTIONS);
     return this;
   }
 
@@ -35,6 +46,8 @@ export class StepFunction extends RustFunction {
       if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
       this.mayUse(pacing, "GetItem", "UpdateItem");
     }
+    this.countLines(SLACK_REFUSALS, FilterPattern.literal('"Slack refused a call by a limit"'));
+    this.countLines(TOKEN_REJECTIONS, FilterPattern.literal('"Slack.Unauthorized"'));
     return this.mayReadSecret(token);
   }
 
@@ -43,19 +56,28 @@ export class StepFunction extends RustFunction {
    * and on the local stack, whose `Ref` of a secret is the name.
    */
   private mayReadSecret(name: string): this {
-    Secret.fromSecretNameV2(this, "Token", name).grantRead(this.role);
+    const secret = Secret.fromSecretNameV2(this, "Token", name);
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: ["secretsmanager:GetSecretValue"],
+        resources: [`${secret.secretArn}-??????`],
+      }),
+    );
+    this.mayUseKey("secretsmanager", ["kms:Decrypt"]);
     return this;
   }
 
-  mayPublishMetrics(namespace: string): this {
+  /** May have the key used by that service, where the deployment brings a key along. */
+  private mayUseKey(service: string, actions: string[]): void {
+    const key = keyOf(this, this.settings);
+    if (key === undefined) return;
+    const { region, urlSuffix } = Stack.of(this);
     this.role.addToPolicy(
       new PolicyStatement({
-        actions: ["cloudwatch:PutMetricData"],
-        // CloudWatch has no resources for this action; the condition is the limit.
-        resources: ["*"],
-        conditions: { StringEquals: { "cloudwatch:namespace": namespace } },
+        actions,
+        resources: [key.keyArn],
+        conditions: { StringEquals: { "kms:ViaService": `${service}.${region}.${urlSuffix}` } },
       }),
     );
-    return this;
   }
 }

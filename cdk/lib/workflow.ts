@@ -1,14 +1,24 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { LogGroup } from "aws-cdk-lib/aws-logs";
-import { DefinitionBody, LogLevel, StateMachine } from "aws-cdk-lib/aws-stepfunctions";
+import { RemovalPolicy, Validations } from "aws-cdk-lib";
+import type { IAlarm } from "aws-cdk-lib/aws-cloudwatch";
+import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import {
+  CfnStateMachineAlias,
+  CfnStateMachineVersion,
+  DefinitionBody,
+  LogLevel,
+  StateMachine,
+} from "aws-cdk-lib/aws-stepfunctions";
 import { Construct } from "constructs";
-import { removalPolicy, type Settings } from "./settings.js";
+import { ServiceLogs } from "./service-logs.js";
+import type { Settings } from "./settings.js";
 import type { StepFunction } from "./step-function.js";
 
 export const STATE_MACHINES_DIR = path.join(import.meta.dirname, "../../statemachines");
 const SUFFIX = ".asl.json";
+/** The alias of a state machine that callers start. */
+export const LIVE = "live";
 
 export interface WorkflowProps {
   readonly settings: Settings;
@@ -21,11 +31,19 @@ export interface WorkflowProps {
 /** One Standard state machine from one ASL file, with a role that may call its own steps only. */
 export class Workflow extends Construct {
   readonly stateMachine: StateMachine;
+  readonly logs: ServiceLogs;
+  /** What callers start: the state machine, or its alias once it has been released. */
+  arn: string;
+  /** The state machine's name, by which its callers know it. */
+  readonly stateMachineName: string;
+  private readonly settings: Settings;
 
   constructor(scope: Construct, id: string, props: WorkflowProps) {
     super(scope, id);
     const { settings, file, steps } = props;
+    this.settings = settings;
     const stateMachineName = stateMachineNameOf(settings, path.basename(file, SUFFIX));
+    this.stateMachineName = stateMachineName;
     const role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("states.amazonaws.com"),
       description: `${stateMachineName}: calls its own steps`,
@@ -36,25 +54,69 @@ export class Workflow extends Construct {
       if (step === undefined) {
         throw new Error(`${file} calls \${${stepId}FunctionArn}, and there is no such function`);
       }
-      step.alias.grantInvoke(role);
       substitutions[`${stepId}FunctionArn`] = step.alias.functionArn;
     }
+    Validations.of(role).acknowledge({
+      id: "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+      reason: "X-Ray and the log deliveries of state machines have no resources to name",
+    });
+    // Not by `grantInvoke`, which also allows every version by a `*`.
+    role.addToPolicy(
+      new PolicyStatement({
+        actions: ["lambda:InvokeFunction"],
+        resources: Object.values(substitutions),
+      }),
+    );
+    this.logs = new ServiceLogs(
+      this,
+      "Logs",
+      settings,
+      `/aws/vendedlogs/states/${stateMachineName}`,
+    );
     this.stateMachine = new StateMachine(this, "StateMachine", {
       stateMachineName,
       definitionBody: DefinitionBody.fromFile(file),
       definitionSubstitutions: substitutions,
       role,
+      tracingEnabled: true,
       logs: {
         level: LogLevel.ALL,
         // Messages and addresses are confidential.
-        includeExecutionData: false,
-        destination: new LogGroup(this, "Logs", {
-          logGroupName: `/aws/vendedlogs/states/${stateMachineName}`,
-          retention: settings.logRetention,
-          removalPolicy: removalPolicy(settings),
-        }),
+        includeExecutionData: settings.logExecutionData,
+        destination: this.logs,
       },
     });
+    this.arn = this.stateMachine.stateMachineArn;
+  }
+
+  /**
+   * Publishes a version of the state machine, and points the alias at it that callers use: at once, or
+   * for a tenth of the executions first, which is taken back when an alarm rings. An execution ends on
+   * the version that it has started with.
+   */
+  release(alarms: IAlarm[]): void {
+    const { stateMachine, settings } = this;
+    const version = new CfnStateMachineVersion(this, "Version", {
+      stateMachineArn: stateMachine.stateMachineArn,
+      stateMachineRevisionId: stateMachine.stateMachineRevisionId,
+    });
+    // A version that is no more can't be rolled back to.
+    version.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    const gradually = {
+      type: "CANARY",
+      percentage: 10,
+      interval: 5,
+      alarms: alarms.map(({ alarmName }) => alarmName),
+    };
+    const alias = new CfnStateMachineAlias(this, "Live", {
+      name: LIVE,
+      description: "What callers start",
+      deploymentPreference: {
+        stateMachineVersionArn: version.ref,
+        ...(settings.gradualShift ? gradually : { type: "ALL_AT_ONCE" }),
+      },
+    });
+    this.arn = alias.attrArn;
   }
 }
 

@@ -1,16 +1,12 @@
-import { Stack } from "aws-cdk-lib";
+import { CliCredentialsStackSynthesizer } from "aws-cdk-lib";
 import { describe, expect, it } from "vitest";
-import { buildApp } from "../lib/app.js";
-import { fakeFunctionsDir } from "./fake-functions.js";
+import { appOf, KEY, stacksOf, type Context } from "./deployment.js";
 
-const functionsDir = fakeFunctionsDir();
-
-const stacksOf = (context: Record<string, unknown>) =>
-  buildApp({ functionsDir, ...context }).node.children.filter((child) => Stack.isStack(child));
+const stacksIn = (context: Context) => stacksOf(appOf(context));
 
 describe("the app", () => {
   it("has a stack for the workflows, and one for the handlers, which is deployed after it", () => {
-    const [notifications, handlers, ...more] = stacksOf({ prefix: "other" });
+    const [notifications, handlers, ...more] = stacksIn({ prefix: "other" });
     expect(notifications?.stackName).toBe("other-notifications");
     expect(handlers?.stackName).toBe("other-mpc-handlers");
     expect(handlers?.dependencies).toEqual([notifications]);
@@ -18,7 +14,44 @@ describe("the app", () => {
   });
 
   it("leaves the handlers out where it is told to", () => {
-    const names = stacksOf({ mpcHandlers: "false" }).map(({ stackName }) => stackName);
+    const names = stacksIn({ mpcHandlers: "false" }).map(({ stackName }) => stackName);
     expect(names).toEqual(["apgl-notifications"]);
+  });
+
+  it.each([
+    ["prod", true],
+    ["dev", false],
+    ["local", false],
+  ])("in %s has stacks whose protection from deletion is %s", (environment, isProtected) => {
+    const stacks = stacksIn({ environment });
+    expect(stacks.map(({ terminationProtection }) => terminationProtection)).toEqual([
+      isProtected,
+      isProtected,
+    ]);
+  });
+
+  it.each(["prod", "dev", "local"])("in %s says so on every stack", (environment) => {
+    for (const stack of stacksIn({ environment })) {
+      expect(stack.tags.tagValues()).toEqual({ application: "apgl-notifications", environment });
+    }
+  });
+
+  it("goes where the key is that it brings along, and anywhere without one", () => {
+    for (const { account, region } of stacksIn({ kmsKeyArn: KEY })) {
+      expect([account, region]).toEqual(["123456789012", "eu-central-1"]);
+    }
+    const [, , , , account] = KEY.split(":");
+    for (const stack of stacksIn({})) expect(stack.account).not.toBe(account);
+  });
+
+  it("needs no bootstrap on the local stack, whose IAM lets no such role read the assets", () => {
+    const synthesizersOf = (environment: string) =>
+      stacksIn({ environment }).map(({ synthesizer }) => synthesizer);
+    for (const synthesizer of synthesizersOf("local")) {
+      expect(synthesizer).toBeInstanceOf(CliCredentialsStackSynthesizer);
+    }
+    for (const synthesizer of synthesizersOf("prod")) {
+      expect(synthesizer).not.toBeInstanceOf(CliCredentialsStackSynthesizer);
+    }
   });
 });

@@ -5,9 +5,12 @@ import * as path from "node:path";
 /** The crates in `functions/`. */
 export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../functions")).sort();
 
-/** Those that the MPC service's stack deploys; the others are steps. */
+/** Those that the MPC service's stack deploys. */
 export const HANDLERS = FUNCTIONS.filter((crate) => crate.startsWith("mpc-"));
-export const STEPS = FUNCTIONS.filter((crate) => !HANDLERS.includes(crate));
+/** Those that a schedule calls. */
+export const WATCHERS = ["watch-executions"];
+/** The steps of the workflows. */
+export const STEPS = FUNCTIONS.filter((crate) => ![...HANDLERS, ...WATCHERS].includes(crate));
 
 /** A folder that looks like the Lambda build's, for tests that need no real code. */
 export function fakeFunctionsDir(): string {

@@ -1,20 +1,10 @@
-import { App } from "aws-cdk-lib";
-import { Match, Template } from "aws-cdk-lib/assertions";
+import { Match } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
-import { MpcHandlersStack } from "../lib/mpc-handlers-stack.js";
-import { readSettings } from "../lib/settings.js";
-import { workflowFiles } from "../lib/workflow.js";
-import { fakeFunctionsDir, HANDLERS } from "./fake-functions.js";
-import { asList, masked, statementsOf, type Resource } from "./template.js";
+import { templatesOf, type Context } from "./deployment.js";
+import { HANDLERS } from "./fake-functions.js";
+import { masked, resourcesOf, typesOf } from "./template.js";
 
-const functionsDir = fakeFunctionsDir();
-
-function templateOf(context: Record<string, unknown> = {}): Template {
-  const app = new App({ context: { functionsDir, ...context } });
-  return Template.fromStack(
-    new MpcHandlersStack(app, "stack", { settings: readSettings(app.node) }),
-  );
-}
+const templateOf = (context?: Context) => templatesOf(context).handlers;
 
 const template = templateOf();
 
@@ -23,45 +13,16 @@ const aliasOf = (handler: string) => ({ Ref: Match.stringLikeRegexp(`^${handler}
 
 describe("handlers", () => {
   it("are those in functions/, each with an alias", () => {
-    const functions = Object.values(template.findResources("AWS::Lambda::Function")) as Resource[];
-    const names = functions.map(({ Properties }) => Properties["FunctionName"]).sort();
+    const names = resourcesOf(template, "AWS::Lambda::Function")
+      .map(([, { Properties }]) => Properties["FunctionName"])
+      .sort();
     expect(names).toEqual(HANDLERS.map((crate) => `apgl-${crate}`));
     template.resourceCountIs("AWS::Lambda::Alias", HANDLERS.length);
   });
 
-  const starts: Record<string, string[]> = {
-    MpcRequestHandler: [...workflowFiles().keys()].filter((id) => id !== "CheckChannelExists"),
-    MpcEventHandler: ["NotifyPrivateChannel"],
-    MpcContentBountyProcessor: ["NotifyPublicChannel"],
-  };
-
-  it.each(Object.entries(starts))(
-    "%s may start its workflows and nothing else",
-    (id, workflows) => {
-      const statements = statementsOf(template, id);
-      const named = (action: string, kind: string) =>
-        statements
-          .filter(({ Action }) => asList(Action).includes(action))
-          .flatMap(({ Resource }) => asList(Resource))
-          .map((arn) => new RegExp(`:${kind}:apgl-([a-z-]+)`).exec(JSON.stringify(arn))?.[1])
-          .sort();
-      const names = workflows.map((id) => id.replace(/(?<!^)[A-Z]/g, "-$&").toLowerCase()).sort();
-      expect(named("states:StartExecution", "stateMachine")).toEqual(names);
-      expect(named("states:DescribeExecution", "execution")).toEqual(names);
-      const services = statements.flatMap(({ Action }) =>
-        asList(Action).map((action) => action.split(":")[0]),
-      );
-      const queues = id === "MpcRequestHandler" ? [] : ["sqs"];
-      expect(new Set(services)).toEqual(new Set(["logs", "states", ...queues]));
-      for (const { Resource } of statements) expect(asList(Resource)).not.toContain("*");
-    },
-  );
-
   it("find the state machines by what their ARNs start with", () => {
-    const functions = Object.values(
-      templateOf({ prefix: "other" }).findResources("AWS::Lambda::Function"),
-    ) as Resource[];
-    for (const { Properties } of functions) {
+    const other = templateOf({ prefix: "other" });
+    for (const [, { Properties }] of resourcesOf(other, "AWS::Lambda::Function")) {
       expect(JSON.stringify(Properties["Environment"])).toContain(":stateMachine:other");
     }
   });
@@ -69,14 +30,15 @@ describe("handlers", () => {
 
 describe("requests", () => {
   it("are authorised by IAM on every route", () => {
-    const routes = Object.values(template.findResources("AWS::ApiGatewayV2::Route")) as Resource[];
-    expect(routes.map(({ Properties }) => Properties["RouteKey"]).sort()).toEqual([
+    const routes = resourcesOf(template, "AWS::ApiGatewayV2::Route");
+    expect(routes.map(([, { Properties }]) => Properties["RouteKey"]).sort()).toEqual([
       "DELETE /contexts/{channelName}",
       "PATCH /contexts/{channelName}/members",
       "POST /contexts",
       "POST /contexts/{channelName}/messages",
     ]);
-    for (const { Properties } of routes) expect(Properties["AuthorizationType"]).toBe("AWS_IAM");
+    for (const [, { Properties }] of routes)
+      expect(Properties["AuthorizationType"]).toBe("AWS_IAM");
   });
 
   it("are throttled and logged", () => {
@@ -158,29 +120,12 @@ describe("bounties", () => {
   });
 });
 
-describe("queues", () => {
-  it("are encrypted, take TLS only, and are kept when the stack goes, except on the local stack", () => {
-    template.allResources("AWS::SQS::Queue", {
-      DeletionPolicy: "RetainExceptOnCreate",
-      Properties: { SqsManagedSseEnabled: true },
-    });
-    template.resourceCountIs("AWS::SQS::QueuePolicy", 3);
-    template.allResourcesProperties("AWS::SQS::QueuePolicy", {
-      PolicyDocument: {
-        Statement: Match.arrayWith([
-          Match.objectLike({
-            Effect: "Deny",
-            Condition: { Bool: { "aws:SecureTransport": "false" } },
-          }),
-        ]),
-      },
-    });
-    templateOf({ local: true }).allResources("AWS::SQS::Queue", { DeletionPolicy: "Delete" });
-  });
-});
-
 describe("the template", () => {
   it("changes only on purpose", () => {
     expect(masked(template)).toMatchSnapshot();
+  });
+
+  it.each(["dev", "local"])("has these resources in %s", (environment) => {
+    expect(typesOf(templateOf({ environment }))).toMatchSnapshot();
   });
 });

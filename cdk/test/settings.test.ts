@@ -1,23 +1,44 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { App } from "aws-cdk-lib";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
-import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { describe, expect, it } from "vitest";
-import { readSettings } from "../lib/settings.js";
+import { ENVIRONMENTS } from "../lib/environments.js";
+import { readSettings, type Settings } from "../lib/settings.js";
+import { ENVIRONMENT_NAMES, KEY, type Context } from "./deployment.js";
 
-const settings = (context: Record<string, unknown>) => readSettings(new App({ context }).node);
+const settings = (context: Context) => readSettings(new App({ context }).node);
+
+const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
 
 describe("settings", () => {
-  it("have defaults for everything", () => {
-    expect(settings({})).toMatchObject({
+  it("have defaults for everything, those of production unless told otherwise", () => {
+    const { functionsDir, ...others } = settings({});
+    expect(functionsDir).toMatch(/target.lambda$/);
+    expect(others).toEqual({
+      environment: "prod",
       prefix: "apgl",
       slackApiUrl: "https://slack.com/api",
       userProfilesTableName: undefined,
+      slackUsersTableName: undefined,
+      channelsTableName: undefined,
+      deliveriesTableName: undefined,
+      pacingTableName: undefined,
+      slackTokenSecretName: undefined,
+      kmsKeyArn: undefined,
       defaultSlackPreference: true,
       architecture: Architecture.ARM_64,
-      local: false,
-      logRetention: RetentionDays.ONE_MONTH,
+      keepData: true,
+      logRetentionDays: 90,
+      logExecutionData: false,
       pacing: true,
       timeScale: 1,
+      alarms: true,
+      alarmEmail: undefined,
+      alarmTopicArn: undefined,
+      slackRefusalsThreshold: 20,
+      oldestExecutionMinutes: 60,
+      gradualShift: true,
       mpcHandlers: true,
       mpcEventBusName: undefined,
       mpcEventSource: "apgl.mpc",
@@ -25,20 +46,65 @@ describe("settings", () => {
     });
   });
 
+  it.each(ENVIRONMENT_NAMES)("have the defaults of %s", (environment) => {
+    expect(settings({ environment })).toMatchObject({ environment, ...ENVIRONMENTS[environment] });
+  });
+
+  it("keep data, ring and shift gradually in production; a developer's deployment goes without trace", () => {
+    expect(ENVIRONMENTS.prod).toMatchObject({ keepData: true, alarms: true, gradualShift: true });
+    expect(ENVIRONMENTS.dev).toMatchObject({ keepData: false, alarms: false, gradualShift: false });
+    expect(ENVIRONMENTS.local).toMatchObject({ keepData: false, gradualShift: false });
+    expect(ENVIRONMENTS.dev.prefix).not.toBe(ENVIRONMENTS.prod.prefix);
+  });
+
+  it("come before the environment's defaults", () => {
+    const given = { prefix: "other", keepData: true, logRetentionDays: 30, alarms: true };
+    expect(settings({ environment: "dev", ...given, gradualShift: true })).toMatchObject({
+      environment: "dev",
+      ...given,
+      gradualShift: true,
+    });
+  });
+
   it("take the source of events from the prefix, so that two deployments don't meet", () => {
     expect(settings({ prefix: "apgl-test" }).mpcEventSource).toBe("apgl-test.mpc");
+    expect(settings({ environment: "dev" }).mpcEventSource).toBe("apgl-dev.mpc");
   });
 
   it("may come from the command line as strings", () => {
-    const context = { defaultSlackPreference: "false", local: "true", logRetentionDays: "7" };
+    const context = {
+      environment: "local",
+      defaultSlackPreference: "false",
+      keepData: "true",
+      logRetentionDays: "7",
+      logExecutionData: "true",
+      pacing: "false",
+      timeScale: "0.05",
+      alarms: "false",
+      slackRefusalsThreshold: "5",
+      oldestExecutionMinutes: "120",
+      gradualShift: "false",
+      mpcHandlers: "false",
+    };
     expect(settings(context)).toMatchObject({
       defaultSlackPreference: false,
-      local: true,
-      logRetention: RetentionDays.ONE_WEEK,
+      keepData: true,
+      logRetentionDays: 7,
+      logExecutionData: true,
+      pacing: false,
+      timeScale: 0.05,
+      alarms: false,
+      slackRefusalsThreshold: 5,
+      oldestExecutionMinutes: 120,
+      gradualShift: false,
+      mpcHandlers: false,
     });
   });
 
   it.each([
+    ["environment", "production"],
+    ["environment", ""],
+    ["environment", "toString"],
     ["prefix", "Apgl"],
     ["prefix", ""],
     ["prefix", "a".repeat(21)],
@@ -47,15 +113,44 @@ describe("settings", () => {
     ["slackApiUrl", "ftp://127.0.0.1/api"],
     ["slackApiUrl", "https://slack.com/api?x=1"],
     ["userProfilesTableName", "a b"],
+    ["slackUsersTableName", "ab"],
+    ["channelsTableName", "a".repeat(256)],
+    ["deliveriesTableName", "arn:aws:dynamodb:eu-central-1:123456789012:table/library"],
+    ["pacingTableName", ""],
+    ["slackTokenSecretName", ""],
+    [
+      "slackTokenSecretName",
+      "arn:aws:secretsmanager:eu-central-1:123456789012:secret:slack-AbCdEf",
+    ],
+    ["kmsKeyArn", "alias/apgl"],
+    ["kmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/apgl"],
+    ["kmsKeyArn", "11112222-3333-4444-5555-666677778888"],
+    ["kmsKeyArn", `${KEY}*`],
     ["defaultSlackPreference", "yes"],
     ["architecture", "arm"],
     ["architecture", 64],
-    ["local", "1"],
     ["functionsDir", ""],
+    ["keepData", "1"],
     ["logRetentionDays", 31],
+    ["logRetentionDays", 0],
     ["logRetentionDays", "a month"],
+    ["logRetentionDays", "ONE_MONTH"],
+    ["logExecutionData", "all"],
     ["pacing", "on"],
     ["timeScale", 0.05],
+    ["alarms", "no"],
+    ["alarmEmail", "operators"],
+    ["alarmEmail", "operators@library"],
+    ["alarmEmail", "two@library.example, three@library.example"],
+    ["alarmTopicArn", "operators"],
+    ["alarmTopicArn", `${TOPIC}.fifo`],
+    ["alarmTopicArn", "arn:aws:sqs:eu-central-1:123456789012:operators"],
+    ["slackRefusalsThreshold", 0],
+    ["slackRefusalsThreshold", 1.5],
+    ["slackRefusalsThreshold", "many"],
+    ["oldestExecutionMinutes", -1],
+    ["oldestExecutionMinutes", ""],
+    ["gradualShift", "canary"],
     ["mpcHandlers", "no"],
     ["mpcEventBusName", "a bus"],
     ["mpcEventSource", "aws.states"],
@@ -66,14 +161,104 @@ describe("settings", () => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
   });
 
-  it.each([0, -1, 2, "fast"])("refuse the time scale %j on the local stack too", (timeScale) => {
-    expect(() => settings({ local: true, timeScale })).toThrow(/^context value timeScale must be/);
+  const together: [name: string, rule: RegExp, context: Context][] = [
+    ["gradualShift", /where alarms is false/, { alarms: false }],
+    ["gradualShift", /where alarms is false/, { environment: "dev", gradualShift: true }],
+    ["gradualShift", /where environment is local/, { environment: "local", gradualShift: true }],
+    ["alarmEmail", /alarmTopicArn/, { alarmEmail: "o@library.example", alarmTopicArn: TOPIC }],
+    ["alarms", /must be true/, { environment: "dev", alarmEmail: "o@library.example" }],
+    ["alarms", /must be true/, { environment: "dev", alarmTopicArn: TOPIC }],
+    ["pacing", /must be true/, { pacing: false, pacingTableName: "library-pacing" }],
+    ["timeScale", /must be 1/, { environment: "dev", timeScale: 0.05 }],
+  ];
+  it.each(together)("refuse %s with others that it does not fit: %s", (name, rule, context) => {
+    expect(() => settings(context)).toThrow(new RegExp(`^context value ${name} must be`));
+    expect(() => settings(context)).toThrow(rule);
   });
 
-  it.each(["http://127.0.0.1:4580/api", "http://localhost:4580/api", "https://slack.com/api"])(
-    "take %s as Slack's address",
-    (slackApiUrl) => {
-      expect(settings({ slackApiUrl }).slackApiUrl).toBe(slackApiUrl);
+  it.each([0, -1, 2, "fast"])("refuse the time scale %j on the local stack too", (timeScale) => {
+    expect(() => settings({ environment: "local", timeScale })).toThrow(
+      /^context value timeScale must be/,
+    );
+  });
+
+  it.each(["alarmMail", "local", "Prefix", "log_retention_days"])(
+    "refuse %s, which is none of them, with a list of those that there are",
+    (name) => {
+      expect(() => settings({ [name]: "x" })).toThrow(
+        new RegExp(`^context value ${name} is not known: known are environment, prefix,`),
+      );
     },
   );
+
+  it("leave CDK's own context values alone", () => {
+    const context = {
+      "@aws-cdk/core:newStyleStackSynthesis": true,
+      "aws:cdk:bundling-stacks": ["**"],
+      "cli-telemetry": false,
+      "availability-zones:account=123456789012:region=eu-central-1": ["eu-central-1a"],
+    };
+    expect(settings(context)).toEqual(settings({}));
+  });
+
+  it.each([
+    "http://127.0.0.1:4580/api",
+    "http://localhost:4580/api",
+    "http://[::1]:4580/api",
+    "https://slack.com/api",
+  ])("take %s as Slack's address", (slackApiUrl) => {
+    expect(settings({ slackApiUrl }).slackApiUrl).toBe(slackApiUrl);
+  });
+
+  it.each([
+    ["kmsKeyArn", KEY],
+    ["kmsKeyArn", `arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-${"0a".repeat(16)}`],
+    ["slackTokenSecretName", "library/slack_token+1=@x.y"],
+    ["alarmTopicArn", TOPIC],
+    ["alarmEmail", "first.last+apgl@operators.library.example"],
+    ["userProfilesTableName", "Library.profiles_2-x"],
+  ] as const)("take %s = %s", (name, value) => {
+    expect(settings({ [name]: value })[name]).toBe(value);
+  });
+});
+
+describe("docs/settings.md", () => {
+  interface Row {
+    name: string;
+    defaults: string[];
+    rule: string;
+  }
+  const page = fs.readFileSync(path.join(import.meta.dirname, "../../docs/settings.md"), "utf8");
+  const [table = ""] = page.split("\n## ");
+  const rows = [...table.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, cells]): Row => {
+    const [prod, dev, local, rule] = (cells ?? "").split(" | ");
+    return {
+      name: name ?? "",
+      defaults: [prod ?? "", dev ?? "", local ?? ""],
+      rule: (rule ?? "").replaceAll("`", ""),
+    };
+  });
+
+  it("names every context value once, in the order of the code", () => {
+    expect(rows.map(({ name }) => name)).toEqual(Object.keys(settings({})));
+  });
+
+  it.each(rows)("has the defaults of $name", ({ name, defaults }) => {
+    const inEach = (["prod", "dev", "local"] as const).map((environment) =>
+      shown(settings({ environment })[name as keyof Settings]),
+    );
+    expect(defaults).toEqual(inEach);
+  });
+
+  it.each(rows)("says what $name must be", ({ name, rule }) => {
+    const refusal = new Error(`context value ${name} must be ${rule}`);
+    expect(() => settings({ [name]: {} })).toThrow(refusal);
+  });
+
+  function shown(value: Settings[keyof Settings]): string {
+    if (value === undefined) return "–";
+    if (value instanceof Architecture) return `\`${value.name}\``;
+    const root = path.join(import.meta.dirname, "../..");
+    return `\`${String(value).replace(`${root}${path.sep}`, "").replaceAll(path.sep, "/")}\``;
+  }
 });

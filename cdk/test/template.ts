@@ -2,25 +2,83 @@ import type { Template } from "aws-cdk-lib/assertions";
 
 /** What a policy says. */
 export interface Statement {
+  Effect: string;
   Action: string | string[];
   Resource: unknown;
-  Condition?: unknown;
+  Principal?: unknown;
+  Condition?: Record<string, Record<string, unknown>>;
 }
 
 export interface Resource {
+  Type: string;
   Properties: Record<string, unknown>;
+  DeletionPolicy?: string;
+  UpdateReplacePolicy?: string;
+  UpdatePolicy?: unknown;
 }
 
 export const asList = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
 
+/** The resources of a type, by logical id. */
+export function resourcesOf(template: Template, type: string): [string, Resource][] {
+  return Object.entries(template.findResources(type)) as [string, Resource][];
+}
+
+/** How many resources of each type a template has. */
+export function typesOf(template: Template): Record<string, number> {
+  const types = Object.values(
+    (template.toJSON() as { Resources: Record<string, Resource> }).Resources,
+  )
+    .map(({ Type }) => Type)
+    .sort();
+  return types.reduce<Record<string, number>>(
+    (counts, type) => ({ ...counts, [type]: (counts[type] ?? 0) + 1 }),
+    {},
+  );
+}
+
+/** What a policy resource allows or denies. */
+export function statementsIn({ Properties }: Resource): Statement[] {
+  return (Properties["PolicyDocument"] as { Statement: Statement[] }).Statement;
+}
+
 /** The statements of the role whose logical id starts with `owner`, whatever policy they stand in. */
 export function statementsOf(template: Template, owner: string): Statement[] {
-  const policies = Object.values(template.findResources("AWS::IAM::Policy")) as Resource[];
-  return policies
-    .filter((policy) => JSON.stringify(policy.Properties["Roles"]).includes(`"${owner}Role`))
-    .flatMap(
-      (policy) => (policy.Properties["PolicyDocument"] as { Statement: Statement[] }).Statement,
-    );
+  return resourcesOf(template, "AWS::IAM::Policy")
+    .filter(([, { Properties }]) => JSON.stringify(Properties["Roles"]).includes(`"${owner}Role`))
+    .flatMap(([, policy]) => statementsIn(policy));
+}
+
+/** What the role may do: resource → actions. Resources are written as `written` writes them. */
+export function grantsOf(template: Template, owner: string): Record<string, string[]> {
+  const grants: Record<string, string[]> = {};
+  for (const { Effect, Action, Resource } of statementsOf(template, owner)) {
+    if (Effect !== "Allow") throw new Error(`${owner} has a statement that does not allow`);
+    for (const resource of asList(Resource).map(written)) {
+      grants[resource] = [...(grants[resource] ?? []), ...asList(Action)].sort();
+    }
+  }
+  return grants;
+}
+
+/** Writes out what CloudFormation would put together: a reference as the construct's name, joins joined. */
+export function written(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const [[intrinsic, argument] = [], ...more] = Object.entries(value as Record<string, unknown>);
+  if (more.length === 0) {
+    if (intrinsic === "Ref") return withoutHash(argument as string);
+    if (intrinsic === "Fn::GetAtt") return withoutHash((argument as string[])[0] ?? "");
+    if (intrinsic === "Fn::Join") {
+      const [separator, parts] = argument as [string, unknown[]];
+      return parts.map(written).join(separator);
+    }
+  }
+  return JSON.stringify(value);
+}
+
+function withoutHash(logicalId: string): string {
+  return logicalId.replace(/^AWS::(\w+)$/, "<$1>").replace(/[0-9A-F]{8}$/, "");
 }
 
 /** The template without what a build of the functions changes. */

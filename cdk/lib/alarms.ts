@@ -1,0 +1,117 @@
+import { Arn, ArnFormat, Stack } from "aws-cdk-lib";
+import {
+  Alarm,
+  ComparisonOperator,
+  TreatMissingData,
+  type IMetric,
+} from "aws-cdk-lib/aws-cloudwatch";
+import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
+import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Topic, type ITopic } from "aws-cdk-lib/aws-sns";
+import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
+import { Construct } from "constructs";
+import { kebabCase, type RustFunction } from "./rust-function.js";
+import { isLocal, type Settings } from "./settings.js";
+
+export interface AlarmProps {
+  readonly metric: IMetric;
+  /** Rings when the metric is at least this. */
+  readonly threshold: number;
+  /** For so many of the metric's periods in a row. */
+  readonly periods?: number;
+  readonly means: string;
+  readonly todo: string;
+}
+
+export interface AlarmsProps {
+  readonly settings: Settings;
+  readonly topic: ITopic;
+}
+
+/** The alarms of a stack. Each says what it means and what to do. */
+export class Alarms extends Construct {
+  readonly all: Alarm[] = [];
+  private readonly settings: Settings;
+  private readonly topic: ITopic;
+
+  constructor(scope: Construct, id: string, { settings, topic }: AlarmsProps) {
+    super(scope, id);
+    this.settings = settings;
+    this.topic = topic;
+  }
+
+  /** An alarm named `<prefix>-<id>`. What was not measured is nothing to ring for. */
+  add(id: string, { metric, threshold, periods, means, todo }: AlarmProps): Alarm {
+    const alarm = new Alarm(this, id, {
+      alarmName: `${this.settings.prefix}-${kebabCase(id)}`,
+      alarmDescription: `${means} ${todo} See docs/alarms.md.`,
+      metric,
+      threshold,
+      evaluationPeriods: periods ?? 1,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+    alarm.addAlarmAction(new SnsAction(this.topic));
+    this.all.push(alarm);
+    return alarm;
+  }
+
+  /** For a function: it failed in a way that passes by no retry, or it comes near its time-out. */
+  watchFunction(watched: RustFunction): Alarm {
+    const { id } = watched.node;
+    const seconds = watched.timeout.toSeconds();
+    this.add(`${id}Slow`, {
+      metric: watched.longest,
+      threshold: 0.9 * watched.timeout.toMilliseconds(),
+      periods: 3,
+      means: `${id} has come near its time-out of ${String(seconds)} s for 15 minutes.`,
+      todo: "Look at its traces for what takes the time, and at the health page of Slack or of the AWS service that does.",
+    });
+    return this.add(`${id}Errors`, {
+      metric: watched.errors,
+      threshold: 1,
+      means: `${id} failed in a way that no retry mends, or ran out of time.`,
+      todo: watched.whenItFails,
+    });
+  }
+}
+
+/** The topic that a deployment's alarms go to. Made here, unless there is one. */
+export function alarmTopic(scope: Construct, settings: Settings): ITopic {
+  const { alarmEmail, alarmTopicArn } = settings;
+  if (alarmTopicArn !== undefined) return knownAlarmTopic(scope, settings);
+  const topic = new Topic(scope, "AlarmTopic", {
+    topicName: alarmTopicName(settings),
+    displayName: "APGL Notifications: alarms",
+    // The local stack speaks HTTP.
+    enforceSSL: !isLocal(settings),
+  });
+  // A policy takes the place of the default one, which let the account's alarms publish.
+  topic.addToResourcePolicy(
+    new PolicyStatement({
+      principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
+      actions: ["sns:Publish"],
+      resources: [topic.topicArn],
+      conditions: { StringEquals: { "aws:SourceAccount": Stack.of(scope).account } },
+    }),
+  );
+  if (alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(alarmEmail));
+  return topic;
+}
+
+/** The same topic for another stack, which does not hold on to the one that made it. */
+export function knownAlarmTopic(scope: Construct, settings: Settings): ITopic {
+  const arn = settings.alarmTopicArn ?? arnOf(scope, alarmTopicName(settings));
+  return Topic.fromTopicArn(scope, "AlarmTopic", arn);
+}
+
+function alarmTopicName({ prefix }: Settings): string {
+  return `${prefix}-alarms`;
+}
+
+function arnOf(scope: Construct, resource: string): string {
+  return Arn.format(
+    { service: "sns", resource, arnFormat: ArnFormat.NO_RESOURCE_NAME },
+    Stack.of(scope),
+  );
+}

@@ -1,0 +1,34 @@
+import { Validations, type Stack } from "aws-cdk-lib";
+import { LambdaApplication } from "aws-cdk-lib/aws-codedeploy";
+import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import type { Alarms } from "./alarms.js";
+import type { RustFunction } from "./rust-function.js";
+import type { Settings } from "./settings.js";
+
+/**
+ * Watches the functions, and has CodeDeploy shift their aliases to a new version bit by bit. A function
+ * whose alarm rings meanwhile goes back to the version before.
+ */
+export function watchAndRelease(
+  stack: Stack,
+  settings: Settings,
+  functions: RustFunction[],
+  alarms: Alarms | undefined,
+): void {
+  // Without alarms there is nothing to shift gradually by: `readSettings` sees to it.
+  if (alarms === undefined) return;
+  const watched = functions.map((one) => ({ one, alarm: alarms.watchFunction(one) }));
+  if (!settings.gradualShift) return;
+  const application = new LambdaApplication(stack, "Releases", {
+    applicationName: stack.stackName,
+  });
+  const role = new Role(stack, "ReleasesRole", {
+    assumedBy: new ServicePrincipal("codedeploy.amazonaws.com"),
+    description: `${stack.stackName}: shifts the functions' aliases from version to version`,
+  });
+  Validations.of(role).acknowledge({
+    id: "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]",
+    reason: "CodeDeploy's own role for Lambda: AWS keeps it in step with what a shift needs",
+  });
+  for (const { one, alarm } of watched) one.shiftGradually(application, role, alarm);
+}

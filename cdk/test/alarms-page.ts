@@ -1,0 +1,160 @@
+import type { Template } from "aws-cdk-lib/assertions";
+import { kebabCase } from "../lib/rust-function.js";
+import { workflowFiles } from "../lib/workflow.js";
+import { FUNCTIONS, HANDLERS, STEPS } from "./fake-functions.js";
+import { resourcesOf } from "./template.js";
+
+export interface AlarmProperties {
+  AlarmName: string;
+  AlarmDescription: string;
+  MetricName: string;
+  Statistic: string;
+  Threshold: number;
+  Period: number;
+  EvaluationPeriods: number;
+}
+
+const PREFIX = "apgl-";
+const WORKFLOWS = [...workflowFiles().keys()].map(kebabCase);
+
+/** The kinds of alarms, in the order in which to look at those that ring together. */
+const KINDS = [
+  "token-rejected",
+  "slack-refusals",
+  "<function>-errors",
+  "<function>-slow",
+  "<workflow>-failed",
+  "<workflow>-timed-out",
+  "<workflow>-old",
+  "mpc-requests-fail",
+  "bounties-wait",
+  "event-dead-letters",
+  "bounty-dead-letters",
+];
+
+/** Stand for what an alarm is about, as its crate or file is spelt, and as its construct is. */
+const ABOUT = "<about>";
+const ABOUT_ID = "<about-id>";
+
+const INTRODUCTION = `# Alarms
+
+All alarms go to the SNS topic \`apgl-alarms\`, or to the one that [\`alarmTopicArn\`](settings.md) names; \`alarmEmail\` subscribes an
+address to it. One cause may ring several: look at the token first, then at the functions, then at the workflows.
+
+The names are those of the prefix \`apgl\`. An alarm is silent where nothing was measured, and stops by itself when its cause is gone.
+What has failed until then is redriven by hand.
+`;
+
+/** The page docs/alarms.md, from what the stacks deploy. */
+export function alarmsPage(templates: Template[]): string {
+  const rows = KINDS.flatMap((kind) => rowsOf(kind, templates));
+  return [
+    INTRODUCTION,
+    "| alarm | rings when | means, and what to do |",
+    "|---|---|---|",
+    ...rows.map((cells) => `| ${cells.join(" | ")} |`),
+    "",
+  ].join("\n");
+}
+
+export function alarmsOf(template: Template): AlarmProperties[] {
+  return resourcesOf(template, "AWS::CloudWatch::Alarm").map(
+    ([, { Properties }]) => Properties as unknown as AlarmProperties,
+  );
+}
+
+/** What an alarm is about: its kind, and the workflow or function that it watches. */
+export function kindOf({ AlarmName }: AlarmProperties): { kind: string; about?: string } {
+  const name = AlarmName.slice(PREFIX.length);
+  const [, about = "", rest = ""] = /^(.*)-(errors|slow|failed|timed-out|old)$/.exec(name) ?? [];
+  if (FUNCTIONS.includes(about)) return { kind: `<function>-${rest}`, about };
+  if (WORKFLOWS.includes(about)) return { kind: `<workflow>-${rest}`, about };
+  return { kind: name };
+}
+
+/** One row for each text, with a placeholder where it is about several. */
+function rowsOf(kind: string, templates: Template[]): string[][] {
+  const texts = new Map<string, { about: (string | undefined)[]; when: Set<string> }>();
+  for (const template of templates) {
+    const timeouts = timeoutsOf(template);
+    for (const alarm of alarmsOf(template)) {
+      const { kind: itsKind, about } = kindOf(alarm);
+      if (itsKind !== kind) continue;
+      const text = withPlaceholder(alarm.AlarmDescription, about);
+      const row = texts.get(text) ?? { about: [], when: new Set() };
+      row.about.push(about);
+      row.when.add(withPlaceholder(whenItRings(alarm, timeouts.get(about)), about));
+      texts.set(text, row);
+    }
+  }
+  return [...texts].map(([text, { about, when }]) => {
+    const placeholder = placeholderFor(about);
+    const put = (cell: string) =>
+      cell.replaceAll(ABOUT, placeholder).replaceAll(ABOUT_ID, pascalCase(placeholder));
+    const name = `${PREFIX}${kind.replace(/<\w+>/, placeholder)}`;
+    const what = text.replace(/ See docs\/alarms\.md\.$/, "");
+    return [`\`${name}\``, put([...when].join("; ")), put(escaped(what))];
+  });
+}
+
+function placeholderFor(about: (string | undefined)[]): string {
+  const [first = "", ...more] = about.filter((one) => one !== undefined);
+  if (more.length === 0) return first;
+  if (WORKFLOWS.includes(first)) return "<workflow>";
+  if ([first, ...more].every((one) => STEPS.includes(one))) return "<step>";
+  if ([first, ...more].every((one) => HANDLERS.includes(one))) return "<handler>";
+  return "<function>";
+}
+
+/** Names of any spelling, and time-outs, are different in each row that says the same. */
+function withPlaceholder(text: string, about: string | undefined): string {
+  if (about === undefined) return text;
+  return text
+    .replaceAll(about, ABOUT)
+    .replaceAll(pascalCase(about), ABOUT_ID)
+    .replace(/ of \d+ s\b/, "");
+}
+
+function timeoutsOf(template: Template): Map<string | undefined, number> {
+  const functions = resourcesOf(template, "AWS::Lambda::Function");
+  return new Map(
+    functions.map(([, { Properties }]) => [
+      (Properties["FunctionName"] as string).slice(PREFIX.length),
+      Properties["Timeout"] as number,
+    ]),
+  );
+}
+
+const UNITS: Record<string, string> = {
+  ApproximateAgeOfOldestMessage: " s",
+  OldestRunningExecution: " s",
+};
+
+function whenItRings(alarm: AlarmProperties, timeout: number | undefined): string {
+  const { MetricName, Statistic, Threshold, Period, EvaluationPeriods } = alarm;
+  const unit = UNITS[MetricName] ?? "";
+  const ofTimeout = (100 * Threshold) / (1000 * (timeout ?? NaN));
+  const amount =
+    MetricName === "Duration"
+      ? `${String(Math.round(ofTimeout))} % of its time-out`
+      : `${Threshold.toLocaleString("en")}${unit}`;
+  const minutes = Period === 60 ? "1 minute" : `${String(Period / 60)} minutes`;
+  const span =
+    EvaluationPeriods === 1
+      ? `within ${minutes}`
+      : `in each of ${String(EvaluationPeriods)} times ${minutes}`;
+  return `\`${MetricName}\` (${Statistic.toLowerCase()}) is ${amount} or more ${span}`;
+}
+
+/** GitHub takes what stands in angle brackets for HTML, except in code. */
+function escaped(text: string): string {
+  return text
+    .split("`")
+    .map((part, index) => (index % 2 === 0 ? part.replace(/[\w-]*<about(?:-id)?>/g, "`$&`") : part))
+    .join("`")
+    .replaceAll("|", "\\|");
+}
+
+function pascalCase(kebab: string): string {
+  return kebab.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

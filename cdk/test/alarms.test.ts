@@ -1,0 +1,340 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { Match, type Template } from "aws-cdk-lib/assertions";
+import { describe, expect, it } from "vitest";
+import { kebabCase } from "../lib/rust-function.js";
+import { workflowFiles } from "../lib/workflow.js";
+import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
+import { bothOf, templatesOf } from "./deployment.js";
+import { FUNCTIONS, HANDLERS, STEPS, WATCHERS } from "./fake-functions.js";
+import { resourcesOf, statementsIn, written } from "./template.js";
+
+const ALARM = "AWS::CloudWatch::Alarm";
+const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
+const ROOT = path.join(import.meta.dirname, "../..");
+const FIVE_MINUTES = 300;
+
+const { notifications, handlers } = templatesOf();
+const WORKFLOWS = [...workflowFiles().keys()];
+
+const namesIn = (template: Template) =>
+  alarmsOf(template)
+    .map(({ AlarmName }) => AlarmName)
+    .sort();
+
+describe("alarms", () => {
+  it("are these, and no others", () => {
+    const ofFunctions = (crates: string[]) =>
+      crates.flatMap((crate) => [`apgl-${crate}-errors`, `apgl-${crate}-slow`]);
+    const ofWorkflows = WORKFLOWS.map(kebabCase).flatMap((workflow) =>
+      ["failed", "timed-out", "old"].map((what) => `apgl-${workflow}-${what}`),
+    );
+    expect(namesIn(notifications)).toEqual(
+      [
+        "apgl-token-rejected",
+        "apgl-slack-refusals",
+        ...ofFunctions([...STEPS, ...WATCHERS]),
+        ...ofWorkflows,
+      ].sort(),
+    );
+    expect(namesIn(handlers)).toEqual(
+      [
+        "apgl-mpc-requests-fail",
+        "apgl-bounties-wait",
+        "apgl-event-dead-letters",
+        "apgl-bounty-dead-letters",
+        ...ofFunctions(HANDLERS),
+      ].sort(),
+    );
+  });
+
+  it.each(WORKFLOWS)("ring when %s fails, runs out of time or gets old", (id) => {
+    const machine = [
+      { Name: "StateMachineArn", Value: { Ref: Match.stringLikeRegexp(`^${id}StateMachine`) } },
+    ];
+    const name = `apgl-${kebabCase(id)}`;
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: `${name}-failed`,
+      ...atLeast(1, "AWS/States", "ExecutionsFailed", "Sum", machine),
+    });
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: `${name}-timed-out`,
+      ...atLeast(1, "AWS/States", "ExecutionsTimedOut", "Sum", machine),
+    });
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: `${name}-old`,
+      ...atLeast(3600, "APGL/Notifications", "OldestRunningExecution", "Maximum", [
+        { Name: "Workflow", Value: name },
+      ]),
+    });
+  });
+
+  it("ring at once when Slack does not accept the token", () => {
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-token-rejected",
+      ...atLeast(1, "APGL/Notifications/apgl", "TokenRejections", "Sum"),
+      Period: 60,
+    });
+  });
+
+  it("ring when Slack refuses more calls than the settings say, and not before", () => {
+    const rings = (threshold: number) => ({
+      AlarmName: "apgl-slack-refusals",
+      ...atLeast(threshold, "APGL/Notifications/apgl", "SlackRefusals", "Sum"),
+    });
+    notifications.hasResourceProperties(ALARM, rings(20));
+    const told = templatesOf({ slackRefusalsThreshold: "5", oldestExecutionMinutes: "120" });
+    told.notifications.hasResourceProperties(ALARM, rings(5));
+    told.notifications.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-create-channel-old",
+      Threshold: 7200,
+    });
+  });
+
+  it.each(FUNCTIONS)(
+    "ring when %s fails for good, and when it comes near its time-out",
+    (crate) => {
+      const template = crate.startsWith("mpc-") ? handlers : notifications;
+      const deployed = resourcesOf(template, "AWS::Lambda::Function").find(
+        ([, { Properties }]) => Properties["FunctionName"] === `apgl-${crate}`,
+      );
+      const seconds = deployed?.[1].Properties["Timeout"] as number;
+      template.hasResourceProperties(ALARM, {
+        AlarmName: `apgl-${crate}-errors`,
+        ...atLeast(1, "APGL/Notifications/apgl", `${pascalCase(crate)}Errors`, "Sum"),
+      });
+      template.hasResourceProperties(ALARM, {
+        AlarmName: `apgl-${crate}-slow`,
+        ...atLeast(900 * seconds, "AWS/Lambda", "Duration", "Maximum", [
+          { Name: "FunctionName", Value: { Ref: deployed?.[0] } },
+        ]),
+        EvaluationPeriods: 3,
+      });
+    },
+  );
+
+  it("ring when events become dead letters, bounties wait, or requests fail on our side", () => {
+    const queue = (id: string) => [
+      {
+        Name: "QueueName",
+        Value: { "Fn::GetAtt": [Match.stringLikeRegexp(`^${id}`), "QueueName"] },
+      },
+    ];
+    for (const id of ["EventDeadLetters", "BountyDeadLetters"]) {
+      handlers.hasResourceProperties(ALARM, {
+        AlarmName: `apgl-${kebabCase(id)}`,
+        ...atLeast(1, "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", queue(id)),
+      });
+    }
+    handlers.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-bounties-wait",
+      ...atLeast(900, "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", queue("Bounties")),
+    });
+    handlers.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-mpc-requests-fail",
+      ...atLeast(1, "AWS/ApiGateway", "5xx", "Sum", [
+        { Name: "ApiId", Value: { Ref: Match.stringLikeRegexp("^Requests") } },
+      ]),
+    });
+  });
+
+  it("say what they mean and what to do, within what AWS takes", () => {
+    for (const { AlarmName, AlarmDescription } of bothOf().flatMap(alarmsOf)) {
+      const sentences = AlarmDescription.split(/(?<=[.:]) /);
+      expect(sentences.length, AlarmName).toBeGreaterThanOrEqual(3);
+      expect(AlarmDescription).toMatch(/ (Look|Run|See|Store|Find) .*See docs\/alarms\.md\.$/);
+      expect(AlarmDescription.length).toBeLessThanOrEqual(1024);
+    }
+  });
+
+  it.each(["prod", "local"])(
+    "in %s tell the topic, and are silent where nothing was measured",
+    (environment) => {
+      const templates = templatesOf({ environment });
+      templates.notifications.allResourcesProperties(ALARM, {
+        AlarmActions: [{ Ref: Match.stringLikeRegexp("^AlarmTopic") }],
+        TreatMissingData: "notBreaching",
+      });
+      templates.handlers.allResourcesProperties(ALARM, { TreatMissingData: "notBreaching" });
+      for (const [, { Properties }] of resourcesOf(templates.handlers, ALARM)) {
+        expect((Properties["AlarmActions"] as unknown[]).map(written)).toEqual([
+          "arn:<Partition>:sns:<Region>:<AccountId>:apgl-alarms",
+        ]);
+      }
+    },
+  );
+
+  it("have the deployment's prefix", () => {
+    for (const template of bothOf({ prefix: "other" })) {
+      for (const name of namesIn(template)) expect(name).toMatch(/^other-/);
+      for (const [, { Properties }] of resourcesOf(template, "AWS::SNS::Topic")) {
+        expect(Properties["TopicName"]).toBe("other-alarms");
+      }
+    }
+  });
+
+  it.each(["prod", "dev", "local"])(
+    "in %s are of one metric each: the local stack knows no others",
+    (environment) => {
+      for (const template of bothOf({ environment, alarms: true, gradualShift: false })) {
+        template.allResourcesProperties(ALARM, {
+          Metrics: Match.absent(),
+          MetricName: Match.anyValue(),
+          ComparisonOperator: "GreaterThanOrEqualToThreshold",
+        });
+        template.resourceCountIs("AWS::CloudWatch::CompositeAlarm", 0);
+      }
+    },
+  );
+
+  it("are left out, with their topic, where the settings say so", () => {
+    for (const template of bothOf({ environment: "dev" })) {
+      template.resourceCountIs(ALARM, 0);
+      template.resourceCountIs("AWS::SNS::Topic", 0);
+    }
+  });
+
+  it("go to the topic that a deployment brings along", () => {
+    for (const template of bothOf({ alarmTopicArn: TOPIC })) {
+      template.resourceCountIs("AWS::SNS::Topic", 0);
+      template.resourceCountIs("AWS::SNS::TopicPolicy", 0);
+      template.allResourcesProperties(ALARM, { AlarmActions: [TOPIC] });
+    }
+  });
+});
+
+describe("the topic", () => {
+  it("tells the address that the settings name", () => {
+    const subscriptions = "AWS::SNS::Subscription";
+    notifications.resourceCountIs(subscriptions, 0);
+    templatesOf({ alarmEmail: "operators@library.example" }).notifications.hasResourceProperties(
+      subscriptions,
+      {
+        Protocol: "email",
+        Endpoint: "operators@library.example",
+        TopicArn: { Ref: Match.stringLikeRegexp("^AlarmTopic") },
+      },
+    );
+  });
+
+  it.each(["prod", "local"])(
+    "in %s lets CloudWatch publish alarms of this account",
+    (environment) => {
+      const [[, policy] = []] = resourcesOf(
+        templatesOf({ environment }).notifications,
+        "AWS::SNS::TopicPolicy",
+      );
+      const allowed = (policy === undefined ? [] : statementsIn(policy)).filter(
+        ({ Effect }) => Effect === "Allow",
+      );
+      expect(allowed).toEqual([
+        expect.objectContaining({
+          Principal: { Service: "cloudwatch.amazonaws.com" },
+          Action: "sns:Publish",
+          Condition: { StringEquals: { "aws:SourceAccount": { Ref: "AWS::AccountId" } } },
+        }),
+      ]);
+    },
+  );
+});
+
+describe("lines of logs", () => {
+  const filtersOf = (template: Template, metric: string) =>
+    resourcesOf(template, "AWS::Logs::MetricFilter").filter(
+      ([, { Properties }]) =>
+        (Properties["MetricTransformations"] as [{ MetricName: string }])[0].MetricName === metric,
+    );
+  const source = (file: string) => fs.readFileSync(path.join(ROOT, file), "utf8");
+  const CALL_SLACK = resourcesOf(notifications, "AWS::Lambda::Function").filter(
+    ([, { Properties }]) => JSON.stringify(Properties).includes("SLACK_TOKEN_SECRET"),
+  );
+
+  it.each(FUNCTIONS)("of %s are counted where they ask for an operator", (crate) => {
+    const id = pascalCase(crate);
+    const template = crate.startsWith("mpc-") ? handlers : notifications;
+    const [[, { Properties }] = ["", { Properties: {} }], ...more] = filtersOf(
+      template,
+      `${id}Errors`,
+    );
+    expect(more).toEqual([]);
+    expect(Properties).toMatchObject({
+      LogGroupName: { Ref: expect.stringMatching(`^${id}Logs`) as string },
+      FilterPattern:
+        '{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") }',
+      MetricTransformations: [{ MetricNamespace: "APGL/Notifications/apgl", MetricValue: "1" }],
+    });
+  });
+
+  it.each([
+    ["SlackRefusals", "Slack refused a call by a limit", "lib/slack/src/client.rs"],
+    ["TokenRejections", "Slack.Unauthorized", "lib/contract/src/error.rs"],
+  ])("are counted as %s by the words %j, which %s writes", (metric, words, file) => {
+    const filters = filtersOf(notifications, metric);
+    expect(filters.map(([, { Properties }]) => written(Properties["LogGroupName"])).sort()).toEqual(
+      CALL_SLACK.map(([id]) => id.replace(/Function[0-9A-F]{8}$/, "Logs")).sort(),
+    );
+    for (const [, { Properties }] of filters) {
+      expect(Properties["FilterPattern"]).toBe(`"${words}"`);
+    }
+    expect(source(file)).toContain(`"${words}"`);
+  });
+
+  it("say ERROR, and the error's name, where an operator must mend what a step failed by", () => {
+    expect(source("lib/runtime/src/run.rs")).toMatch(
+      /Kind::Mendable => \{\s*tracing::error!\(error\.name = %name,/,
+    );
+    expect(source("lib/contract/src/error.rs")).toContain(
+      'SlackUnauthorized = "Slack.Unauthorized", Mendable;',
+    );
+  });
+
+  it("are JSON, with the fields at the top level", () => {
+    expect(source("lib/runtime/src/logs.rs")).toContain(".flatten_event(true)");
+    for (const template of [notifications, handlers]) {
+      template.allResourcesProperties("AWS::Lambda::Function", {
+        LoggingConfig: { LogFormat: "JSON" },
+      });
+    }
+  });
+
+  it("and metrics of the functions are in namespaces that both sides know", () => {
+    expect(source("lib/aws/src/lib.rs")).toContain('"APGL/Notifications"');
+    expect(source("functions/watch-executions/src/lib.rs")).toContain('"OldestRunningExecution"');
+  });
+});
+
+describe("docs/alarms.md", () => {
+  it("has every alarm that the stacks deploy", async () => {
+    const templates = bothOf();
+    const page = alarmsPage(templates);
+    await expect(page).toMatchFileSnapshot(path.join(ROOT, "docs/alarms.md"));
+    const named = [...page.matchAll(/^\| `apgl-([^`]+)` \|/gm)].map(([, name]) => name ?? "");
+    for (const alarm of templates.flatMap(alarmsOf)) {
+      const { kind } = kindOf(alarm);
+      const pattern = new RegExp(`^${kind.replace(/<\w+>/, ".+")}$`);
+      expect(
+        named.some((name) => pattern.test(name)),
+        alarm.AlarmName,
+      ).toBe(true);
+    }
+  });
+});
+
+/** An alarm of one metric, by default for one period of five minutes. */
+function atLeast(
+  Threshold: number,
+  Namespace: string,
+  MetricName: string,
+  Statistic: string,
+  Dimensions: unknown = Match.absent(),
+) {
+  const EvaluationPeriods = 1;
+  const Period = FIVE_MINUTES;
+  const ComparisonOperator = "GreaterThanOrEqualToThreshold";
+  const metric = { Namespace, MetricName, Statistic, Dimensions, Period };
+  return { ...metric, Threshold, EvaluationPeriods, ComparisonOperator };
+}
+
+function pascalCase(kebab: string): string {
+  return kebab.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import { kebabCase } from "../lib/rust-function.js";
+import { workflowFiles } from "../lib/workflow.js";
+import { templatesOf, type Context } from "./deployment.js";
+import { STEPS, WATCHERS } from "./fake-functions.js";
+import { resourcesOf, written } from "./template.js";
+
+interface Widget {
+  type: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  properties: { title?: string; markdown?: string; alarms?: string[]; metrics?: unknown[][] };
+}
+
+const WORKFLOWS = [...workflowFiles().keys()].map(kebabCase);
+
+function dashboardOf(context: Context = {}) {
+  const [[, dashboard] = [], ...more] = resourcesOf(
+    templatesOf(context).notifications,
+    "AWS::CloudWatch::Dashboard",
+  );
+  if (dashboard === undefined || more.length > 0) throw new Error("there is not one dashboard");
+  const { DashboardName, DashboardBody } = dashboard.Properties;
+  const { widgets } = JSON.parse(written(DashboardBody)) as { widgets: Widget[] };
+  return { name: DashboardName, widgets };
+}
+
+const { name, widgets } = dashboardOf();
+
+const graph = (title: string): string => {
+  const widget = widgets.find(({ properties }) => properties.title === title);
+  if (widget === undefined) throw new Error(`no graph of ${title}`);
+  return JSON.stringify(widget.properties.metrics);
+};
+
+describe("the dashboard", () => {
+  it("shows what was done, how long it took, and what went wrong", () => {
+    expect(name).toBe("apgl-notifications");
+    expect(widgets.map(({ properties }) => properties.title)).toEqual([
+      "Alarms: see docs/alarms.md",
+      "Notifications sent",
+      "Members skipped, by reason",
+      "Channels created",
+      "Channels deleted",
+      "Drain time: how long executions take, in milliseconds",
+      "Age of the oldest running execution, in seconds",
+      "Failures, by error",
+      "What Slack refuses",
+      "Functions: what asks for an operator",
+      "Functions: the longest invocation, in milliseconds",
+      undefined,
+    ]);
+  });
+
+  it.each([
+    ["Notifications sent", "NotificationsSent"],
+    ["Members skipped, by reason", "MembersSkipped"],
+    ["Channels created", "ChannelsCreated"],
+    ["Channels deleted", "ChannelsDeleted"],
+    ["Drain time: how long executions take, in milliseconds", "ExecutionTime"],
+    ["Age of the oldest running execution, in seconds", "OldestRunningExecution"],
+    ["Failures, by error", "WorkflowsFailed"],
+  ])("shows %s of every workflow", (title, metric) => {
+    expect(graph(title)).toContain(metric);
+    for (const workflow of WORKFLOWS) expect(graph(title)).toContain(`apgl-${workflow}`);
+  });
+
+  it("shows reasons and errors as they come, of this deployment's workflows", () => {
+    expect(graph("Members skipped, by reason")).toContain("{APGL/Notifications,Workflow,Reason}");
+    expect(graph("Failures, by error")).toContain("{APGL/Notifications,Workflow,Error}");
+  });
+
+  it("shows what Slack refuses: calls, and the token", () => {
+    for (const metric of ["SlackRefusals", "TokenRejections"]) {
+      expect(graph("What Slack refuses")).toContain(`"APGL/Notifications/apgl","${metric}"`);
+    }
+  });
+
+  it.each(["what asks for an operator", "the longest invocation, in milliseconds"])(
+    "shows %s of every function",
+    (what) => {
+      const labels = [...graph(`Functions: ${what}`).matchAll(/"label":"(\w+)"/g)];
+      expect(labels.map(([, label]) => kebabCase(label ?? "")).sort()).toEqual(
+        [...STEPS, ...WATCHERS].sort(),
+      );
+    },
+  );
+
+  it("shows every alarm, as many as AWS lets it, and does without where there are none", () => {
+    const [first] = widgets;
+    const alarms = resourcesOf(templatesOf().notifications, "AWS::CloudWatch::Alarm");
+    expect(first?.properties.alarms).toHaveLength(alarms.length);
+    expect(alarms.length).toBeLessThanOrEqual(100);
+    const types = dashboardOf({ environment: "dev" }).widgets.map(({ type }) => type);
+    expect(types).not.toContain("alarm");
+    expect(types).toHaveLength(widgets.length - 1);
+  });
+
+  it("says how to follow one run", () => {
+    const last = widgets.at(-1)?.properties.markdown ?? "";
+    expect(last).toContain("**apgl/one run**");
+    expect(last).toContain("`apgl inspect <execution>`");
+  });
+
+  it("has no widget on top of another, nor beyond the edge", () => {
+    for (const one of widgets) {
+      expect(one.x + one.width).toBeLessThanOrEqual(24);
+      const under = widgets.filter(
+        (other) =>
+          other !== one &&
+          other.x < one.x + one.width &&
+          one.x < other.x + other.width &&
+          other.y < one.y + one.height &&
+          one.y < other.y + other.height,
+      );
+      expect(under).toEqual([]);
+    }
+  });
+
+  it("is one for each deployment, with that deployment's own numbers", () => {
+    const other = dashboardOf({ prefix: "other" });
+    expect(other.name).toBe("other-notifications");
+    expect(JSON.stringify(other.widgets)).not.toMatch(/apgl-[a-z]+-channel/);
+  });
+});

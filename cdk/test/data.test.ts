@@ -1,0 +1,308 @@
+import { Match, Template } from "aws-cdk-lib/assertions";
+import { describe, expect, it } from "vitest";
+import { workflowFiles } from "../lib/workflow.js";
+import {
+  appOf,
+  bothOf,
+  EXISTING_TABLES,
+  KEY,
+  stacksOf,
+  templatesOf,
+  type Context,
+} from "./deployment.js";
+import { FUNCTIONS } from "./fake-functions.js";
+import { grantsOf, resourcesOf, statementsIn, written } from "./template.js";
+
+const TABLE = "AWS::DynamoDB::GlobalTable";
+const SECRET = "AWS::SecretsManager::Secret";
+const LOG_GROUP = "AWS::Logs::LogGroup";
+const QUEUE = "AWS::SQS::Queue";
+const VERSION = "AWS::Lambda::Version";
+
+const WITHOUT_DATA_TO_KEEP = ["dev", "local"];
+
+const production = templatesOf();
+
+describe("tables", () => {
+  it("have their keys and the prefix, and are paid by use", () => {
+    const keys = {
+      "user-profiles": "email",
+      "slack-users": "email",
+      channels: "name",
+      deliveries: "deliveryId",
+      pacing: "limit",
+    };
+    const template = templatesOf({ prefix: "other" }).notifications;
+    template.resourceCountIs(TABLE, Object.keys(keys).length);
+    for (const [name, key] of Object.entries(keys)) {
+      template.hasResourceProperties(TABLE, {
+        TableName: `other-${name}`,
+        AttributeDefinitions: [{ AttributeName: key, AttributeType: "S" }],
+        KeySchema: [{ AttributeName: key, KeyType: "HASH" }],
+        BillingMode: "PAY_PER_REQUEST",
+        TimeToLiveSpecification: { AttributeName: "expiresAt", Enabled: true },
+      });
+    }
+  });
+
+  it("in production can be restored to any point in time, are not deleted, and are encrypted by KMS", () => {
+    production.notifications.allResourcesProperties(TABLE, {
+      SSESpecification: { SSEEnabled: true, SSEType: "KMS" },
+      Replicas: [
+        {
+          PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+          DeletionProtectionEnabled: true,
+          SSESpecification: Match.absent(),
+        },
+      ],
+    });
+  });
+
+  it.each(WITHOUT_DATA_TO_KEEP)("in %s have none of that", (environment) => {
+    templatesOf({ environment }).notifications.allResourcesProperties(TABLE, {
+      SSESpecification: Match.absent(),
+      Replicas: [
+        {
+          PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false },
+          DeletionProtectionEnabled: false,
+        },
+      ],
+    });
+  });
+
+  it("are encrypted with the key that the deployment brings along, with data to keep or without", () => {
+    for (const environment of ["prod", "dev"]) {
+      templatesOf({ environment, kmsKeyArn: KEY }).notifications.allResourcesProperties(TABLE, {
+        SSESpecification: { SSEEnabled: true, SSEType: "KMS" },
+        Replicas: [{ Region: "eu-central-1", SSESpecification: { KMSMasterKeyId: KEY } }],
+      });
+    }
+  });
+});
+
+describe("the secret", () => {
+  it("has no value: an operator sets the token", () => {
+    production.notifications.hasResourceProperties(SECRET, {
+      Name: "apgl/slack-api-token",
+      SecretString: Match.absent(),
+      GenerateSecretString: Match.absent(),
+      KmsKeyId: Match.absent(),
+    });
+  });
+
+  it("is encrypted with the key that the deployment brings along", () => {
+    templatesOf({ kmsKeyArn: KEY }).notifications.hasResourceProperties(SECRET, { KmsKeyId: KEY });
+  });
+});
+
+describe("what a deployment brings along", () => {
+  const USED_BY: [keyof typeof EXISTING_TABLES, string, string[], string][] = [
+    ["userProfilesTableName", "USER_PROFILES_TABLE", ["FilterByPreference"], "user-profiles"],
+    [
+      "slackUsersTableName",
+      "SLACK_USERS_TABLE",
+      ["ResolveUsers", "InviteMembers", "RemoveMembers"],
+      "slack-users",
+    ],
+    [
+      "channelsTableName",
+      "CHANNELS_TABLE",
+      [
+        "FindChannel",
+        "EnsureChannel",
+        "InviteMembers",
+        "RemoveMembers",
+        "PostMessage",
+        "ArchiveChannel",
+      ],
+      "channels",
+    ],
+    ["deliveriesTableName", "DELIVERIES_TABLE", ["PostMessage"], "deliveries"],
+    [
+      "pacingTableName",
+      "PACING_TABLE",
+      [
+        "ResolveUsers",
+        "FindChannel",
+        "EnsureChannel",
+        "InviteMembers",
+        "RemoveMembers",
+        "PostMessage",
+        "ArchiveChannel",
+      ],
+      "pacing",
+    ],
+  ];
+
+  it.each(USED_BY)("as %s is used, and not made", (setting, variable, users, name) => {
+    const table = EXISTING_TABLES[setting];
+    const template = templatesOf({ [setting]: table }).notifications;
+    const tables = resourcesOf(template, TABLE).map(
+      ([, { Properties }]) => Properties["TableName"],
+    );
+    expect(tables).toHaveLength(4);
+    expect(tables).not.toContain(`apgl-${name}`);
+    const functions = resourcesOf(template, "AWS::Lambda::Function").filter(([, { Properties }]) =>
+      JSON.stringify(Properties["Environment"] ?? {}).includes(`"${variable}":"${table}"`),
+    );
+    expect(functions.map(([id]) => id.replace(/Function[0-9A-F]{8}$/, "")).sort()).toEqual(
+      [...users].sort(),
+    );
+    for (const user of users) {
+      const resources = Object.keys(grantsOf(template, user));
+      const here = resources.filter((resource) => resource.endsWith(`:table/${table}`));
+      expect(here).toEqual([`arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}`]);
+    }
+  });
+
+  it("as tables may be all of them", () => {
+    templatesOf(EXISTING_TABLES).notifications.resourceCountIs(TABLE, 0);
+  });
+
+  it("as slackTokenSecretName is read, and not made", () => {
+    const template = templatesOf({ slackTokenSecretName: "library/slack" }).notifications;
+    template.resourceCountIs(SECRET, 0);
+    template.hasResourceProperties("AWS::Lambda::Function", {
+      FunctionName: "apgl-post-message",
+      Environment: { Variables: { SLACK_TOKEN_SECRET: "library/slack" } },
+    });
+    expect(grantsOf(template, "PostMessage")).toHaveProperty([
+      "arn:<Partition>:secretsmanager:<Region>:<AccountId>:secret:library/slack-??????",
+    ]);
+    template.hasOutput("SlackApiTokenSecretName", { Value: "library/slack" });
+  });
+
+  it("as kmsKeyArn is used, and not made", () => {
+    for (const template of bothOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
+  });
+});
+
+describe("log groups", () => {
+  it("are there for every function, every workflow and the requests, and AWS makes none by itself", () => {
+    const groups = bothOf().map((template) => resourcesOf(template, LOG_GROUP).length);
+    expect(groups[0]).toBeDefined();
+    expect(groups.reduce((sum, count) => sum + count)).toBe(
+      FUNCTIONS.length + workflowFiles().size + 1,
+    );
+    for (const template of bothOf()) {
+      template.allResourcesProperties("AWS::Lambda::Function", {
+        LoggingConfig: { LogFormat: "JSON", LogGroup: { Ref: Match.stringLikeRegexp("Logs") } },
+      });
+    }
+  });
+
+  it.each([
+    [{}, 90],
+    [{ environment: "dev" }, 14],
+    [{ environment: "local" }, 1],
+    [{ environment: "dev", logRetentionDays: "30" }, 30],
+  ])("of %j are kept for %i days", (context, days) => {
+    for (const template of bothOf(context)) {
+      template.allResourcesProperties(LOG_GROUP, { RetentionInDays: days });
+    }
+  });
+
+  it.each(["prod", "dev", "local"])("in %s show e-mail addresses masked", (environment) => {
+    for (const template of bothOf({ environment })) {
+      for (const [, { Properties }] of resourcesOf(template, LOG_GROUP)) {
+        const { Statement } = Properties["DataProtectionPolicy"] as {
+          Statement: { DataIdentifier: unknown[]; Operation: Record<string, unknown> }[];
+        };
+        expect(Statement.map(({ Operation }) => Object.keys(Operation))).toEqual([
+          ["Audit"],
+          ["Deidentify"],
+        ]);
+        for (const { DataIdentifier } of Statement) {
+          expect(DataIdentifier.map(written)).toEqual([
+            "arn:<Partition>:dataprotection::aws:data-identifier/EmailAddress",
+          ]);
+        }
+      }
+    }
+  });
+
+  it("are encrypted with the key that the deployment brings along", () => {
+    for (const template of bothOf({ kmsKeyArn: KEY })) {
+      template.allResourcesProperties(LOG_GROUP, { KmsKeyId: KEY });
+    }
+    for (const template of bothOf()) {
+      template.allResourcesProperties(LOG_GROUP, { KmsKeyId: Match.absent() });
+    }
+  });
+
+  it("of workflows hold no messages and no addresses unless it is asked for", () => {
+    const machines = "AWS::StepFunctions::StateMachine";
+    const logging = (IncludeExecutionData: boolean) => ({
+      LoggingConfiguration: { IncludeExecutionData, Level: "ALL" },
+    });
+    for (const environment of ["prod", "dev", "local"]) {
+      const template = templatesOf({ environment }).notifications;
+      template.allResourcesProperties(machines, logging(false));
+    }
+    const asked = templatesOf({ logExecutionData: true }).notifications;
+    asked.allResourcesProperties(machines, logging(true));
+  });
+});
+
+describe("what holds data", () => {
+  const KINDS = [TABLE, SECRET, LOG_GROUP, QUEUE, VERSION];
+  const policies = (context: Context) =>
+    new Set(
+      bothOf(context)
+        .flatMap((template) => KINDS.flatMap((kind) => resourcesOf(template, kind)))
+        .map(([, { DeletionPolicy, UpdateReplacePolicy }]) => [DeletionPolicy, UpdateReplacePolicy])
+        .map((pair) => pair.join("/")),
+    );
+
+  it("outlives its stack in production, but not a creation that failed", () => {
+    expect(policies({})).toEqual(new Set(["RetainExceptOnCreate/Retain"]));
+    expect(policies({ environment: "dev", keepData: true })).toEqual(
+      new Set(["RetainExceptOnCreate/Retain"]),
+    );
+  });
+
+  it.each(WITHOUT_DATA_TO_KEEP)("goes with its stack in %s", (environment) => {
+    expect(policies({ environment })).toEqual(new Set(["Delete/Delete"]));
+  });
+});
+
+describe("queues and the topic", () => {
+  const denials = (template: Template, type: string) =>
+    resourcesOf(template, type).map(([, policy]) =>
+      statementsIn(policy).filter(({ Effect }) => Effect === "Deny"),
+    );
+  const withoutTls = [
+    expect.objectContaining({ Condition: { Bool: { "aws:SecureTransport": "false" } } }),
+  ];
+
+  it.each(["prod", "dev"])("in %s take TLS only", (environment) => {
+    const { notifications, handlers } = templatesOf(
+      environment === "dev" ? { environment, alarms: true, gradualShift: false } : { environment },
+    );
+    const onQueues = denials(handlers, "AWS::SQS::QueuePolicy");
+    expect(onQueues).toHaveLength(resourcesOf(handlers, QUEUE).length);
+    for (const statements of onQueues) expect(statements).toEqual(withoutTls);
+    expect(denials(notifications, "AWS::SNS::TopicPolicy")).toEqual([withoutTls]);
+  });
+
+  it("on the local stack take what it speaks: HTTP", () => {
+    const { notifications, handlers } = templatesOf({ environment: "local" });
+    expect(denials(handlers, "AWS::SQS::QueuePolicy").flat()).toEqual([]);
+    expect(denials(notifications, "AWS::SNS::TopicPolicy").flat()).toEqual([]);
+  });
+
+  it("are encrypted", () => {
+    for (const environment of ["prod", "dev", "local"]) {
+      const { handlers } = templatesOf({ environment });
+      handlers.resourceCountIs(QUEUE, 3);
+      handlers.allResourcesProperties(QUEUE, { SqsManagedSseEnabled: true });
+    }
+  });
+});
+
+describe("a deployment that keeps data", () => {
+  it("needs no alarms, and can be asked for in any environment", () => {
+    const [stack] = stacksOf(appOf({ environment: "dev", keepData: true }));
+    expect(stack?.terminationProtection).toBe(true);
+  });
+});

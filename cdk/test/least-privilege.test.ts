@@ -1,0 +1,331 @@
+import type { Template } from "aws-cdk-lib/assertions";
+import { describe, expect, it } from "vitest";
+import { kebabCase } from "../lib/rust-function.js";
+import { stepsCalledBy, workflowFiles } from "../lib/workflow.js";
+import { ENVIRONMENT_NAMES, EXISTING_TABLES, KEY, templatesOf } from "./deployment.js";
+import { FUNCTIONS } from "./fake-functions.js";
+import {
+  asList,
+  grantsOf,
+  resourcesOf,
+  statementsIn,
+  statementsOf,
+  written,
+  type Statement,
+} from "./template.js";
+
+const { notifications, handlers } = templatesOf();
+
+const PLACE = "<Region>:<AccountId>";
+const SECRET = `arn:<Partition>:secretsmanager:${PLACE}:secret:apgl/slack-api-token-??????`;
+const stateMachine = (workflow: string) =>
+  `arn:<Partition>:states:${PLACE}:stateMachine:apgl-${workflow}`;
+const executions = (workflow: string) =>
+  `arn:<Partition>:states:${PLACE}:execution:apgl-${workflow}:*`;
+
+const WORKFLOWS = [...workflowFiles().keys()].map(kebabCase);
+
+/** What every function may do. */
+const base = (id: string) => ({
+  [`${id}Logs`]: ["logs:CreateLogStream", "logs:PutLogEvents"],
+  "*": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+});
+const PUBLISHES_METRICS = {
+  "*": ["cloudwatch:PutMetricData", "xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+};
+const on = (table: string, ...actions: string[]) => ({
+  [table]: actions.map((action) => `dynamodb:${action}`).sort(),
+});
+/** Whoever calls Slack reads the token, and queues for Slack's limits. */
+const CALLS_SLACK = {
+  [SECRET]: ["secretsmanager:GetSecretValue"],
+  ...on("Pacing", "GetItem", "UpdateItem"),
+};
+const FINDS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
+const LOOKS_UP = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
+const starts = (...workflows: string[]) =>
+  Object.fromEntries(
+    workflows.flatMap((workflow) => [
+      [stateMachine(workflow), ["states:StartExecution"]],
+      [executions(workflow), ["states:DescribeExecution"]],
+    ]),
+  );
+
+/** What each function may do beside that: resource → actions. */
+const ALLOWED: Record<string, Record<string, string[]>> = {
+  CheckRequest: {},
+  FilterByPreference: on("UserProfiles", "BatchGetItem"),
+  ResolveUsers: { ...CALLS_SLACK, ...on("SlackUsers", ...LOOKS_UP) },
+  FindChannel: { ...CALLS_SLACK, ...on("Channels", ...FINDS) },
+  EnsureChannel: { ...CALLS_SLACK, ...on("Channels", ...FINDS, "DeleteItem") },
+  InviteMembers: {
+    ...CALLS_SLACK,
+    ...on("Channels", "GetItem", "PutItem", "UpdateItem"),
+    ...on("SlackUsers", ...LOOKS_UP, "DeleteItem"),
+  },
+  RemoveMembers: {
+    ...CALLS_SLACK,
+    ...on("Channels", "GetItem", "PutItem", "UpdateItem"),
+    ...on("SlackUsers", "DeleteItem"),
+  },
+  PostMessage: {
+    ...CALLS_SLACK,
+    ...on("Channels", "UpdateItem"),
+    ...on("Deliveries", "PutItem"),
+  },
+  ArchiveChannel: {
+    ...CALLS_SLACK,
+    ...on("Channels", "BatchWriteItem", "DeleteItem", "UpdateItem"),
+  },
+  PublishMetrics: PUBLISHES_METRICS,
+  WatchExecutions: {
+    ...PUBLISHES_METRICS,
+    ...Object.fromEntries(WORKFLOWS.map((name) => [stateMachine(name), ["states:ListExecutions"]])),
+  },
+  MpcRequestHandler: starts(...WORKFLOWS.filter((name) => name !== "check-channel-exists")),
+  MpcEventHandler: {
+    ...starts("notify-private-channel"),
+    EventDeadLetters: ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
+  },
+  MpcContentBountyProcessor: {
+    ...starts("notify-public-channel"),
+    Bounties: [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
+      "sqs:ReceiveMessage",
+    ],
+  },
+};
+
+const templateOf = (id: string) => (id.startsWith("Mpc") ? handlers : notifications);
+
+describe("a function", () => {
+  it("is listed here, with what it may do", () => {
+    expect(Object.keys(ALLOWED).map(kebabCase).sort()).toEqual(FUNCTIONS);
+  });
+
+  it.each(Object.keys(ALLOWED))("like %s may do what it needs and nothing else", (id) => {
+    expect(grantsOf(templateOf(id), id)).toEqual({ ...base(id), ...ALLOWED[id] });
+  });
+
+  it.each(["PublishMetrics", "WatchExecutions"])(
+    "like %s publishes metrics in our namespace only",
+    (id) => {
+      expect(conditionsOf(notifications, id, "cloudwatch:PutMetricData")).toEqual([
+        { StringEquals: { "cloudwatch:namespace": "APGL/Notifications" } },
+      ]);
+    },
+  );
+
+  it.each(["MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
+    "like %s starts what is released, by its alias, except on the local stack, which has none",
+    (id) => {
+      const onTheAlias = { StringEquals: { "states:StateMachineQualifier": "live" } };
+      for (const environment of ["prod", "dev"]) {
+        const template = templatesOf({ environment }).handlers;
+        expect(conditionsOf(template, id, "states:StartExecution")).toEqual([onTheAlias]);
+      }
+      const local = templatesOf({ environment: "local" }).handlers;
+      expect(conditionsOf(local, id, "states:StartExecution")).toEqual([undefined]);
+    },
+  );
+
+  it("is called by its alias alone, by what the permission names", () => {
+    for (const template of [notifications, handlers]) {
+      const permissions = resourcesOf(template, "AWS::Lambda::Permission");
+      expect(permissions.length).toBeGreaterThan(0);
+      for (const [, { Properties }] of permissions) {
+        expect(written(Properties["FunctionName"])).toMatch(/Live$/);
+        expect(Properties["SourceArn"]).toBeDefined();
+      }
+    }
+  });
+});
+
+describe("a function of a deployment with a key of its own", () => {
+  const ofKey = templatesOf({ kmsKeyArn: KEY });
+  const throughServices = (id: string) =>
+    [ofKey.notifications, ofKey.handlers]
+      .flatMap((template) => statementsOf(template, id))
+      .filter((statement) => asList(statement.Action).some((action) => action.startsWith("kms:")));
+
+  /** What each function may do with the key, and through which service. */
+  const services = (id: string): string[] => {
+    const resources = Object.keys(ALLOWED[id] ?? {});
+    const actions = Object.values(ALLOWED[id] ?? {}).flat();
+    return [
+      ...(actions.some((action) => action.startsWith("dynamodb:")) ? ["dynamodb"] : []),
+      ...(resources.includes(SECRET) ? ["secretsmanager"] : []),
+    ];
+  };
+
+  it.each(Object.keys(ALLOWED))(
+    "like %s has it used by the services it calls, and no other",
+    (id) => {
+      const statements = throughServices(id);
+      const used = statements.map(({ Condition }) =>
+        written(Condition?.["StringEquals"]?.["kms:ViaService"]),
+      );
+      expect([...used].sort()).toEqual(
+        services(id).map((service) => `${service}.eu-central-1.<URLSuffix>`),
+      );
+      for (const { Action, Resource, Condition } of statements) {
+        expect(Resource).toBe(KEY);
+        expect(Object.keys(Condition ?? {})).toEqual(["StringEquals"]);
+        const service = written(Condition?.["StringEquals"]?.["kms:ViaService"]);
+        expect(asList(Action)).toEqual(
+          service.startsWith("secretsmanager.")
+            ? ["kms:Decrypt"]
+            : ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+        );
+      }
+    },
+  );
+
+  it("may do nothing else than without", () => {
+    for (const id of Object.keys(ALLOWED)) {
+      const template = id.startsWith("Mpc") ? ofKey.handlers : ofKey.notifications;
+      const { [KEY]: ofTheKey, ...others } = grantsOf(template, id);
+      expect(ofTheKey === undefined).toBe(services(id).length === 0);
+      const here = Object.entries(ALLOWED[id] ?? {}).map(
+        ([resource, actions]): [string, string[]] => [
+          resource.replace(PLACE, "eu-central-1:123456789012"),
+          actions,
+        ],
+      );
+      expect(others).toEqual({ ...base(id), ...Object.fromEntries(here) });
+    }
+  });
+
+  it("reads no token and no table through it where there is no key", () => {
+    expect(JSON.stringify([notifications, handlers])).not.toContain("kms:");
+  });
+});
+
+describe("a workflow", () => {
+  it.each([...workflowFiles()])(
+    "like %s may call the steps of its file and no other",
+    (id, file) => {
+      const { "*": withoutResource, ...steps } = grantsOf(notifications, id);
+      expect(steps).toEqual(
+        Object.fromEntries(
+          stepsCalledBy(file).map((step) => [`${step}Live`, ["lambda:InvokeFunction"]]),
+        ),
+      );
+      for (const action of withoutResource ?? []) expect(action).toMatch(/^(logs|xray):/);
+    },
+  );
+});
+
+describe("no policy", () => {
+  const LOG_DELIVERIES = "log deliveries of state machines have no ARN";
+  const TRACES = "what X-Ray takes has no ARN";
+  /** Where AWS offers no resource to name: action → why. */
+  const WITHOUT_RESOURCE: Record<string, string> = {
+    "cloudwatch:PutMetricData": "CloudWatch metrics have no ARN; a condition limits the namespace",
+    "logs:CreateLogDelivery": LOG_DELIVERIES,
+    "logs:GetLogDelivery": LOG_DELIVERIES,
+    "logs:UpdateLogDelivery": LOG_DELIVERIES,
+    "logs:DeleteLogDelivery": LOG_DELIVERIES,
+    "logs:ListLogDeliveries": LOG_DELIVERIES,
+    "logs:PutResourcePolicy": LOG_DELIVERIES,
+    "logs:DescribeResourcePolicies": LOG_DELIVERIES,
+    "logs:DescribeLogGroups": LOG_DELIVERIES,
+    "xray:PutTraceSegments": TRACES,
+    "xray:PutTelemetryRecords": TRACES,
+    "xray:GetSamplingRules": TRACES,
+    "xray:GetSamplingTargets": TRACES,
+  };
+  /** Where a part of the name is known only when the policy is used: action → that part, and why. */
+  const WITH_PATTERN: Record<string, { ends: RegExp; why: string }> = {
+    "secretsmanager:GetSecretValue": {
+      ends: /:secret:apgl(-dev)?\/slack-api-token-\?{6}$/,
+      why: "Secrets Manager appends six characters to a secret's name",
+    },
+    "states:DescribeExecution": {
+      ends: /:execution:apgl(-dev)?-[a-z-]+:\*$/,
+      why: "executions get their names when they are started",
+    },
+  };
+  /** AWS's own policies that are used: policy → why. */
+  const MANAGED: Record<string, string> = {
+    "arn:<Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited":
+      "what CodeDeploy needs for a shift, kept in step by AWS",
+  };
+
+  const all: [string, Template][] = [
+    ...ENVIRONMENT_NAMES.map((environment) => ({ environment })),
+    { kmsKeyArn: KEY, ...EXISTING_TABLES },
+  ].flatMap((context) => {
+    const templates = templatesOf(context);
+    const name = "environment" in context ? context.environment : "prod with a key and tables";
+    return [
+      [`of the workflows in ${name}`, templates.notifications],
+      [`of the handlers in ${name}`, templates.handlers],
+    ] satisfies [string, Template][];
+  });
+
+  const allowedBy = (template: Template): Statement[] =>
+    resourcesOf(template, "AWS::IAM::Policy").flatMap(([, policy]) => statementsIn(policy));
+
+  it.each(all)("%s allows every action of a service", (_, template) => {
+    for (const { Effect, Action } of allowedBy(template)) {
+      expect(Effect).toBe("Allow");
+      for (const action of asList(Action)) expect(action).toMatch(/^[a-z]+:[A-Za-z]+$/);
+    }
+  });
+
+  it.each(all)("%s leaves a resource open, but for actions that have none", (_, template) => {
+    for (const { Action, Resource } of allowedBy(template)) {
+      for (const resource of asList(Resource).map(written)) {
+        if (!/[*?]/.test(resource)) continue;
+        for (const action of asList(Action)) {
+          if (resource === "*") expect(Object.keys(WITHOUT_RESOURCE)).toContain(action);
+          else expect(resource).toMatch(WITH_PATTERN[action]?.ends ?? /^no pattern$/);
+        }
+      }
+    }
+  });
+
+  it.each(all)("%s is AWS's own, but for those with a reason", (_, template) => {
+    for (const [, { Properties }] of resourcesOf(template, "AWS::IAM::Role")) {
+      const managed = (Properties["ManagedPolicyArns"] ?? []) as unknown[];
+      for (const policy of managed.map(written)) expect(Object.keys(MANAGED)).toContain(policy);
+      expect(Properties["Policies"]).toBeUndefined();
+    }
+    expect(resourcesOf(template, "AWS::IAM::ManagedPolicy")).toEqual([]);
+  });
+
+  it.each(all)("%s lets more than one service take a role", (_, template) => {
+    for (const [, { Properties }] of resourcesOf(template, "AWS::IAM::Role")) {
+      const { Statement } = Properties["AssumeRolePolicyDocument"] as { Statement: Statement[] };
+      expect(Statement).toHaveLength(1);
+      expect(written((Statement[0]?.Principal as { Service?: unknown }).Service)).toMatch(
+        /^(lambda|states|codedeploy)\.amazonaws\.com$/,
+      );
+    }
+  });
+
+  it.each(all)("%s opens a queue or a topic to other accounts", (_, template) => {
+    const policies = ["AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"].flatMap((type) =>
+      resourcesOf(template, type),
+    );
+    for (const { Effect, Principal, Condition } of policies.flatMap(([, one]) =>
+      statementsIn(one),
+    )) {
+      if (Effect === "Deny") continue;
+      expect(Object.keys(Principal as object)).toEqual(["Service"]);
+      const limits = Object.values(Condition ?? {}).flatMap((condition) => Object.keys(condition));
+      expect(["aws:SourceArn", "aws:SourceAccount"]).toEqual(expect.arrayContaining(limits));
+      expect(limits).not.toEqual([]);
+    }
+  });
+});
+
+function conditionsOf(template: Template, id: string, action: string) {
+  return statementsOf(template, id)
+    .filter((statement) => asList(statement.Action).includes(action))
+    .map(({ Condition }) => Condition);
+}
