@@ -7,12 +7,14 @@
 
 mod burst;
 mod chaos;
+mod cost;
 mod demo;
 mod local;
 mod people;
 mod progress;
 mod schemas;
 mod test;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ enum Command {
     Burst(burst::Arguments),
     /// Sends notifications under faults at every seam, and counts what became of each.
     Chaos(chaos::Arguments),
+    /// Runs typical notifications, counts what each takes of AWS and Slack, and says what that costs.
+    Cost(cost::Arguments),
     /// Starts the local stack, sends one notification through it, and shows what happened.
     Demo(demo::Arguments),
     /// Starts the local stack and keeps it up until Ctrl-C.
@@ -41,6 +45,8 @@ enum Command {
     Schemas,
     /// Runs every check and test.
     Test(test::Arguments),
+    /// Updates a local stack from the previous version while executions run, and destroys it.
+    Upgrade(upgrade::Arguments),
 }
 
 /// Why a command ends badly, for the person who started it.
@@ -54,10 +60,12 @@ async fn main() -> ExitCode {
         match command {
             Command::Burst(arguments) => burst::run(arguments).await,
             Command::Chaos(arguments) => chaos::run(arguments).await,
+            Command::Cost(arguments) => cost::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Local(arguments) => local::run(arguments).await,
             Command::Schemas => schemas::run(),
             Command::Test(arguments) => test::run(arguments).await,
+            Command::Upgrade(arguments) => upgrade::run(arguments).await,
         }
     };
     // Whatever is at work is dropped, and what it has started ends with it.

@@ -7,17 +7,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use counting::{Table, aws::AwsProxy, work::by_table_and_operation};
 use local_stack::{Detour, LocalStack, Project, StackOptions, Status, execution::Executions};
 use slack_sandbox::Admin;
 use tokio::time::{Instant, interval, sleep};
 
 use crate::{
-    Error,
-    aws::AwsProxy,
-    caller,
+    Error, caller,
     dice::Dice,
     notifications::{Audience, InSlack, Notification, SlackCalls, end_of},
-    table::Table,
 };
 
 /// What is not over by then counts as failed.
@@ -80,7 +78,7 @@ pub async fn run(project: &Project, options: &Options, ways: &[bool]) -> Result<
 }
 
 async fn drain(project: &Project, options: &Options, is_paced: bool) -> Result<Drained, Error> {
-    let proxy = AwsProxy::start(Dice::new(0)).await?;
+    let proxy = AwsProxy::start().await?;
     let stack = StackOptions {
         pacing: is_paced,
         mpc_handlers: false,
@@ -91,7 +89,7 @@ async fn drain(project: &Project, options: &Options, is_paced: bool) -> Result<D
         ..StackOptions::new("burst")
     };
     let stack = LocalStack::start(project, stack).await?;
-    proxy.forward_to(&stack.endpoints.aws);
+    proxy.forward_to(&stack.endpoints.aws, &stack.aws);
     let sandbox = stack
         .sandbox()
         .ok_or_else(|| Error::Setup("a burst needs the sandbox".to_owned()))?;
@@ -117,7 +115,7 @@ async fn measure(
     }
     sleep(REST).await;
     sandbox.clear_calls().await?;
-    proxy.forget_counts();
+    proxy.take();
 
     let notifications = audience.notifications("burst", options.notifications);
     let began = SystemTime::now();
@@ -138,7 +136,10 @@ async fn measure(
         delivered_once: once.count(),
         failed,
         slack: SlackCalls::so_far(sandbox).await?,
-        dynamodb: proxy.counts(),
+        dynamodb: by_table_and_operation(&proxy.take().calls)
+            .into_iter()
+            .map(|(operation, taken)| (operation, taken.requests))
+            .collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use counting::Table;
 use local_stack::{
     Detour, Execution, LocalStack, Project, StackOptions, Status,
     execution::Executions,
@@ -21,12 +22,11 @@ use tokio::{
 
 use crate::{
     Error,
-    aws::AwsProxy,
+    aws::FaultyAws,
     caller,
     dice::{Dice, Seam, Tally},
     lambda::{FATES_URL, Fates, put_in_front},
     notifications::{Audience, InSlack, Notification, SlackCalls, end_of},
-    table::Table,
 };
 
 /// An execution that has not ended by then counts as lost.
@@ -129,7 +129,7 @@ struct World {
     sandbox: Admin,
     dice: Dice,
     // They serve for as long as they are kept.
-    _proxy: AwsProxy,
+    _proxy: FaultyAws,
     _fates: Fates,
 }
 
@@ -156,7 +156,7 @@ pub async fn run(project: &Project, bootstrap: &Path, options: &Options) -> Resu
 impl World {
     async fn start(project: &Project, bootstrap: &Path, options: &Options) -> Result<Self, Error> {
         let dice = Dice::new(options.seed);
-        let proxy = AwsProxy::start(dice.clone()).await?;
+        let proxy = FaultyAws::start(dice.clone()).await?;
         let fates = Fates::start(dice.clone()).await?;
         let stack = StackOptions {
             wait_scale: options.wait_scale,

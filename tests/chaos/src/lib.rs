@@ -9,6 +9,7 @@
 //! | [`notifications`] | what is asked for, and what stands in Slack afterwards |
 //! | [`faults`] | `cargo xtask chaos`: all of it at once |
 //! | [`burst`] | `cargo xtask burst`: many at once without faults, paced and not paced |
+//! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed meanwhile |
 //!
 //! Slack's own faults are the sandbox's: `slack_sandbox::chaos`.
 
@@ -19,13 +20,15 @@ pub mod dice;
 pub mod faults;
 pub mod lambda;
 pub mod notifications;
-mod table;
+pub mod upgrade;
 
 /// Why a run could not be made. What a run finds is in its report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Counting(#[from] counting::Error),
     #[error(transparent)]
     LocalStack(#[from] local_stack::Error),
     #[error(transparent)]

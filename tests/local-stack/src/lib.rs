@@ -8,20 +8,25 @@
 //! |---|---|
 //! | [`tools`] | installs MiniStack, cargo-lambda and the CDK app's packages, each once |
 //! | `process` | runs a command with its output in a log, and ends a server with its children |
-//! | [`stack`] | starts, deploys, seeds |
+//! | [`stack`] | starts, seeds |
+//! | `deployment` | deploys, updates and destroys |
 //! | [`execution`] | starts executions, waits for them, reads their history |
 //! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
 //! | [`runtime_api`] | runs a function that nobody has deployed |
+//! | [`leftovers`] | lists what a destroyed stack has left behind |
 //! | `logs` | reads the functions' log lines |
 
+mod deployment;
 pub mod execution;
 pub mod invoke;
+pub mod leftovers;
 mod logs;
 mod process;
 pub mod runtime_api;
 pub mod stack;
 pub mod tools;
 
+pub use deployment::App;
 pub use execution::{Execution, Status, Visit};
 pub use logs::function_logs;
 pub use stack::{Detour, Endpoints, LocalStack, Slack, StackOptions, TOKEN};

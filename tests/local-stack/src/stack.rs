@@ -11,17 +11,17 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
-use serde::Deserialize;
 use slack_sandbox::{Admin, Options, Sandbox, Seed, seed::TokenSeed};
 use tokio::{
     net::{TcpListener, TcpStream},
-    process::Command,
     time::{Instant, sleep},
 };
 
 use crate::{
-    Error, Project, function_logs,
-    process::{Server, command, run, tail},
+    Error, Project,
+    deployment::{App, Deployment, Outputs},
+    function_logs,
+    process::{Server, command, tail},
 };
 
 /// The sandbox's token.
@@ -51,6 +51,8 @@ pub struct StackOptions {
     pub name: String,
     /// What stands between the functions and the rest.
     pub detour: Detour,
+    /// What is deployed, if not this checkout.
+    pub app: Option<App>,
 }
 
 /// What a test of faults puts between the functions and the rest.
@@ -75,6 +77,7 @@ impl StackOptions {
             mpc_handlers: true,
             name: name.to_owned(),
             detour: Detour::default(),
+            app: None,
         }
     }
 }
@@ -101,27 +104,6 @@ pub struct Endpoints {
     pub ministack_log: PathBuf,
 }
 
-/// What `cdk deploy` says that it made.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Outputs {
-    apgl_notifications: NotificationsOutputs,
-    apgl_mpc_handlers: Option<MpcHandlersOutputs>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NotificationsOutputs {
-    user_profiles_table_name: String,
-    slack_api_token_secret_name: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MpcHandlersOutputs {
-    mpc_requests_api_id: String,
-}
-
 /// A running stack. Dropping it ends everything that it started.
 #[derive(Debug)]
 pub struct LocalStack {
@@ -129,6 +111,7 @@ pub struct LocalStack {
     pub aws: SdkConfig,
     ministack: Server,
     sandbox: Option<Sandbox>,
+    deployment: Deployment,
     outputs: Outputs,
 }
 
@@ -151,7 +134,13 @@ impl LocalStack {
         let aws_port = free_port(options.aws_port).await?;
         let aws_url = format!("http://127.0.0.1:{aws_port}");
         let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
-        let outputs = deploy(project, &options, &aws_url, &slack_url).await?;
+        let mut app = App::of(project);
+        if let Some(functions) = &options.detour.functions {
+            app.functions.clone_from(functions);
+        }
+        let app = options.app.clone().unwrap_or(app);
+        let deployment = Deployment::new(project, options, &aws_url, &slack_url);
+        let outputs = deployment.create(&app).await?;
         let aws = aws_config(&aws_url);
         // MiniStack's host name for an API is not one that every resolver knows; the path is its other way.
         let mpc_requests = outputs.apgl_mpc_handlers.as_ref().map(|handlers| {
@@ -171,6 +160,7 @@ impl LocalStack {
             aws,
             ministack,
             sandbox,
+            deployment,
             outputs,
         };
         stack.put_token(&token).await?;
@@ -197,6 +187,17 @@ impl LocalStack {
 
     pub async fn stop(mut self) {
         self.ministack.stop().await;
+    }
+
+    /// Deploys another version over the one that is there. What runs, goes on.
+    pub async fn update(&mut self, app: &App) -> Result<(), Error> {
+        self.outputs = self.deployment.update(app).await?;
+        Ok(())
+    }
+
+    /// Destroys what is deployed; AWS and Slack stay up.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        self.deployment.destroy().await
     }
 
     /// Stores a token in the secret, as an operator does.
@@ -334,87 +335,5 @@ pub fn client_environment(url: &str) -> [(&'static str, String); 5] {
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.to_owned()),
-    ]
-}
-
-/// Deploys the CDK app with the CDK's own command line, as to AWS.
-async fn deploy(
-    project: &Project,
-    options: &StackOptions,
-    aws_url: &str,
-    slack: &str,
-) -> Result<Outputs, Error> {
-    let name = &options.name;
-    let folder = project.folder().join(name);
-    let (assembly, outputs) = (folder.join("cdk.out"), folder.join("outputs.json"));
-    let cdk = |folder: PathBuf| {
-        let mut cdk = command(
-            project.cdk().join("node_modules/.bin/cdk"),
-            &project.venv(),
-            &folder,
-        );
-        cdk.envs(client_environment(aws_url))
-            .env("CDK_DISABLE_CLI_TELEMETRY", "true")
-            .arg("--no-notices");
-        for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
-            cdk.env_remove(inherited);
-        }
-        cdk
-    };
-    let mut synth = cdk(project.cdk());
-    synth
-        .arg("synth")
-        .arg("--quiet")
-        .arg("--output")
-        .arg(&assembly);
-    for (key, value) in context(project, options, slack) {
-        synth.arg("--context").arg(format!("{key}={value}"));
-    }
-    // The bootstrap needs no app, so it runs beside the synthesis.
-    let mut bootstrap: Command = cdk(folder.clone());
-    bootstrap
-        .arg("bootstrap")
-        .arg(format!("aws://{ACCOUNT}/{REGION}"));
-    let (synth_log, bootstrap_log) = (
-        project.logs().join(format!("{name}-synth.log")),
-        project.logs().join(format!("{name}-bootstrap.log")),
-    );
-    tokio::try_join!(
-        run("cdk synth", &mut synth, &synth_log),
-        run("cdk bootstrap", &mut bootstrap, &bootstrap_log),
-    )?;
-    let mut deploy = cdk(folder);
-    deploy
-        .args(["deploy", "--all", "--require-approval", "never", "--app"])
-        .arg(&assembly);
-    deploy.arg("--outputs-file").arg(&outputs);
-    run(
-        "cdk deploy",
-        &mut deploy,
-        &project.logs().join(format!("{name}-deploy.log")),
-    )
-    .await?;
-    let json = fs::read(&outputs).map_err(Error::io(outputs.display()))?;
-    serde_json::from_slice(&json)
-        .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))
-}
-
-fn context(project: &Project, options: &StackOptions, slack: &str) -> [(&'static str, String); 8] {
-    let architecture = if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "x86_64"
-    };
-    let functions = options.detour.functions.clone();
-    let functions = functions.unwrap_or_else(|| project.functions());
-    [
-        ("local", "true".to_owned()),
-        ("architecture", architecture.to_owned()),
-        ("slackApiUrl", slack.to_owned()),
-        ("functionsDir", functions.display().to_string()),
-        ("pacing", options.pacing.to_string()),
-        ("timeScale", options.wait_scale.to_string()),
-        ("mpcHandlers", options.mpc_handlers.to_string()),
-        ("bountyChannel", BOUNTY_CHANNEL.to_owned()),
     ]
 }

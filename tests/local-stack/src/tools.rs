@@ -117,8 +117,22 @@ impl Project {
 
     /// Builds every function for this machine, as a `bootstrap` that Lambda's runtime can run.
     pub async fn build_functions(&self) -> Result<(), Error> {
+        let (target, functions) = (self.target(), self.functions());
+        self.build_functions_of(&self.root, &target, &functions)
+            .await
+    }
+
+    /// The same for another version of the project. It needs a target folder of its own: cargo would take
+    /// one version's crates for the other's.
+    pub async fn build_functions_of(
+        &self,
+        root: &Path,
+        target: &Path,
+        functions: &Path,
+    ) -> Result<(), Error> {
         self.make_folders()?;
-        let mut cargo = command("cargo", &self.venv(), &self.root);
+        let _alone = lock(self.folder().join("build.lock")).await?;
+        let mut cargo = command("cargo", &self.venv(), root);
         // The workspace's default members, by cargo's own compiler: zig is for other machines.
         cargo.args([
             "lambda",
@@ -127,7 +141,9 @@ impl Project {
             "--locked",
             "--compiler",
             "cargo",
+            "--lambda-dir",
         ]);
+        cargo.arg(functions).env("CARGO_TARGET_DIR", target);
         run(
             "cargo lambda build",
             &mut cargo,
@@ -135,6 +151,18 @@ impl Project {
         )
         .await
     }
+}
+
+/// Waits until nobody else in this checkout builds functions: cargo-lambda moves what cargo has built, and
+/// two of them would move the same file.
+async fn lock(path: PathBuf) -> Result<fs::File, Error> {
+    let what = path.display().to_string();
+    let locking = tokio::task::spawn_blocking(move || {
+        let file = fs::File::create(path)?;
+        file.lock().map(|()| file)
+    });
+    let locked = locking.await.map_err(std::io::Error::other);
+    locked.flatten().map_err(Error::io(what))
 }
 
 /// Whether a folder was made from a file as it stands now.

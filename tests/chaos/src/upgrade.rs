@@ -1,0 +1,175 @@
+//! A new version is deployed while executions of the one before run, and callers go on starting.
+
+use std::{fmt, time::Duration};
+
+use apgl_client::Client;
+use local_stack::{
+    App, LocalStack, Project, StackOptions, Status, execution::Executions, leftovers::leftovers,
+};
+use tokio::{
+    sync::mpsc::{self, UnboundedSender},
+    time::{Instant, interval, sleep},
+};
+
+use crate::{
+    Error, caller,
+    dice::Dice,
+    notifications::{Audience, InSlack, Notification, end_of},
+};
+
+/// What is not over by then counts as failed.
+const AT_MOST: Duration = Duration::from_mins(10);
+/// A channel takes one message a second. What is started before the update takes longer to drain than
+/// the update takes.
+const CHANNELS: usize = 5;
+const NOTIFICATIONS: usize = 600;
+const STARTS_PER_SECOND: u32 = 25;
+/// The update begins when so much of it is under way.
+const HEAD_START: Duration = Duration::from_secs(14);
+
+/// How an update went.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub notifications: usize,
+    /// How long `cdk deploy` took.
+    pub update: Duration,
+    /// Executions that had started before the update and were still running when it was over.
+    pub outlasted: usize,
+    /// Executions that were started while it was at work, or after.
+    pub started_later: usize,
+    pub failed: usize,
+    pub delivered_once: usize,
+    /// What there is when the stack has been destroyed.
+    pub leftovers: Vec<String>,
+}
+
+/// Deploys `previous` to an empty account, updates it to this checkout, and destroys it.
+pub async fn run(project: &Project, previous: &App) -> Result<Report, Error> {
+    let options = StackOptions {
+        app: Some(previous.clone()),
+        ..StackOptions::new("upgrade")
+    };
+    let mut stack = LocalStack::start(project, options).await?;
+    let mut report = update(&mut stack, project).await?;
+    stack.destroy().await?;
+    report.leftovers = leftovers(project, &stack.endpoints.aws).await?;
+    stack.stop().await;
+    Ok(report)
+}
+
+async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Error> {
+    let sandbox = stack
+        .sandbox()
+        .ok_or_else(|| Error::Setup("an upgrade needs the sandbox".to_owned()))?;
+    let audience = Audience::new("upgrade", CHANNELS, true);
+    audience.settle(stack, &sandbox).await?;
+    let notifications = audience.notifications("upgrade", NOTIFICATIONS);
+
+    let client = caller::client(&stack.aws)?;
+    let executions = Executions::new(&stack.aws);
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let starting = tokio::spawn(start_all(client, notifications.clone(), started));
+    sleep(HEAD_START).await;
+    let mut arns = Vec::new();
+    while let Ok(arn) = starts.try_recv() {
+        arns.push(arn);
+    }
+    let before = arns.len();
+    let began = Instant::now();
+    stack.update(&App::of(project)).await?;
+    let update = began.elapsed();
+    let mut outlasted = 0;
+    for arn in &arns {
+        let status = executions.describe(arn).await?.status;
+        outlasted += usize::from(status == Status::Running);
+    }
+
+    starting
+        .await
+        .map_err(|error| Error::Setup(error.to_string()))??;
+    while let Ok(arn) = starts.try_recv() {
+        arns.push(arn);
+    }
+    let deadline = Instant::now() + AT_MOST;
+    let mut failed = 0;
+    for arn in &arns {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let execution = end_of(&executions, arn, left).await?;
+        failed += usize::from(execution.is_none_or(|e| e.status != Status::Succeeded));
+    }
+    let in_slack = InSlack::now(&sandbox).await?;
+    let once = notifications
+        .iter()
+        .filter(|one| in_slack.copies(one) == (1, 1));
+    Ok(Report {
+        notifications: notifications.len(),
+        update,
+        outlasted,
+        started_later: arns.len() - before,
+        failed,
+        delivered_once: once.count(),
+        leftovers: Vec::new(),
+    })
+}
+
+/// Starts them one after the other, and tells of each execution that it has started.
+async fn start_all(
+    client: Client,
+    notifications: Vec<Notification>,
+    started: UnboundedSender<String>,
+) -> Result<(), Error> {
+    let dice = Dice::new(0);
+    let mut ticks = interval(Duration::from_secs(1) / STARTS_PER_SECOND);
+    for notification in notifications {
+        ticks.tick().await;
+        let arn = caller::start(&client, &notification, &dice).await;
+        let arn = arn.map_err(|error| Error::Setup(error.to_string()))?;
+        // Nobody listens any more when the run has ended badly.
+        let _ = started.send(arn);
+    }
+    Ok(())
+}
+
+impl Report {
+    /// What is not as it is promised.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.failed > 0 {
+            problems.push(format!("{} executions failed", self.failed));
+        }
+        if self.delivered_once != self.notifications {
+            let missed = self.notifications - self.delivered_once;
+            problems.push(format!("{missed} notifications were not delivered once"));
+        }
+        if self.outlasted == 0 || self.started_later == 0 {
+            problems.push("nothing was running while the update was at work".to_owned());
+        }
+        problems.extend(
+            self.leftovers
+                .iter()
+                .map(|left| format!("left behind: {left}")),
+        );
+        problems
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "update                        {:>6.1} s",
+            self.update.as_secs_f64()
+        )?;
+        for (what, count) in [
+            ("notifications", self.notifications),
+            ("  ran before and after it", self.outlasted),
+            ("  started meanwhile or later", self.started_later),
+            ("  failed", self.failed),
+            ("  delivered once", self.delivered_once),
+            ("left behind when destroyed", self.leftovers.len()),
+        ] {
+            writeln!(f, "{what:<29} {count:>6}")?;
+        }
+        Ok(())
+    }
+}

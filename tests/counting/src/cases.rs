@@ -1,0 +1,198 @@
+//! Typical notifications, one after the other.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use apgl_stores::{Pace, Pacing, Table};
+use local_stack::{TOKEN, stack::put_profile};
+use serde_json::json;
+use slack_sandbox::{
+    Seed,
+    faults::{Fault, How},
+    seed::{ChannelSeed, TokenSeed},
+    workspace::User,
+};
+
+use crate::{Error, counter::Counter, work::Work};
+
+const PRIVATE: &str = "notify-private-channel";
+const PUBLIC: &str = "notify-public-channel";
+const MANY: usize = 10;
+/// Others' posts in the channel before ours: seconds, as Slack takes one a second.
+const QUEUE: u32 = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Case {
+    FirstByColdFunctions,
+    First,
+    FirstToMany,
+    Repeated,
+    RepeatedToMany,
+    Public,
+    PublicInAQueue,
+    PublicRefused,
+}
+
+impl Case {
+    pub const ALL: [Self; 8] = [
+        Self::FirstByColdFunctions,
+        Self::First,
+        Self::FirstToMany,
+        Self::Repeated,
+        Self::RepeatedToMany,
+        Self::Public,
+        Self::PublicInAQueue,
+        Self::PublicRefused,
+    ];
+
+    /// A letter, where a whole sentence would be too long.
+    pub fn letter(self) -> char {
+        char::from(b'A' + self as u8)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FirstByColdFunctions => {
+                "first to a new private channel, 1 new member, every function cold"
+            }
+            Self::First => "first to a new private channel, 1 new member",
+            Self::FirstToMany => "first to a new private channel, 10 new members",
+            Self::Repeated => "repeated to a known private channel, 1 known member",
+            Self::RepeatedToMany => "repeated to a known private channel, 10 known members",
+            Self::Public => "repeated to a known public channel",
+            Self::PublicInAQueue => "repeated to a known public channel, waits once for its turn",
+            Self::PublicRefused => {
+                "repeated to a known public channel, refused once by Slack's limit"
+            }
+        })
+    }
+}
+
+/// Runs each case once, with warm functions but for the first.
+pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
+    let people = settle(counter).await?;
+    let mut works = Vec::new();
+    for case in Case::ALL {
+        if case == Case::Public {
+            renew_token(counter).await?;
+            // The first post to a public channel finds it by a scan, which serves every channel.
+            for channel in [Case::Public, Case::PublicInAQueue, Case::PublicRefused] {
+                counter.rest().await?;
+                counter.count(PUBLIC, &request(channel, &[])).await?;
+            }
+        }
+        counter.rest().await?;
+        arrange(counter, case).await?;
+        let workflow = if case < Case::Public { PRIVATE } else { PUBLIC };
+        let members = members(case, &people);
+        let work = counter.count(workflow, &request(case, members)).await?;
+        if case != Case::FirstByColdFunctions && work.counted.secret_reads > 0 {
+            let late = "a token grew too old in the middle: is the machine busy?";
+            return Err(Error::Uncounted(late.to_owned()));
+        }
+        works.push((case, work));
+    }
+    Ok(works)
+}
+
+/// Puts people and public channels into Slack. Answers the people's addresses.
+async fn settle(counter: &Counter) -> Result<Vec<String>, Error> {
+    let names = (0..MANY + 2).map(|n| format!("person{n:02}"));
+    let email = |name: &String| format!("{name}@example.com");
+    let users: Vec<User> = names
+        .map(|name| User {
+            email: Some(email(&name)),
+            name,
+            ..User::default()
+        })
+        .collect();
+    let emails: Vec<String> = users.iter().filter_map(|user| user.email.clone()).collect();
+    let public = [Case::Public, Case::PublicInAQueue, Case::PublicRefused];
+    let channels = public.map(|case| ChannelSeed {
+        name: channel(case),
+        ..ChannelSeed::default()
+    });
+    let seed = Seed {
+        users,
+        channels: channels.into(),
+        ..Seed::default()
+    };
+    counter.sandbox.seed(&seed).await?;
+    for email in &emails {
+        let table = counter.stack.user_profiles_table();
+        put_profile(counter.aws(), table, email, Some(true)).await?;
+    }
+    Ok(emails)
+}
+
+/// A function reads the token again when it has grown old, whichever notification comes then. With a new
+/// one each does at its next call to Slack, and not in one that is counted.
+async fn renew_token(counter: &Counter) -> Result<(), Error> {
+    let token = "xoxb-counting";
+    counter.sandbox.add_token(&TokenSeed::new(token)).await?;
+    counter.stack.put_token(token).await?;
+    Ok(counter.sandbox.revoke_token(TOKEN).await?)
+}
+
+fn request(case: Case, members: &[String]) -> serde_json::Value {
+    let message = "The content item is ready for your review.";
+    let mut request = json!({ "channelName": channel(case), "message": message });
+    if !members.is_empty() {
+        request["members"] = json!(members);
+    }
+    request
+}
+
+/// Repeated notifications go where the first went.
+fn channel(case: Case) -> String {
+    let case = match case {
+        Case::Repeated => Case::First,
+        Case::RepeatedToMany => Case::FirstToMany,
+        first => first,
+    };
+    format!("content-item-{}", case.letter().to_ascii_lowercase())
+}
+
+fn members(case: Case, people: &[String]) -> &[String] {
+    match case {
+        Case::FirstByColdFunctions => &people[..1],
+        Case::First | Case::Repeated => &people[1..2],
+        Case::FirstToMany | Case::RepeatedToMany => &people[2..],
+        Case::Public | Case::PublicInAQueue | Case::PublicRefused => &[],
+    }
+}
+
+async fn arrange(counter: &Counter, case: Case) -> Result<(), Error> {
+    match case {
+        Case::PublicInAQueue => others_post(counter, case).await,
+        Case::PublicRefused => {
+            let refusal = How::RateLimited { retry_after: 1 };
+            let fault = Fault::new("chat.postMessage", refusal).times(1);
+            Ok(counter.sandbox.add_fault(&fault).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes turns in the channel, as other executions do before they post.
+async fn others_post(counter: &Counter, case: Case) -> Result<(), Error> {
+    let channel = counter.sandbox.channel(&channel(case)).await?;
+    let id = channel.map(|channel| channel.id).unwrap_or_default();
+    let client = aws_sdk_dynamodb::Client::new(counter.aws());
+    let pacing = Pacing::new(Table::new(client, "apgl-pacing".to_owned()));
+    let pace = Pace {
+        limit: &format!("chat.postMessage#{id}"),
+        interval: 1_000,
+        tolerance: 1_000,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_millis();
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let turns = pacing.take_turns(pace, QUEUE, now).await;
+    turns.map_err(|error| Error::Uncounted(error.to_string()))?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! A local stack in which each execution's work is counted.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_sdk_sfn::Client;
+use aws_types::SdkConfig;
+use local_stack::{
+    Detour, LocalStack, Project, StackOptions, Status,
+    execution::Executions,
+    invoke::{Answer, invoke},
+    stack::{ACCOUNT, REGION},
+};
+use serde_json::{Value, json};
+use slack_sandbox::Admin;
+use tokio::time::sleep;
+
+use crate::{
+    Error,
+    aws::AwsProxy,
+    dynamodb::Item,
+    history::{History, Steps},
+    logs::invocations_since,
+    schedules::{self, Schedule},
+    work::Work,
+};
+
+/// An execution that has not ended by then never will.
+const AT_MOST: Duration = Duration::from_mins(5);
+const PACING_TABLE: &str = "apgl-pacing";
+
+/// Runs one execution at a time, at the pace of day, and counts what it takes.
+#[derive(Debug)]
+pub struct Counter {
+    pub stack: LocalStack,
+    pub sandbox: Admin,
+    /// What would run by the clock, and does not here.
+    pub schedules: Vec<Schedule>,
+    proxy: AwsProxy,
+    executions: Executions,
+    client: Client,
+}
+
+impl Counter {
+    /// Starts a stack of its own, with the proxy between the functions and AWS. All functions are cold.
+    pub async fn start(project: &Project, name: &str) -> Result<Self, Error> {
+        let proxy = AwsProxy::start_weighing().await?;
+        let options = StackOptions {
+            mpc_handlers: false,
+            detour: Detour {
+                aws_url: Some(proxy.url()),
+                ..Detour::default()
+            },
+            ..StackOptions::new(name)
+        };
+        let stack = LocalStack::start(project, options).await?;
+        proxy.forward_to(&stack.endpoints.aws, &stack.aws);
+        let sandbox = stack.sandbox().ok_or(Error::NoSandbox)?;
+        Ok(Self {
+            schedules: schedules::stop_all(&stack.aws).await?,
+            executions: Executions::new(&stack.aws),
+            client: Client::new(&stack.aws),
+            stack,
+            sandbox,
+            proxy,
+        })
+    }
+
+    pub fn aws(&self) -> &SdkConfig {
+        &self.stack.aws
+    }
+
+    /// Runs a workflow to its end, which must be a good one.
+    pub async fn count(&self, workflow: &str, request: &Value) -> Result<Work, Error> {
+        self.sandbox.clear_calls().await?;
+        self.proxy.take();
+        let began = SystemTime::now();
+        let arn = self.executions.start(workflow, request).await?;
+        let execution = self.executions.wait(&arn, AT_MOST).await?;
+        if execution.status != Status::Succeeded {
+            let error = execution.error.unwrap_or_default();
+            return Err(Error::Failed { arn, error });
+        }
+        let history = History::of(&self.client, &arn).await?;
+        self.work_since(began, history.steps()).await
+    }
+
+    /// Invokes a function as EventBridge does when its time has come.
+    pub async fn count_invocation(&self, function: &str) -> Result<Work, Error> {
+        self.sandbox.clear_calls().await?;
+        self.proxy.take();
+        let began = SystemTime::now();
+        let event = json!({
+            "version": "0",
+            "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-25T06:45:00Z",
+            "region": REGION,
+            "resources": [],
+            "detail": {},
+        });
+        let name = function.strip_prefix("apgl-").unwrap_or(function);
+        match invoke(self.aws(), name, &event).await? {
+            Answer::Outcome(_) => {}
+            Answer::Failure { error, .. } => {
+                let arn = function.to_owned();
+                return Err(Error::Failed { arn, error });
+            }
+        }
+        let steps = Steps {
+            invocations: BTreeMap::from([(function.to_owned(), 1)]),
+            ..Steps::default()
+        };
+        self.work_since(began, steps).await
+    }
+
+    async fn work_since(&self, began: SystemTime, steps: Steps) -> Result<Work, Error> {
+        let passed = self.proxy.take();
+        let slack = self.sandbox.call_summary().await?;
+        let logs = invocations_since(self.aws(), began).await?;
+        Work::of(steps, &passed, &logs, slack)
+    }
+
+    /// Waits until no limit of Slack's remembers the calls before: what follows is as after a rest.
+    pub async fn rest(&self) -> Result<(), Error> {
+        let pages = aws_sdk_dynamodb::Client::new(self.aws())
+            .scan()
+            .table_name(PACING_TABLE)
+            .consistent_read(true)
+            .into_paginator()
+            .items();
+        let limits = pages.send().try_collect().await;
+        let limits = limits.map_err(Error::aws("Scan"))?;
+        let next_at = |limit: &Item| limit.get("nextAt")?.as_n().ok()?.parse().ok();
+        let last = limits.iter().filter_map(next_at).max().unwrap_or_default();
+        let last = UNIX_EPOCH + Duration::from_millis(last);
+        sleep(last.duration_since(SystemTime::now()).unwrap_or_default()).await;
+        Ok(())
+    }
+
+    pub async fn stop(self) {
+        self.stack.stop().await;
+    }
+}

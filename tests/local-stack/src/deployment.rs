@@ -1,0 +1,183 @@
+//! The CDK app, deployed and destroyed with CDK's own command line, as in AWS.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::{
+    Error, Project, StackOptions,
+    process::{command, run},
+    stack::{ACCOUNT, BOUNTY_CHANNEL, REGION, client_environment},
+};
+
+/// A version of the project: its CDK app, and the functions that were built from it.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub cdk: PathBuf,
+    pub functions: PathBuf,
+}
+
+/// What `cdk deploy` says that it made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Outputs {
+    pub apgl_notifications: NotificationsOutputs,
+    pub apgl_mpc_handlers: Option<MpcHandlersOutputs>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NotificationsOutputs {
+    pub user_profiles_table_name: String,
+    pub slack_api_token_secret_name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct MpcHandlersOutputs {
+    pub mpc_requests_api_id: String,
+}
+
+/// Where a stack is deployed, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployment {
+    project: Project,
+    options: StackOptions,
+    aws_url: String,
+    slack_url: String,
+}
+
+impl Deployment {
+    pub fn new(project: &Project, options: StackOptions, aws_url: &str, slack_url: &str) -> Self {
+        Self {
+            project: project.clone(),
+            options,
+            aws_url: aws_url.to_owned(),
+            slack_url: slack_url.to_owned(),
+        }
+    }
+
+    /// Deploys an app for the first time.
+    pub async fn create(&self, app: &App) -> Result<Outputs, Error> {
+        // The bootstrap needs no app, so it runs beside the synthesis.
+        tokio::try_join!(self.synth(app), self.bootstrap())?;
+        self.deploy().await
+    }
+
+    /// Deploys an app over the one that is there.
+    pub async fn update(&self, app: &App) -> Result<Outputs, Error> {
+        self.synth(app).await?;
+        self.deploy().await
+    }
+
+    /// Destroys what was deployed last.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let mut destroy = self.cdk(&self.project.cdk(), &self.folder());
+        destroy
+            .args(["destroy", "--all", "--force", "--app"])
+            .arg(self.assembly());
+        run("cdk destroy", &mut destroy, &self.log("destroy")).await
+    }
+
+    async fn synth(&self, app: &App) -> Result<(), Error> {
+        let mut synth = self.cdk(&app.cdk, &app.cdk);
+        synth.args(["synth", "--quiet", "--output"]);
+        synth.arg(self.assembly());
+        for (key, value) in self.context(app) {
+            synth.arg("--context").arg(format!("{key}={value}"));
+        }
+        run("cdk synth", &mut synth, &self.log("synth")).await
+    }
+
+    async fn bootstrap(&self) -> Result<(), Error> {
+        let mut bootstrap = self.cdk(&self.project.cdk(), &self.folder());
+        bootstrap
+            .arg("bootstrap")
+            .arg(format!("aws://{ACCOUNT}/{REGION}"));
+        run("cdk bootstrap", &mut bootstrap, &self.log("bootstrap")).await
+    }
+
+    async fn deploy(&self) -> Result<Outputs, Error> {
+        let outputs = self.folder().join("outputs.json");
+        let mut deploy = self.cdk(&self.project.cdk(), &self.folder());
+        deploy
+            .args(["deploy", "--all", "--require-approval", "never", "--app"])
+            .arg(self.assembly());
+        deploy.arg("--outputs-file").arg(&outputs);
+        run("cdk deploy", &mut deploy, &self.log("deploy")).await?;
+        let json = fs::read(&outputs).map_err(Error::io(outputs.display()))?;
+        serde_json::from_slice(&json)
+            .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))
+    }
+
+    /// The command line that an app has installed.
+    fn cdk(&self, app: &Path, folder: &Path) -> Command {
+        let mut cdk = command(
+            app.join("node_modules/.bin/cdk"),
+            &self.project.venv(),
+            folder,
+        );
+        cdk.envs(client_environment(&self.aws_url))
+            .env("CDK_DISABLE_CLI_TELEMETRY", "true")
+            .arg("--no-notices");
+        for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
+            cdk.env_remove(inherited);
+        }
+        cdk
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.project.folder().join(&self.options.name)
+    }
+
+    fn assembly(&self) -> PathBuf {
+        self.folder().join("cdk.out")
+    }
+
+    fn log(&self, what: &str) -> PathBuf {
+        let name = &self.options.name;
+        self.project.logs().join(format!("{name}-{what}.log"))
+    }
+
+    fn context(&self, app: &App) -> [(&'static str, String); 8] {
+        let options = &self.options;
+        let architecture = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "x86_64"
+        };
+        [
+            app.local_environment(),
+            ("architecture", architecture.to_owned()),
+            ("slackApiUrl", self.slack_url.clone()),
+            ("functionsDir", app.functions.display().to_string()),
+            ("pacing", options.pacing.to_string()),
+            ("timeScale", options.wait_scale.to_string()),
+            ("mpcHandlers", options.mpc_handlers.to_string()),
+            ("bountyChannel", BOUNTY_CHANNEL.to_owned()),
+        ]
+    }
+}
+
+impl App {
+    /// This checkout's own.
+    pub fn of(project: &Project) -> Self {
+        Self {
+            cdk: project.cdk(),
+            functions: project.functions(),
+        }
+    }
+
+    /// Version 0.1.0 had no environments yet.
+    fn local_environment(&self) -> (&'static str, String) {
+        if self.cdk.join("lib/environments.ts").exists() {
+            ("environment", "local".to_owned())
+        } else {
+            ("local", "true".to_owned())
+        }
+    }
+}

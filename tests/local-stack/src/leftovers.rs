@@ -1,0 +1,64 @@
+//! What a destroyed stack has left behind.
+
+use serde_json::Value;
+
+use crate::{Error, Project, process::command, stack::client_environment};
+
+/// What every name of ours holds.
+const OURS: &str = "apgl";
+
+/// The lists of all kinds of things that the CDK app makes.
+const LISTS: [&[&str]; 16] = [
+    &["apigatewayv2", "get-apis"],
+    &["cloudwatch", "describe-alarms"],
+    &["cloudwatch", "list-dashboards"],
+    &["dynamodb", "list-tables"],
+    &["events", "list-rules"],
+    &["iam", "list-policies", "--scope", "Local"],
+    &["iam", "list-roles"],
+    &["lambda", "list-event-source-mappings"],
+    &["lambda", "list-functions"],
+    &["logs", "describe-log-groups"],
+    &["logs", "describe-metric-filters"],
+    &["logs", "describe-resource-policies"],
+    &["secretsmanager", "list-secrets"],
+    &["sns", "list-topics"],
+    &["sqs", "list-queues"],
+    &["stepfunctions", "list-state-machines"],
+];
+
+/// Everything in the account that has a name of ours.
+pub async fn leftovers(project: &Project, aws_url: &str) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for list in LISTS {
+        let mut aws = command(
+            project.venv().join("bin/aws"),
+            &project.venv(),
+            &project.folder(),
+        );
+        aws.envs(client_environment(aws_url))
+            .args(["--endpoint-url", aws_url, "--output", "json"])
+            .args(list);
+        let what = list.join(" ");
+        let listed = aws.output().await.map_err(Error::io(&what))?;
+        if !listed.status.success() {
+            let reason = String::from_utf8_lossy(&listed.stderr).trim().to_owned();
+            return Err(Error::Setup(format!("aws {what}: {reason}")));
+        }
+        // A list that is empty may be no text at all.
+        let json: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let mut names = Vec::new();
+        ours(&json, &mut names);
+        found.extend(names.into_iter().map(|name| format!("{what}: {name}")));
+    }
+    Ok(found)
+}
+
+fn ours<'a>(json: &'a Value, found: &mut Vec<&'a str>) {
+    match json {
+        Value::String(text) if text.contains(OURS) => found.push(text),
+        Value::Array(parts) => parts.iter().for_each(|part| ours(part, found)),
+        Value::Object(fields) => fields.values().for_each(|part| ours(part, found)),
+        _ => {}
+    }
+}

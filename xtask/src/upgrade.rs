@@ -1,0 +1,133 @@
+//! `cargo xtask upgrade`: from the previous version to this one while executions run, and away.
+
+use std::{fs, path::Path};
+
+use chaos::upgrade;
+use local_stack::{App, Project};
+use tokio::process::Command;
+
+use crate::{Failure, chaos::no_problems, progress};
+
+/// The commit of the previous release, 0.1.0. A release puts its own commit here.
+const PREVIOUS: &str = "fe647173e5a45088bd8e9994f28d6e016056895e";
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The version to update from: a commit, a tag or a branch of this clone.
+    #[arg(long, default_value = PREVIOUS)]
+    from: String,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::here();
+    progress::prepare(&project).await?;
+    let previous = check_out(&project, &arguments.from).await?;
+    build(&project, &previous).await?;
+    measure(&project, &arguments.from, &previous).await
+}
+
+/// As `cargo xtask test` runs it. A clone without history has no previous release: there it is this
+/// version with other functions, as far as CDK can tell.
+pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), Failure> {
+    match check_out(project, PREVIOUS).await {
+        Ok(previous) => {
+            build(project, &previous).await?;
+            measure(project, PREVIOUS, &previous).await
+        }
+        Err(failure) => {
+            println!("! {failure}: updating from this version to itself instead");
+            measure(project, "this version", &marked_copy(project)?).await
+        }
+    }
+}
+
+async fn build(project: &Project, previous: &App) -> Result<(), Failure> {
+    let installing = project.install_node_packages(&previous.cdk);
+    progress::step("Installing the packages of the version before", installing).await?;
+    let tree = previous.cdk.parent().unwrap_or(&previous.cdk);
+    let target = tree.with_file_name("target");
+    let building = project.build_functions_of(tree, &target, &previous.functions);
+    let what = "Building the functions of the version before (minutes the first time)";
+    progress::step(what, building).await
+}
+
+async fn measure(project: &Project, from: &str, previous: &App) -> Result<(), Failure> {
+    let what = format!("Updating from {from} while executions run");
+    let report = progress::step(&what, upgrade::run(project, previous)).await?;
+    println!("\n{report}");
+    no_problems(&report.problems())
+}
+
+/// The files of a version, below the target folder.
+async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
+    let commit = git(
+        project,
+        &[
+            "rev-parse",
+            "--verify",
+            "--end-of-options",
+            &format!("{version}^{{commit}}"),
+        ],
+    )
+    .await
+    .map_err(|_| {
+        format!(
+            "this clone has no version {version}: fetch the whole history, `git fetch --unshallow`"
+        )
+    })?;
+    let folder = project.target().join("upgrade").join(commit.trim());
+    let tree = folder.join("tree");
+    if !tree.exists() {
+        // Under another name first: what was interrupted is not taken for the whole.
+        let partial = folder.join("partial");
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&partial)?;
+        let archive = folder.join("tree.tar");
+        let output = format!("--output={}", archive.display());
+        git(project, &["archive", &output, commit.trim()]).await?;
+        unpack(&archive, &partial).await?;
+        fs::remove_file(&archive)?;
+        fs::rename(&partial, &tree)?;
+    }
+    Ok(App {
+        cdk: tree.join("cdk"),
+        functions: folder.join("functions"),
+    })
+}
+
+/// This version, whose functions hold one more file: other code, as CDK sees it.
+fn marked_copy(project: &Project) -> Result<App, Failure> {
+    let functions = project.target().join("upgrade/marked");
+    for built in fs::read_dir(project.functions())? {
+        let built = built?;
+        let copy = functions.join(built.file_name());
+        if built.path().join("bootstrap").exists() {
+            fs::create_dir_all(&copy)?;
+            fs::copy(built.path().join("bootstrap"), copy.join("bootstrap"))?;
+            fs::write(copy.join("version-before"), "")?;
+        }
+    }
+    let cdk = project.cdk();
+    Ok(App { cdk, functions })
+}
+
+async fn git(project: &Project, arguments: &[&str]) -> Result<String, Failure> {
+    let mut git = Command::new("git");
+    let git = git.args(arguments).current_dir(&project.root).output();
+    let output = git
+        .await
+        .map_err(|error| format!("can't run git: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().into())
+}
+
+async fn unpack(archive: &Path, folder: &Path) -> Result<(), Failure> {
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(archive).arg("-C").arg(folder);
+    if tar.status().await?.success() {
+        return Ok(());
+    }
+    Err(format!("can't unpack {}", archive.display()).into())
+}
