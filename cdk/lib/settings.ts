@@ -195,8 +195,15 @@ interface Rule {
   readonly rule: string;
 }
 
+/** A context value breaks a rule: whoever deploys gives another. */
+export class SettingError extends Error {
+  constructor(name: string, rule: string) {
+    super(`context value ${name} ${rule}`);
+  }
+}
+
 function fail(name: string, rule: string): never {
-  throw new Error(`context value ${name} ${rule}`);
+  throw new SettingError(name, rule);
 }
 
 function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
