@@ -12,7 +12,9 @@ mod demo;
 mod local;
 mod people;
 mod progress;
+mod sbom;
 mod schemas;
+mod supply_chain;
 mod test;
 mod upgrade;
 
@@ -41,8 +43,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Starts the local stack and keeps it up until Ctrl-C.
     Local(local::Arguments),
+    /// Writes an SBOM of each part of a release into target/sbom.
+    Sbom,
     /// Writes the JSON Schemas of requests and outcomes into docs/schemas.
     Schemas,
+    /// Checks what the project depends on: lock files, npm audit, cargo deny.
+    SupplyChain,
     /// Runs every check and test.
     Test(test::Arguments),
     /// Updates a local stack from the previous version while executions run, and destroys it.
@@ -63,7 +69,9 @@ async fn main() -> ExitCode {
             Command::Cost(arguments) => cost::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Local(arguments) => local::run(arguments).await,
+            Command::Sbom => sbom::run().await,
             Command::Schemas => schemas::run(),
+            Command::SupplyChain => supply_chain::run().await,
             Command::Test(arguments) => test::run(arguments).await,
             Command::Upgrade(arguments) => upgrade::run(arguments).await,
         }

