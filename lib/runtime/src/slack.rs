@@ -1,15 +1,11 @@
 //! The Slack client of a function, with its token from Secrets Manager.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use apgl_contract::StepError;
 use apgl_slack::{DEFAULT_API_URL, SlackClient, SlackToken, TokenFuture, TokenSource};
 use aws_sdk_secretsmanager::Client;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     SettingError,
@@ -111,5 +107,52 @@ impl fmt::Debug for SecretToken {
         f.debug_struct("SecretToken")
             .field("secret", &self.secret)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Region};
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// A secret that holds one token after the other, each time that it is read.
+    fn secret_with(tokens: &[&str]) -> SecretToken {
+        let answers = tokens.iter().map(|token| {
+            let request = http::Request::new(SdkBody::empty());
+            let body = format!(r#"{{"SecretString": "{token}"}}"#);
+            ReplayEvent::new(request, http::Response::new(SdkBody::from(body)))
+        });
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "key", None, None, "test"))
+            .http_client(StaticReplayClient::new(answers.collect()));
+        SecretToken::new(Client::from_conf(config.build()), "secret".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_token_is_in_use_within_a_minute() {
+        let secret = secret_with(&["xoxb-old", "xoxb-new"]);
+        let (old, new) = (SlackToken::new("xoxb-old"), SlackToken::new("xoxb-new"));
+        assert_eq!(secret.token().await, Ok(old.clone().unwrap()));
+        advance(Duration::from_secs(30)).await;
+        assert_eq!(secret.token().await, Ok(old.unwrap()));
+        advance(Duration::from_secs(30)).await;
+        assert_eq!(secret.token().await, Ok(new.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_slack_refuses_is_read_again_at_once_and_once() {
+        let secret = secret_with(&["xoxb-old", "xoxb-new"]);
+        let old = secret.token().await.unwrap();
+        let new = secret.renewed(&old).await.unwrap();
+        assert_ne!(old, new);
+        // Another call has had the old one refused, too: a third read would find no answer here.
+        assert_eq!(secret.renewed(&old).await, Ok(new));
     }
 }

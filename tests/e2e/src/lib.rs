@@ -8,6 +8,7 @@
     reason = "a test panics when something is not as it says"
 )]
 
+pub mod aws_cli;
 pub mod mpc;
 pub mod schemas;
 

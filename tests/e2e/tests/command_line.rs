@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::Output};
 
-use e2e::{World, built, unique};
+use e2e::{World, aws_cli::aws, built, unique};
 use local_stack::stack::client_environment;
 use serde_json::Value;
 use slack_sandbox::faults::{Effect, How};
@@ -310,13 +310,22 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ scopes: those of the manifest",
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-pacing: active",
-        "! alarms: none has a name that starts with apgl-",
+        "✔ alarms: 52, none rings",
         "queue apgl-mpc-event-dead-letters: empty",
         "queue apgl-mpc-content-bounty-dead-letters: ",
     ] {
         assert!(told.contains(expected), "{expected} is not in\n{told}");
     }
     assert!(!told.contains("xoxb-sandbox"));
+
+    set_alarm(&world, "ALARM").await;
+    let output = apgl(&world, &["doctor"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let rings = "✗ alarm apgl-token-rejected rings\n  → Slack does not accept the bot token";
+    assert!(told.contains(rings), "{told}");
+    set_alarm(&world, "OK").await;
+
     let elsewhere = apgl(&world, &["--prefix", "other", "doctor"]).await;
     assert_eq!(elsewhere.status.code(), Some(3));
     let line = String::from_utf8(elsewhere.stderr).unwrap();
@@ -325,4 +334,15 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "{line}"
     );
     assert_eq!(line.lines().count(), 1);
+}
+
+async fn set_alarm(world: &World, state: &str) {
+    let set = [
+        "cloudwatch",
+        "set-alarm-state",
+        "--alarm-name",
+        "apgl-token-rejected",
+    ];
+    let state = ["--state-value", state, "--state-reason", "a test"];
+    aws(&world.aws, &[&set[..], &state].concat()).await;
 }

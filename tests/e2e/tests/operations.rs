@@ -9,7 +9,10 @@ use aws_sdk_cloudwatch::{
     types::{Dimension, Statistic},
 };
 use e2e::{Ended, World, unique};
-use local_stack::function_logs;
+use local_stack::{
+    function_logs,
+    invoke::{Answer, invoke},
+};
 use serde_json::{Value, json};
 use slack_sandbox::{faults::How, workspace::User};
 use tokio::time::sleep;
@@ -284,7 +287,7 @@ async fn every_effect_and_every_failure_has_its_line() {
         }
     }
     let errors = lines_of(&lines, &failed);
-    let error = errors.iter().find(|line| line["level"] == "ERROR").unwrap();
+    let error = errors.iter().find(|line| line["level"] == "WARN").unwrap();
     for (field, expected) in [
         ("workflow", "apgl-delete-channel"),
         ("channel.id", id.as_str()),
@@ -304,4 +307,74 @@ fn lines_of(lines: &[String], ended: &Ended) -> Vec<Value> {
     lines
         .filter(|line| line["executionId"] == ended.execution.arn.as_str())
         .collect()
+}
+
+#[tokio::test]
+async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
+    let world = World::here();
+    let ana = world.person("ana", Some(true)).await;
+    let request = json!({ "channelName": unique("lines"), "message": "hi", "members": [ana] });
+    world.run("notify-private-channel", &request).await.output();
+    let bad = json!({ "channelName": "Not A Name" });
+    world.run("create-channel", &bad).await.failure();
+
+    let lines = function_logs(&world.aws).await.unwrap();
+    let lines: Vec<Value> = lines.iter().filter_map(|line| line.parse().ok()).collect();
+    let steps = lines.iter().filter(|line| !line["step"].is_null());
+    let mut count = 0;
+    for line in steps {
+        let id = line["executionId"].as_str().unwrap_or_default();
+        assert!(!id.is_empty(), "{line}");
+        count += 1;
+    }
+    assert!(count > 0);
+    for line in lines {
+        let text = line.to_string();
+        assert!(!text.contains('@'), "{text}");
+        assert!(!text.contains("xoxb-"), "{text}");
+    }
+}
+
+/// How old the oldest running execution of a workflow was at most, in seconds.
+async fn oldest(world: &World, workflow: &str) -> f64 {
+    let now = std::time::SystemTime::now();
+    let answer = Client::new(&world.aws)
+        .get_metric_statistics()
+        .namespace("APGL/Notifications")
+        .metric_name("OldestRunningExecution")
+        .dimensions(
+            Dimension::builder()
+                .name("Workflow")
+                .value(workflow)
+                .build(),
+        )
+        .start_time(DateTime::from(now - Duration::from_hours(1)))
+        .end_time(DateTime::from(now + Duration::from_hours(1)))
+        .period(86_400)
+        .statistics(Statistic::Maximum)
+        .send()
+        .await
+        .unwrap();
+    let ages = answer.datapoints().iter();
+    ages.filter_map(aws_sdk_cloudwatch::types::Datapoint::maximum)
+        .fold(0.0, f64::max)
+}
+
+#[tokio::test]
+async fn an_execution_that_waits_is_measured_while_it_does() {
+    let world = World::here();
+    let channel = unique("waits");
+    let id = world.public_channel(&channel).await.id;
+    let limit = How::RateLimited { retry_after: 80 };
+    world
+        .fault("chat.postMessage", "channel", &id, 1, limit)
+        .await;
+    let request = json!({ "channelName": channel, "message": "hi" });
+    let execution = world.start("notify-public-channel", &request).await;
+    sleep(Duration::from_secs(2)).await;
+    let measured = invoke(&world.aws, "watch-executions", &json!({})).await;
+    assert_eq!(measured.unwrap(), Answer::Outcome(Value::Null));
+    let age = oldest(&world, "apgl-notify-public-channel").await;
+    assert!(age >= 1.0, "{age}");
+    world.end_of(&execution).await.output();
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use apgl_client::{
     ChangeChannelMembers, CheckChannelExists, Client, CreateChannel, DeleteChannel, ErrorName,
-    NotifyPrivateChannel, NotifyPublicChannel, Operation, StartError, StateMachines, Visibility,
-    WaitError, outcome::SkipReason,
+    NotifyPrivateChannel, NotifyPublicChannel, Operation, StartError, StateMachineArn,
+    StateMachines, Visibility, WaitError, outcome::SkipReason,
 };
-use e2e::{World, unique};
+use e2e::{World, aws_cli::aws, unique};
 use local_stack::execution::state_machines;
 use serde_json::json;
 
@@ -36,6 +36,73 @@ async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_messa
     // It is over, and still the same.
     let third = client.notify_public_channel(&key, &request).await.unwrap();
     assert_eq!(third.wait(AT_MOST).await, Ok(outcome));
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+/// A copy of the workflow's state machine, with a version and the alias `live` for it: what the local stack
+/// deploys has neither.
+async fn released_copy(world: &World, operation: Operation) -> StateMachineArn {
+    let machine = format!("{}-{operation}", state_machines());
+    let describe = [
+        "stepfunctions",
+        "describe-state-machine",
+        "--state-machine-arn",
+    ];
+    let deployed = aws(&world.aws, &[&describe[..], &[&machine]].concat()).await;
+    let part = |name: &str| deployed[name].as_str().unwrap().to_owned();
+    let created = aws_sdk_sfn::Client::new(&world.aws)
+        .create_state_machine()
+        .name(unique("released"))
+        .definition(part("definition"))
+        .role_arn(part("roleArn"))
+        .send()
+        .await
+        .unwrap();
+    let arn = created.state_machine_arn;
+    let publish = [
+        "stepfunctions",
+        "publish-state-machine-version",
+        "--state-machine-arn",
+    ];
+    let version = aws(&world.aws, &[&publish[..], &[&arn]].concat()).await;
+    let version = version["stateMachineVersionArn"].as_str().unwrap();
+    let routing = json!([{ "stateMachineVersionArn": version, "weight": 100 }]).to_string();
+    let create = [
+        "stepfunctions",
+        "create-state-machine-alias",
+        "--name",
+        "live",
+    ];
+    let create = [&create[..], &["--routing-configuration", &routing]].concat();
+    aws(&world.aws, &create).await;
+    StateMachineArn::new(&arn).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_that_is_started_by_an_alias_is_one_execution_of_the_state_machine_itself() {
+    let world = World::here();
+    let (channel, key) = (unique("alias"), unique("event"));
+    world.public_channel(&channel).await;
+    let machine = released_copy(&world, Operation::NotifyPublicChannel).await;
+    let machines = StateMachines::default()
+        .with(Operation::NotifyPublicChannel, machine.clone())
+        .by_alias("live")
+        .unwrap();
+    let client = Client::new(aws_sdk_sfn::Client::new(&world.aws), machines, "e2e").unwrap();
+    let request = |message: &str| NotifyPublicChannel::new(&channel, message);
+
+    let first = client.notify_public_channel(&key, &request("one")).await;
+    let first = first.unwrap();
+    let start = machine.as_str().replace(":stateMachine:", ":execution:");
+    assert!(
+        first.arn().starts_with(&format!("{start}:e2e-")),
+        "{first:?}"
+    );
+    first.wait(AT_MOST).await.unwrap();
+    let second = client.notify_public_channel(&key, &request("one")).await;
+    assert_eq!(second.unwrap().arn(), first.arn());
+    let other = client.notify_public_channel(&key, &request("two")).await;
+    assert!(matches!(other, Err(StartError::Conflict { .. })));
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 

@@ -1,0 +1,394 @@
+//! What each function may do, and what it may not: tried with its own role.
+//!
+//! Not tried is `PutMetricData`: the local stack lets everybody publish metrics, since it does not look into
+//! the protocol that CloudWatch's clients speak. `cdk/test/least-privilege.test.ts` has the policies as they
+//! are written, that one too.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_lambda::types::InvocationType;
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::SdkConfig;
+use e2e::{World, aws_cli::aws, unique};
+use local_stack::stack::REGION;
+use serde_json::{Value, json};
+
+const TOKEN_SECRET: &str = "apgl/slack-api-token";
+/// No item has this key, so an update on condition that there is one changes nothing.
+const NO_ONE: &str = "nobody@example.com";
+
+/// Something that only some functions may do. None has an effect, whether it is allowed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Probe {
+    ReadToken,
+    ReadProfiles,
+    WriteProfiles,
+    UpdateChannels,
+    DeleteChannels,
+    UpdateSlackUsers,
+    DeleteSlackUsers,
+    WriteDeliveries,
+    UpdatePacing,
+    StartNotifyPrivate,
+    StartNotifyPublic,
+    StartDelete,
+    ReadExecution,
+    ListExecutions,
+    InvokeStep,
+    LookAtBounties,
+    ScanTables,
+}
+
+use Probe::*;
+
+impl Probe {
+    const ALL: [Self; 17] = [
+        ReadToken,
+        ReadProfiles,
+        WriteProfiles,
+        UpdateChannels,
+        DeleteChannels,
+        UpdateSlackUsers,
+        DeleteSlackUsers,
+        WriteDeliveries,
+        UpdatePacing,
+        StartNotifyPrivate,
+        StartNotifyPublic,
+        StartDelete,
+        ReadExecution,
+        ListExecutions,
+        InvokeStep,
+        LookAtBounties,
+        ScanTables,
+    ];
+}
+
+/// Each function that is deployed, and all that it may do of this.
+const ALLOWED: [(&str, &[Probe]); 14] = [
+    (
+        "archive-channel",
+        &[ReadToken, UpdatePacing, UpdateChannels, DeleteChannels],
+    ),
+    ("check-request", &[]),
+    (
+        "ensure-channel",
+        &[ReadToken, UpdatePacing, UpdateChannels, DeleteChannels],
+    ),
+    ("filter-by-preference", &[ReadProfiles]),
+    ("find-channel", &[ReadToken, UpdatePacing, UpdateChannels]),
+    (
+        "invite-members",
+        &[
+            ReadToken,
+            UpdatePacing,
+            UpdateChannels,
+            UpdateSlackUsers,
+            DeleteSlackUsers,
+        ],
+    ),
+    (
+        "mpc-content-bounty-processor",
+        &[StartNotifyPublic, ReadExecution, LookAtBounties],
+    ),
+    ("mpc-event-handler", &[StartNotifyPrivate]),
+    (
+        "mpc-request-handler",
+        &[
+            StartNotifyPrivate,
+            StartNotifyPublic,
+            StartDelete,
+            ReadExecution,
+        ],
+    ),
+    (
+        "post-message",
+        &[ReadToken, UpdatePacing, UpdateChannels, WriteDeliveries],
+    ),
+    ("publish-metrics", &[]),
+    (
+        "remove-members",
+        &[ReadToken, UpdatePacing, UpdateChannels, DeleteSlackUsers],
+    ),
+    (
+        "resolve-users",
+        &[ReadToken, UpdatePacing, UpdateSlackUsers],
+    ),
+    ("watch-executions", &[ListExecutions]),
+];
+
+/// Somebody who acts in a role.
+struct Actor(SdkConfig);
+
+impl Actor {
+    async fn in_role(world: &World, role_arn: &str) -> Self {
+        let session = ["--role-session-name", "probe"];
+        let assume = ["sts", "assume-role", "--role-arn", role_arn];
+        let answer = aws(&world.aws, &[&assume[..], &session[..]].concat()).await;
+        let part = |name: &str| answer["Credentials"][name].as_str().unwrap().to_owned();
+        let credentials = Credentials::new(
+            part("AccessKeyId"),
+            part("SecretAccessKey"),
+            Some(part("SessionToken")),
+            None,
+            "role",
+        );
+        let url = world.aws.endpoint_url().map(str::to_owned);
+        Self(apgl_aws::config(REGION.to_owned(), url, credentials))
+    }
+
+    /// Whether IAM lets it do that. What comes of it does not matter.
+    async fn may(&self, probe: Probe) -> bool {
+        let aws = &self.0;
+        match probe {
+            ReadToken => {
+                let secrets = aws_sdk_secretsmanager::Client::new(aws);
+                let read = secrets.get_secret_value().secret_id(TOKEN_SECRET);
+                is_let(read.send().await)
+            }
+            ReadProfiles => {
+                let keys = KeysAndAttributes::builder()
+                    .keys([("email".to_owned(), text(NO_ONE))].into())
+                    .build();
+                let read = self.dynamodb().batch_get_item();
+                is_let(
+                    read.request_items("apgl-user-profiles", keys.unwrap())
+                        .send()
+                        .await,
+                )
+            }
+            WriteProfiles => self.updates("apgl-user-profiles", "email").await,
+            UpdateChannels => self.updates("apgl-channels", "name").await,
+            UpdateSlackUsers => self.updates("apgl-slack-users", "email").await,
+            UpdatePacing => self.updates("apgl-pacing", "limit").await,
+            DeleteChannels => self.deletes("apgl-channels", "name").await,
+            DeleteSlackUsers => self.deletes("apgl-slack-users", "email").await,
+            WriteDeliveries => {
+                let put = self.dynamodb().put_item().table_name("apgl-deliveries");
+                let put = put.item("deliveryId", text(NO_ONE));
+                let put = put.condition_expression("attribute_exists(nothing)");
+                is_let(put.send().await)
+            }
+            StartNotifyPrivate => self.starts("notify-private-channel").await,
+            StartNotifyPublic => self.starts("notify-public-channel").await,
+            StartDelete => self.starts("delete-channel").await,
+            ReadExecution => {
+                let arn = state_machine("notify-public-channel");
+                let arn = arn.replace(":stateMachine:", ":execution:") + ":nobody";
+                is_let(
+                    self.sfn()
+                        .describe_execution()
+                        .execution_arn(arn)
+                        .send()
+                        .await,
+                )
+            }
+            ListExecutions => {
+                let arn = state_machine("notify-public-channel");
+                let list = self.sfn().list_executions().state_machine_arn(arn);
+                is_let(list.max_results(1).send().await)
+            }
+            InvokeStep => {
+                let lambda = aws_sdk_lambda::Client::new(aws);
+                let invoke = lambda.invoke().function_name("apgl-check-request:live");
+                let invoke = invoke.invocation_type(InvocationType::DryRun);
+                is_let(invoke.send().await)
+            }
+            LookAtBounties => {
+                let sqs = aws_sdk_sqs::Client::new(aws);
+                let url = format!(
+                    "{}/000000000000/apgl-mpc-content-bounties",
+                    aws.endpoint_url().unwrap()
+                );
+                let look = sqs.get_queue_attributes().queue_url(url);
+                is_let(
+                    look.attribute_names(QueueAttributeName::QueueArn)
+                        .send()
+                        .await,
+                )
+            }
+            ScanTables => {
+                let mut may = false;
+                for table in ["user-profiles", "slack-users", "channels", "deliveries"] {
+                    let scan = self.dynamodb().scan().table_name(format!("apgl-{table}"));
+                    may |= is_let(scan.limit(1).send().await);
+                }
+                may
+            }
+        }
+    }
+
+    fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.0)
+    }
+
+    fn sfn(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.0)
+    }
+
+    async fn updates(&self, table: &str, key: &str) -> bool {
+        let update = self.dynamodb().update_item().table_name(table);
+        let update = update
+            .key(key, text(NO_ONE))
+            .update_expression("SET a = :a");
+        let update = update.expression_attribute_values(":a", text("a"));
+        let update = update.condition_expression("attribute_exists(nothing)");
+        is_let(update.send().await)
+    }
+
+    async fn deletes(&self, table: &str, key: &str) -> bool {
+        let delete = self.dynamodb().delete_item().table_name(table);
+        is_let(delete.key(key, text(NO_ONE)).send().await)
+    }
+
+    /// By a name that no execution can have.
+    async fn starts(&self, workflow: &str) -> bool {
+        let start = self.sfn().start_execution().name("no such name?");
+        let start = start.state_machine_arn(state_machine(workflow));
+        is_let(start.input("{}").send().await)
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn state_machine(workflow: &str) -> String {
+    format!("arn:aws:states:{REGION}:000000000000:stateMachine:apgl-{workflow}")
+}
+
+/// Any answer but a denial means that IAM has let the call pass.
+fn is_let<T, E: ProvideErrorMetadata + std::fmt::Debug>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> bool {
+    let Err(error) = answer else {
+        return true;
+    };
+    let refusal = error.as_service_error();
+    let code = refusal.and_then(ProvideErrorMetadata::code);
+    let code = code.unwrap_or_else(|| panic!("no answer of AWS: {error:?}"));
+    assert!(
+        !code.contains("Token") && !code.contains("Signature"),
+        "bad credentials are no denial: {code}"
+    );
+    !code.contains("AccessDenied")
+}
+
+/// The functions that are deployed, and the ARNs of their roles.
+async fn deployed(world: &World) -> BTreeMap<String, String> {
+    let mut pages = aws_sdk_lambda::Client::new(&world.aws)
+        .list_functions()
+        .into_paginator()
+        .items()
+        .send();
+    let mut functions = BTreeMap::new();
+    while let Some(function) = pages.next().await {
+        let function = function.unwrap();
+        let name = function.function_name.unwrap_or_default();
+        if let Some(name) = name.strip_prefix("apgl-") {
+            functions.insert(name.to_owned(), function.role.unwrap_or_default());
+        }
+    }
+    functions
+}
+
+#[tokio::test]
+async fn each_function_may_do_what_it_needs_and_is_denied_everything_else() {
+    let world = World::here();
+    let functions = deployed(&world).await;
+    let names: Vec<&str> = functions.keys().map(String::as_str).collect();
+    assert_eq!(names, ALLOWED.map(|(function, _)| function));
+    let mut wrong = Vec::new();
+    for ((function, role), (_, allowed)) in functions.iter().zip(ALLOWED) {
+        let actor = Actor::in_role(&world, role).await;
+        for probe in Probe::ALL {
+            let may = actor.may(probe).await;
+            if may != allowed.contains(&probe) {
+                let verdict = if may { "is allowed to" } else { "is denied to" };
+                wrong.push(format!("{function} {verdict} {probe:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A copy of a function's role, so that nothing that runs gets more.
+async fn copy_of_role(world: &World, role: &str) -> (String, Vec<(String, Value)>) {
+    let copy = unique("probe");
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "AWS": "*" },
+            "Action": "sts:AssumeRole",
+        }],
+    });
+    let create = ["iam", "create-role", "--role-name", &copy];
+    let trust = ["--assume-role-policy-document", &trust.to_string()];
+    let created = aws(&world.aws, &[&create[..], &trust[..]].concat()).await;
+    let arn = created["Role"]["Arn"].as_str().unwrap().to_owned();
+
+    let list = ["iam", "list-role-policies", "--role-name", role];
+    let names = aws(&world.aws, &list).await;
+    let mut policies = Vec::new();
+    for name in names["PolicyNames"].as_array().unwrap() {
+        let name = name.as_str().unwrap();
+        let get = [
+            "iam",
+            "get-role-policy",
+            "--role-name",
+            role,
+            "--policy-name",
+            name,
+        ];
+        let policy = aws(&world.aws, &get).await["PolicyDocument"].take();
+        put_policy(world, &copy, name, &policy).await;
+        policies.push((name.to_owned(), policy));
+    }
+    assert!(!policies.is_empty(), "{role} has no policy of its own");
+    (arn, policies)
+}
+
+async fn put_policy(world: &World, role: &str, name: &str, policy: &Value) {
+    let put = [
+        "iam",
+        "put-role-policy",
+        "--role-name",
+        role,
+        "--policy-name",
+        name,
+    ];
+    let policy = ["--policy-document", &policy.to_string()];
+    aws(&world.aws, &[&put[..], &policy[..]].concat()).await;
+}
+
+#[tokio::test]
+async fn a_policy_that_is_widened_is_found_out() {
+    let world = World::here();
+    let role = deployed(&world).await.remove("find-channel").unwrap();
+    let role = role.rsplit('/').next().unwrap();
+    let (copy, policies) = copy_of_role(&world, role).await;
+    let actor = Actor::in_role(&world, &copy).await;
+    assert!(actor.may(UpdateChannels).await);
+    for probe in [UpdateSlackUsers, WriteProfiles] {
+        assert!(!actor.may(probe).await, "{probe:?}");
+    }
+
+    // Any table, where it was the channels' alone: the mistake of a tired person.
+    for (name, mut policy) in policies {
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            if statement["Action"].to_string().contains("dynamodb:") {
+                statement["Resource"] = json!("*");
+            }
+        }
+        put_policy(&world, copy.rsplit('/').next().unwrap(), &name, &policy).await;
+    }
+    let actor = Actor::in_role(&world, &copy).await;
+    for probe in [UpdateSlackUsers, WriteProfiles] {
+        assert!(actor.may(probe).await, "{probe:?} is not found out");
+    }
+}
