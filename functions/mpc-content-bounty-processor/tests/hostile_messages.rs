@@ -1,51 +1,16 @@
 //! Messages as an attacker or a broken publisher would send them.
 #![allow(clippy::unwrap_used)]
 
-use apgl_client::{Client, StateMachines};
 use apgl_contract::ChannelName;
-use aws_sdk_sfn::config::{BehaviorVersion, Region};
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
-use hostile_input::{anything, config, leaks, logged, mutated, text};
+use hostile_input::{anything, client, config, leaks, mutated, run, text};
 use lambda_runtime::Diagnostic;
 use mpc_content_bounty_processor::{Deps, handle};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-/// A client whose every workflow starts.
-fn client() -> Client {
-    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
-        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
-        http::Response::new(SdkBody::from(started.to_string()))
-    });
-    let config = aws_sdk_sfn::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .with_test_defaults()
-        .http_client(http)
-        .build();
-    let machines =
-        StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
-    Client::new(
-        aws_sdk_sfn::Client::from_conf(config),
-        machines,
-        "mpc-bounty",
-    )
-    .unwrap()
-}
-
-/// What `work` answers and what it logs.
-fn run<T>(work: impl Future<Output = T>) -> (T, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    logged(|| runtime.block_on(work))
-}
-
 fn deps() -> Deps {
     Deps {
-        client: client(),
+        client: client("mpc-bounty"),
         channel: ChannelName::try_from("content-bounties".to_owned()).unwrap(),
     }
 }

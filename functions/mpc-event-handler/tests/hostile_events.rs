@@ -1,46 +1,11 @@
 //! Events as an attacker or a broken publisher would put them.
 #![allow(clippy::unwrap_used)]
 
-use apgl_client::{Client, StateMachines};
-use aws_sdk_sfn::config::{BehaviorVersion, Region};
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
-use hostile_input::{anything, config, leaks, logged, mutated};
+use hostile_input::{anything, client, config, leaks, mutated, run};
 use lambda_runtime::Diagnostic;
 use mpc_event_handler::handle;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-/// A client whose every workflow starts.
-fn client() -> Client {
-    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
-        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
-        http::Response::new(SdkBody::from(started.to_string()))
-    });
-    let config = aws_sdk_sfn::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .with_test_defaults()
-        .http_client(http)
-        .build();
-    let machines =
-        StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
-    Client::new(
-        aws_sdk_sfn::Client::from_conf(config),
-        machines,
-        "mpc-event",
-    )
-    .unwrap()
-}
-
-/// What `work` answers and what it logs.
-fn run<T>(work: impl Future<Output = T>) -> (T, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    logged(|| runtime.block_on(work))
-}
 
 fn detail() -> Value {
     json!({
@@ -62,7 +27,11 @@ fn event(detail: &Value) -> Value {
 
 #[test]
 fn the_event_that_the_others_are_made_from_starts_a_notification() {
-    assert!(run(handle(&client(), event(&detail()))).0.is_ok());
+    assert!(
+        run(handle(&client("mpc-event"), event(&detail())))
+            .0
+            .is_ok()
+    );
 }
 
 proptest! {
@@ -89,7 +58,7 @@ fn check(mut event: Value) -> Result<(), TestCaseError> {
     if let Some(id) = event.get_mut("id") {
         *id = json!("7bf73129-1428-4cd3-a780-95db273d1602");
     }
-    let (outcome, log) = run(handle(&client(), event));
+    let (outcome, log) = run(handle(&client("mpc-event"), event));
     prop_assert!(!leaks(&log), "{}", log);
     prop_assert_eq!(log.lines().count(), 1, "{}", log);
     if let Err(failure) = outcome {

@@ -1,12 +1,8 @@
 //! HTTP requests as an attacker or a broken caller would send them.
 #![allow(clippy::unwrap_used)]
 
-use apgl_client::{Client, StateMachines};
-use aws_sdk_sfn::config::{BehaviorVersion, Region};
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hostile_input::{anything, config, leaks, logged, mutated, text};
+use hostile_input::{anything, client, config, leaks, mutated, run, text};
 use mpc_request_handler::handle;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -28,37 +24,6 @@ const NAMES: [&str; 8] = [
     "guide-42%0d%0aX-Other:%20x",
     "../../x",
 ];
-
-/// A client whose every workflow starts.
-fn client() -> Client {
-    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
-        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
-        http::Response::new(SdkBody::from(started.to_string()))
-    });
-    let config = aws_sdk_sfn::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .with_test_defaults()
-        .http_client(http)
-        .build();
-    let machines =
-        StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
-    Client::new(
-        aws_sdk_sfn::Client::from_conf(config),
-        machines,
-        "mpc-request",
-    )
-    .unwrap()
-}
-
-/// What `work` answers and what it logs.
-fn run<T>(work: impl Future<Output = T>) -> (T, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    logged(|| runtime.block_on(work))
-}
 
 fn event() -> impl Strategy<Value = Value> {
     let route = prop_oneof![8 => select(&ROUTES[..]).prop_map(str::to_owned), 1 => text()];
@@ -124,7 +89,7 @@ fn check(mut event: Value) -> Result<(), TestCaseError> {
     if let Some(id) = event.pointer_mut("/requestContext/requestId") {
         *id = json!("r1");
     }
-    let (answer, log) = run(handle(&client(), event));
+    let (answer, log) = run(handle(&client("mpc-request"), event));
     prop_assert!(!leaks(&log), "{}", log);
     prop_assert_eq!(log.lines().count(), 1, "{}", log);
     prop_assert!(!leaks(&answer.body), "{}", answer.body);
@@ -149,7 +114,7 @@ fn a_body_of_megabytes_is_refused_like_any_other() {
         "pathParameters": { "channelName": "x" }, "body": json!({ "message": huge }).to_string(),
         "requestContext": { "http": { "method": "POST" } }, "isBase64Encoded": false,
     });
-    let (answer, _) = run(handle(&client(), event));
+    let (answer, _) = run(handle(&client("mpc-request"), event));
     assert_eq!(answer.status_code, 400);
     assert!(
         answer.body.contains("must have at most 40,000 characters"),

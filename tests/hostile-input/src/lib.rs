@@ -4,10 +4,14 @@
 //!
 //! Each run tries other inputs. To look for longer: `PROPTEST_CASES=100000 cargo test -p apgl-contract`.
 
+#[cfg(feature = "callers")]
+mod callers;
 mod json;
 mod logs;
 mod text;
 
+#[cfg(feature = "callers")]
+pub use callers::{client, run};
 pub use json::{anything, mutated, nested};
 pub use logs::logged;
 pub use text::{leaks, markup, text};

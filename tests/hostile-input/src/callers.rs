@@ -1,0 +1,41 @@
+use std::future::Future;
+
+use apgl_client::{Client, StateMachines};
+use aws_sdk_sfn::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use serde_json::json;
+
+use crate::logged;
+
+/// A client whose every workflow starts.
+///
+/// # Panics
+/// When `caller` can't begin an execution's name.
+pub fn client(caller: &str) -> Client {
+    let http = infallible_client_fn(|_: http::Request<SdkBody>| {
+        let started = json!({ "executionArn": "arn", "startDate": 1.0 });
+        http::Response::new(SdkBody::from(started.to_string()))
+    });
+    let config = aws_sdk_sfn::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .with_test_defaults()
+        .http_client(http)
+        .build();
+    let machines = StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl");
+    let sfn = aws_sdk_sfn::Client::from_conf(config);
+    Client::new(sfn, machines.unwrap_or_default(), caller).expect("the caller's name fits")
+}
+
+/// What `work` answers and what it logs.
+///
+/// # Panics
+/// When no runtime can be made.
+pub fn run<T>(work: impl Future<Output = T>) -> (T, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime is made");
+    logged(|| runtime.block_on(work))
+}
