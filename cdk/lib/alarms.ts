@@ -15,10 +15,12 @@ import { isLocal, type Settings } from "./settings.js";
 
 export interface AlarmProps {
   readonly metric: IMetric;
-  /** Rings when the metric is at least this. */
+  /** Rings when the metric is at least this, unless `whenSilent` says otherwise. */
   readonly threshold: number;
   /** For so many of the metric's periods in a row. */
   readonly periods?: number;
+  /** Rings when the metric is below the threshold, or was not measured at all. */
+  readonly whenSilent?: boolean;
   readonly means: string;
   readonly todo: string;
 }
@@ -40,16 +42,19 @@ export class Alarms extends Construct {
     this.topic = topic;
   }
 
-  /** An alarm named `<prefix>-<id>`. What was not measured is nothing to ring for. */
-  add(id: string, { metric, threshold, periods, means, todo }: AlarmProps): Alarm {
+  /** An alarm named `<prefix>-<id>`. What was not measured is nothing to ring for, unless it is said so. */
+  add(id: string, props: AlarmProps): Alarm {
+    const { metric, threshold, periods, whenSilent = false, means, todo } = props;
     const alarm = new Alarm(this, id, {
       alarmName: `${this.settings.prefix}-${kebabCase(id)}`,
       alarmDescription: `${means} ${todo} See docs/alarms.md.`,
       metric,
       threshold,
       evaluationPeriods: periods ?? 1,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      treatMissingData: TreatMissingData.NOT_BREACHING,
+      comparisonOperator: whenSilent
+        ? ComparisonOperator.LESS_THAN_THRESHOLD
+        : ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: whenSilent ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
     });
     alarm.addAlarmAction(new SnsAction(this.topic));
     this.all.push(alarm);
@@ -70,7 +75,7 @@ export class Alarms extends Construct {
     return this.add(`${id}Errors`, {
       metric: watched.errors,
       threshold: 1,
-      means: `${id} failed in a way that no retry mends, or ran out of time.`,
+      means: `${id} failed in a way that no retry mends, ran out of time, or died.`,
       todo: watched.whenItFails,
     });
   }

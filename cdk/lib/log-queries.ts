@@ -47,7 +47,7 @@ export class LogQueries extends Construct {
         fields: ["@timestamp"],
         filterStatements: ['level = "ERROR"'],
         statsStatements: [
-          "count(*) as times, latest(executionId) as lastExecution, latest(error.reason) as reason by coalesce(step, function) as where, error.name, slack.error",
+          "count(*) as times, latest(executionId) as lastExecution, latest(error.reason) as reason by coalesce(step, function) as who, error.name, slack.error",
         ],
         sort: "times desc",
       }),

@@ -1,8 +1,9 @@
 import { Arn, ArnFormat, Stack, Token, Validations } from "aws-cdk-lib";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import { LIVE } from "./live.js";
 import { RustFunction } from "./rust-function.js";
-import { isLocal } from "./settings.js";
-import { LIVE, stateMachineNameOf } from "./workflow.js";
+import { hasStateMachineAliases } from "./settings.js";
+import { stateMachineNameOf } from "./workflow.js";
 
 /** A caller of the workflows: starts them through `lib/client`, and reads what it has started. */
 export class MpcHandler extends RustFunction {
@@ -14,8 +15,7 @@ export class MpcHandler extends RustFunction {
    * other when it is changed or removed.
    */
   mayStart(...workflows: string[]): this {
-    // The local stack has no aliases of state machines.
-    const hasAlias = !isLocal(this.settings);
+    const hasAlias = hasStateMachineAliases(this.settings);
     const names = workflows.map((workflow) => stateMachineNameOf(this.settings, workflow));
     this.role.addToPolicy(
       new PolicyStatement({
@@ -23,7 +23,7 @@ export class MpcHandler extends RustFunction {
         resources: names.map((name) => this.arn("stateMachine", name)),
         // Step Functions authorises by the state machine itself; the condition leaves its alias only.
         conditions: hasAlias
-          ? { StringEquals: { "states:StateMachineQualifier": LIVE } }
+          ? { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": LIVE } }
           : undefined,
       }),
     );

@@ -25,7 +25,7 @@ import {
 } from "./metrics.js";
 import { watchAndRelease } from "./releases.js";
 import type { RustFunction } from "./rust-function.js";
-import { isLocal, removalPolicy, type Settings } from "./settings.js";
+import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from "./settings.js";
 import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
@@ -109,9 +109,6 @@ export class NotificationsStack extends Stack {
     );
     this.operate([...this.steps.values(), watcher], workflows);
 
-    for (const { node, arn } of workflows) {
-      new CfnOutput(this, `${node.id}Arn`, { value: arn });
-    }
     new CfnOutput(this, "UserProfilesTableName", { value: profiles.tableName });
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
     new CfnOutput(this, "ChannelsTableName", { value: channels.tableName });
@@ -189,13 +186,19 @@ export class NotificationsStack extends Stack {
     const alarms = settings.alarms
       ? new Alarms(this, "Alarms", { settings, topic: alarmTopic(this, settings) })
       : undefined;
-    if (alarms !== undefined) this.watchSlack(alarms);
+    if (alarms !== undefined) {
+      this.watchSlack(alarms);
+      this.watchTheWatcher(alarms, workflows);
+    }
     watchAndRelease(this, settings, functions, alarms);
     for (const workflow of workflows) {
       const failures = alarms === undefined ? [] : watchWorkflow(alarms, workflow, settings);
-      // The local stack has no versions of state machines, and no saved queries.
-      if (!isLocal(settings)) workflow.release(failures);
+      const arn = hasStateMachineAliases(settings)
+        ? workflow.release(failures)
+        : workflow.stateMachine.stateMachineArn;
+      new CfnOutput(this, `${workflow.node.id}Arn`, { value: arn });
     }
+    // The local stack has no saved queries.
     if (!isLocal(settings)) {
       new LogQueries(this, "LogQueries", {
         settings,
@@ -208,6 +211,23 @@ export class NotificationsStack extends Stack {
       workflows,
       functions,
       alarms: alarms?.all ?? [],
+    });
+  }
+
+  /** It measures every five minutes, whatever there is. So silence tells that it does not. */
+  private watchTheWatcher(alarms: Alarms, workflows: Workflow[]): void {
+    const [any] = workflows;
+    if (any === undefined) return;
+    alarms.add("WatchExecutionsSilent", {
+      metric: workflowMetric("OldestRunningExecution", any.stateMachineName, {
+        statistic: "SampleCount",
+      }),
+      threshold: 1,
+      periods: 3,
+      whenSilent: true,
+      means:
+        "The age of running executions has not been measured for 15 minutes. After the first deployment that is so until the first measurement.",
+      todo: "Look whether the rule that calls WatchExecutions is there and enabled, and at the function's log. Until then no alarm rings for executions that get old.",
     });
   }
 

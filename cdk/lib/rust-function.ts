@@ -7,19 +7,31 @@ import {
   LambdaDeploymentGroup,
   type ILambdaApplication,
 } from "aws-cdk-lib/aws-codedeploy";
-import { PolicyStatement, Role, ServicePrincipal, type IRole } from "aws-cdk-lib/aws-iam";
+import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Alias, Code, Function, LoggingFormat, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { FilterPattern, MetricFilter, type IFilterPattern } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { FIVE_MINUTES, logMetric, logMetricsNamespace, METRICS_NAMESPACE } from "./metrics.js";
+import { LIVE } from "./live.js";
 import { ServiceLogs } from "./service-logs.js";
 import { removalPolicy, type Settings } from "./settings.js";
 
 /** A function's own time-out where it does not say another; the workflows' Tasks wait longer. */
-export const DEFAULT_TIMEOUT_SECONDS = 30;
+const DEFAULT_TIMEOUT_SECONDS = 30;
 
-/** A line that asks for an operator, or Lambda's own word that the time was over. */
-const TROUBLE = `{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") }`;
+/**
+ * A line that asks for an operator, or Lambda's own word that the time was over or that the function could
+ * not start or died. Not `status = "error"` as a whole: a step that waits ends so, too.
+ *
+ * Source: "Lambda Telemetry API: event schema reference", AWS.
+ */
+const TROUBLE = `{ ${[
+  '($.level = "ERROR")',
+  '($.type = "platform.report" && $.record.status = "timeout")',
+  ...["Runtime.ExitError", "Runtime.InvalidEntrypoint", "Runtime.OutOfMemory"].map(
+    (type) => `($.record.errorType = "${type}")`,
+  ),
+].join(" || ")} }`;
 
 export interface RustFunctionProps {
   readonly settings: Settings;
@@ -80,7 +92,7 @@ export abstract class RustFunction extends Construct {
       reason: "X-Ray and CloudWatch's PutMetricData have no resources to name",
     });
     this.alias = new Alias(this, "Live", {
-      aliasName: "live",
+      aliasName: LIVE,
       version: this.function.currentVersion,
     });
     this.countLines(`${id}Errors`, FilterPattern.literal(TROUBLE));
@@ -113,13 +125,25 @@ export abstract class RustFunction extends Construct {
   }
 
   /** A release takes a tenth of the invocations first, and is rolled back when the alarm rings. */
-  shiftGradually(application: ILambdaApplication, role: IRole, alarm: IAlarm): void {
+  shiftGradually(application: ILambdaApplication, role: Role, alarm: IAlarm): void {
+    const { functionArn } = this.function;
+    role.addToPolicy(
+      new PolicyStatement({
+        actions: [
+          "lambda:GetAlias",
+          "lambda:GetProvisionedConcurrencyConfig",
+          "lambda:UpdateAlias",
+        ],
+        resources: [functionArn, `${functionArn}:${LIVE}`],
+      }),
+    );
     new LambdaDeploymentGroup(this, "Release", {
       application,
-      role,
+      // Or it would attach AWS's own policy, which is for every function of the account.
+      role: role.withoutPolicyUpdates(),
       alias: this.alias,
       alarms: [alarm],
-      deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
+      deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_10MINUTES,
     });
   }
 }

@@ -150,7 +150,8 @@ export function readSettings(node: Node): Settings {
 
 /**
  * What holds data or tells what happened is kept when its stack goes; but not after a creation that
- * failed, which would stand in the way of the next one.
+ * failed, which would stand in the way of the next one. Tables that are protected from deletion stay even
+ * then: docs/deploying.md says how to take them away.
  */
 export function removalPolicy({ keepData }: Settings): RemovalPolicy {
   return keepData ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
@@ -159,6 +160,11 @@ export function removalPolicy({ keepData }: Settings): RemovalPolicy {
 /** The local stack lacks some of what AWS has, and speaks HTTP. */
 export function isLocal({ environment }: Settings): boolean {
   return environment === "local";
+}
+
+/** The local stack has neither versions nor aliases of state machines. */
+export function hasStateMachineAliases(settings: Settings): boolean {
+  return !isLocal(settings);
 }
 
 /** A misspelt name would be a setting that silently is not set. CDK's own names hold `:`, `@` or `-`. */

@@ -17,7 +17,14 @@ export interface SlackAccess {
 }
 
 /** What DynamoDB does with a key on behalf of a function. Secrets Manager only decrypts for it. */
-const TABLE_KEY_ACTIONS = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"];
+const TABLE_KEY_ACTIONS = [
+  "kms:Decrypt",
+  "kms:DescribeKey",
+  "kms:Encrypt",
+  "kms:GenerateDataKey",
+  "kms:ReEncryptFrom",
+  "kms:ReEncryptTo",
+];
 
 /** One step of the workflows. By its alias, mended code reaches executions that are redriven. */
 export class StepFunction extends RustFunction {

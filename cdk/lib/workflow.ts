@@ -11,14 +11,13 @@ import {
   StateMachine,
 } from "aws-cdk-lib/aws-stepfunctions";
 import { Construct } from "constructs";
+import { LIVE } from "./live.js";
 import { ServiceLogs } from "./service-logs.js";
 import type { Settings } from "./settings.js";
 import type { StepFunction } from "./step-function.js";
 
 export const STATE_MACHINES_DIR = path.join(import.meta.dirname, "../../statemachines");
 const SUFFIX = ".asl.json";
-/** The alias of a state machine that callers start. */
-export const LIVE = "live";
 
 export interface WorkflowProps {
   readonly settings: Settings;
@@ -32,8 +31,6 @@ export interface WorkflowProps {
 export class Workflow extends Construct {
   readonly stateMachine: StateMachine;
   readonly logs: ServiceLogs;
-  /** What callers start: the state machine, or its alias once it has been released. */
-  arn: string;
   /** The state machine's name, by which its callers know it. */
   readonly stateMachineName: string;
   private readonly settings: Settings;
@@ -86,15 +83,14 @@ export class Workflow extends Construct {
         destination: this.logs,
       },
     });
-    this.arn = this.stateMachine.stateMachineArn;
   }
 
   /**
    * Publishes a version of the state machine, and points the alias at it that callers use: at once, or
    * for a tenth of the executions first, which is taken back when an alarm rings. An execution ends on
-   * the version that it has started with.
+   * the version that it has started with. Answers the ARN that callers start.
    */
-  release(alarms: IAlarm[]): void {
+  release(alarms: IAlarm[]): string {
     const { stateMachine, settings } = this;
     const version = new CfnStateMachineVersion(this, "Version", {
       stateMachineArn: stateMachine.stateMachineArn,
@@ -105,7 +101,7 @@ export class Workflow extends Construct {
     const gradually = {
       type: "CANARY",
       percentage: 10,
-      interval: 5,
+      interval: 10,
       alarms: alarms.map(({ alarmName }) => alarmName),
     };
     const alias = new CfnStateMachineAlias(this, "Live", {
@@ -116,7 +112,7 @@ export class Workflow extends Construct {
         ...(settings.gradualShift ? gradually : { type: "ALL_AT_ONCE" }),
       },
     });
-    this.arn = alias.attrArn;
+    return alias.attrArn;
   }
 }
 

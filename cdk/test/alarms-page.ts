@@ -12,6 +12,7 @@ export interface AlarmProperties {
   Threshold: number;
   Period: number;
   EvaluationPeriods: number;
+  TreatMissingData: string;
 }
 
 const PREFIX = "apgl-";
@@ -26,6 +27,7 @@ const KINDS = [
   "<workflow>-failed",
   "<workflow>-timed-out",
   "<workflow>-old",
+  "watch-executions-silent",
   "mpc-requests-fail",
   "bounties-wait",
   "event-dead-letters",
@@ -41,7 +43,7 @@ const INTRODUCTION = `# Alarms
 All alarms go to the SNS topic \`apgl-alarms\`, or to the one that [\`alarmTopicArn\`](settings.md) names; \`alarmEmail\` subscribes an
 address to it. One cause may ring several: look at the token first, then at the functions, then at the workflows.
 
-The names are those of the prefix \`apgl\`. An alarm is silent where nothing was measured, and stops by itself when its cause is gone.
+The names are those of the prefix \`apgl\`. But for one, an alarm is silent where nothing was measured, and stops by itself when its cause is gone.
 What has failed until then is redriven by hand.
 `;
 
@@ -131,7 +133,7 @@ const UNITS: Record<string, string> = {
 };
 
 function whenItRings(alarm: AlarmProperties, timeout: number | undefined): string {
-  const { MetricName, Statistic, Threshold, Period, EvaluationPeriods } = alarm;
+  const { MetricName, Statistic, Threshold, Period, EvaluationPeriods, TreatMissingData } = alarm;
   const unit = UNITS[MetricName] ?? "";
   const ofTimeout = (100 * Threshold) / (1000 * (timeout ?? NaN));
   const amount =
@@ -143,6 +145,9 @@ function whenItRings(alarm: AlarmProperties, timeout: number | undefined): strin
     EvaluationPeriods === 1
       ? `within ${minutes}`
       : `in each of ${String(EvaluationPeriods)} times ${minutes}`;
+  if (TreatMissingData === "breaching") {
+    return `\`${MetricName}\` is not there for ${String((EvaluationPeriods * Period) / 60)} minutes`;
+  }
   return `\`${MetricName}\` (${Statistic.toLowerCase()}) is ${amount} or more ${span}`;
 }
 

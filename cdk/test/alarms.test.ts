@@ -33,6 +33,7 @@ describe("alarms", () => {
       [
         "apgl-token-rejected",
         "apgl-slack-refusals",
+        "apgl-watch-executions-silent",
         ...ofFunctions([...STEPS, ...WATCHERS]),
         ...ofWorkflows,
       ].sort(),
@@ -66,6 +67,19 @@ describe("alarms", () => {
       ...atLeast(3600, "APGL/Notifications", "OldestRunningExecution", "Maximum", [
         { Name: "Workflow", Value: name },
       ]),
+    });
+  });
+
+  it("ring when nobody measures any more how old executions are", () => {
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-watch-executions-silent",
+      MetricName: "OldestRunningExecution",
+      Statistic: "SampleCount",
+      Period: 300,
+      EvaluationPeriods: 3,
+      Threshold: 1,
+      ComparisonOperator: "LessThanThreshold",
+      TreatMissingData: "breaching",
     });
   });
 
@@ -148,13 +162,16 @@ describe("alarms", () => {
   });
 
   it.each(["prod", "local"])(
-    "in %s tell the topic, and are silent where nothing was measured",
+    "in %s tell the topic, and are silent where nothing was measured, but for one",
     (environment) => {
       const templates = templatesOf({ environment });
       templates.notifications.allResourcesProperties(ALARM, {
         AlarmActions: [{ Ref: Match.stringLikeRegexp("^AlarmTopic") }],
-        TreatMissingData: "notBreaching",
       });
+      for (const { AlarmName, TreatMissingData } of alarmsOf(templates.notifications)) {
+        const ringsForSilence = AlarmName === "apgl-watch-executions-silent";
+        expect(TreatMissingData).toBe(ringsForSilence ? "breaching" : "notBreaching");
+      }
       templates.handlers.allResourcesProperties(ALARM, { TreatMissingData: "notBreaching" });
       for (const [, { Properties }] of resourcesOf(templates.handlers, ALARM)) {
         expect((Properties["AlarmActions"] as unknown[]).map(written)).toEqual([
@@ -180,7 +197,6 @@ describe("alarms", () => {
         template.allResourcesProperties(ALARM, {
           Metrics: Match.absent(),
           MetricName: Match.anyValue(),
-          ComparisonOperator: "GreaterThanOrEqualToThreshold",
         });
         template.resourceCountIs("AWS::CloudWatch::CompositeAlarm", 0);
       }
@@ -260,7 +276,9 @@ describe("lines of logs", () => {
     expect(Properties).toMatchObject({
       LogGroupName: { Ref: expect.stringMatching(`^${id}Logs`) as string },
       FilterPattern:
-        '{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") }',
+        '{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") || ' +
+        '($.record.errorType = "Runtime.ExitError") || ($.record.errorType = "Runtime.InvalidEntrypoint") || ' +
+        '($.record.errorType = "Runtime.OutOfMemory") }',
       MetricTransformations: [{ MetricNamespace: "APGL/Notifications/apgl", MetricValue: "1" }],
     });
   });

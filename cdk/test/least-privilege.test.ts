@@ -122,7 +122,8 @@ describe("a function", () => {
   it.each(["MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
     "like %s starts what is released, by its alias, except on the local stack, which has none",
     (id) => {
-      const onTheAlias = { StringEquals: { "states:StateMachineQualifier": "live" } };
+      // The key has several values, so a plain StringEquals would never match.
+      const onTheAlias = { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": "live" } };
       for (const environment of ["prod", "dev"]) {
         const template = templatesOf({ environment }).handlers;
         expect(conditionsOf(template, id, "states:StartExecution")).toEqual([onTheAlias]);
@@ -178,7 +179,14 @@ describe("a function of a deployment with a key of its own", () => {
         expect(asList(Action)).toEqual(
           service.startsWith("secretsmanager.")
             ? ["kms:Decrypt"]
-            : ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            : [
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+              ],
         );
       }
     },
@@ -219,11 +227,32 @@ describe("a workflow", () => {
   );
 });
 
+describe("CodeDeploy", () => {
+  it.each([
+    ["functions", notifications],
+    ["handlers", handlers],
+  ])("may shift the aliases of our %s, and no others", (_, template) => {
+    const grants = grantsOf(template, "Releases");
+    const { "*": withoutResource, ...functions } = grants;
+    expect(withoutResource).toEqual(["cloudwatch:DescribeAlarms"]);
+    const shifts = [
+      "lambda:GetAlias",
+      "lambda:GetProvisionedConcurrencyConfig",
+      "lambda:UpdateAlias",
+    ];
+    for (const actions of Object.values(functions)) expect(actions).toEqual(shifts);
+    const deployed = resourcesOf(template, "AWS::Lambda::Function");
+    // The function, and its alias.
+    expect(Object.keys(functions)).toHaveLength(2 * deployed.length);
+  });
+});
+
 describe("no policy", () => {
   const LOG_DELIVERIES = "log deliveries of state machines have no ARN";
   const TRACES = "what X-Ray takes has no ARN";
   /** Where AWS offers no resource to name: action → why. */
   const WITHOUT_RESOURCE: Record<string, string> = {
+    "cloudwatch:DescribeAlarms": "CodeDeploy lists alarms, and AWS's own policy for it names none",
     "cloudwatch:PutMetricData": "CloudWatch metrics have no ARN; a condition limits the namespace",
     "logs:CreateLogDelivery": LOG_DELIVERIES,
     "logs:GetLogDelivery": LOG_DELIVERIES,
@@ -249,12 +278,6 @@ describe("no policy", () => {
       why: "executions get their names when they are started",
     },
   };
-  /** AWS's own policies that are used: policy → why. */
-  const MANAGED: Record<string, string> = {
-    "arn:<Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited":
-      "what CodeDeploy needs for a shift, kept in step by AWS",
-  };
-
   const all: [string, Template][] = [
     ...ENVIRONMENT_NAMES.map((environment) => ({ environment })),
     { kmsKeyArn: KEY, ...EXISTING_TABLES },
@@ -289,10 +312,9 @@ describe("no policy", () => {
     }
   });
 
-  it.each(all)("%s is AWS's own, but for those with a reason", (_, template) => {
+  it.each(all)("%s is AWS's own, which allows more than is needed", (_, template) => {
     for (const [, { Properties }] of resourcesOf(template, "AWS::IAM::Role")) {
-      const managed = (Properties["ManagedPolicyArns"] ?? []) as unknown[];
-      for (const policy of managed.map(written)) expect(Object.keys(MANAGED)).toContain(policy);
+      expect(Properties["ManagedPolicyArns"]).toBeUndefined();
       expect(Properties["Policies"]).toBeUndefined();
     }
     expect(resourcesOf(template, "AWS::IAM::ManagedPolicy")).toEqual([]);

@@ -19,7 +19,7 @@ const AT_ONCE = [
 ];
 
 describe("a function's release", () => {
-  it("in production takes a tenth for five minutes, and goes back when the function fails", () => {
+  it("in production takes a tenth for ten minutes, and goes back when the function fails", () => {
     for (const template of bothOf()) {
       const aliases = resourcesOf(template, ALIAS);
       expect(resourcesOf(template, GROUP)).toHaveLength(aliases.length);
@@ -35,7 +35,7 @@ describe("a function's release", () => {
           groupId.startsWith(`${owner}Release`),
         );
         expect(group?.Properties).toMatchObject({
-          DeploymentConfigName: "CodeDeployDefault.LambdaCanary10Percent5Minutes",
+          DeploymentConfigName: "CodeDeployDefault.LambdaCanary10Percent10Minutes",
           AlarmConfiguration: {
             Enabled: true,
             Alarms: [{ Name: { Ref: expect.stringMatching(`^Alarms${owner}Errors`) as string } }],
@@ -107,7 +107,7 @@ describe("a workflow's release", () => {
         DeploymentPreference: {
           Type: "CANARY",
           Percentage: 10,
-          Interval: 5,
+          Interval: 10,
           StateMachineVersionArn: { Ref: expect.stringMatching(`^${id}Version`) as string },
         },
       });

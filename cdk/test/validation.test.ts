@@ -101,7 +101,6 @@ describe("the rules of AWS Solutions", () => {
       ),
     );
     expect([...rules].sort()).toEqual([
-      "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]",
       "AwsSolutions-IAM5[Resource::*]",
       "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:<workflow>:*]",
       "AwsSolutions-SMG4",

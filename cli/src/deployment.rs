@@ -250,8 +250,8 @@ pub fn refused<E: ProvideErrorMetadata>(
     action: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> Failure {
-    let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = Refusal::of(error);
-    Failure::aws(format!("{action} failed: {reason}"))
+    let refusal = Refusal::of(error);
+    Failure::aws(format!("{action} failed: {}", refusal.reason()))
 }
 
 #[cfg(test)]

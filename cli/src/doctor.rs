@@ -190,8 +190,8 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
     let default = format!("{}/slack-api-token", deployment.prefix);
     let secret = output(stack, "SlackApiTokenSecretName").unwrap_or(&default);
     let store = format!(
-        "store the bot token: aws secretsmanager put-secret-value --secret-id {secret} \
-         --secret-string xoxb-…"
+        "store the bot token: printf %s \"$SLACK_TOKEN\" | aws secretsmanager put-secret-value \
+         --secret-id {secret} --secret-string file:///dev/stdin"
     );
     let secrets = aws_sdk_secretsmanager::Client::new(&deployment.aws);
     let value = match secrets.get_secret_value().secret_id(secret).send().await {

@@ -29,16 +29,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// As `cargo xtask test` runs it. A clone without history has no previous release: there it is this
 /// version with other functions, as far as CDK can tell.
 pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), Failure> {
-    match check_out(project, PREVIOUS).await {
-        Ok(previous) => {
-            build(project, &previous).await?;
-            measure(project, PREVIOUS, &previous).await
-        }
-        Err(failure) => {
-            println!("! {failure}: updating from this version to itself instead");
-            measure(project, "this version", &marked_copy(project)?).await
-        }
+    if let Err(failure) = commit_of(project, PREVIOUS).await {
+        println!("! {failure}: updating from this version to itself instead");
+        return measure(project, "this version", &marked_copy(project)?).await;
     }
+    let previous = check_out(project, PREVIOUS).await?;
+    build(project, &previous).await?;
+    measure(project, PREVIOUS, &previous).await
 }
 
 async fn build(project: &Project, previous: &App) -> Result<(), Failure> {
@@ -58,24 +55,23 @@ async fn measure(project: &Project, from: &str, previous: &App) -> Result<(), Fa
     no_problems(&report.problems())
 }
 
-/// The files of a version, below the target folder.
-async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
-    let commit = git(
-        project,
-        &[
-            "rev-parse",
-            "--verify",
-            "--end-of-options",
-            &format!("{version}^{{commit}}"),
-        ],
-    )
-    .await
-    .map_err(|_| {
-        format!(
+/// The commit that a tag, a branch or a commit's name means.
+async fn commit_of(project: &Project, version: &str) -> Result<String, Failure> {
+    let commit = format!("{version}^{{commit}}");
+    let asked = ["rev-parse", "--verify", "--end-of-options", &commit];
+    match git(project, &asked).await {
+        Ok(commit) => Ok(commit.trim().to_owned()),
+        Err(_) => Err(format!(
             "this clone has no version {version}: fetch the whole history, `git fetch --unshallow`"
         )
-    })?;
-    let folder = project.target().join("upgrade").join(commit.trim());
+        .into()),
+    }
+}
+
+/// The files of a version, below the target folder.
+async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
+    let commit = commit_of(project, version).await?;
+    let folder = project.target().join("upgrade").join(&commit);
     let tree = folder.join("tree");
     if !tree.exists() {
         // Under another name first: what was interrupted is not taken for the whole.
@@ -84,7 +80,7 @@ async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
         fs::create_dir_all(&partial)?;
         let archive = folder.join("tree.tar");
         let output = format!("--output={}", archive.display());
-        git(project, &["archive", &output, commit.trim()]).await?;
+        git(project, &["archive", &output, &commit]).await?;
         unpack(&archive, &partial).await?;
         fs::remove_file(&archive)?;
         fs::rename(&partial, &tree)?;

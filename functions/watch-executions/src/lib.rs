@@ -9,10 +9,14 @@ use apgl_aws::{METRICS_NAMESPACE, Refusal};
 use apgl_runtime::SettingError;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_sdk_sfn::types::ExecutionStatus;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::try_join_all;
 use lambda_runtime::Diagnostic;
 
 const METRIC: &str = "OldestRunningExecution";
+/// As many as `ListExecutions` lists at once: in a burst it is limited.
+const PAGE: i32 = 1_000;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -31,11 +35,10 @@ pub struct StateMachine {
 
 /// Why there is no measurement. Lambda tries again, and the next one comes by schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{operation} failed: {reason}")]
+#[error("{operation} failed: {}", refusal.reason())]
 pub struct NotMeasured {
     pub operation: &'static str,
-    /// AWS's code, or what happened in our words.
-    pub reason: String,
+    pub refusal: Refusal,
 }
 
 /// Reads `STATE_MACHINES`: ARNs with commas between them.
@@ -61,7 +64,12 @@ pub fn state_machines(setting: &str) -> Result<Vec<StateMachine>, SettingError> 
 /// [`NotMeasured`], and nothing is published.
 pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     measure(deps, now).await.inspect_err(|error| {
-        tracing::error!(%error, "the age of running executions is not known");
+        let message = "the age of running executions is not known";
+        // An alarm counts errors, and another one rings when there is no measurement for long.
+        match error.refusal {
+            Refusal::Passing(_) => tracing::warn!(%error, "{message}"),
+            Refusal::Lasting(_) => tracing::error!(%error, "{message}"),
+        }
     })
 }
 
@@ -81,7 +89,7 @@ async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
         .set_metric_data(Some(data))
         .send()
         .await
-        .map_err(|error| not_measured("PutMetricData", &Refusal::of(&error)))?;
+        .map_err(|error| not_measured("PutMetricData", &error))?;
     tracing::info!(
         workflows = deps.state_machines.len(),
         "measured the age of running executions"
@@ -89,7 +97,7 @@ async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     Ok(())
 }
 
-/// When the oldest running execution started. `ListExecutions` lists the latest first, so it is the last.
+/// When the oldest running execution started, or was redriven: it keeps the date of its first start.
 async fn oldest_start(
     sfn: &aws_sdk_sfn::Client,
     machine: &StateMachine,
@@ -99,13 +107,15 @@ async fn oldest_start(
         .state_machine_arn(&machine.arn)
         .status_filter(ExecutionStatus::Running)
         .into_paginator()
+        .page_size(PAGE)
         .items()
         .send();
     let mut oldest = None;
     while let Some(execution) = running.next().await {
-        let execution =
-            execution.map_err(|error| not_measured("ListExecutions", &Refusal::of(&error)))?;
-        oldest = SystemTime::try_from(execution.start_date).ok().or(oldest);
+        let execution = execution.map_err(|error| not_measured("ListExecutions", &error))?;
+        let since = execution.redrive_date.unwrap_or(execution.start_date);
+        let since = SystemTime::try_from(since).ok();
+        oldest = oldest.into_iter().chain(since).min();
     }
     Ok(oldest)
 }
@@ -120,10 +130,12 @@ fn datum(machine: &StateMachine, age: Duration) -> MetricDatum {
         .build()
 }
 
-fn not_measured(operation: &'static str, refusal: &Refusal) -> NotMeasured {
-    let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = refusal;
-    let reason = reason.clone();
-    NotMeasured { operation, reason }
+fn not_measured<E: ProvideErrorMetadata>(
+    operation: &'static str,
+    error: &SdkError<E, HttpResponse>,
+) -> NotMeasured {
+    let refusal = Refusal::of(error);
+    NotMeasured { operation, refusal }
 }
 
 impl From<NotMeasured> for Diagnostic {
@@ -142,7 +154,7 @@ mod tests {
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -150,15 +162,27 @@ mod tests {
 
     /// Step Functions, which answers with these pages: when each running execution started, in seconds.
     fn step_functions(pages: &[Vec<u32>]) -> aws_sdk_sfn::Client {
+        let running = |start: &u32| json!({ "startDate": start });
+        let pages: Vec<Vec<Value>> = pages
+            .iter()
+            .map(|starts| starts.iter().map(running).collect())
+            .collect();
+        listing(&pages)
+    }
+
+    fn listing(pages: &[Vec<Value>]) -> aws_sdk_sfn::Client {
         let last = pages.len() - 1;
-        let answers = pages.iter().enumerate().map(|(page, starts)| {
-            let executions: Vec<_> = starts
+        let answers = pages.iter().enumerate().map(|(page, running)| {
+            let executions: Vec<Value> = running
                 .iter()
-                .map(|start| {
-                    json!({
-                        "executionArn": "arn", "stateMachineArn": ARN, "name": "e",
-                        "status": "RUNNING", "startDate": start,
-                    })
+                .map(|dates| {
+                    let mut execution = json!({
+                        "executionArn": "arn", "stateMachineArn": ARN, "name": "e", "status": "RUNNING",
+                    });
+                    for (name, date) in dates.as_object().unwrap() {
+                        execution[name] = date.clone();
+                    }
+                    execution
                 })
                 .collect();
             let next = (page < last).then_some("more");
@@ -211,5 +235,19 @@ mod tests {
     fn what_is_no_list_of_arns_stops_the_start(#[case] setting: &str) {
         let error = state_machines(setting).unwrap_err().to_string();
         assert!(error.starts_with("environment variable STATE_MACHINES must be"));
+    }
+
+    #[tokio::test]
+    async fn a_redriven_execution_is_as_old_as_its_redrive() {
+        let running = vec![
+            json!({ "startDate": 10, "redriveDate": 50 }),
+            json!({ "startDate": 30 }),
+        ];
+        let machine = state_machines(ARN).unwrap().remove(0);
+        let start = oldest_start(&listing(&[running]), &machine).await.unwrap();
+        assert_eq!(
+            start,
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(30))
+        );
     }
 }

@@ -46,6 +46,12 @@ impl Refusal {
             _ => Self::Lasting("the request could not be built".to_owned()),
         }
     }
+
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Passing(reason) | Self::Lasting(reason) => reason,
+        }
+    }
 }
 
 /// Sorts an AWS error into `Store.Unavailable` (it passes by itself) or `Store.Rejected` (an operator

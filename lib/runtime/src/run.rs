@@ -85,10 +85,12 @@ where
     let (decode, handle) = (&decode, &handle);
     serve(name, deps, async |deps, event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let channel_id = channel_id_in(&payload);
+        let channel_id = text_in(&payload, "/input/channel/id");
+        let execution_id = text_in(&payload, "/run/executionId");
         let decoded = decode(payload).map_err(malformed);
         let Step { run, input } = decoded.map_err(|error| {
-            tracing::info_span!("step", step = name).in_scope(|| log_failure(&error));
+            tracing::info_span!("step", executionId = execution_id, step = name)
+                .in_scope(|| log_failure(&error));
             Failure::from(error)
         })?;
         let span = tracing::info_span!(
@@ -156,10 +158,10 @@ where
     }
 }
 
-/// The id of the channel that the step is about, if its workflow knows it already.
-fn channel_id_in(payload: &Value) -> Option<String> {
-    let id = payload.pointer("/input/channel/id")?.as_str()?;
-    Some(id.to_owned())
+/// What stands there in a payload, whether the payload can be read as a whole or not.
+fn text_in(payload: &Value, pointer: &str) -> Option<String> {
+    let text = payload.pointer(pointer)?.as_str()?;
+    Some(text.to_owned())
 }
 
 /// What a workflow sends is ours, not the caller's: one that can't be read is a bug, and so mendable.

@@ -9,8 +9,10 @@
 )]
 
 pub mod aws_cli;
+pub mod filter_patterns;
 pub mod mpc;
 pub mod schemas;
+pub mod signed;
 
 use std::{
     env,

@@ -1,18 +1,18 @@
 //! The MPC service's side: signed requests, events and messages for its handlers.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
-use local_stack::stack::{ACCESS_KEY, REGION};
-use reqwest::{Client, Method, Response};
+use local_stack::stack::ACCESS_KEY;
+use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::{World, variable};
+use crate::{
+    World,
+    signed::{self, client},
+    variable,
+};
 
 /// An HTTP API's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,34 +23,15 @@ pub struct Answered {
 
 /// Sends a request to the request handler's API, signed as IAM asks for.
 pub async fn request(method: Method, path: &str, key: &str, body: &Value) -> Answered {
-    let url = url(path);
-    let body = body.to_string();
-    let mut request = http::Request::builder()
+    let request = http::Request::builder()
         .method(method.as_str())
-        .uri(&url)
+        .uri(url(path))
         .header("content-type", "application/json")
         .header("idempotency-key", key)
-        .body(body.clone())
+        .body(body.to_string())
         .expect("the request is one");
-    let identity = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack").into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(REGION)
-        .name("execute-api")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .expect("nothing is missing")
-        .into();
-    let headers = request.headers().iter();
-    let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-    let body = SignableBody::Bytes(body.as_bytes());
-    let signable = SignableRequest::new(method.as_str(), &url, headers, body);
-    let signed = sign(signable.expect("the request can be signed"), &parameters);
-    let (instructions, _) = signed.expect("the request is signed").into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    let request = request.try_into().expect("the request is one");
-    answered(client().execute(request).await.expect("the API answers")).await
+    let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack");
+    answered(signed::send(&credentials, "execute-api", request).await).await
 }
 
 /// Sends the same without a signature.
@@ -61,11 +42,6 @@ pub async fn unsigned_request(method: Method, path: &str, body: &Value) -> Answe
 
 fn url(path: &str) -> String {
     format!("{}{path}", variable("APGL_E2E_MPC_REQUESTS"))
-}
-
-fn client() -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new()
 }
 
 async fn answered(response: Response) -> Answered {

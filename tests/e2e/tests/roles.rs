@@ -1,8 +1,8 @@
 //! What each function may do, and what it may not: tried with its own role.
 //!
-//! Not tried is `PutMetricData`: the local stack lets everybody publish metrics, since it does not look into
-//! the protocol that CloudWatch's clients speak. `cdk/test/least-privilege.test.ts` has the policies as they
-//! are written, that one too.
+//! The local stack does not know the condition that limits `PutMetricData` to our namespace, and takes it for one
+//! that is never met. So a grant without the condition is found out here, and what the condition says by
+//! `cdk/test/least-privilege.test.ts`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
-use e2e::{World, aws_cli::aws, unique};
+use e2e::{World, aws_cli::aws, signed, unique};
 use local_stack::stack::REGION;
 use serde_json::{Value, json};
 
@@ -39,15 +39,18 @@ enum Probe {
     StartDelete,
     ReadExecution,
     ListExecutions,
+    PublishElsewhere,
     InvokeStep,
     LookAtBounties,
     ScanTables,
+    ReadAnotherSecret,
+    ListBuckets,
 }
 
 use Probe::*;
 
 impl Probe {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
@@ -62,9 +65,12 @@ impl Probe {
         StartDelete,
         ReadExecution,
         ListExecutions,
+        PublishElsewhere,
         InvokeStep,
         LookAtBounties,
         ScanTables,
+        ReadAnotherSecret,
+        ListBuckets,
     ];
 }
 
@@ -121,8 +127,11 @@ const ALLOWED: [(&str, &[Probe]); 14] = [
     ("watch-executions", &[ListExecutions]),
 ];
 
-/// Somebody who acts in a role.
-struct Actor(SdkConfig);
+/// Somebody who acts in the role of a function.
+struct Actor {
+    aws: SdkConfig,
+    credentials: Credentials,
+}
 
 impl Actor {
     async fn in_role(world: &World, role_arn: &str) -> Self {
@@ -138,18 +147,27 @@ impl Actor {
             "role",
         );
         let url = world.aws.endpoint_url().map(str::to_owned);
-        Self(apgl_aws::config(REGION.to_owned(), url, credentials))
+        let actor = Self {
+            aws: apgl_aws::config(REGION.to_owned(), url, credentials.clone()),
+            credentials,
+        };
+        // Or a denial would be one of bad credentials.
+        let (_, role) = role_arn.split_once(":role/").unwrap();
+        let is = actor.query("sts", "Action=GetCallerIdentity&Version=2011-06-15");
+        let (status, is) = is.await;
+        assert!(
+            status == 200 && is.contains(&format!(":assumed-role/{role}/")),
+            "{is}"
+        );
+        actor
     }
 
     /// Whether IAM lets it do that. What comes of it does not matter.
     async fn may(&self, probe: Probe) -> bool {
-        let aws = &self.0;
+        let aws = &self.aws;
         match probe {
-            ReadToken => {
-                let secrets = aws_sdk_secretsmanager::Client::new(aws);
-                let read = secrets.get_secret_value().secret_id(TOKEN_SECRET);
-                is_let(read.send().await)
-            }
+            ReadToken => self.reads(TOKEN_SECRET).await,
+            ReadAnotherSecret => self.reads("apgl/another").await,
             ReadProfiles => {
                 let keys = KeysAndAttributes::builder()
                     .keys([("email".to_owned(), text(NO_ONE))].into())
@@ -192,6 +210,13 @@ impl Actor {
                 let list = self.sfn().list_executions().state_machine_arn(arn);
                 is_let(list.max_results(1).send().await)
             }
+            PublishElsewhere => self.publishes("Elsewhere").await,
+            // Not what is in a bucket: the only one here denies everybody who comes without TLS.
+            ListBuckets => {
+                let request = http::Request::get(aws.endpoint_url().unwrap());
+                let (_, answer) = self.send("s3", request.body(String::new()).unwrap()).await;
+                !answer.contains("AccessDenied")
+            }
             InvokeStep => {
                 let lambda = aws_sdk_lambda::Client::new(aws);
                 let invoke = lambda.invoke().function_name("apgl-check-request:live");
@@ -222,12 +247,37 @@ impl Actor {
         }
     }
 
+    /// CloudWatch's client speaks CBOR, which the local stack holds against no policy, so this is its other
+    /// protocol. AWS would not accept the request even from somebody who may publish.
+    async fn publishes(&self, namespace: &str) -> bool {
+        let body = format!("Action=PutMetricData&Version=2010-08-01&Namespace={namespace}");
+        let (_, answer) = self.query("monitoring", &body).await;
+        !answer.contains("AccessDenied")
+    }
+
+    async fn query(&self, service: &str, body: &str) -> (u16, String) {
+        let request = http::Request::post(self.aws.endpoint_url().unwrap());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.send(service, request.body(body.to_owned()).unwrap())
+            .await
+    }
+
+    async fn send(&self, service: &str, request: http::Request<String>) -> (u16, String) {
+        let answer = signed::send(&self.credentials, service, request).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn reads(&self, secret: &str) -> bool {
+        let secrets = aws_sdk_secretsmanager::Client::new(&self.aws);
+        is_let(secrets.get_secret_value().secret_id(secret).send().await)
+    }
+
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.0)
+        aws_sdk_dynamodb::Client::new(&self.aws)
     }
 
     fn sfn(&self) -> aws_sdk_sfn::Client {
-        aws_sdk_sfn::Client::new(&self.0)
+        aws_sdk_sfn::Client::new(&self.aws)
     }
 
     async fn updates(&self, table: &str, key: &str) -> bool {
@@ -372,6 +422,7 @@ async fn a_policy_that_is_widened_is_found_out() {
     let role = deployed(&world).await.remove("find-channel").unwrap();
     let role = role.rsplit('/').next().unwrap();
     let (copy, policies) = copy_of_role(&world, role).await;
+    let name = copy.rsplit('/').next().unwrap();
     let actor = Actor::in_role(&world, &copy).await;
     assert!(actor.may(UpdateChannels).await);
     for probe in [UpdateSlackUsers, WriteProfiles] {
@@ -379,16 +430,34 @@ async fn a_policy_that_is_widened_is_found_out() {
     }
 
     // Any table, where it was the channels' alone: the mistake of a tired person.
-    for (name, mut policy) in policies {
+    for (policy_name, mut policy) in policies {
         for statement in policy["Statement"].as_array_mut().unwrap() {
             if statement["Action"].to_string().contains("dynamodb:") {
                 statement["Resource"] = json!("*");
             }
         }
-        put_policy(&world, copy.rsplit('/').next().unwrap(), &name, &policy).await;
+        put_policy(&world, name, &policy_name, &policy).await;
     }
     let actor = Actor::in_role(&world, &copy).await;
     for probe in [UpdateSlackUsers, WriteProfiles] {
+        assert!(actor.may(probe).await, "{probe:?} is not found out");
+    }
+
+    for (probe, action) in [
+        (PublishElsewhere, "cloudwatch:PutMetricData"),
+        (ReadAnotherSecret, "secretsmanager:GetSecretValue"),
+        (ListBuckets, "s3:ListAllMyBuckets"),
+        (StartDelete, "states:StartExecution"),
+        (ReadExecution, "states:DescribeExecution"),
+        (InvokeStep, "lambda:InvokeFunction"),
+        (ScanTables, "dynamodb:Scan"),
+    ] {
+        assert!(!actor.may(probe).await, "{probe:?}");
+        let too_much = json!({
+            "Version": "2012-10-17",
+            "Statement": [{ "Effect": "Allow", "Action": action, "Resource": "*" }],
+        });
+        put_policy(&world, name, "TooMuch", &too_much).await;
         assert!(actor.may(probe).await, "{probe:?} is not found out");
     }
 }

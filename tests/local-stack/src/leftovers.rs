@@ -46,7 +46,11 @@ pub async fn leftovers(project: &Project, aws_url: &str) -> Result<Vec<String>, 
             return Err(Error::Setup(format!("aws {what}: {reason}")));
         }
         // A list that is empty may be no text at all.
-        let json: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        let json = match listed.stdout.trim_ascii() {
+            b"" => Value::Null,
+            json => serde_json::from_slice(json)
+                .map_err(|error| Error::Setup(format!("aws {what}: {error}")))?,
+        };
         let mut names = Vec::new();
         ours(&json, &mut names);
         found.extend(names.into_iter().map(|name| format!("{what}: {name}")));
@@ -60,5 +64,29 @@ fn ours<'a>(json: &'a Value, found: &mut Vec<&'a str>) {
         Value::Array(parts) => parts.iter().for_each(|part| ours(part, found)),
         Value::Object(fields) => fields.values().for_each(|part| ours(part, found)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_has_a_name_of_ours_is_found_wherever_it_stands() {
+        let listed = json!({
+            "Roles": [
+                { "RoleName": "cdk-hnb659fds-deploy-role" },
+                { "RoleName": "apgl-notifications-PostMessageRole", "Tags": [{ "Key": "x" }] },
+            ],
+            "TableNames": ["apgl-channels", "others"],
+        });
+        let mut found = Vec::new();
+        ours(&listed, &mut found);
+        assert_eq!(
+            found,
+            ["apgl-notifications-PostMessageRole", "apgl-channels"]
+        );
     }
 }

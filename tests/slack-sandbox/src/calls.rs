@@ -1,4 +1,4 @@
-//! The log of all calls. It lives in memory, for tests, and holds arguments; never a token.
+//! The log of all calls. It lives in memory, for tests, and holds arguments; of a token only its end.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ pub struct Call {
     /// RFC 3339.
     pub at: String,
     pub method: String,
+    /// The last characters of the token, to tell two tokens apart; none of one that is too short to be cut.
+    pub token_end: Option<String>,
     pub arguments: BTreeMap<String, String>,
     /// The HTTP status; 0 where the connection was reset.
     pub status: u16,
@@ -18,6 +20,16 @@ pub struct Call {
     pub error: Option<String>,
     /// The kind of the fault that happened to the call.
     pub fault: Option<String>,
+}
+
+const SHOWN_OF_A_TOKEN: usize = 4;
+/// What may be shown is a small part of a token of this length.
+const SHORTEST_TO_CUT: usize = 12;
+
+/// The end of a token.
+pub(crate) fn end_of(token: &str) -> Option<String> {
+    let count = token.chars().count();
+    (count >= SHORTEST_TO_CUT).then(|| token.chars().skip(count - SHOWN_OF_A_TOKEN).collect())
 }
 
 /// How often a method was called, and how its calls ended.

@@ -195,7 +195,7 @@ async fn slack_method(
     let (response, fault) = {
         let mut inner = shared.lock();
         let (reply, fault) = inner.reply(&method, token, &arguments);
-        inner.log(&method, &arguments, &reply, fault.as_ref());
+        inner.log(&method, token, &arguments, &reply, fault.as_ref());
         let mut response = reply.into_response();
         if let Some(scopes) = inner.scopes_of(token) {
             response.headers_mut().insert("x-oauth-scopes", scopes);
@@ -315,6 +315,7 @@ impl Inner {
     fn log(
         &mut self,
         method: &str,
+        token: Option<&str>,
         arguments: &BTreeMap<String, String>,
         reply: &Reply,
         fault: Option<&How>,
@@ -324,6 +325,7 @@ impl Inner {
             seq: self.calls.len() as u64 + 1,
             at: jiff::Timestamp::now().to_string(),
             method: method.to_owned(),
+            token_end: token.and_then(calls::end_of),
             arguments: arguments.clone(),
             status: if is_reset { 0 } else { reply.status().as_u16() },
             error: reply.error(),

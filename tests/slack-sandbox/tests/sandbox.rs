@@ -254,6 +254,21 @@ async fn the_log_holds_arguments_and_never_the_token() {
 }
 
 #[tokio::test]
+async fn the_log_tells_two_tokens_apart_by_their_ends() {
+    let (sandbox, admin) = start(1.0).await;
+    let url = format!("{}/api/auth.test", sandbox.url());
+    for token in ["xoxb-the-old-one", "xoxb-the-new-two", "xoxb-short"] {
+        admin.add_token(&TokenSeed::new(token)).await.unwrap();
+        let call = reqwest::Client::new().post(&url).bearer_auth(token);
+        call.send().await.unwrap();
+    }
+    reqwest::Client::new().post(&url).send().await.unwrap();
+    let calls = admin.calls().await.unwrap();
+    let ends: Vec<_> = calls.iter().map(|call| call.token_end.as_deref()).collect();
+    assert_eq!(ends, [Some("-one"), Some("-two"), None, None]);
+}
+
+#[tokio::test]
 async fn users_and_channels_are_made_by_the_hundred_thousand() {
     let (sandbox, admin) = start(1.0).await;
     let generate = Generate {

@@ -1,0 +1,125 @@
+//! CloudWatch's filter patterns, as far as the deployed metric filters use them: the local stack stores the
+//! filters and counts nothing.
+//!
+//! | pattern | matches a line |
+//! |---|---|
+//! | `"text"` | with this text in it |
+//! | `{ ($.a = "x") \|\| ($.b = "y" && $.c.d = "z") }` | of JSON, with these values |
+//!
+//! A pattern of any other shape is an error. Source: "Filter pattern syntax for metric filters", Amazon
+//! CloudWatch Logs User Guide.
+
+use aws_types::SdkConfig;
+use serde_json::Value;
+
+use crate::aws_cli::aws;
+
+/// A metric filter as it is deployed.
+#[derive(Debug, Clone)]
+pub struct MetricFilter {
+    pub log_group: String,
+    pub metric: String,
+    pub pattern: String,
+}
+
+/// Those of our functions.
+pub async fn deployed(config: &SdkConfig) -> Vec<MetricFilter> {
+    let answer = aws(config, &["logs", "describe-metric-filters"]).await;
+    let filters = answer["metricFilters"].as_array().expect("a list");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let filters = filters.iter().map(|filter| MetricFilter {
+        log_group: text(&filter["logGroupName"]),
+        metric: text(&filter["metricTransformations"][0]["metricName"]),
+        pattern: text(&filter["filterPattern"]),
+    });
+    filters
+        .filter(|filter| filter.log_group.starts_with("/aws/lambda/apgl-"))
+        .collect()
+}
+
+impl MetricFilter {
+    /// Whether the line is counted.
+    pub fn counts(&self, line: &str) -> bool {
+        matches(&self.pattern, line)
+    }
+}
+
+fn matches(pattern: &str, line: &str) -> bool {
+    let pattern = pattern.trim();
+    if let Some(text) = quoted(pattern) {
+        return line.contains(text);
+    }
+    let inner = pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}'));
+    let alternatives = inner.unwrap_or_else(|| panic!("not understood: {pattern}"));
+    let line: Value = line.parse().unwrap_or_default();
+    alternatives.split("||").any(|alternative| {
+        let all = alternative.trim();
+        let all = all.strip_prefix('(').and_then(|all| all.strip_suffix(')'));
+        let all = all.unwrap_or_else(|| panic!("not understood: {pattern}"));
+        all.split("&&").all(|one| holds(one, &line))
+    })
+}
+
+/// `$.path = "value"`.
+fn holds(comparison: &str, line: &Value) -> bool {
+    let sides = comparison.split_once('=');
+    let (path, value) = sides.unwrap_or_else(|| panic!("not understood: {comparison}"));
+    let path = path.trim().strip_prefix("$.");
+    let path = path.unwrap_or_else(|| panic!("not understood: {comparison}"));
+    let value = quoted(value.trim()).unwrap_or_else(|| panic!("not understood: {comparison}"));
+    line.pointer(&format!("/{}", path.replace('.', "/")))
+        .is_some_and(|found| found == value)
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains('"')).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::matches;
+
+    const TROUBLE: &str =
+        r#"{ ($.level = "ERROR") || ($.type = "platform.report" && $.record.status = "timeout") }"#;
+
+    #[rstest]
+    #[case(
+        r#""Slack.Unauthorized""#,
+        r#"{"error.name":"Slack.Unauthorized"}"#,
+        true
+    )]
+    #[case(r#""Slack.Unauthorized""#, r#"{"error.name":"Slack.Rejected"}"#, false)]
+    #[case(TROUBLE, r#"{"level":"ERROR"}"#, true)]
+    #[case(TROUBLE, r#"{"level":"WARN","message":"ERROR"}"#, false)]
+    #[case(
+        TROUBLE,
+        r#"{"type":"platform.report","record":{"status":"timeout"}}"#,
+        true
+    )]
+    #[case(
+        TROUBLE,
+        r#"{"type":"platform.report","record":{"status":"success"}}"#,
+        false
+    )]
+    #[case(
+        TROUBLE,
+        r#"{"type":"platform.start","record":{"status":"timeout"}}"#,
+        false
+    )]
+    #[case(TROUBLE, "REPORT RequestId: 1", false)]
+    fn a_pattern_counts_a_line(#[case] pattern: &str, #[case] line: &str, #[case] counts: bool) {
+        assert_eq!(matches(pattern, line), counts);
+    }
+
+    #[rstest]
+    #[case("ERROR")]
+    #[case(r#"{ $.level = "ERROR" }"#)]
+    #[case("{ ($.level = ERROR) }")]
+    #[should_panic(expected = "not understood")]
+    fn a_pattern_of_another_shape_is_an_error(#[case] pattern: &str) {
+        matches(pattern, r#"{"level":"ERROR"}"#);
+    }
+}
