@@ -13,6 +13,7 @@ import {
   FIVE_MINUTES,
   logMetric,
   METRICS_NAMESPACE,
+  OLDEST_RUNNING_EXECUTION,
   SLACK_REFUSALS,
   TOKEN_REJECTIONS,
   workflowMetric,
@@ -69,7 +70,7 @@ export class NotificationsDashboard extends Dashboard {
       ),
       graph(
         "Age of the oldest running execution, in seconds",
-        byWorkflow("OldestRunningExecution").map((metric) => metric.with({ statistic: "Maximum" })),
+        byWorkflow(OLDEST_RUNNING_EXECUTION).map((metric) => metric.with({ statistic: "Maximum" })),
       ),
     );
     this.addWidgets(

@@ -1,10 +1,10 @@
-import { Arn, ArnFormat, Stack } from "aws-cdk-lib";
 import { Rule, Schedule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import { FIVE_MINUTES } from "./metrics.js";
 import { RustFunction, type RustFunctionProps } from "./rust-function.js";
+import { statesArn } from "./workflow.js";
 
 /** Measures every five minutes how old the oldest running execution of each workflow is. */
 export class ExecutionWatcher extends RustFunction {
@@ -23,17 +23,7 @@ export class ExecutionWatcher extends RustFunction {
 
   /** Which state machines it lists the running executions of. */
   watches(stateMachineNames: string[]): this {
-    const arns = stateMachineNames.map((resourceName) =>
-      Arn.format(
-        {
-          service: "states",
-          resource: "stateMachine",
-          resourceName,
-          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-        },
-        Stack.of(this),
-      ),
-    );
+    const arns = stateMachineNames.map((name) => statesArn(this, "stateMachine", name));
     this.role.addToPolicy(
       new PolicyStatement({ actions: ["states:ListExecutions"], resources: arns }),
     );

@@ -1,5 +1,6 @@
 import { QueryDefinition, QueryString, type ILogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { SLACK_REFUSED } from "./metrics.js";
 import type { Settings } from "./settings.js";
 
 export interface LogQueriesProps {
@@ -58,7 +59,7 @@ export class LogQueries extends Construct {
       functions,
       new QueryString({
         fields: ["@timestamp"],
-        filterStatements: ['message = "Slack refused a call by a limit"'],
+        filterStatements: [`message = "${SLACK_REFUSED}"`],
         statsStatements: [
           "count(*) as refused, max(slack.retryAfter) as longestWaitInSeconds by bin(5m), slack.method",
         ],

@@ -10,6 +10,12 @@ export const SLACK_REFUSALS = "SlackRefusals";
 /** Failures because Slack does not accept the token, or its scopes. */
 export const TOKEN_REJECTIONS = "TokenRejections";
 
+/** How old the oldest running execution of a workflow is, in seconds. */
+export const OLDEST_RUNNING_EXECUTION = "OldestRunningExecution";
+
+/** What a function logs when Slack refuses a call by a limit. */
+export const SLACK_REFUSED = "Slack refused a call by a limit";
+
 export const FIVE_MINUTES = Duration.minutes(5);
 
 /**

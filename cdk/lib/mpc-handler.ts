@@ -1,9 +1,9 @@
-import { Arn, ArnFormat, Stack, Token, Validations } from "aws-cdk-lib";
+import { Stack, Token, Validations } from "aws-cdk-lib";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { LIVE } from "./live.js";
 import { RustFunction } from "./rust-function.js";
 import { hasStateMachineAliases } from "./settings.js";
-import { stateMachineNameOf } from "./workflow.js";
+import { stateMachineNameOf, statesArn } from "./workflow.js";
 
 /** A caller of the workflows: starts them through `lib/client`, and reads what it has started. */
 export class MpcHandler extends RustFunction {
@@ -20,7 +20,7 @@ export class MpcHandler extends RustFunction {
     this.role.addToPolicy(
       new PolicyStatement({
         actions: ["states:StartExecution"],
-        resources: names.map((name) => this.arn("stateMachine", name)),
+        resources: names.map((name) => statesArn(this, "stateMachine", name)),
         // Step Functions authorises by the state machine itself; the condition leaves its alias only.
         conditions: hasAlias
           ? { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": LIVE } }
@@ -30,7 +30,7 @@ export class MpcHandler extends RustFunction {
     this.role.addToPolicy(
       new PolicyStatement({
         actions: ["states:DescribeExecution"],
-        resources: names.map((name) => `${this.arn("execution", name)}:*`),
+        resources: names.map((name) => `${statesArn(this, "execution", name)}:*`),
       }),
     );
     const { account, region } = Stack.of(this);
@@ -47,14 +47,9 @@ export class MpcHandler extends RustFunction {
     }
     this.function.addEnvironment(
       "APGL_STATE_MACHINES",
-      this.arn("stateMachine", this.settings.prefix),
+      statesArn(this, "stateMachine", this.settings.prefix),
     );
     if (hasAlias) this.function.addEnvironment("APGL_STATE_MACHINE_ALIAS", LIVE);
     return this;
-  }
-
-  private arn(resource: string, resourceName: string): string {
-    const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
-    return Arn.format({ service: "states", resource, resourceName, arnFormat }, Stack.of(this));
   }
 }

@@ -19,6 +19,7 @@ import { LogQueries } from "./log-queries.js";
 import {
   FIVE_MINUTES,
   logMetric,
+  OLDEST_RUNNING_EXECUTION,
   SLACK_REFUSALS,
   TOKEN_REJECTIONS,
   workflowMetric,
@@ -219,7 +220,7 @@ export class NotificationsStack extends Stack {
     const [any] = workflows;
     if (any === undefined) return;
     alarms.add("WatchExecutionsSilent", {
-      metric: workflowMetric("OldestRunningExecution", any.stateMachineName, {
+      metric: workflowMetric(OLDEST_RUNNING_EXECUTION, any.stateMachineName, {
         statistic: "SampleCount",
       }),
       threshold: 1,
@@ -254,7 +255,7 @@ function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): 
   const { oldestExecutionMinutes: minutes } = settings;
   const todo = `Run \`apgl list --failed --workflow ${stateMachineName.slice(settings.prefix.length + 1)}\` and \`apgl inspect\` one of them: it says what to do.`;
   alarms.add(`${node.id}Old`, {
-    metric: workflowMetric("OldestRunningExecution", stateMachineName, { statistic: "Maximum" }),
+    metric: workflowMetric(OLDEST_RUNNING_EXECUTION, stateMachineName, { statistic: "Maximum" }),
     threshold: 60 * minutes,
     means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It waits, most likely for Slack's limits.`,
     todo: "Look at it with `apgl inspect`, and at the dashboard for what Slack refuses. It fails by itself after six hours.",

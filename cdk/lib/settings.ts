@@ -71,7 +71,6 @@ export function readSettings(node: Node): Settings {
   const given = (name: string, is: Rule) =>
     optional(context(name), (value) => text(name, value, is));
   const environment = environmentName(context("environment") ?? "prod");
-  const isLocal = environment === "local";
   const defaults = ENVIRONMENTS[environment];
   const flagOf = (name: string, byDefault: boolean) => flag(name, context(name) ?? byDefault);
 
@@ -110,7 +109,7 @@ export function readSettings(node: Node): Settings {
     logRetentionDays: logRetention(context("logRetentionDays") ?? defaults.logRetentionDays),
     logExecutionData: flagOf("logExecutionData", false),
     pacing: flagOf("pacing", true),
-    timeScale: timeScale(context("timeScale") ?? 1, isLocal),
+    timeScale: timeScale(context("timeScale") ?? 1, environment === "local"),
     alarms: flagOf("alarms", defaults.alarms),
     alarmEmail: given("alarmEmail", {
       pattern: /^[^\s@]+@[^\s@]+\.[^\s@]+$/,

@@ -4,7 +4,7 @@ import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { FilterPattern } from "aws-cdk-lib/aws-logs";
 import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { keyOf } from "./encryption.js";
-import { SLACK_REFUSALS, TOKEN_REJECTIONS } from "./metrics.js";
+import { SLACK_REFUSALS, SLACK_REFUSED, TOKEN_REJECTIONS } from "./metrics.js";
 import { RustFunction } from "./rust-function.js";
 
 /** What it takes to call Slack. */
@@ -53,7 +53,7 @@ export class StepFunction extends RustFunction {
       if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
       this.mayUse(pacing, "GetItem", "UpdateItem");
     }
-    this.countLines(SLACK_REFUSALS, FilterPattern.literal('"Slack refused a call by a limit"'));
+    this.countLines(SLACK_REFUSALS, FilterPattern.literal(`"${SLACK_REFUSED}"`));
     this.countLines(TOKEN_REJECTIONS, FilterPattern.literal('"Slack.Unauthorized"'));
     return this.mayReadSecret(token);
   }

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { RemovalPolicy, Validations } from "aws-cdk-lib";
+import { Arn, ArnFormat, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
 import type { IAlarm } from "aws-cdk-lib/aws-cloudwatch";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
@@ -121,6 +121,16 @@ export function stateMachineNameOf(settings: Settings, workflow: string): string
   return `${settings.prefix}-${workflow}`;
 }
 
+/** The ARN of a state machine by its name, or what the ARNs of its executions start with. */
+export function statesArn(
+  scope: Construct,
+  resource: "stateMachine" | "execution",
+  resourceName: string,
+): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return Arn.format({ service: "states", resource, resourceName, arnFormat }, Stack.of(scope));
+}
+
 /** The workflows that there are: construct id → ASL file. */
 export function workflowFiles(folder: string = STATE_MACHINES_DIR): Map<string, string> {
   const files = fs.readdirSync(folder).filter((file) => file.endsWith(SUFFIX));
@@ -141,6 +151,6 @@ export function stepsCalledBy(file: string): string[] {
   return [...new Set(ids)].sort();
 }
 
-function pascalCase(kebabCase: string): string {
+export function pascalCase(kebabCase: string): string {
   return kebabCase.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

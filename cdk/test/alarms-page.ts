@@ -1,6 +1,6 @@
 import type { Template } from "aws-cdk-lib/assertions";
 import { kebabCase } from "../lib/rust-function.js";
-import { workflowFiles } from "../lib/workflow.js";
+import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { FUNCTIONS, HANDLERS, STEPS } from "./fake-functions.js";
 import { resourcesOf } from "./template.js";
 
@@ -158,8 +158,4 @@ function escaped(text: string): string {
     .map((part, index) => (index % 2 === 0 ? part.replace(/[\w-]*<about(?:-id)?>/g, "`$&`") : part))
     .join("`")
     .replaceAll("|", "\\|");
-}
-
-function pascalCase(kebab: string): string {
-  return kebab.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

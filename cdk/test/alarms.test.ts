@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { Match, type Template } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
-import { workflowFiles } from "../lib/workflow.js";
+import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
 import { bothOf, templatesOf } from "./deployment.js";
 import { FUNCTIONS, HANDLERS, STEPS, WATCHERS } from "./fake-functions.js";
@@ -351,8 +351,4 @@ function atLeast(
   const ComparisonOperator = "GreaterThanOrEqualToThreshold";
   const metric = { Namespace, MetricName, Statistic, Dimensions, Period };
   return { ...metric, Threshold, EvaluationPeriods, ComparisonOperator };
-}
-
-function pascalCase(kebab: string): string {
-  return kebab.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
