@@ -21,21 +21,26 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::here();
     progress::prepare(&project).await?;
-    let previous = check_out(&project, &arguments.from).await?;
-    build(&project, &previous).await?;
-    measure(&project, &arguments.from, &previous).await
+    let commit = commit_of(&project, &arguments.from).await?;
+    from(&project, &commit).await
 }
 
 /// As `cargo xtask test` runs it. A clone without history has no previous release: there it is this
 /// version with other functions, as far as CDK can tell.
 pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), Failure> {
-    if let Err(failure) = commit_of(project, PREVIOUS).await {
-        println!("! {failure}: updating from this version to itself instead");
-        return measure(project, "this version", &marked_copy(project)?).await;
+    match commit_of(project, PREVIOUS).await {
+        Ok(commit) => from(project, &commit).await,
+        Err(failure) => {
+            println!("! {failure}: updating from this version to itself instead");
+            measure(project, "this version", &marked_copy(project)?).await
+        }
     }
-    let previous = check_out(project, PREVIOUS).await?;
+}
+
+async fn from(project: &Project, commit: &str) -> Result<(), Failure> {
+    let previous = check_out(project, commit).await?;
     build(project, &previous).await?;
-    measure(project, PREVIOUS, &previous).await
+    measure(project, commit, &previous).await
 }
 
 async fn build(project: &Project, previous: &App) -> Result<(), Failure> {
@@ -69,9 +74,8 @@ async fn commit_of(project: &Project, version: &str) -> Result<String, Failure> 
 }
 
 /// The files of a version, below the target folder.
-async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
-    let commit = commit_of(project, version).await?;
-    let folder = project.target().join("upgrade").join(&commit);
+async fn check_out(project: &Project, commit: &str) -> Result<App, Failure> {
+    let folder = project.target().join("upgrade").join(commit);
     let tree = folder.join("tree");
     if !tree.exists() {
         // Under another name first: what was interrupted is not taken for the whole.
@@ -80,7 +84,7 @@ async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
         fs::create_dir_all(&partial)?;
         let archive = folder.join("tree.tar");
         let output = format!("--output={}", archive.display());
-        git(project, &["archive", &output, &commit]).await?;
+        git(project, &["archive", &output, commit]).await?;
         unpack(&archive, &partial).await?;
         fs::remove_file(&archive)?;
         fs::rename(&partial, &tree)?;
@@ -94,15 +98,10 @@ async fn check_out(project: &Project, version: &str) -> Result<App, Failure> {
 /// This version, whose functions hold one more file: other code, as CDK sees it.
 fn marked_copy(project: &Project) -> Result<App, Failure> {
     let functions = project.target().join("upgrade/marked");
-    for built in fs::read_dir(project.functions())? {
-        let built = built?;
-        let copy = functions.join(built.file_name());
-        if built.path().join("bootstrap").exists() {
-            fs::create_dir_all(&copy)?;
-            fs::copy(built.path().join("bootstrap"), copy.join("bootstrap"))?;
-            fs::write(copy.join("version-before"), "")?;
-        }
-    }
+    project.copy_functions(&functions, |own, copy| {
+        fs::copy(own, copy.join("bootstrap"))?;
+        fs::write(copy.join("version-before"), "")
+    })?;
     let cdk = project.cdk();
     Ok(App { cdk, functions })
 }

@@ -1,7 +1,5 @@
 //! A proxy between the functions and AWS, whose calls go wrong.
 
-use std::net::SocketAddr;
-
 use axum::{
     Router,
     body::Bytes,
@@ -10,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use counting::aws::{Request, Service, Upstream};
-use tokio::net::TcpListener;
+use local_stack::HttpServer;
 
 use crate::{
     Error,
@@ -26,9 +24,8 @@ const KINDS: [(&str, u32); 3] = [
 /// A proxy that runs until it is dropped.
 #[derive(Debug)]
 pub struct FaultyAws {
-    address: SocketAddr,
+    server: HttpServer,
     upstream: Upstream,
-    server: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,37 +36,23 @@ struct Shared {
 
 impl FaultyAws {
     pub async fn start(dice: Dice) -> Result<Self, Error> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let upstream = Upstream::new();
         let shared = Shared {
             upstream: upstream.clone(),
             dice,
         };
         let router = Router::new().fallback(pass).with_state(shared);
-        let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Self {
-            address,
-            upstream,
-            server,
-        })
+        let server = HttpServer::start(router).await?;
+        Ok(Self { server, upstream })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Where AWS is, once that is known.
     pub fn forward_to(&self, url: &str) {
         self.upstream.is_at(url);
-    }
-}
-
-impl Drop for FaultyAws {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

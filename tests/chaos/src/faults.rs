@@ -10,7 +10,7 @@ use std::{
 
 use counting::Table;
 use local_stack::{
-    Detour, Execution, LocalStack, Project, StackOptions, Status,
+    App, Detour, Execution, LocalStack, Project, StackOptions, Status,
     execution::Executions,
     invoke::{Answer, invoke, post_message_payload},
 };
@@ -163,13 +163,16 @@ impl World {
             mpc_handlers: false,
             detour: Detour {
                 aws_url: Some(proxy.url()),
-                functions: Some(put_in_front(project, bootstrap)?),
                 environment: vec![
                     (FATES_URL, fates.url()),
                     // MiniStack's own: idle environments cost it time, and kills leave many.
                     ("LAMBDA_WARM_TTL_SECONDS", "30".to_owned()),
                 ],
             },
+            app: Some(App {
+                functions: put_in_front(project, bootstrap)?,
+                ..App::of(project)
+            }),
             ..StackOptions::new("chaos")
         };
         let stack = LocalStack::start(project, stack).await?;

@@ -5,14 +5,12 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use axum::{Json, Router, extract::State, routing::get};
-use local_stack::Project;
+use local_stack::{HttpServer, Project};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 
 use crate::{
     Error,
@@ -53,29 +51,18 @@ const KINDS: [(&str, u32); 4] = [
 /// Answers the bootstraps until it is dropped.
 #[derive(Debug)]
 pub struct Fates {
-    address: SocketAddr,
-    server: tokio::task::JoinHandle<()>,
+    server: HttpServer,
 }
 
 impl Fates {
     pub async fn start(dice: Dice) -> Result<Self, Error> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let router = Router::new().route("/", get(fate)).with_state(dice);
-        let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Self { address, server })
+        let server = HttpServer::start(router).await?;
+        Ok(Self { server })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
-    }
-}
-
-impl Drop for Fates {
-    fn drop(&mut self) {
-        self.server.abort();
+        format!("{}/", self.server.url())
     }
 }
 
@@ -98,16 +85,10 @@ async fn fate(State(dice): State<Dice>) -> Json<Fate> {
 /// Copies the built functions, each with our bootstrap in front of its own, and answers the folder.
 pub fn put_in_front(project: &Project, bootstrap: &Path) -> Result<PathBuf, Error> {
     let folder = project.folder().join("chaos-functions");
-    for function in fs::read_dir(project.functions())? {
-        let built = function?.path();
-        let own = built.join("bootstrap");
-        let Some(name) = built.file_name().filter(|_| own.exists()) else {
-            continue;
-        };
-        let copy = folder.join(name);
-        fs::create_dir_all(&copy)?;
-        fs::copy(&own, copy.join(OWN_BOOTSTRAP))?;
+    project.copy_functions(&folder, |own, copy| {
+        fs::copy(own, copy.join(OWN_BOOTSTRAP))?;
         fs::copy(bootstrap, copy.join("bootstrap"))?;
-    }
+        Ok(())
+    })?;
     Ok(folder)
 }

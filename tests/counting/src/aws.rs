@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,8 +19,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::future::try_join_all;
+use local_stack::HttpServer;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use crate::{
     Error,
@@ -139,9 +138,8 @@ pub struct Call {
 /// A proxy that runs until it is dropped.
 #[derive(Debug)]
 pub struct AwsProxy {
-    address: SocketAddr,
+    server: HttpServer,
     shared: Shared,
-    server: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -174,26 +172,18 @@ impl AwsProxy {
     }
 
     async fn start_with(items: Option<Arc<Items>>) -> Result<Self, Error> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let shared = Shared {
             upstream: Upstream::new(),
             items,
             passed: Arc::default(),
         };
         let router = Router::new().fallback(pass).with_state(shared.clone());
-        let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Self {
-            address,
-            shared,
-            server,
-        })
+        let server = HttpServer::start(router).await?;
+        Ok(Self { server, shared })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Where AWS is, once that is known.
@@ -207,12 +197,6 @@ impl AwsProxy {
     /// What has passed since the last time.
     pub fn take(&self) -> Passed {
         std::mem::take(&mut *self.shared.passed())
-    }
-}
-
-impl Drop for AwsProxy {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

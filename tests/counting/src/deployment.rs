@@ -7,6 +7,7 @@ use std::{
     process::Stdio,
 };
 
+use apgl_aws::METRICS_NAMESPACE;
 use aws_sdk_cloudwatch::operation::list_metrics::ListMetricsOutput;
 use aws_types::SdkConfig;
 use local_stack::Project;
@@ -17,8 +18,6 @@ use crate::{
     Error,
     prices::{ALARM_METRIC, COMPOSITE_ALARM, CUSTOM_METRIC, DASHBOARD, KMS_KEY, Price, SECRET},
 };
-
-const METRICS_NAMESPACE: &str = "APGL/Notifications";
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deployment {

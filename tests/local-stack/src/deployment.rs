@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::{
     Error, Project, StackOptions,
     process::{command, run},
-    stack::{ACCOUNT, BOUNTY_CHANNEL, REGION, client_environment},
+    stack::{ACCOUNT, BOUNTY_CHANNEL, REGION, point_at_local_aws},
 };
 
 /// A version of the project: its CDK app, and the functions that were built from it.
@@ -121,12 +121,9 @@ impl Deployment {
             &self.project.venv(),
             folder,
         );
-        cdk.envs(client_environment(&self.aws_url))
-            .env("CDK_DISABLE_CLI_TELEMETRY", "true")
+        point_at_local_aws(&mut cdk, &self.aws_url);
+        cdk.env("CDK_DISABLE_CLI_TELEMETRY", "true")
             .arg("--no-notices");
-        for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
-            cdk.env_remove(inherited);
-        }
         cdk
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Error, Project, process::command, stack::client_environment};
+use crate::{Error, Project, aws_cli::aws};
 
 /// What every name of ours holds.
 const OURS: &str = "apgl";
@@ -31,28 +31,10 @@ const LISTS: [&[&str]; 16] = [
 pub async fn leftovers(project: &Project, aws_url: &str) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for list in LISTS {
-        let mut aws = command(
-            project.venv().join("bin/aws"),
-            &project.venv(),
-            &project.folder(),
-        );
-        aws.envs(client_environment(aws_url))
-            .args(["--endpoint-url", aws_url, "--output", "json"])
-            .args(list);
-        let what = list.join(" ");
-        let listed = aws.output().await.map_err(Error::io(&what))?;
-        if !listed.status.success() {
-            let reason = String::from_utf8_lossy(&listed.stderr).trim().to_owned();
-            return Err(Error::Setup(format!("aws {what}: {reason}")));
-        }
-        // A list that is empty may be no text at all.
-        let json = match listed.stdout.trim_ascii() {
-            b"" => Value::Null,
-            json => serde_json::from_slice(json)
-                .map_err(|error| Error::Setup(format!("aws {what}: {error}")))?,
-        };
+        let json = aws(project, aws_url, list).await?;
         let mut names = Vec::new();
         ours(&json, &mut names);
+        let what = list.join(" ");
         found.extend(names.into_iter().map(|name| format!("{what}: {name}")));
     }
     Ok(found)

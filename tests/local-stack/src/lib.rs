@@ -10,14 +10,18 @@
 //! | `process` | runs a command with its output in a log, and ends a server with its children |
 //! | [`stack`] | starts, seeds |
 //! | `deployment` | deploys, updates and destroys |
+//! | [`aws_cli`] | runs the AWS command line |
 //! | [`execution`] | starts executions, waits for them, reads their history |
+//! | `http_server` | serves what stands between the parts |
 //! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
 //! | [`runtime_api`] | runs a function that nobody has deployed |
 //! | [`leftovers`] | lists what a destroyed stack has left behind |
 //! | `logs` | reads the functions' log lines |
 
+pub mod aws_cli;
 mod deployment;
 pub mod execution;
+mod http_server;
 pub mod invoke;
 pub mod leftovers;
 mod logs;
@@ -28,6 +32,7 @@ pub mod tools;
 
 pub use deployment::App;
 pub use execution::{Execution, Status, Visit};
+pub use http_server::HttpServer;
 pub use logs::function_logs;
 pub use stack::{Detour, Endpoints, LocalStack, Slack, StackOptions, TOKEN};
 pub use tools::Project;

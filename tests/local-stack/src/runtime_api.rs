@@ -18,13 +18,12 @@ use axum::{
 };
 use serde_json::Value;
 use tokio::{
-    net::TcpListener,
     process::Command,
     sync::{Mutex, mpsc},
     time::timeout,
 };
 
-use crate::{Error, invoke::Answer};
+use crate::{Error, HttpServer, invoke::Answer};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:example";
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -36,22 +35,18 @@ pub async fn run(
     environment: impl IntoIterator<Item = (&'static str, String)>,
     events: Vec<Value>,
 ) -> Result<Vec<Answer>, Error> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-    let listener = listener.map_err(Error::io("the Runtime API"))?;
-    let address = listener
-        .local_addr()
-        .map_err(Error::io("the Runtime API"))?;
     let count = events.len();
     let (answers, mut answered) = mpsc::channel(count.max(1));
     let lambda = Lambda {
         events: Arc::new(Mutex::new(events.into_iter())),
         answers,
     };
-    let server = tokio::spawn(async move { axum::serve(listener, lambda.router()).await });
+    let server = HttpServer::start(lambda.router()).await;
+    let server = server.map_err(Error::io("the Runtime API"))?;
     let mut function = Command::new(program);
     function
         .envs(environment)
-        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .env("AWS_LAMBDA_RUNTIME_API", server.address().to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", "example")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -65,7 +60,6 @@ pub async fn run(
         );
     }
     drop(process);
-    server.abort();
     Ok(all)
 }
 

@@ -14,6 +14,7 @@ use aws_types::SdkConfig;
 use slack_sandbox::{Admin, Options, Sandbox, Seed, seed::TokenSeed};
 use tokio::{
     net::{TcpListener, TcpStream},
+    process::Command,
     time::{Instant, sleep},
 };
 
@@ -60,8 +61,6 @@ pub struct StackOptions {
 pub struct Detour {
     /// Where the functions find AWS.
     pub aws_url: Option<String>,
-    /// Which built functions are deployed.
-    pub functions: Option<PathBuf>,
     /// Environment variables that every function gets.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -134,11 +133,8 @@ impl LocalStack {
         let aws_port = free_port(options.aws_port).await?;
         let aws_url = format!("http://127.0.0.1:{aws_port}");
         let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
-        let mut app = App::of(project);
-        if let Some(functions) = &options.detour.functions {
-            app.functions.clone_from(functions);
-        }
-        let app = options.app.clone().unwrap_or(app);
+        let app = options.app.clone();
+        let app = app.unwrap_or_else(|| App::of(project));
         let deployment = Deployment::new(project, options, &aws_url, &slack_url);
         let outputs = deployment.create(&app).await?;
         let aws = aws_config(&aws_url);
@@ -325,6 +321,14 @@ async fn start_ministack(
         sleep(POLL).await;
     }
     Ok(server)
+}
+
+/// Points a program at the local stack, whatever AWS its starter has in mind.
+pub fn point_at_local_aws(program: &mut Command, url: &str) {
+    program.envs(client_environment(url));
+    for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
+        program.env_remove(inherited);
+    }
 }
 
 /// What an AWS client needs in its environment to talk to the local stack.

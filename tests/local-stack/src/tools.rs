@@ -1,7 +1,7 @@
 //! What the local stack needs besides Rust, Python and Node: installed into the project, once.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -136,6 +136,26 @@ impl Project {
         run("cargo install cargo-cyclonedx", &mut cargo, &log).await
     }
 
+    /// Makes a folder for each function that is built, and puts into it what `put` does with the function's
+    /// own bootstrap.
+    pub fn copy_functions(
+        &self,
+        to: &Path,
+        put: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for function in fs::read_dir(self.functions())? {
+            let built = function?.path();
+            let own = built.join("bootstrap");
+            let Some(name) = built.file_name().filter(|_| own.exists()) else {
+                continue;
+            };
+            let copy = to.join(name);
+            fs::create_dir_all(&copy)?;
+            put(&own, &copy)?;
+        }
+        Ok(())
+    }
+
     /// Builds every function for this machine, as a `bootstrap` that Lambda's runtime can run.
     pub async fn build_functions(&self) -> Result<(), Error> {
         let (target, functions) = (self.target(), self.functions());
@@ -182,7 +202,7 @@ async fn lock(path: PathBuf) -> Result<fs::File, Error> {
         let file = fs::File::create(path)?;
         file.lock().map(|()| file)
     });
-    let locked = locking.await.map_err(std::io::Error::other);
+    let locked = locking.await.map_err(io::Error::other);
     locked.flatten().map_err(Error::io(what))
 }
 
