@@ -10,11 +10,13 @@
 
 pub mod aws_cli;
 pub mod filter_patterns;
+pub mod metrics;
 pub mod mpc;
 pub mod schemas;
 pub mod signed;
 
 use std::{
+    collections::BTreeMap,
     env,
     path::PathBuf,
     process,
@@ -23,10 +25,11 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_lambda::types::FunctionConfiguration;
 use aws_types::SdkConfig;
 use local_stack::{
     Execution, Project, Status, Visit,
-    execution::Executions,
+    execution::{Executions, state_machine_arn},
     stack::{aws_config, put_profile},
 };
 use serde_json::Value;
@@ -221,6 +224,44 @@ impl World {
             .add_fault(&fault)
             .await
             .expect("the fault is armed");
+    }
+
+    /// The workflow's state machine once more, with another definition and a name that only this test has:
+    /// that name, as a workflow's.
+    pub async fn copy_of(
+        &self,
+        workflow: &str,
+        definition: impl FnOnce(String) -> String,
+    ) -> String {
+        let machines = aws_sdk_sfn::Client::new(&self.aws);
+        let deployed = machines.describe_state_machine();
+        let deployed = deployed.state_machine_arn(state_machine_arn(workflow));
+        let deployed = deployed.send().await.expect("the workflow is deployed");
+        let copy = format!("{workflow}.{}", unique("copy"));
+        let create = machines
+            .create_state_machine()
+            .name(format!("apgl-{copy}"))
+            .definition(definition(deployed.definition))
+            .role_arn(deployed.role_arn);
+        create.send().await.expect("the copy is made");
+        copy
+    }
+
+    /// The functions that are deployed, by their crates' names.
+    pub async fn functions(&self) -> BTreeMap<String, FunctionConfiguration> {
+        let functions = aws_sdk_lambda::Client::new(&self.aws).list_functions();
+        let functions = functions
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await;
+        let functions = functions.expect("the functions are listed");
+        let named = functions.into_iter().filter_map(|function| {
+            let name = function.function_name()?.strip_prefix("apgl-")?.to_owned();
+            Some((name, function))
+        });
+        named.collect()
     }
 
     /// Runs a workflow to its end.

@@ -44,25 +44,14 @@ async fn every_function_has_its_errors_counted_and_all_that_call_slack_have_refu
             .filter_map(|group| group.strip_prefix("/aws/lambda/apgl-"))
             .collect()
     };
-    let functions = aws_sdk_lambda::Client::new(&world.aws).list_functions();
-    let functions = functions.into_paginator().items().send();
-    let functions = functions.try_collect().await.unwrap();
-    let names = functions
-        .iter()
-        .filter_map(|function| function.function_name());
-    let names: BTreeSet<&str> = names
-        .filter_map(|name| name.strip_prefix("apgl-"))
-        .collect();
+    let functions = world.functions().await;
+    let names: BTreeSet<&str> = functions.keys().map(String::as_str).collect();
     assert_eq!(with("Errors"), names);
-    let variable = |function: &&aws_sdk_lambda::types::FunctionConfiguration| {
+    let callers = functions.iter().filter(|(_, function)| {
         let variables = function.environment().and_then(|all| all.variables());
         variables.is_some_and(|all| all.contains_key("SLACK_API_URL"))
-    };
-    let callers = functions.iter().filter(variable);
-    let callers = callers.filter_map(|function| function.function_name());
-    let callers: BTreeSet<&str> = callers
-        .filter_map(|name| name.strip_prefix("apgl-"))
-        .collect();
+    });
+    let callers: BTreeSet<&str> = callers.map(|(name, _)| name.as_str()).collect();
     assert!(callers.len() > 1);
     assert_eq!(with("SlackRefusals"), callers);
     assert_eq!(with("TokenRejections"), callers);

@@ -3,12 +3,8 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::{
-    Client,
-    primitives::DateTime,
-    types::{Dimension, Statistic},
-};
-use e2e::{Ended, World, unique};
+use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
+use e2e::{Ended, World, metrics::datapoints, unique};
 use local_stack::{
     function_logs,
     invoke::{Answer, invoke},
@@ -19,24 +15,8 @@ use tokio::time::sleep;
 
 /// The sum of a metric over the last hours.
 async fn sum(world: &World, metric: &str, dimensions: &[(&str, &str)]) -> f64 {
-    let now = std::time::SystemTime::now();
-    let mut request = Client::new(&world.aws)
-        .get_metric_statistics()
-        .namespace("APGL/Notifications")
-        .metric_name(metric)
-        .start_time(DateTime::from(now - Duration::from_hours(3)))
-        .end_time(DateTime::from(now + Duration::from_hours(1)))
-        .period(86_400)
-        .statistics(Statistic::Sum);
-    for (name, value) in dimensions {
-        request = request.dimensions(Dimension::builder().name(*name).value(*value).build());
-    }
-    let answer = request.send().await.unwrap();
-    answer
-        .datapoints()
-        .iter()
-        .filter_map(aws_sdk_cloudwatch::types::Datapoint::sum)
-        .sum()
+    let points = datapoints(&world.aws, metric, dimensions, &[Statistic::Sum]).await;
+    points.iter().filter_map(Datapoint::sum).sum()
 }
 
 #[tokio::test]
@@ -112,22 +92,12 @@ async fn channels_and_members_are_counted_by_their_workflow() {
 
 /// The state machine as it is deployed, with nobody to count: its name as a workflow.
 async fn copy_without_metrics(world: &World, workflow: &str) -> String {
-    let machines = aws_sdk_sfn::Client::new(&world.aws);
-    let deployed = format!("arn:aws:states:us-east-1:000000000000:stateMachine:apgl-{workflow}");
-    let deployed = machines
-        .describe_state_machine()
-        .state_machine_arn(deployed);
-    let deployed = deployed.send().await.unwrap();
     let (metrics, nobody) = ("function:apgl-publish-metrics", "function:apgl-nobody");
-    assert!(deployed.definition.contains(metrics));
-    let copy = format!("{workflow}.{}", unique("uncounted"));
-    let created = machines
-        .create_state_machine()
-        .name(format!("apgl-{copy}"))
-        .definition(deployed.definition.replace(metrics, nobody))
-        .role_arn(deployed.role_arn);
-    created.send().await.unwrap();
-    copy
+    let without_metrics = |definition: String| {
+        assert!(definition.contains(metrics));
+        definition.replace(metrics, nobody)
+    };
+    world.copy_of(workflow, without_metrics).await
 }
 
 #[tokio::test]
@@ -356,26 +326,12 @@ async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
 
 /// How old the oldest running execution of a workflow was at most, in seconds.
 async fn oldest(world: &World, workflow: &str) -> f64 {
-    let now = std::time::SystemTime::now();
-    let answer = Client::new(&world.aws)
-        .get_metric_statistics()
-        .namespace("APGL/Notifications")
-        .metric_name("OldestRunningExecution")
-        .dimensions(
-            Dimension::builder()
-                .name("Workflow")
-                .value(workflow)
-                .build(),
-        )
-        .start_time(DateTime::from(now - Duration::from_hours(1)))
-        .end_time(DateTime::from(now + Duration::from_hours(1)))
-        .period(86_400)
-        .statistics(Statistic::Maximum)
-        .send()
-        .await
-        .unwrap();
-    let ages = answer.datapoints().iter();
-    ages.filter_map(aws_sdk_cloudwatch::types::Datapoint::maximum)
+    let dimensions = [("Workflow", workflow)];
+    let metric = "OldestRunningExecution";
+    let points = datapoints(&world.aws, metric, &dimensions, &[Statistic::Maximum]).await;
+    points
+        .iter()
+        .filter_map(Datapoint::maximum)
         .fold(0.0, f64::max)
 }
 

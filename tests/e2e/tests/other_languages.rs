@@ -9,7 +9,7 @@ use e2e::{World, unique};
 use local_stack::{
     Project,
     execution::{state_machine_arn, state_machines},
-    stack::client_environment,
+    stack::point_at_local_aws,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -66,13 +66,10 @@ impl Language {
             .arg(script)
             .args(arguments)
             .env("PATH", path())
-            .envs(client_environment(world.aws.endpoint_url().unwrap()))
             .env("STATE_MACHINE_ARN", state_machine_arn(WORKFLOW))
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
-            command.env_remove(inherited);
-        }
+        point_at_local_aws(&mut command, world.aws.endpoint_url().unwrap());
         let output = command.output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran {

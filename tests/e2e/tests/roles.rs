@@ -5,8 +5,6 @@
 //! `cdk/test/least-privilege.test.ts`.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use aws_sdk_lambda::types::InvocationType;
@@ -15,7 +13,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use e2e::{World, aws_cli::aws, signed, unique};
-use local_stack::stack::REGION;
+use local_stack::{execution::state_machine_arn, stack::REGION};
 use serde_json::{Value, json};
 
 const TOKEN_SECRET: &str = "apgl/slack-api-token";
@@ -195,7 +193,7 @@ impl Actor {
             StartNotifyPublic => self.starts("notify-public-channel").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {
-                let arn = state_machine("notify-public-channel");
+                let arn = state_machine_arn("notify-public-channel");
                 let arn = arn.replace(":stateMachine:", ":execution:") + ":nobody";
                 is_let(
                     self.sfn()
@@ -206,7 +204,7 @@ impl Actor {
                 )
             }
             ListExecutions => {
-                let arn = state_machine("notify-public-channel");
+                let arn = state_machine_arn("notify-public-channel");
                 let list = self.sfn().list_executions().state_machine_arn(arn);
                 is_let(list.max_results(1).send().await)
             }
@@ -298,17 +296,13 @@ impl Actor {
     /// By a name that no execution can have.
     async fn starts(&self, workflow: &str) -> bool {
         let start = self.sfn().start_execution().name("no such name?");
-        let start = start.state_machine_arn(state_machine(workflow));
+        let start = start.state_machine_arn(state_machine_arn(workflow));
         is_let(start.input("{}").send().await)
     }
 }
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
-}
-
-fn state_machine(workflow: &str) -> String {
-    format!("arn:aws:states:{REGION}:000000000000:stateMachine:apgl-{workflow}")
 }
 
 /// Any answer but a denial means that IAM has let the call pass.
@@ -328,32 +322,15 @@ fn is_let<T, E: ProvideErrorMetadata + std::fmt::Debug>(
     !code.contains("AccessDenied")
 }
 
-/// The functions that are deployed, and the ARNs of their roles.
-async fn deployed(world: &World) -> BTreeMap<String, String> {
-    let mut pages = aws_sdk_lambda::Client::new(&world.aws)
-        .list_functions()
-        .into_paginator()
-        .items()
-        .send();
-    let mut functions = BTreeMap::new();
-    while let Some(function) = pages.next().await {
-        let function = function.unwrap();
-        let name = function.function_name.unwrap_or_default();
-        if let Some(name) = name.strip_prefix("apgl-") {
-            functions.insert(name.to_owned(), function.role.unwrap_or_default());
-        }
-    }
-    functions
-}
-
 #[tokio::test]
 async fn each_function_may_do_what_it_needs_and_is_denied_everything_else() {
     let world = World::here();
-    let functions = deployed(&world).await;
+    let functions = world.functions().await;
     let names: Vec<&str> = functions.keys().map(String::as_str).collect();
     assert_eq!(names, ALLOWED.map(|(function, _)| function));
     let mut wrong = Vec::new();
-    for ((function, role), (_, allowed)) in functions.iter().zip(ALLOWED) {
+    for ((function, deployed), (_, allowed)) in functions.iter().zip(ALLOWED) {
+        let role = deployed.role().unwrap();
         let actor = Actor::in_role(&world, role).await;
         for probe in Probe::ALL {
             let may = actor.may(probe).await;
@@ -419,7 +396,8 @@ async fn put_policy(world: &World, role: &str, name: &str, policy: &Value) {
 #[tokio::test]
 async fn a_policy_that_is_widened_is_found_out() {
     let world = World::here();
-    let role = deployed(&world).await.remove("find-channel").unwrap();
+    let functions = world.functions().await;
+    let role = functions["find-channel"].role().unwrap();
     let role = role.rsplit('/').next().unwrap();
     let (copy, policies) = copy_of_role(&world, role).await;
     let name = copy.rsplit('/').next().unwrap();

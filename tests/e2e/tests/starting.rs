@@ -9,7 +9,7 @@ use apgl_client::{
     StateMachines, Visibility, WaitError, outcome::SkipReason,
 };
 use e2e::{World, aws_cli::aws, unique};
-use local_stack::execution::state_machines;
+use local_stack::execution::{state_machine_arn, state_machines};
 use serde_json::json;
 
 const AT_MOST: Duration = Duration::from_mins(3);
@@ -42,23 +42,8 @@ async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_messa
 /// A copy of the workflow's state machine, with a version and the alias `live` for it: what the local stack
 /// deploys has neither.
 async fn released_copy(world: &World, operation: Operation) -> StateMachineArn {
-    let machine = format!("{}-{operation}", state_machines());
-    let describe = [
-        "stepfunctions",
-        "describe-state-machine",
-        "--state-machine-arn",
-    ];
-    let deployed = aws(&world.aws, &[&describe[..], &[&machine]].concat()).await;
-    let part = |name: &str| deployed[name].as_str().unwrap().to_owned();
-    let created = aws_sdk_sfn::Client::new(&world.aws)
-        .create_state_machine()
-        .name(unique("released"))
-        .definition(part("definition"))
-        .role_arn(part("roleArn"))
-        .send()
-        .await
-        .unwrap();
-    let arn = created.state_machine_arn;
+    let copy = world.copy_of(operation.as_str(), |definition| definition);
+    let arn = state_machine_arn(&copy.await);
     let publish = [
         "stepfunctions",
         "publish-state-machine-version",

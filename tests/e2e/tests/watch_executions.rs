@@ -1,14 +1,10 @@
 //! How old the oldest running execution is: measured for state machines that nobody else uses.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_sdk_cloudwatch::{
-    Client,
-    primitives::DateTime,
-    types::{Datapoint, Dimension, Statistic},
-};
-use e2e::{World, unique};
+use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
+use e2e::{World, metrics::datapoints, unique};
 use local_stack::{
     Project,
     execution::{Executions, state_machine_arn},
@@ -21,22 +17,6 @@ use slack_sandbox::faults::How;
 use tokio::time::sleep;
 
 const WORKFLOW: &str = "notify-public-channel";
-
-/// The workflow's state machine under a name of its own: as a workflow.
-async fn copy(world: &World) -> String {
-    let machines = aws_sdk_sfn::Client::new(&world.aws);
-    let deployed = machines.describe_state_machine();
-    let deployed = deployed.state_machine_arn(state_machine_arn(WORKFLOW));
-    let deployed = deployed.send().await.unwrap();
-    let copy = format!("{WORKFLOW}.{}", unique("watched"));
-    let created = machines
-        .create_state_machine()
-        .name(format!("apgl-{copy}"))
-        .definition(deployed.definition)
-        .role_arn(deployed.role_arn);
-    created.send().await.unwrap();
-    copy
-}
 
 /// Runs the function that is deployed, with these workflows to watch.
 async fn measure(world: &World, workflows: &[&str]) {
@@ -57,22 +37,16 @@ async fn measure(world: &World, workflows: &[&str]) {
 
 /// The lowest and the highest age that was published for the workflow.
 async fn ages(world: &World, workflow: &str) -> (f64, f64) {
-    let now = SystemTime::now();
     let name = format!("apgl-{workflow}");
-    let answer = Client::new(&world.aws)
-        .get_metric_statistics()
-        .namespace("APGL/Notifications")
-        .metric_name("OldestRunningExecution")
-        .dimensions(Dimension::builder().name("Workflow").value(name).build())
-        .start_time(DateTime::from(now - Duration::from_hours(1)))
-        .end_time(DateTime::from(now + Duration::from_hours(1)))
-        .period(86_400)
-        .statistics(Statistic::Minimum)
-        .statistics(Statistic::Maximum)
-        .send()
-        .await
-        .unwrap();
-    let points = answer.datapoints();
+    let dimensions = [("Workflow", name.as_str())];
+    let statistics = [Statistic::Minimum, Statistic::Maximum];
+    let points = datapoints(
+        &world.aws,
+        "OldestRunningExecution",
+        &dimensions,
+        &statistics,
+    )
+    .await;
     assert!(!points.is_empty(), "nothing was published for {workflow}");
     let lowest = points.iter().filter_map(Datapoint::minimum);
     let highest = points.iter().filter_map(Datapoint::maximum);
@@ -82,7 +56,8 @@ async fn ages(world: &World, workflow: &str) -> (f64, f64) {
 #[tokio::test]
 async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
     let world = World::here();
-    let (waiting, idle) = (copy(&world).await, copy(&world).await);
+    let copy = || world.copy_of(WORKFLOW, |definition| definition);
+    let (waiting, idle) = (copy().await, copy().await);
     let channel = unique("watched");
     let id = world.public_channel(&channel).await.id;
     let limit = How::RateLimited { retry_after: 120 };
