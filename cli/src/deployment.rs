@@ -28,7 +28,6 @@ use crate::report::{Exit, Failure};
 const CALLER: &str = "cli";
 /// The alias of each state machine that callers start, as the CDK app names it.
 const LIVE: &str = "live";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, clap::Args)]
@@ -68,15 +67,15 @@ impl Deployment {
     /// Where there is no region or are no credentials. Nothing of the deployment is asked for yet.
     pub async fn of(target: &Target) -> Result<Self, Failure> {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
+        let http = apgl_aws::http_client().map_err(Failure::input)?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(apgl_aws::http_client())
+            .http_client(http.clone())
             .timeout_config(timeouts);
         if let Some(profile) = &target.profile {
             // A profile that is asked for comes before what the environment happens to hold.
-            let config = ProviderConfig::without_region().with_http_client(apgl_aws::http_client());
+            let config = ProviderConfig::without_region().with_http_client(http);
             let credentials = ProfileFileCredentialsProvider::builder()
                 .configure(&config)
                 .profile_name(profile);

@@ -221,7 +221,10 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
             "deploy again with another slackApiUrl",
         )];
     };
-    let client = SlackClient::new(url, Arc::new(FixedToken(token)));
+    let client = match SlackClient::new(url, Arc::new(FixedToken(token))) {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::unchecked("token", &Failure::input(error))],
+    };
     match client.auth_test().await {
         Ok(auth) => vec![
             Finding::good(format!(

@@ -124,7 +124,7 @@ mod tests {
     /// What is reported, and which calls were made.
     async fn redriven(answers: Vec<ReplayEvent>) -> (Report, Vec<String>) {
         let http = StaticReplayClient::new(answers);
-        let aws = config("us-east-1".to_owned(), None, Credentials::for_tests());
+        let aws = config("us-east-1".to_owned(), None, Credentials::for_tests()).unwrap();
         let sfn = aws_sdk_sfn::config::Builder::from(&aws).http_client(http.clone());
         let deployment = Deployment {
             sfn: aws_sdk_sfn::Client::from_conf(sfn.build()),

@@ -5,6 +5,8 @@
     reason = "each runs once, on a thread with a stack to spare"
 )]
 
+mod bench;
+mod budget;
 mod burst;
 mod chaos;
 mod cost;
@@ -33,6 +35,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
+    Bench(bench::Arguments),
+    /// Checks that no notification takes more, and no function is larger, than is written down.
+    Budget(budget::Arguments),
     /// Sends many notifications at once, paced and not, and measures how they drain.
     Burst(burst::Arguments),
     /// Sends notifications under faults at every seam, and counts what became of each.
@@ -64,6 +70,8 @@ async fn main() -> ExitCode {
     let runs_until_stopped = matches!(command, Command::Local(_));
     let work = async {
         match command {
+            Command::Bench(arguments) => bench::run(arguments).await,
+            Command::Budget(arguments) => budget::run(arguments).await,
             Command::Burst(arguments) => burst::run(arguments).await,
             Command::Chaos(arguments) => chaos::run(arguments).await,
             Command::Cost(arguments) => cost::run(arguments).await,

@@ -6,7 +6,7 @@ use chaos::{dice::Seam, faults::Options};
 use local_stack::{LocalStack, Project, StackOptions};
 use tokio::process::Command;
 
-use crate::{Failure, chaos as faults_command, progress, supply_chain, upgrade};
+use crate::{Failure, budget, chaos as faults_command, progress, supply_chain, upgrade};
 
 /// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
 /// limits alike.
@@ -36,6 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     end_to_end(&project, arguments.filter.as_deref()).await?;
     if !arguments.e2e {
+        budget::check(&project).await?;
         faults(&project).await?;
         upgrade::from_the_previous_release(&project).await?;
     }

@@ -1,11 +1,13 @@
 use std::{env, time::Duration};
 
+use apgl_http::TrustError;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::SharedHttpClient};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
+
+use crate::http;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -13,15 +15,19 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 const MAX_ATTEMPTS: u32 = 3;
 
-/// A variable that every AWS client needs is missing.
+/// Why there is no configuration for AWS's clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("environment variable {0} is not set")]
-pub struct ConfigError(pub &'static str);
+pub enum ConfigError {
+    #[error("environment variable {0} is not set")]
+    Missing(&'static str),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
 
 /// The configuration for a Lambda function: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
 /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` where AWS is not AWS itself.
 pub fn config_from_env() -> Result<SdkConfig, ConfigError> {
-    let required = |name| variable(name).ok_or(ConfigError(name));
+    let required = |name| variable(name).ok_or(ConfigError::Missing(name));
     let credentials = Credentials::new(
         required("AWS_ACCESS_KEY_ID")?,
         required("AWS_SECRET_ACCESS_KEY")?,
@@ -33,26 +39,31 @@ pub fn config_from_env() -> Result<SdkConfig, ConfigError> {
         required("AWS_REGION")?,
         variable("AWS_ENDPOINT_URL"),
         credentials,
-    ))
+    )?)
 }
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The one TLS stack of the workspace: rustls with ring.
-pub fn http_client() -> SharedHttpClient {
-    Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https()
+/// The workspace's one HTTP client, for AWS's clients.
+///
+/// # Panics
+/// Never: every option is constant.
+pub fn http_client() -> Result<SharedHttpClient, TrustError> {
+    let client = apgl_http::client()?.connect_timeout(CONNECT_TIMEOUT);
+    Ok(http::over(
+        client.build().expect("every option is constant"),
+    ))
 }
 
 /// The configuration for `region`, with the time-outs and retries that all our clients have.
-pub fn config(region: String, endpoint_url: Option<String>, credentials: Credentials) -> SdkConfig {
+pub fn config(
+    region: String,
+    endpoint_url: Option<String>,
+    credentials: Credentials,
+) -> Result<SdkConfig, TrustError> {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
@@ -60,10 +71,10 @@ pub fn config(region: String, endpoint_url: Option<String>, credentials: Credent
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http_client())
+        .http_client(http_client()?)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS));
     config.set_endpoint_url(endpoint_url);
-    config.build()
+    Ok(config.build())
 }

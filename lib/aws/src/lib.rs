@@ -1,10 +1,11 @@
-//! AWS client configuration on the workspace's one TLS stack, and the sorting of AWS errors.
+//! AWS client configuration over the workspace's one HTTP client, and the sorting of AWS errors.
 //!
 //! `aws-config` is left out: a Lambda finds its region and its credentials in the environment, for
 //! as long as the environment lives, and the chain of other providers only costs start-up time.
 
 mod config;
 mod error;
+mod http;
 
 pub use config::{ConfigError, config, config_from_env, http_client};
 pub use error::{Refusal, step_error};

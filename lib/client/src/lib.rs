@@ -67,12 +67,13 @@
 //! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | one workflow's own ARN, a version's or an alias's too. It comes before the one above; and the other five have theirs |
 //! | `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | as Lambda sets them |
 //! | `AWS_ENDPOINT_URL` | the local stack, where AWS is not AWS itself |
+//! | `SSL_CERT_FILE` | certificates that are trusted instead of Mozilla's: behind a proxy that signs for everybody |
 //!
 //! The caller's role needs `states:StartExecution` on the state machines and `states:DescribeExecution`
 //! on their executions: what a name was started with is read when it is there already, and it is what
 //! [`Execution::wait`] polls.
 //!
-//! It brings one TLS stack, rustls with ring. A handler that has an AWS configuration of its own passes
+//! It brings one HTTP client, reqwest over rustls with ring. A handler that has an AWS configuration of its own passes
 //! its Step Functions client to [`Client::new`]:
 //!
 //! ```

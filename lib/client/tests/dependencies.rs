@@ -1,4 +1,4 @@
-//! A handler takes this crate in without a second TLS stack.
+//! A handler takes this crate in without a second TLS or HTTP stack.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, process::Command};
@@ -20,15 +20,15 @@ fn there_is_one_tls_stack_one_http_stack_and_no_chain_of_credential_providers() 
         })
         .collect();
     let versions = |name: &str| crates.iter().filter(|(known, _)| *known == name).count();
-    for name in ["rustls", "hyper", "http", "ring"] {
+    for name in ["rustls", "reqwest", "hyper", "http", "ring"] {
         assert_eq!(versions(name), 1, "{name} in {crates:?}");
     }
     for name in [
         "aws-config",
         "aws-lc-rs",
+        "aws-smithy-http-client",
         "openssl",
         "native-tls",
-        "reqwest",
     ] {
         assert_eq!(versions(name), 0, "{name}");
     }

@@ -80,7 +80,8 @@ async fn a_channel_that_is_scanned_between_two_looks_is_found() {
     let slack = SlackClient::new(
         "http://127.0.0.1:1/api".parse().unwrap(),
         Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap())),
-    );
+    )
+    .unwrap();
     let directory = Directory {
         channels: Channels::new(table_that_fills_after_one_look()),
         slack,

@@ -24,6 +24,9 @@ pub enum StartError {
     Setting(#[from] SettingError),
     #[error(transparent)]
     Aws(#[from] ConfigError),
+    #[cfg(feature = "slack")]
+    #[error(transparent)]
+    Trust(#[from] apgl_http::TrustError),
     /// Of a client that finds its settings itself.
     #[error(transparent)]
     Client(Box<dyn std::error::Error>),

@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::Client;
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    SettingError,
+    SettingError, StartError,
     pacing::{QueuePacer, time_scale},
     setting,
     settings::optional_setting,
@@ -20,14 +20,14 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(45);
 /// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret
 /// that `SLACK_TOKEN_SECRET` names, paced by the table that `PACING_TABLE` names, if it names one.
 /// `TIME_SCALE` is set where time runs faster than by day, on a local stack.
-pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, SettingError> {
+pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, StartError> {
     let url = optional_setting("SLACK_API_URL").unwrap_or_else(|| DEFAULT_API_URL.to_owned());
     let url = url.parse().map_err(|_| SettingError::Bad {
         name: "SLACK_API_URL",
         rule: "must be a URL",
     })?;
     let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
-    let client = SlackClient::new(url, Arc::new(token));
+    let client = SlackClient::new(url, Arc::new(token))?;
     let Some(table) = optional_setting("PACING_TABLE") else {
         return Ok(client);
     };

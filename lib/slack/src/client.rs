@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use apgl_http::TrustError;
 use reqwest::{
     Response, StatusCode, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -52,25 +53,25 @@ impl SlackClient {
     /// How long one call may take in all, from connecting to the answer's last byte.
     pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+    /// # Errors
+    /// [`TrustError`] where `SSL_CERT_FILE` is set and can't be used.
+    ///
     /// # Panics
-    /// When the system has no usable certificate store, which is a broken image.
-    pub fn new(base_url: Url, tokens: Arc<dyn TokenSource>) -> Self {
-        // A second installation is refused, and the first one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+    /// Never: every option is constant.
+    pub fn new(base_url: Url, tokens: Arc<dyn TokenSource>) -> Result<Self, TrustError> {
+        let http = apgl_http::client()?
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(Self::CALL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("apgl-notifications/", env!("CARGO_PKG_VERSION")))
             .build()
-            .expect("the TLS provider is installed and every option is constant");
-        Self {
+            .expect("every option is constant");
+        Ok(Self {
             http,
             base_url,
             tokens,
             pacer: Arc::new(Unpaced),
             calls_ahead: 1,
-        }
+        })
     }
 
     /// The same client, which asks for leave before each call.

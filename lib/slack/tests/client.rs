@@ -22,7 +22,7 @@ fn client(server: &MockServer) -> SlackClient {
 }
 
 fn client_with(server: &MockServer, tokens: Arc<dyn TokenSource>) -> SlackClient {
-    SlackClient::new(format!("{}/api", server.uri()).parse().unwrap(), tokens)
+    SlackClient::new(format!("{}/api", server.uri()).parse().unwrap(), tokens).unwrap()
 }
 
 async fn slack_answers(answer: ResponseTemplate) -> MockServer {
@@ -190,7 +190,7 @@ async fn no_connection_is_unavailable_since_nothing_was_sent() {
         .local_addr()
         .unwrap();
     let tokens = Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap()));
-    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens);
+    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens).unwrap();
     assert_eq!(
         class(&client.auth_test().await.unwrap_err()),
         Class::Unavailable
@@ -207,7 +207,7 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown()
         let _ = stream.read(&mut [0; 1024]);
     });
     let tokens = Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap()));
-    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens);
+    let client = SlackClient::new(format!("http://{address}").parse().unwrap(), tokens).unwrap();
     assert_eq!(
         class(&client.auth_test().await.unwrap_err()),
         Class::OutcomeUnknown

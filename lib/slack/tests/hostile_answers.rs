@@ -213,7 +213,7 @@ fn code() -> impl Strategy<Value = String> {
 
 fn client(server: &str) -> SlackClient {
     let tokens = FixedToken(SlackToken::new("xoxb-1").unwrap());
-    SlackClient::new(server.parse().unwrap(), Arc::new(tokens))
+    SlackClient::new(server.parse().unwrap(), Arc::new(tokens)).unwrap()
 }
 
 /// Gives whatever answer it holds.

@@ -27,8 +27,8 @@ use crate::{
     work::Work,
 };
 
-/// An execution that has not ended by then never will.
-const AT_MOST: Duration = Duration::from_mins(5);
+/// An execution that has not ended by then never will: a scan of 100,000 channels takes the most.
+const AT_MOST: Duration = Duration::from_mins(30);
 const PACING_TABLE: &str = "apgl-pacing";
 
 /// Runs one execution at a time, at the pace of day, and counts what it takes.

@@ -10,6 +10,7 @@
 //! | [`work`] | all of it, as the work of one execution |
 //! | [`counter`] | a local stack on which that work is counted |
 //! | [`cases`] | typical notifications |
+//! | [`growth`] | how notifications grow with their members, and with the channels of a workspace |
 //! | [`prices`] | AWS's price list |
 //! | [`deployment`] | what a deployment to AWS has that costs by the month |
 //! | [`bill`] | work, part by part, with its price |
@@ -22,6 +23,7 @@ pub mod cases;
 pub mod counter;
 pub mod deployment;
 pub mod dynamodb;
+pub mod growth;
 pub mod history;
 pub mod logs;
 pub mod prices;

@@ -56,6 +56,13 @@ pub async fn run(project: &Project) -> Result<Report, Error> {
 
 async fn measure(counter: &Counter, deployment: Deployment) -> Result<Report, Error> {
     let works = cases::run(counter).await?;
+    let reads_again = |(case, work): &(Case, Work)| {
+        *case != Case::FirstByColdFunctions && work.counted.secret_reads > 0
+    };
+    if works.iter().any(reads_again) {
+        let late = "a token grew too old in the middle: is the machine busy?";
+        return Err(Error::Uncounted(late.to_owned()));
+    }
     let mut scheduled = Vec::new();
     for schedule in &counter.schedules {
         let work = counter.count_invocation(&schedule.function).await?;

@@ -146,7 +146,7 @@ impl Actor {
         );
         let url = world.aws.endpoint_url().map(str::to_owned);
         let actor = Self {
-            aws: apgl_aws::config(REGION.to_owned(), url, credentials.clone()),
+            aws: apgl_aws::config(REGION.to_owned(), url, credentials.clone()).unwrap(),
             credentials,
         };
         // Or a denial would be one of bad credentials.

@@ -3,9 +3,13 @@
 //! Source: "Using the Lambda runtime API for custom runtimes", AWS Lambda Developer Guide.
 
 use std::{
+    fs, io,
     path::Path as FilePath,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -18,7 +22,7 @@ use axum::{
 };
 use serde_json::Value;
 use tokio::{
-    process::Command,
+    process::{Child, Command},
     sync::{Mutex, mpsc},
     time::timeout,
 };
@@ -35,38 +39,128 @@ pub async fn run(
     environment: impl IntoIterator<Item = (&'static str, String)>,
     events: Vec<Value>,
 ) -> Result<Vec<Answer>, Error> {
-    let count = events.len();
-    let (answers, mut answered) = mpsc::channel(count.max(1));
-    let lambda = Lambda {
-        events: Arc::new(Mutex::new(events.into_iter())),
-        answers,
-    };
-    let server = HttpServer::start(lambda.router()).await;
-    let server = server.map_err(Error::io("the Runtime API"))?;
-    let mut function = Command::new(program);
-    function
-        .envs(environment)
-        .env("AWS_LAMBDA_RUNTIME_API", server.address().to_string())
-        .env("AWS_LAMBDA_FUNCTION_NAME", "example")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .kill_on_drop(true);
-    let process = function.spawn().map_err(Error::io(program.display()))?;
-    let mut all = Vec::with_capacity(count);
-    while all.len() < count {
-        let answer = timeout(TIMEOUT, answered.recv()).await.ok().flatten();
-        all.push(
-            answer.ok_or_else(|| Error::Setup(format!("{} does not answer", program.display())))?,
-        );
+    let mut command = Command::new(program);
+    command.envs(environment);
+    let mut function = Function::start(command).await?;
+    let mut answers = Vec::with_capacity(events.len());
+    for event in events {
+        answers.push(function.invoke(event).await?.answer);
     }
-    drop(process);
-    Ok(all)
+    Ok(answers)
+}
+
+/// A running function, until it is dropped.
+#[derive(Debug)]
+pub struct Function {
+    process: Child,
+    what: String,
+    started: Instant,
+    first_asked: Arc<OnceLock<Instant>>,
+    events: mpsc::Sender<Value>,
+    answers: mpsc::Receiver<(Answer, Instant)>,
+    _server: HttpServer,
+}
+
+/// What a function answered, and when.
+#[derive(Debug)]
+pub struct Answered {
+    pub answer: Answer,
+    /// Since the process was started.
+    pub after: Duration,
+    /// Since the event was there for it.
+    pub took: Duration,
+}
+
+impl Function {
+    /// Starts the command with what Lambda sets beside its own variables.
+    pub async fn start(mut command: Command) -> Result<Self, Error> {
+        let (events, to_come) = mpsc::channel(1);
+        let (answers, answered) = mpsc::channel(1);
+        let lambda = Lambda {
+            events: Arc::new(Mutex::new(to_come)),
+            invocations: Arc::default(),
+            first_asked: Arc::default(),
+            answers,
+        };
+        let first_asked = lambda.first_asked.clone();
+        let server = HttpServer::start(lambda.router()).await;
+        let server = server.map_err(Error::io("the Runtime API"))?;
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", server.address().to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "example")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .kill_on_drop(true);
+        let what = command.as_std().get_program().display().to_string();
+        let started = Instant::now();
+        let process = command.spawn().map_err(Error::io(&what))?;
+        Ok(Self {
+            process,
+            what,
+            started,
+            first_asked,
+            events,
+            answers: answered,
+            _server: server,
+        })
+    }
+
+    /// Hands it an event, whether it has asked for one yet or not, and waits for its answer.
+    pub async fn invoke(&mut self, event: Value) -> Result<Answered, Error> {
+        let there = Instant::now();
+        let silent = || Error::Setup(format!("{} does not answer", self.what));
+        self.events.send(event).await.map_err(|_| silent())?;
+        let answered = timeout(TIMEOUT, self.answers.recv()).await.ok().flatten();
+        let (answer, at) = answered.ok_or_else(silent)?;
+        Ok(Answered {
+            answer,
+            after: at - self.started,
+            took: at - there,
+        })
+    }
+
+    /// How long the process ran before it asked for its first event. `None` while it has not.
+    pub fn asked_after(&self) -> Option<Duration> {
+        Some(*self.first_asked.get()? - self.started)
+    }
+
+    /// For how long the process has been on a processor so far. `None` where the system has no `/proc`.
+    pub fn processor_time(&self) -> Option<Duration> {
+        processor_time(self.process.id()?).ok()
+    }
+
+    /// The most memory that the process has held so far, in bytes. `None` where the system has no
+    /// `/proc`.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kilobytes * 1_024)
+    }
+}
+
+/// For how long any thread of a process has been on a processor.
+fn processor_time(process: u32) -> io::Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let schedule = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let on_processor = schedule
+            .split(' ')
+            .next()
+            .and_then(|first| first.parse().ok());
+        nanoseconds += on_processor.unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 #[derive(Clone)]
 struct Lambda {
-    events: Arc<Mutex<std::vec::IntoIter<Value>>>,
-    answers: mpsc::Sender<Answer>,
+    events: Arc<Mutex<mpsc::Receiver<Value>>>,
+    invocations: Arc<AtomicU64>,
+    first_asked: Arc<OnceLock<Instant>>,
+    answers: mpsc::Sender<(Answer, Instant)>,
 }
 
 impl Lambda {
@@ -82,13 +176,15 @@ impl Lambda {
 
 /// The next event. After the last one the function waits for its end, as it does on Lambda.
 async fn next(State(lambda): State<Lambda>) -> Response {
-    let Some(event) = lambda.events.lock().await.next() else {
+    lambda.first_asked.get_or_init(Instant::now);
+    let Some(event) = lambda.events.lock().await.recv().await else {
         return std::future::pending().await;
     };
     let deadline = SystemTime::now() + TIMEOUT;
     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = lambda.invocations.fetch_add(1, Ordering::Relaxed);
     let headers = [
-        ("lambda-runtime-aws-request-id", "example".to_owned()),
+        ("lambda-runtime-aws-request-id", format!("example-{number}")),
         ("lambda-runtime-invoked-function-arn", FUNCTION.to_owned()),
         (
             "lambda-runtime-deadline-ms",
@@ -99,14 +195,18 @@ async fn next(State(lambda): State<Lambda>) -> Response {
 }
 
 async fn response(State(lambda): State<Lambda>, Path(_): Path<String>, body: Bytes) -> StatusCode {
-    let outcome = json(&body);
-    let _ = lambda.answers.send(Answer::Outcome(outcome)).await;
+    let at = Instant::now();
+    let outcome = Answer::Outcome(json(&body));
+    let _ = lambda.answers.send((outcome, at)).await;
     StatusCode::ACCEPTED
 }
 
 async fn error(State(lambda): State<Lambda>, Path(_): Path<String>, body: Bytes) -> StatusCode {
-    let failure = Answer::failure(&json(&body));
-    let _ = lambda.answers.send(failure).await;
+    let at = Instant::now();
+    let _ = lambda
+        .answers
+        .send((Answer::failure(&json(&body)), at))
+        .await;
     StatusCode::ACCEPTED
 }
 

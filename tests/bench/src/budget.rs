@@ -1,0 +1,202 @@
+//! What typical notifications take and how large the functions are, held against what is written down in
+//! `tests/bench/budget.json`. What grows is seen in that file's history, and has a reason there.
+
+use std::{
+    collections::BTreeMap,
+    env::consts::ARCH,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use counting::{cases, counter::Counter, work::Work};
+use local_stack::Project;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, cold::sizes};
+
+/// The same source gives nearly the same size on another machine: its paths stand in it.
+const SIZE_TOLERANCE_PERCENT: u64 = 1;
+
+/// The figures that only grow on purpose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// By notification.
+    pub notifications: BTreeMap<String, Counts>,
+    /// Bytes of each function's zip, by architecture.
+    pub zips: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// What one notification takes. Reads of the token are left out: they depend on the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    pub state_transitions: u64,
+    pub lambda_invocations: u64,
+    pub dynamodb_requests: u64,
+    pub dynamodb_write_units: u64,
+    pub dynamodb_half_read_units: u64,
+    pub metric_puts: u64,
+    pub slack_calls: u64,
+}
+
+impl From<&Work> for Counts {
+    fn from(work: &Work) -> Self {
+        let counted = &work.counted;
+        let dynamodb = counted.dynamodb_total();
+        Self {
+            state_transitions: counted.transitions.values().sum(),
+            lambda_invocations: counted.invocations.values().sum(),
+            dynamodb_requests: dynamodb.requests,
+            dynamodb_write_units: dynamodb.write_units,
+            dynamodb_half_read_units: dynamodb.half_read_units,
+            metric_puts: counted.metric_puts,
+            slack_calls: counted.slack.values().sum(),
+        }
+    }
+}
+
+impl Counts {
+    fn figures(self) -> [(&'static str, u64); 7] {
+        [
+            ("state transitions", self.state_transitions),
+            ("Lambda invocations", self.lambda_invocations),
+            ("DynamoDB requests", self.dynamodb_requests),
+            ("DynamoDB write units", self.dynamodb_write_units),
+            (
+                "halves of DynamoDB read units",
+                self.dynamodb_half_read_units,
+            ),
+            ("requests to CloudWatch", self.metric_puts),
+            ("calls to Slack", self.slack_calls),
+        ]
+    }
+}
+
+pub fn file(project: &Project) -> PathBuf {
+    project.root.join("tests/bench/budget.json")
+}
+
+impl Budget {
+    /// Counts and weighs, on a local stack of its own.
+    pub async fn measured(project: &Project) -> Result<Self, Error> {
+        let counter = Counter::start(project, "budget").await?;
+        let works = cases::run(&counter).await;
+        counter.stop().await;
+        let notifications = works?;
+        let notifications = notifications
+            .iter()
+            .map(|(case, work)| (case.to_string(), work.into()));
+        Ok(Self {
+            notifications: notifications.collect(),
+            zips: BTreeMap::from([(ARCH.to_owned(), zips(&project.functions())?)]),
+        })
+    }
+
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let what = file.display().to_string();
+        let json = fs::read(file).map_err(Error::io(&what))?;
+        serde_json::from_slice(&json).map_err(|error| Error::Unmeasured(format!("{what}: {error}")))
+    }
+
+    /// Writes it down, and leaves the sizes on other architectures as they are written.
+    pub fn write(&self, file: &Path) -> Result<(), Error> {
+        let mut budget = self.clone();
+        if file.exists() {
+            let written = Self::read(file)?;
+            for (architecture, zips) in written.zips {
+                budget.zips.entry(architecture).or_insert(zips);
+            }
+        }
+        let json = format!("{:#}\n", serde_json::json!(budget));
+        fs::write(file, json).map_err(Error::io(file.display().to_string()))
+    }
+
+    /// In what `measured` is not what is written here, in a sentence each. A count must be the very same: what
+    /// has become less is written down too, or it could grow again unseen. A zip may become smaller.
+    pub fn broken_by(&self, measured: &Self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (notification, counts) in &measured.notifications {
+            let Some(written) = self.notifications.get(notification) else {
+                problems.push(format!("{notification}: nothing is written down"));
+                continue;
+            };
+            for ((figure, written), (_, now)) in written.figures().into_iter().zip(counts.figures())
+            {
+                if written != now {
+                    problems.push(format!("{notification}: {written} {figure} became {now}"));
+                }
+            }
+        }
+        for (architecture, zips) in &measured.zips {
+            // Sizes are only known where somebody has measured them.
+            let Some(written) = self.zips.get(architecture) else {
+                continue;
+            };
+            for (function, now) in zips {
+                let written = written.get(function).copied().unwrap_or_default();
+                if *now > written + written * SIZE_TOLERANCE_PERCENT / 100 {
+                    problems.push(format!(
+                        "{function}: its zip of {written} bytes became {now}"
+                    ));
+                }
+            }
+        }
+        problems
+    }
+}
+
+fn zips(functions: &Path) -> Result<BTreeMap<String, u64>, Error> {
+    let what = functions.display().to_string();
+    let mut zips = BTreeMap::new();
+    for folder in fs::read_dir(functions).map_err(Error::io(&what))? {
+        let folder = folder.map_err(Error::io(&what))?;
+        let bootstrap = folder.path().join("bootstrap");
+        if bootstrap.exists() {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            zips.insert(name, sizes(&bootstrap)?.zip);
+        }
+    }
+    Ok(zips)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn budget(slack_calls: u64, zip: u64) -> Budget {
+        let counts = Counts {
+            slack_calls,
+            ..Counts::default()
+        };
+        let zips = BTreeMap::from([("post-message".to_owned(), zip)]);
+        Budget {
+            notifications: BTreeMap::from([("first".to_owned(), counts)]),
+            zips: BTreeMap::from([("x86_64".to_owned(), zips)]),
+        }
+    }
+
+    #[rstest]
+    #[case::the_same(4, 2_000_000, &[])]
+    #[case::one_call_more(5, 2_000_000, &["first: 4 calls to Slack became 5"])]
+    #[case::one_call_less(3, 2_000_000, &["first: 4 calls to Slack became 3"])]
+    #[case::another_machine(4, 2_019_000, &[])]
+    #[case::a_larger_zip(4, 2_030_000, &["post-message: its zip of 2000000 bytes became 2030000"])]
+    #[case::a_smaller_zip(4, 1_500_000, &[])]
+    fn what_grows_breaks_the_budget(
+        #[case] slack_calls: u64,
+        #[case] zip: u64,
+        #[case] problems: &[&str],
+    ) {
+        let written = budget(4, 2_000_000);
+        assert_eq!(written.broken_by(&budget(slack_calls, zip)), problems);
+    }
+
+    #[test]
+    fn what_nobody_has_written_down_breaks_the_budget() {
+        let problems = Budget::default().broken_by(&budget(4, 1));
+        assert_eq!(problems, ["first: nothing is written down"]);
+    }
+}

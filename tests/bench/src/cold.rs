@@ -1,0 +1,155 @@
+//! Cold starts: from the start of the process to its first answer.
+
+use std::{
+    fs,
+    io::{self, Cursor, Write},
+    path::Path,
+    time::Duration,
+};
+
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::{
+    Error,
+    contender::{Contender, Places},
+    events::Scene,
+    spread::Spread,
+    stopwatch::{Calls, Stopwatch},
+};
+
+/// As the CDK does it.
+const ZIP_LEVEL: i64 = 9;
+
+/// What a contender's cold starts took.
+#[derive(Debug, Clone)]
+pub struct Cold {
+    pub contender: Contender,
+    /// Until it asks for its first event.
+    pub first_next: Spread<Duration>,
+    /// Until its first answer.
+    pub first_answer: Spread<Duration>,
+    /// The same, without the time that AWS and Slack took.
+    pub own: Spread<Duration>,
+    /// On a processor, until its first answer.
+    pub processor: Spread<Duration>,
+    /// To AWS and Slack.
+    pub calls: usize,
+    /// In bytes.
+    pub peak_memory: Spread<u64>,
+    /// Of the file that is deployed, where it is one.
+    pub sizes: Option<Sizes>,
+}
+
+/// In bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    pub binary: u64,
+    pub zip: u64,
+}
+
+#[derive(Debug, Default)]
+struct Measured {
+    first_next: Vec<Duration>,
+    first_answer: Vec<Duration>,
+    own: Vec<Duration>,
+    processor: Vec<Duration>,
+    calls: usize,
+    peak_memory: Vec<u64>,
+}
+
+/// How many events of each function so many rounds take.
+pub fn events(rounds: usize) -> usize {
+    2 * (rounds + 1)
+}
+
+/// Starts each contender `rounds` times, one after the other and round after round, so that whatever the
+/// machine does besides meets all of them. A round before the first warms up the disk's cache.
+///
+/// In each round a contender starts twice: with AWS and Slack themselves, which gives the times and the
+/// memory, and with stopwatches before them, which say what of such a time is theirs.
+pub async fn measure(
+    contenders: &[Contender],
+    scene: &Scene,
+    places: &Places,
+    rounds: usize,
+) -> Result<Vec<Cold>, Error> {
+    let calls = Calls::default();
+    let aws = Stopwatch::start(&places.aws, &calls).await?;
+    let slack = Stopwatch::start(&places.slack, &calls).await?;
+    let watched = Places {
+        aws: aws.url(),
+        slack: slack.url(),
+    };
+    let mut measured: Vec<Measured> = contenders.iter().map(|_| Measured::default()).collect();
+    for round in 0..=rounds {
+        for (contender, measured) in contenders.iter().zip(&mut measured) {
+            let mut function = contender.start(places).await?;
+            let event = contender.event(scene, 2 * round)?;
+            let answered = contender.invoke(&mut function, event).await?;
+            let first_next = function.asked_after().unwrap_or_default();
+            let peak_memory = function.peak_memory().ok_or_else(needs_linux)?;
+            let processor = function.processor_time().ok_or_else(needs_linux)?;
+            drop(function);
+
+            let mut function = contender.start(&watched).await?;
+            let event = contender.event(scene, 2 * round + 1)?;
+            calls.take();
+            let own = contender.invoke(&mut function, event).await?.after;
+            let called = calls.take();
+            if round == 0 {
+                continue;
+            }
+            measured.first_next.push(first_next);
+            measured.first_answer.push(answered.after);
+            measured.own.push(own.saturating_sub(called.time));
+            measured.processor.push(processor);
+            measured.calls = called.count;
+            measured.peak_memory.push(peak_memory);
+        }
+    }
+    let measured = contenders.iter().zip(measured);
+    measured
+        .map(|(contender, measured)| measured.of(contender))
+        .collect()
+}
+
+fn needs_linux() -> Error {
+    Error::Unmeasured("memory and processor time are measured on Linux alone".to_owned())
+}
+
+impl Measured {
+    fn of(self, contender: &Contender) -> Result<Cold, Error> {
+        let none = || Error::Unmeasured("at least one round is needed".to_owned());
+        Ok(Cold {
+            contender: contender.clone(),
+            first_next: Spread::of(self.first_next).ok_or_else(none)?,
+            first_answer: Spread::of(self.first_answer).ok_or_else(none)?,
+            own: Spread::of(self.own).ok_or_else(none)?,
+            processor: Spread::of(self.processor).ok_or_else(none)?,
+            calls: self.calls,
+            peak_memory: Spread::of(self.peak_memory).ok_or_else(none)?,
+            sizes: contender.file().map(sizes).transpose()?,
+        })
+    }
+}
+
+/// How large a file is, and how large in the zip that is deployed.
+pub fn sizes(file: &Path) -> Result<Sizes, Error> {
+    let what = file.display().to_string();
+    let content = fs::read(file).map_err(Error::io(&what))?;
+    let zip = zipped(&content).map_err(Error::io(&what))?;
+    Ok(Sizes {
+        binary: content.len() as u64,
+        zip,
+    })
+}
+
+fn zipped(content: &[u8]) -> io::Result<u64> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(ZIP_LEVEL));
+    zip.start_file("bootstrap", options)?;
+    zip.write_all(content)?;
+    Ok(zip.finish()?.into_inner().len() as u64)
+}

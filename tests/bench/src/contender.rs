@@ -1,0 +1,199 @@
+//! What is measured: the functions as they are deployed, and the peers.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use aws_sdk_lambda::Client;
+use local_stack::{
+    LocalStack, Project,
+    invoke::Answer,
+    runtime_api::{Answered, Function},
+    stack::client_environment,
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    Error,
+    events::Scene,
+    peers::{self, Peers},
+};
+
+/// A program that takes events from the Runtime API.
+#[derive(Debug, Clone)]
+pub struct Contender {
+    pub name: String,
+    pub kind: Kind,
+    program: PathBuf,
+    arguments: Vec<PathBuf>,
+    environment: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A peer that answers at once.
+    Bare,
+    /// A peer that reads the secret and calls Slack.
+    Peer,
+    /// One of ours.
+    Function,
+}
+
+/// Where a contender finds AWS and Slack.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub aws: String,
+    pub slack: String,
+}
+
+impl Places {
+    pub fn of(stack: &LocalStack) -> Self {
+        Self {
+            aws: stack.endpoints.aws.clone(),
+            slack: stack.endpoints.slack.clone(),
+        }
+    }
+}
+
+/// The peers, and every function with the variables that it is deployed with.
+pub async fn all(
+    project: &Project,
+    stack: &LocalStack,
+    peers: &Peers,
+) -> Result<Vec<Contender>, Error> {
+    let functions = deployed(project, stack).await?;
+    let secret = functions
+        .iter()
+        .find_map(|function| function.environment.get(peers::SECRET_VARIABLE))
+        .ok_or_else(|| Error::Unmeasured("no function knows the secret".to_owned()))?;
+    let peer = |name: &str, kind, program: &Path, arguments: &[&Path]| Contender {
+        name: name.to_owned(),
+        kind,
+        program: program.to_owned(),
+        arguments: arguments.iter().map(|path| (*path).to_owned()).collect(),
+        environment: BTreeMap::from([
+            (peers::SECRET_VARIABLE.to_owned(), secret.clone()),
+            // Of the day when its version grows too old.
+            ("NODE_NO_WARNINGS".to_owned(), "1".to_owned()),
+        ]),
+    };
+    let mut contenders = vec![
+        peer("bare", Kind::Bare, &peers.bare, &[]),
+        peer("one call: Rust", Kind::Peer, &peers.rust, &[]),
+        peer(
+            "one call: Node",
+            Kind::Peer,
+            &peers.node,
+            &[&peers.node_bundle],
+        ),
+        peer(
+            "one call: Python",
+            Kind::Peer,
+            &peers.python,
+            &[&peers.python_handler],
+        ),
+    ];
+    contenders.extend(functions);
+    Ok(contenders)
+}
+
+async fn deployed(project: &Project, stack: &LocalStack) -> Result<Vec<Contender>, Error> {
+    let lambda = Client::new(&stack.aws);
+    let built = project.functions();
+    let folders = fs::read_dir(&built).map_err(Error::io(built.display().to_string()))?;
+    let mut names: Vec<String> = folders
+        .filter_map(|folder| folder.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    let mut functions = Vec::new();
+    for name in names {
+        let configuration = lambda
+            .get_function_configuration()
+            .function_name(format!("apgl-{name}"))
+            .send()
+            .await
+            .map_err(|error| Error::Aws {
+                what: "GetFunctionConfiguration",
+                reason: format!("{name}: {error:?}"),
+            })?;
+        let environment = configuration.environment;
+        let variables = environment.and_then(|environment| environment.variables);
+        functions.push(Contender {
+            program: built.join(&name).join("bootstrap"),
+            name,
+            kind: Kind::Function,
+            arguments: Vec::new(),
+            environment: variables.into_iter().flatten().collect(),
+        });
+    }
+    Ok(functions)
+}
+
+impl Contender {
+    /// Starts its process, with nothing of this machine's environment but where programs are.
+    pub async fn start(&self, places: &Places) -> Result<Function, Error> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(&self.environment)
+            .envs(client_environment(&places.aws))
+            .env("SLACK_API_URL", &places.slack)
+            .stdout(std::process::Stdio::null());
+        Ok(Function::start(command).await?)
+    }
+
+    pub fn event(&self, scene: &Scene, n: usize) -> Result<Value, Error> {
+        if self.kind != Kind::Function {
+            return Ok(json!({}));
+        }
+        let unknown = || {
+            let name = &self.name;
+            Error::Unmeasured(format!(
+                "{name} has no event: write one in tests/bench/src/events.rs"
+            ))
+        };
+        scene.event(&self.name, n).ok_or_else(unknown)
+    }
+
+    /// Hands a running process an event. Its answer must be a good one.
+    pub async fn invoke(&self, function: &mut Function, event: Value) -> Result<Answered, Error> {
+        let answered = function.invoke(event).await?;
+        let bad = |error: &str, cause: String| Error::Answer {
+            contender: self.name.clone(),
+            error: error.to_owned(),
+            cause,
+        };
+        match &answered.answer {
+            Answer::Failure { error, cause } => Err(bad(error, cause.clone())),
+            // An HTTP API's answer says itself how it is meant.
+            Answer::Outcome(outcome)
+                if outcome["statusCode"]
+                    .as_u64()
+                    .is_some_and(|status| status >= 400) =>
+            {
+                Err(bad("its status", outcome["statusCode"].to_string()))
+            }
+            Answer::Outcome(_) => Ok(answered),
+        }
+    }
+
+    /// The file that would be deployed, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self.arguments.as_slice() {
+            [] => Some(&self.program),
+            [bundle]
+                if bundle
+                    .extension()
+                    .is_some_and(|extension| extension == "js") =>
+            {
+                Some(bundle)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! An event for each function, a new one each time, and what must stand in Slack for it.
+//!
+//! Each makes its function do its work: what the table knows already would need no call to Slack.
+
+use local_stack::stack::ACCOUNT;
+use serde_json::{Value, json};
+use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
+
+use crate::Error;
+
+/// The channel that everybody uses who changes nothing of it.
+const CHANNEL: &str = "bench";
+/// Where people are invited.
+const EMPTY: &str = "bench-empty";
+/// Where people are removed.
+const FULL: &str = "bench-full";
+
+/// What stands in Slack.
+#[derive(Debug)]
+pub struct Scene {
+    channels: Vec<ChannelState>,
+}
+
+impl Scene {
+    /// Fills the workspace for so many events of each function.
+    pub async fn set(sandbox: &Admin, events: usize) -> Result<Self, Error> {
+        let users: Vec<User> = (0..events).map(user).collect();
+        let to_archive = (0..events).map(|n| ChannelSeed {
+            created_by_bot: true,
+            ..channel(&to_archive(n))
+        });
+        let full = ChannelSeed {
+            members: users.iter().map(|user| user.id.clone()).collect(),
+            ..channel(FULL)
+        };
+        let channels = [channel(CHANNEL), channel(EMPTY), full];
+        let seed = Seed {
+            channels: channels.into_iter().chain(to_archive).collect(),
+            users,
+            ..Seed::default()
+        };
+        sandbox.seed(&seed).await?;
+        let channels = sandbox.channels().await?;
+        Ok(Self { channels })
+    }
+
+    /// The `n`th event of a function; `None` for a function that is not known here.
+    pub fn event(&self, function: &str, n: usize) -> Option<Value> {
+        let input = match function {
+            "check-request" => json!({
+                "operation": "notify-private-channel",
+                "request": {
+                    "channelName": CHANNEL,
+                    "message": "The content item is ready for your review.",
+                    "members": [email(n)],
+                },
+            }),
+            "filter-by-preference" => json!({ "members": [email(n)] }),
+            "resolve-users" => json!({ "emails": [email(n)] }),
+            "find-channel" => json!({ "channelName": CHANNEL, "verify": true }),
+            "ensure-channel" => {
+                json!({ "channelName": format!("bench-new-{n}"), "visibility": "private" })
+            }
+            "invite-members" => json!({ "channel": self.channel(EMPTY)?, "users": [person(n)] }),
+            "remove-members" => json!({ "channel": self.channel(FULL)?, "users": [person(n)] }),
+            "post-message" => json!({
+                "channel": self.channel(CHANNEL)?,
+                "message": { "text": "The content item is ready for your review." },
+            }),
+            "archive-channel" => {
+                let name = to_archive(n);
+                json!({ "channelName": name, "channel": self.channel(&name)? })
+            }
+            "publish-metrics" => json!({ "finalError": "Channel.NotFound" }),
+            _ => return event_of_a_service(function),
+        };
+        let execution = format!(
+            "arn:aws:states:us-east-1:{ACCOUNT}:execution:apgl-notify-private-channel:bench-{function}-{n}"
+        );
+        let run = json!({ "executionId": execution, "workflow": "apgl-notify-private-channel" });
+        Some(json!({ "run": run, "input": input }))
+    }
+
+    fn channel(&self, name: &str) -> Option<Value> {
+        let channel = self.channels.iter().find(|channel| channel.name == name)?;
+        let visibility = if channel.is_private {
+            "private"
+        } else {
+            "public"
+        };
+        Some(json!({
+            "id": channel.id, "name": name, "visibility": visibility,
+            "archived": false, "created": false,
+        }))
+    }
+}
+
+/// For the functions that no workflow invokes. What they start is the same each time, so that one execution
+/// runs and not thousands.
+fn event_of_a_service(function: &str) -> Option<Value> {
+    match function {
+        "watch-executions" => Some(json!({})),
+        "mpc-event-handler" => Some(json!({
+            "version": "0", "id": "7bf73129-1428-4cd3-a780-95db273d1602",
+            "detail-type": "Content Item State Changed", "source": "apgl.mpc", "account": ACCOUNT,
+            "time": "2026-11-25T10:00:00Z", "region": "us-east-1", "resources": [],
+            "detail": {
+                "channelName": "bench-item", "members": [],
+                "contentItem": {
+                    "title": "Rust on Lambda", "link": "https://example.com/guide-42",
+                    "state": "approved", "actor": "Bob",
+                },
+            },
+        })),
+        "mpc-content-bounty-processor" => {
+            let body = json!({
+                "id": "bench",
+                "bounty": {
+                    "title": "A guide", "link": "https://example.com/bounties/7",
+                    "state": "expiring", "dueDate": "2026-12-01", "reward": "A signed book",
+                },
+            });
+            let record = json!({
+                "messageId": "19dd0b57-b21e-4ac1-bd88-01bbb068cb78",
+                "receiptHandle": "handle",
+                "body": body.to_string(),
+                "attributes": {},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:apgl-mpc-content-bounties"),
+                "awsRegion": "us-east-1",
+            });
+            Some(json!({ "Records": [record] }))
+        }
+        "mpc-request-handler" => {
+            let body = json!({ "message": "Hello" });
+            let route = "POST /contexts/{channelName}/messages";
+            let path = "/contexts/bench-request/messages";
+            Some(json!({
+                "version": "2.0", "routeKey": route, "rawPath": path,
+                "pathParameters": { "channelName": "bench-request" }, "rawQueryString": "",
+                "isBase64Encoded": false, "body": body.to_string(),
+                "headers": { "content-type": "application/json", "idempotency-key": "bench" },
+                "requestContext": {
+                    "accountId": ACCOUNT, "apiId": "api", "domainName": "example.com",
+                    "domainPrefix": "api", "requestId": "request", "routeKey": route,
+                    "stage": "$default", "time": "25/Nov/2026:10:00:00 +0000",
+                    "timeEpoch": 1_795_600_800_000_u64,
+                    "http": {
+                        "method": "POST", "path": path, "protocol": "HTTP/1.1",
+                        "sourceIp": "127.0.0.1", "userAgent": "bench",
+                    },
+                },
+            }))
+        }
+        _ => None,
+    }
+}
+
+fn user(n: usize) -> User {
+    User {
+        id: format!("UBENCH{n:05}"),
+        name: format!("bench{n}"),
+        email: Some(email(n)),
+        ..User::default()
+    }
+}
+
+fn email(n: usize) -> String {
+    format!("bench{n}@example.com")
+}
+
+fn person(n: usize) -> Value {
+    json!({ "email": email(n), "id": user(n).id })
+}
+
+fn channel(name: &str) -> ChannelSeed {
+    ChannelSeed {
+        name: name.to_owned(),
+        ..ChannelSeed::default()
+    }
+}
+
+fn to_archive(n: usize) -> String {
+    format!("bench-archive-{n}")
+}

@@ -1,0 +1,135 @@
+//! How notifications grow, as a table and as plots.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use counting::{Table, bill, deployment::Deployment, growth::Point, work::Work};
+
+use crate::{Error, budget::Counts, plot, plot::Series, report::Section};
+
+/// What a size is the number of.
+#[derive(Debug, Clone, Copy)]
+pub enum By {
+    Members,
+    Channels,
+}
+
+impl By {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Members => "By members",
+            Self::Channels => "By channels",
+        }
+    }
+
+    fn note(self) -> &'static str {
+        match self {
+            Self::Members => {
+                "A notification to a new private channel, all members new, and the same again. Waits for Slack's \
+                 limits are in it: two transitions each."
+            }
+            Self::Channels => {
+                "A notification to a public channel of a workspace whose channels nobody has looked at; \
+                 then one to another channel; then the first again. Waits for Slack's limits are in it: two \
+                 transitions each."
+            }
+        }
+    }
+
+    fn across(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Channels => "channels in the workspace",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Members => "by-members.svg",
+            Self::Channels => "by-channels.svg",
+        }
+    }
+}
+
+/// The works of a point, each with what it is.
+fn works(point: &Point) -> impl Iterator<Item = (&'static str, &Work)> {
+    let another = point.another.as_ref().map(|work| ("another channel", work));
+    [
+        Some(("first", &point.first)),
+        another,
+        Some(("repeated", &point.repeated)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+pub fn section(by: By, points: &[Point], deployment: &Deployment) -> Section {
+    let mut table = Table::new([
+        by.across(),
+        "notification",
+        "Slack calls",
+        "transitions",
+        "invocations",
+        "DynamoDB requests",
+        "write units",
+        "read units",
+        "US$ a thousand",
+    ]);
+    for point in points {
+        for (what, work) in works(point) {
+            let counts = Counts::from(work);
+            let mut cells = vec![point.size.to_string(), what.to_owned()];
+            cells.extend(
+                [
+                    counts.slack_calls,
+                    counts.state_transitions,
+                    counts.lambda_invocations,
+                    counts.dynamodb_requests,
+                    counts.dynamodb_write_units,
+                ]
+                .map(|count| count.to_string()),
+            );
+            let halves = counts.dynamodb_half_read_units;
+            cells.push(format!(
+                "{}{}",
+                halves / 2,
+                if halves % 2 == 1 { ".5" } else { "" }
+            ));
+            cells.push(format!("{:.3}", 1_000.0 * bill::dollars(work, deployment)));
+            table.row(cells);
+        }
+    }
+    Section::new(by.title(), by.note(), table)
+}
+
+/// Draws the plot into the folder.
+pub fn draw(by: By, points: &[Point], folder: &Path) -> Result<(), Error> {
+    let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for point in points {
+        for (what, work) in works(point) {
+            let counts = Counts::from(work);
+            for (figure, count) in [
+                ("calls to Slack", counts.slack_calls),
+                ("DynamoDB write units", counts.dynamodb_write_units),
+                ("state transitions", counts.state_transitions),
+            ] {
+                let line = lines.entry(format!("{figure}, {what}")).or_default();
+                line.push((number(point.size as u64), number(count)));
+            }
+        }
+    }
+    let series: Vec<Series> = lines
+        .into_iter()
+        .map(|(name, points)| Series { name, points })
+        .collect();
+    let title = format!("What a notification takes, by {}", by.across());
+    let svg = plot::log_log(&title, by.across(), &series)?;
+    let file = folder.join(by.file());
+    let what = file.display().to_string();
+    fs::create_dir_all(folder).map_err(Error::io(&what))?;
+    fs::write(file, svg).map_err(Error::io(&what))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn number(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,75 @@
+//! The peers in `tests/peers`: built and installed, once.
+
+use std::path::{Path, PathBuf};
+
+use local_stack::Project;
+use tokio::process::Command;
+
+use crate::Error;
+
+/// The variable that names the secret, as in our functions.
+pub const SECRET_VARIABLE: &str = "SLACK_TOKEN_SECRET";
+const FOLDER: &str = "tests/peers";
+
+/// Where the peers' programs are.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    pub bare: PathBuf,
+    pub rust: PathBuf,
+    pub node: PathBuf,
+    pub node_bundle: PathBuf,
+    pub python: PathBuf,
+    pub python_handler: PathBuf,
+}
+
+/// Builds those in Rust as the functions are built, bundles the one in Node, and installs what the one in
+/// Python needs.
+pub async fn build(project: &Project) -> Result<Peers, Error> {
+    let folder = project.root.join(FOLDER);
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--locked"]);
+    cargo.args(["--package", "bare", "--package", "one-call"]);
+    run(&project.root, cargo).await?;
+
+    let (node, node_bundle) = (
+        folder.join("node"),
+        project.folder().join("peers/one-call.js"),
+    );
+    project.install_node_packages(&node).await?;
+    let mut esbuild = Command::new(node.join("node_modules/.bin/esbuild"));
+    esbuild.args([
+        "one-call.mjs",
+        "--bundle",
+        "--minify",
+        "--platform=node",
+        "--target=node20",
+    ]);
+    esbuild.arg(format!("--outfile={}", node_bundle.display()));
+    esbuild.arg("--log-level=warning");
+    run(&node, esbuild).await?;
+
+    let python = folder.join("python");
+    let venv = project.folder().join("peers/venv");
+    project
+        .install_python_packages(&venv, &python.join("requirements.txt"))
+        .await?;
+    let release = project.target().join("release");
+    Ok(Peers {
+        bare: release.join("bare"),
+        rust: release.join("one-call"),
+        node: PathBuf::from("node"),
+        node_bundle,
+        python: venv.join("bin/python"),
+        python_handler: python.join("one_call.py"),
+    })
+}
+
+async fn run(folder: &Path, mut command: Command) -> Result<(), Error> {
+    let what = format!("{:?}", command.as_std());
+    command.current_dir(folder).kill_on_drop(true);
+    let status = command.status().await.map_err(Error::io(&what))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Command { command: what })
+}

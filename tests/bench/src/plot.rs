@@ -1,0 +1,112 @@
+//! Plots (SVG) of how counts grow.
+
+use plotters::prelude::*;
+
+use crate::Error;
+
+const SIZE: (u32, u32) = (760, 440);
+const FONT: &str = "sans-serif";
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 90, 181),
+    RGBColor(220, 50, 32),
+    RGBColor(0, 130, 90),
+    RGBColor(130, 80, 170),
+    RGBColor(200, 130, 0),
+    RGBColor(80, 80, 80),
+];
+
+/// A line of the plot, with a dot for each thing that was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// An SVG image of some lines, both axes logarithmic. What is 0 is left out.
+pub fn log_log(title: &str, across: &str, series: &[Series]) -> Result<String, Error> {
+    let mut svg = String::new();
+    draw(&mut svg, title, across, series)
+        .map_err(|error| Error::Unmeasured(format!("the plot can't be drawn: {error}")))?;
+    Ok(svg)
+}
+
+fn draw(
+    svg: &mut String,
+    title: &str,
+    across: &str,
+    series: &[Series],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let points = || series.iter().flat_map(|series| &series.points);
+    let farthest = points().map(|(x, _)| *x).fold(1.0, f64::max);
+    let nearest = points().map(|(x, _)| *x).fold(farthest, f64::min);
+    let highest = points().map(|(_, y)| *y).fold(10.0, f64::max);
+    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, (FONT, 18))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d(
+            (nearest..farthest * 1.3).log_scale(),
+            (0.8..highest * 2.0).log_scale(),
+        )?;
+    chart
+        .configure_mesh()
+        .x_desc(across)
+        .label_style((FONT, 13))
+        .light_line_style(WHITE)
+        .draw()?;
+    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+        let points: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .copied()
+            .filter(|(_, y)| *y > 0.0)
+            .collect();
+        let dots = points
+            .iter()
+            .map(|point| Circle::new(*point, 3, colour.filled()));
+        chart.draw_series(dots)?;
+        chart
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .label(&series.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font((FONT, 13))
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_its_name_and_a_dot_for_each_count_above_nothing() {
+        let series = |name: &str, points| Series {
+            name: name.to_owned(),
+            points,
+        };
+        let svg = log_log(
+            "Growth",
+            "members",
+            &[
+                series("first", vec![(1.0, 4.0), (10.0, 13.0), (100.0, 20.0)]),
+                series("repeated", vec![(1.0, 1.0), (10.0, 0.0)]),
+            ],
+        )
+        .unwrap();
+        for text in ["Growth", "members", "first", "repeated"] {
+            assert!(svg.contains(&format!("{text}\n</text>")), "{text}");
+        }
+        assert_eq!(svg.matches("<circle").count(), 4);
+    }
+}

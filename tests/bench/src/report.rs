@@ -1,0 +1,127 @@
+//! What was measured, for a person to read.
+
+use std::fmt;
+
+use counting::Table;
+
+use crate::{
+    cold::Cold,
+    contender::Kind,
+    spread::{Spread, millis},
+    warm::Warm,
+};
+
+const MEGABYTE: f64 = 1_000_000.0;
+
+/// A title, what to know before reading, and a table.
+#[derive(Debug)]
+pub struct Section {
+    title: &'static str,
+    note: String,
+    table: Table,
+}
+
+impl Section {
+    pub fn new(title: &'static str, note: impl Into<String>, table: Table) -> Self {
+        Self {
+            title,
+            note: note.into(),
+            table,
+        }
+    }
+
+    pub fn markdown(&self) -> String {
+        let Self { title, note, table } = self;
+        format!("### {title}\n\n{note}\n\n{}", table.markdown())
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n  {}\n{}", self.title, self.note, self.table)
+    }
+}
+
+pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
+    let mut table = Table::new([
+        "",
+        "first `next`, ms",
+        "first answer, ms",
+        "of it its own, ms",
+        "on a processor, ms",
+        "calls",
+        "× bare",
+        "peak memory, MB",
+        "binary, MB",
+        "zip, MB",
+    ]);
+    let bare = cold.iter().find(|one| one.contender.kind == Kind::Bare);
+    for one in cold {
+        let times_bare = bare.map(|bare| millis(one.own.median) / millis(bare.own.median));
+        table.row([
+            one.contender.name.clone(),
+            one.first_next.to_string(),
+            one.first_answer.to_string(),
+            one.own.to_string(),
+            one.processor.to_string(),
+            one.calls.to_string(),
+            times_bare
+                .map(|times| format!("{times:.1}"))
+                .unwrap_or_default(),
+            memory(&one.peak_memory),
+            one.sizes
+                .map(|sizes| megabytes(sizes.binary))
+                .unwrap_or_default(),
+            one.sizes
+                .map(|sizes| megabytes(sizes.zip))
+                .unwrap_or_default(),
+        ]);
+    }
+    Section {
+        title: "Cold starts",
+        note: format!(
+            "Medians of {rounds} rounds, with the least and the most. From the start of the process; \
+             \"its own\" and \"× bare\" are without the time that MiniStack and the sandbox took for \
+             the calls."
+        ),
+        table,
+    }
+}
+
+pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
+    let mut table = Table::new([
+        "",
+        "whole, ms",
+        "of it its own, ms",
+        "calls",
+        "peak memory, MB",
+    ]);
+    for one in warm {
+        table.row([
+            one.contender.clone(),
+            one.whole.to_string(),
+            one.own.to_string(),
+            one.calls.to_string(),
+            megabytes(one.peak_memory),
+        ]);
+    }
+    Section {
+        title: "Warm invocations",
+        note: format!(
+            "Medians of {invocations} invocations of one process, with the least and the most; \"its own\" \
+             is without the time that MiniStack and the sandbox took for the calls."
+        ),
+        table,
+    }
+}
+
+fn memory(spread: &Spread<u64>) -> String {
+    let [median, min, max] = [spread.median, spread.min, spread.max].map(megabytes);
+    format!("{median} ({min}–{max})")
+}
+
+fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let bytes = bytes as f64;
+    format!("{:.2}", bytes / MEGABYTE)
+}

@@ -1,0 +1,126 @@
+//! What stands between a function and AWS or Slack, and takes the time that those need to answer.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, Uri},
+    response::Response,
+};
+use counting::aws::{Request, Upstream};
+use local_stack::HttpServer;
+
+use crate::Error;
+
+/// Runs until it is dropped.
+#[derive(Debug)]
+pub struct Stopwatch(HttpServer);
+
+#[derive(Debug, Clone)]
+struct Shared {
+    upstream: Upstream,
+    calls: Calls,
+}
+
+/// When each call began and ended. Several stopwatches may share them.
+#[derive(Debug, Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<(Instant, Instant)>>>);
+
+/// What was called, and how long it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Called {
+    pub count: usize,
+    /// Calls at the same time count once.
+    pub time: Duration,
+}
+
+impl Stopwatch {
+    pub async fn start(url: &str, calls: &Calls) -> Result<Self, Error> {
+        let shared = Shared {
+            upstream: Upstream::new(),
+            calls: calls.clone(),
+        };
+        shared.upstream.is_at(url);
+        let router = Router::new().fallback(pass).with_state(shared);
+        let server = HttpServer::start(router).await;
+        server.map(Self).map_err(Error::io("a stopwatch"))
+    }
+
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+}
+
+async fn pass(
+    State(shared): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let began = Instant::now();
+    let request = Request {
+        method,
+        uri,
+        headers,
+        body,
+    };
+    let response = shared.upstream.forward(request).await;
+    shared.calls.note(began, Instant::now());
+    response
+}
+
+impl Calls {
+    fn note(&self, began: Instant, ended: Instant) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push((began, ended));
+    }
+
+    /// What was called since the last time.
+    pub fn take(&self) -> Called {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        called(std::mem::take(&mut *calls))
+    }
+}
+
+fn called(mut calls: Vec<(Instant, Instant)>) -> Called {
+    calls.sort_unstable();
+    let mut until: Option<Instant> = None;
+    let mut time = Duration::ZERO;
+    for &(began, ended) in &calls {
+        let from = until.map_or(began, |until| until.max(began));
+        time += ended.saturating_duration_since(from);
+        until = Some(until.map_or(ended, |until| until.max(ended)));
+    }
+    Called {
+        count: calls.len(),
+        time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_at_the_same_time_count_once() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let calls = vec![
+            (at(20), at(30)),
+            (at(0), at(10)),
+            (at(5), at(12)),
+            (at(6), at(8)),
+        ];
+        let expected = Called {
+            count: 4,
+            time: Duration::from_millis(12 + 10),
+        };
+        assert_eq!(called(calls), expected);
+    }
+}

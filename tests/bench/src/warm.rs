@@ -1,0 +1,82 @@
+//! Warm invocations: what a function itself takes, without what AWS and Slack take.
+
+use std::time::Duration;
+
+use crate::{
+    Error,
+    contender::{Contender, Places},
+    events::Scene,
+    spread::Spread,
+    stopwatch::{Calls, Stopwatch},
+};
+
+/// What a contender's warm invocations took.
+#[derive(Debug, Clone)]
+pub struct Warm {
+    pub contender: String,
+    /// From the event to the answer.
+    pub whole: Spread<Duration>,
+    /// The same, without the time that AWS and Slack took.
+    pub own: Spread<Duration>,
+    /// To AWS and Slack, of an invocation in the middle.
+    pub calls: usize,
+    /// After the last one, in bytes.
+    pub peak_memory: u64,
+}
+
+/// How many events of each function so many invocations take.
+pub fn events(invocations: usize) -> usize {
+    invocations + 1
+}
+
+/// Invokes one process of each contender so many times, after one that is cold and doesn't count. `first`
+/// is the number of the first event.
+pub async fn measure(
+    contenders: &[Contender],
+    scene: &Scene,
+    places: &Places,
+    first: usize,
+    invocations: usize,
+) -> Result<Vec<Warm>, Error> {
+    let calls = Calls::default();
+    let aws = Stopwatch::start(&places.aws, &calls).await?;
+    let slack = Stopwatch::start(&places.slack, &calls).await?;
+    let watched = Places {
+        aws: aws.url(),
+        slack: slack.url(),
+    };
+    // All are up at once, and take turns.
+    let mut running = Vec::new();
+    for contender in contenders {
+        let mut function = contender.start(&watched).await?;
+        let event = contender.event(scene, first)?;
+        contender.invoke(&mut function, event).await?;
+        running.push((contender, function, Vec::with_capacity(invocations)));
+    }
+    for n in 1..=invocations {
+        for (contender, function, measured) in &mut running {
+            let event = contender.event(scene, first + n)?;
+            calls.take();
+            let took = contender.invoke(function, event).await?.took;
+            measured.push((took, calls.take()));
+        }
+    }
+    let none = || Error::Unmeasured("at least one invocation is needed".to_owned());
+    running
+        .into_iter()
+        .map(|(contender, function, measured)| {
+            let whole = measured.iter().map(|(took, _)| *took);
+            let own = measured
+                .iter()
+                .map(|(took, called)| took.saturating_sub(called.time));
+            let calls = measured.iter().map(|(_, called)| called.count);
+            Ok(Warm {
+                contender: contender.name.clone(),
+                whole: Spread::of(whole).ok_or_else(none)?,
+                own: Spread::of(own).ok_or_else(none)?,
+                calls: Spread::of(calls).ok_or_else(none)?.median,
+                peak_memory: function.peak_memory().unwrap_or_default(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! How a notification's work grows with its members, and with the channels of the workspace.
+
+use futures_util::future::try_join_all;
+use local_stack::{Project, stack::put_profile};
+use serde_json::json;
+use slack_sandbox::{
+    Seed,
+    seed::{ChannelSeed, Generate},
+    workspace::User,
+};
+
+use crate::{Error, counter::Counter, work::Work};
+
+pub const MEMBERS: [usize; 4] = [1, 10, 100, 1_000];
+pub const CHANNELS: [usize; 3] = [100, 10_000, 100_000];
+
+const MESSAGE: &str = "The content item is ready for your review.";
+/// Profiles that are written at once.
+const AT_ONCE: usize = 50;
+
+/// The work of notifications that are the same but for a size.
+#[derive(Debug, Clone)]
+pub struct Point {
+    pub size: usize,
+    /// The first notification.
+    pub first: Work,
+    /// The first to another channel. By members there is none.
+    pub another: Option<Work>,
+    /// The same again.
+    pub repeated: Work,
+}
+
+/// By the members of a private channel: new ones, who have a profile and are in Slack. The workspace has
+/// no other people.
+pub async fn by_members(project: &Project) -> Result<Vec<Point>, Error> {
+    let counter = Counter::start(project, "growth").await?;
+    let points = of_members(&counter).await;
+    counter.stop().await;
+    points
+}
+
+async fn of_members(counter: &Counter) -> Result<Vec<Point>, Error> {
+    let mut points = Vec::new();
+    for size in MEMBERS {
+        let members = settle(counter, size).await?;
+        let channel = format!("members-{size}");
+        let request = json!({ "channelName": channel, "message": MESSAGE, "members": members });
+        counter.rest().await?;
+        let first = counter.count("notify-private-channel", &request).await?;
+        counter.rest().await?;
+        let repeated = counter.count("notify-private-channel", &request).await?;
+        points.push(Point {
+            size,
+            first,
+            another: None,
+            repeated,
+        });
+    }
+    Ok(points)
+}
+
+/// New people: their addresses.
+async fn settle(counter: &Counter, size: usize) -> Result<Vec<String>, Error> {
+    let email = |n: usize| format!("person{n}of{size}@example.com");
+    let emails: Vec<String> = (0..size).map(email).collect();
+    let users = emails.iter().map(|email| User {
+        name: email.replace("@example.com", ""),
+        email: Some(email.clone()),
+        ..User::default()
+    });
+    let seed = Seed {
+        users: users.collect(),
+        ..Seed::default()
+    };
+    counter.sandbox.seed(&seed).await?;
+    let table = counter.stack.user_profiles_table();
+    for some in emails.chunks(AT_ONCE) {
+        let puts = some.iter();
+        let puts = puts.map(|email| put_profile(counter.aws(), table, email, Some(true)));
+        try_join_all(puts).await?;
+    }
+    Ok(emails)
+}
+
+/// By the channels of the workspace: notifications to two public ones that nobody has looked for before.
+pub async fn by_channels(project: &Project) -> Result<Vec<Point>, Error> {
+    let mut points = Vec::new();
+    for size in CHANNELS {
+        // What a scan has found, it has found for good: each size has a stack of its own.
+        let counter = Counter::start(project, "growth").await?;
+        let point = of_channels(&counter, size).await;
+        counter.stop().await;
+        points.push(point?);
+    }
+    Ok(points)
+}
+
+async fn of_channels(counter: &Counter, size: usize) -> Result<Point, Error> {
+    let ours = ["news", "other-news"].map(|name| ChannelSeed {
+        name: name.to_owned(),
+        ..ChannelSeed::default()
+    });
+    let generate = Generate {
+        channels: size - ours.len(),
+        ..Generate::default()
+    };
+    let seed = Seed {
+        channels: ours.into(),
+        generate,
+        ..Seed::default()
+    };
+    counter.sandbox.seed(&seed).await?;
+    let request = |channel| json!({ "channelName": channel, "message": MESSAGE });
+    let workflow = "notify-public-channel";
+    let first = counter.count(workflow, &request("news")).await?;
+    counter.rest().await?;
+    let another = counter.count(workflow, &request("other-news")).await?;
+    counter.rest().await?;
+    Ok(Point {
+        size,
+        first,
+        another: Some(another),
+        repeated: counter.count(workflow, &request("news")).await?,
+    })
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask bench`: how fast, how large and how frugal everything is, beside others in the same run.
+
+use std::path::PathBuf;
+
+use bench::{
+    cold,
+    contender::{self, Places},
+    events::Scene,
+    growth::{self, By},
+    peers,
+    report::{self, Section},
+    warm,
+};
+use clap::ValueEnum;
+use counting::{deployment::Deployment, growth as counting_growth};
+use local_stack::{LocalStack, Project, StackOptions};
+
+use crate::{Failure, chaos::at_least_one, progress};
+
+/// How long one of Slack's seconds lasts, in seconds: its limits hold nobody up who is measured.
+const TIME_SCALE: f64 = 0.001;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only these parts; all where none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// How often each is started.
+    #[arg(long, default_value_t = 21, value_parser = at_least_one)]
+    rounds: usize,
+    /// How often each is invoked while it is warm.
+    #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
+    invocations: usize,
+    /// Where the plots go.
+    #[arg(long, default_value = "target/bench")]
+    plots: PathBuf,
+    /// Prints the tables as Markdown, for docs/performance.md.
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Cold starts and warm invocations, memory and sizes.
+    Speed,
+    /// How a notification grows with its members.
+    Members,
+    /// How a notification grows with the channels of the workspace.
+    Channels,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::here();
+    progress::prepare(&project).await?;
+    let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let mut sections = Vec::new();
+    if is_asked(Part::Speed) {
+        sections.extend(speed(&project, &arguments).await?);
+    }
+    let deployment = Deployment::synthesised(&project, "bench").await?;
+    for by in [By::Members, By::Channels] {
+        let part = match by {
+            By::Members => Part::Members,
+            By::Channels => Part::Channels,
+        };
+        if !is_asked(part) {
+            continue;
+        }
+        let points = match by {
+            By::Members => {
+                let counting = counting_growth::by_members(&project);
+                progress::step("Counting what members take", counting).await?
+            }
+            By::Channels => {
+                let counting = counting_growth::by_channels(&project);
+                progress::step("Counting what channels take", counting).await?
+            }
+        };
+        growth::draw(by, &points, &arguments.plots)?;
+        sections.push(growth::section(by, &points, &deployment));
+    }
+    for section in sections {
+        if arguments.markdown {
+            println!("\n{}", section.markdown());
+        } else {
+            println!("\n{section}");
+        }
+    }
+    println!("The plots are in {}", arguments.plots.display());
+    Ok(())
+}
+
+async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2], Failure> {
+    let building = peers::build(project);
+    let peers = progress::step("Building the peers", building).await?;
+    let options = StackOptions {
+        wait_scale: TIME_SCALE,
+        ..StackOptions::new("bench")
+    };
+    let starting = LocalStack::start(project, options);
+    let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
+    let sandbox = stack.sandbox().ok_or("the bench needs the sandbox")?;
+    let &Arguments {
+        rounds,
+        invocations,
+        ..
+    } = arguments;
+    let cold_events = cold::events(rounds);
+    let scene = Scene::set(&sandbox, cold_events + warm::events(invocations)).await?;
+    let contenders = contender::all(project, &stack, &peers).await?;
+    let places = Places::of(&stack);
+    let measuring = cold::measure(&contenders, &scene, &places, rounds);
+    let cold = progress::step("Measuring cold starts", measuring).await?;
+    let measuring = warm::measure(&contenders, &scene, &places, cold_events, invocations);
+    let warm = progress::step("Measuring warm invocations", measuring).await?;
+    stack.stop().await;
+    Ok([
+        report::cold_starts(&cold, rounds),
+        report::warm_invocations(&warm, invocations),
+    ])
+}
