@@ -9,7 +9,7 @@ use bench::{
     growth::{self, By},
     peers,
     report::{self, Section},
-    warm,
+    throughput, warm,
 };
 use clap::ValueEnum;
 use counting::{deployment::Deployment, growth as counting_growth};
@@ -31,6 +31,12 @@ pub struct Arguments {
     /// How often each is invoked while it is warm.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     invocations: usize,
+    /// How many notifications are sent to measure throughput.
+    #[arg(long, default_value_t = 500, value_parser = at_least_one)]
+    executions: usize,
+    /// How many of them are started at a time.
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
+    at_once: usize,
     /// Where the plots go.
     #[arg(long, default_value = "target/bench")]
     plots: PathBuf,
@@ -47,6 +53,8 @@ enum Part {
     Members,
     /// How a notification grows with the channels of the workspace.
     Channels,
+    /// How many executions are started, and how many end, in a second.
+    Throughput,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -78,6 +86,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         };
         growth::draw(by, &points, &arguments.plots)?;
         sections.push(growth::section(by, &points, &deployment));
+    }
+    if is_asked(Part::Throughput) {
+        let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
+        let throughput = progress::step("Measuring throughput", measuring).await?;
+        sections.push(throughput.section());
     }
     for section in sections {
         if arguments.markdown {

@@ -13,8 +13,11 @@ use crate::{Failure, progress};
 use advisories::Database;
 
 /// The folders with a `package-lock.json`.
-const NODE_PROJECTS: [&str; 2] = ["cdk", "tests/asl"];
-const PYTHON_REQUIREMENTS: &str = "tests/local-stack/requirements.txt";
+const NODE_PROJECTS: [&str; 3] = ["cdk", "tests/asl", "tests/peers/node"];
+const PYTHON_REQUIREMENTS: [&str; 2] = [
+    "tests/local-stack/requirements.txt",
+    "tests/peers/python/requirements.txt",
+];
 
 pub async fn run() -> Result<(), Failure> {
     check(&Project::here()).await
@@ -45,10 +48,9 @@ fn lock_files(root: &Path) -> Result<(), Failure> {
             &serde_json::from_str(&read(&path)?)?,
         ));
     }
-    problems.extend(lock_files::python(
-        PYTHON_REQUIREMENTS,
-        &read(PYTHON_REQUIREMENTS)?,
-    ));
+    for path in PYTHON_REQUIREMENTS {
+        problems.extend(lock_files::python(path, &read(path)?));
+    }
     if problems.is_empty() {
         return Ok(());
     }

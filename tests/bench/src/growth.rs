@@ -1,6 +1,6 @@
 //! How notifications grow, as a table and as plots.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use counting::{Table, bill, deployment::Deployment, growth::Point, work::Work};
 
@@ -101,26 +101,25 @@ pub fn section(by: By, points: &[Point], deployment: &Deployment) -> Section {
     Section::new(by.title(), by.note(), table)
 }
 
+type Figure = fn(Counts) -> u64;
+
 /// Draws the plot into the folder.
 pub fn draw(by: By, points: &[Point], folder: &Path) -> Result<(), Error> {
-    let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for point in points {
-        for (what, work) in works(point) {
-            let counts = Counts::from(work);
-            for (figure, count) in [
-                ("calls to Slack", counts.slack_calls),
-                ("DynamoDB write units", counts.dynamodb_write_units),
-                ("state transitions", counts.state_transitions),
-            ] {
-                let line = lines.entry(format!("{figure}, {what}")).or_default();
-                line.push((number(point.size as u64), number(count)));
-            }
-        }
-    }
-    let series: Vec<Series> = lines
-        .into_iter()
-        .map(|(name, points)| Series { name, points })
-        .collect();
+    let line = |work: &dyn Fn(&Point) -> Counts, figure: Figure| {
+        let points = points.iter();
+        let points = points.map(|point| (number(point.size as u64), number(figure(work(point)))));
+        points.collect()
+    };
+    let figures: [(&str, Figure); 3] = [
+        ("calls to Slack", |counts| counts.slack_calls),
+        ("state transitions", |counts| counts.state_transitions),
+        ("DynamoDB write units", |counts| counts.dynamodb_write_units),
+    ];
+    let series = figures.map(|(name, figure)| Series {
+        name: name.to_owned(),
+        first: line(&|point| Counts::from(&point.first), figure),
+        repeated: line(&|point| Counts::from(&point.repeated), figure),
+    });
     let title = format!("What a notification takes, by {}", by.across());
     let svg = plot::log_log(&title, by.across(), &series)?;
     let file = folder.join(by.file());

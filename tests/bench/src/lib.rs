@@ -11,6 +11,7 @@
 //! | [`events`] | an event for each function, a new one each time |
 //! | [`stopwatch`] | how long AWS and Slack took of an invocation |
 //! | [`cold`] | from the start of the process to the first answer; memory; sizes |
+//! | [`throughput`] | starts and executions a second, and where the time goes |
 //! | [`warm`] | a thousand invocations of each |
 //! | [`growth`] | how what a notification takes grows with its members and with the channels |
 //! | [`plot`] | the same as plots |
@@ -28,6 +29,7 @@ pub mod plot;
 pub mod report;
 pub mod spread;
 pub mod stopwatch;
+pub mod throughput;
 pub mod warm;
 
 /// Why something could not be measured.

@@ -1,25 +1,25 @@
 //! Plots (SVG) of how counts grow.
 
-use plotters::prelude::*;
+use plotters::{element::DashedPathElement, prelude::*};
 
 use crate::Error;
 
 const SIZE: (u32, u32) = (760, 440);
 const FONT: &str = "sans-serif";
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 3] = [
     RGBColor(0, 90, 181),
     RGBColor(220, 50, 32),
     RGBColor(0, 130, 90),
-    RGBColor(130, 80, 170),
-    RGBColor(200, 130, 0),
-    RGBColor(80, 80, 80),
 ];
 
-/// A line of the plot, with a dot for each thing that was counted.
+/// A figure of the plot: two lines of one colour, with a dot for each thing that was counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub name: String,
-    pub points: Vec<(f64, f64)>,
+    /// Drawn through.
+    pub first: Vec<(f64, f64)>,
+    /// Dashed.
+    pub repeated: Vec<(f64, f64)>,
 }
 
 /// An SVG image of some lines, both axes logarithmic. What is 0 is left out.
@@ -36,7 +36,12 @@ fn draw(
     across: &str,
     series: &[Series],
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let points = || series.iter().flat_map(|series| &series.points);
+    let points = || {
+        let lines = series
+            .iter()
+            .flat_map(|series| [&series.first, &series.repeated]);
+        lines.flatten()
+    };
     let farthest = points().map(|(x, _)| *x).fold(1.0, f64::max);
     let nearest = points().map(|(x, _)| *x).fold(farthest, f64::min);
     let highest = points().map(|(_, y)| *y).fold(10.0, f64::max);
@@ -49,29 +54,29 @@ fn draw(
         .y_label_area_size(64)
         .build_cartesian_2d(
             (nearest..farthest * 1.3).log_scale(),
-            (0.8..highest * 2.0).log_scale(),
+            (0.8..highest * 30.0).log_scale(),
         )?;
     chart
         .configure_mesh()
         .x_desc(across)
+        .x_label_formatter(&|size| format!("{size:.0}"))
+        .y_label_formatter(&|count| format!("{count:.0}"))
         .label_style((FONT, 13))
         .light_line_style(WHITE)
         .draw()?;
     for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
-        let points: Vec<(f64, f64)> = series
-            .points
-            .iter()
-            .copied()
-            .filter(|(_, y)| *y > 0.0)
-            .collect();
-        let dots = points
-            .iter()
-            .map(|point| Circle::new(*point, 3, colour.filled()));
-        chart.draw_series(dots)?;
+        let (first, repeated) = (shown(&series.first), shown(&series.repeated));
+        let dots = first.iter().chain(&repeated);
+        chart.draw_series(dots.map(|point| Circle::new(*point, 3, colour.filled())))?;
+        let style = colour.stroke_width(2);
         chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-            .label(&series.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+            .draw_series(LineSeries::new(first, style))?
+            .label(format!("{}, first", series.name))
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart
+            .draw_series(DashedLineSeries::new(repeated, 6, 5, style))?
+            .label(format!("{}, repeated", series.name))
+            .legend(move |(x, y)| DashedPathElement::new([(x, y), (x + 18, y)], 4, 3, style));
     }
     chart
         .configure_series_labels()
@@ -84,27 +89,25 @@ fn draw(
     Ok(())
 }
 
+/// A logarithmic axis has no 0.
+fn shown(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    points.iter().copied().filter(|(_, y)| *y > 0.0).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_line_has_its_name_and_a_dot_for_each_count_above_nothing() {
-        let series = |name: &str, points| Series {
-            name: name.to_owned(),
-            points,
+    fn each_figure_has_its_names_and_a_dot_for_each_count_above_nothing() {
+        let calls = Series {
+            name: "calls".to_owned(),
+            first: vec![(1.0, 4.0), (10.0, 13.0), (100.0, 20.0)],
+            repeated: vec![(1.0, 1.0), (10.0, 0.0)],
         };
-        let svg = log_log(
-            "Growth",
-            "members",
-            &[
-                series("first", vec![(1.0, 4.0), (10.0, 13.0), (100.0, 20.0)]),
-                series("repeated", vec![(1.0, 1.0), (10.0, 0.0)]),
-            ],
-        )
-        .unwrap();
-        for text in ["Growth", "members", "first", "repeated"] {
+        let svg = log_log("Growth", "members", &[calls]).unwrap();
+        for text in ["Growth", "members", "calls, first", "calls, repeated"] {
             assert!(svg.contains(&format!("{text}\n</text>")), "{text}");
         }
         assert_eq!(svg.matches("<circle").count(), 4);
