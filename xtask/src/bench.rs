@@ -12,7 +12,10 @@ use bench::{
     throughput, warm,
 };
 use clap::ValueEnum;
-use counting::{deployment::Deployment, growth as counting_growth};
+use counting::{
+    deployment::Deployment,
+    growth::{self as counting_growth, Point},
+};
 use local_stack::{LocalStack, Project, StackOptions};
 
 use crate::{Failure, chaos::at_least_one, progress};
@@ -61,46 +64,46 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::here();
     progress::prepare(&project).await?;
     let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    let mut sections = Vec::new();
-    if is_asked(Part::Speed) {
-        sections.extend(speed(&project, &arguments).await?);
-    }
-    let deployment = Deployment::synthesised(&project, "bench").await?;
-    for by in [By::Members, By::Channels] {
-        let part = match by {
-            By::Members => Part::Members,
-            By::Channels => Part::Channels,
-        };
-        if !is_asked(part) {
-            continue;
-        }
-        let points = match by {
-            By::Members => {
-                let counting = counting_growth::by_members(&project);
-                progress::step("Counting what members take", counting).await?
-            }
-            By::Channels => {
-                let counting = counting_growth::by_channels(&project);
-                progress::step("Counting what channels take", counting).await?
-            }
-        };
-        growth::draw(by, &points, &arguments.plots)?;
-        sections.push(growth::section(by, &points, &deployment));
-    }
-    if is_asked(Part::Throughput) {
-        let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
-        let throughput = progress::step("Measuring throughput", measuring).await?;
-        sections.push(throughput.section());
-    }
-    for section in sections {
+    // Each table is shown as soon as there is one: what fails later takes none away.
+    let show = |section: &Section| {
         if arguments.markdown {
             println!("\n{}", section.markdown());
         } else {
             println!("\n{section}");
         }
+    };
+    if is_asked(Part::Speed) {
+        speed(&project, &arguments).await?.iter().for_each(show);
     }
-    println!("The plots are in {}", arguments.plots.display());
+    if is_asked(Part::Members) {
+        let counting = counting_growth::by_members(&project);
+        let points = progress::step("Counting what members take", counting).await?;
+        show(&grown(&project, &arguments, By::Members, &points).await?);
+    }
+    if is_asked(Part::Channels) {
+        let counting = counting_growth::by_channels(&project);
+        let points = progress::step("Counting what channels take", counting).await?;
+        show(&grown(&project, &arguments, By::Channels, &points).await?);
+    }
+    if is_asked(Part::Throughput) {
+        let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
+        let throughput = progress::step("Measuring throughput", measuring).await?;
+        show(&throughput.section());
+    }
     Ok(())
+}
+
+/// The table, with its prices, and the plot.
+async fn grown(
+    project: &Project,
+    arguments: &Arguments,
+    by: By,
+    points: &[Point],
+) -> Result<Section, Failure> {
+    growth::draw(by, points, &arguments.plots)?;
+    println!("The plot is in {}", arguments.plots.display());
+    let deployment = Deployment::synthesised(project, "bench").await?;
+    Ok(growth::section(by, points, &deployment))
 }
 
 async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2], Failure> {

@@ -24,10 +24,18 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails where something has grown.
+/// Fails where something has grown. What a busy machine has counted otherwise, it does not count so twice.
 pub async fn check(project: &Project) -> Result<(), Failure> {
-    let measured = measured(project).await?;
-    let problems = Budget::read(&budget::file(project))?.broken_by(&measured);
+    let written = Budget::read(&budget::file(project))?;
+    let first = measured(project).await?;
+    if let Some(build) = written.unknown_build(&first) {
+        println!("  sizes: NOT CHECKED, none are written down for {build}");
+    }
+    let mut problems = written.broken_by(&first);
+    if !problems.is_empty() {
+        let again = written.broken_by(&measured(project).await?);
+        problems.retain(|problem| again.contains(problem));
+    }
     if problems.is_empty() {
         return Ok(());
     }

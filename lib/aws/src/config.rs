@@ -51,7 +51,10 @@ fn variable(name: &str) -> Option<String> {
 /// # Panics
 /// Never: every option is constant.
 pub fn http_client() -> Result<SharedHttpClient, TrustError> {
-    let client = apgl_http::client()?.connect_timeout(CONNECT_TIMEOUT);
+    // Signed requests, and those for credentials, go to AWS straight.
+    let client = apgl_http::client()?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .no_proxy();
     Ok(http::over(
         client.build().expect("every option is constant"),
     ))

@@ -33,7 +33,9 @@ impl Refusal {
         let passing = |reason: &str| Self::Passing(reason.to_owned());
         match error {
             SdkError::TimeoutError(_) => passing("no answer in time"),
-            SdkError::DispatchFailure(_) => passing("no connection"),
+            SdkError::DispatchFailure(failure) if !failure.is_user() => {
+                passing("no connection, or it broke")
+            }
             SdkError::ResponseError(_) => passing("the answer was not readable"),
             SdkError::ServiceError(refusal) => {
                 let status = refusal.raw().status().as_u16();

@@ -1,8 +1,11 @@
 //! AWS's clients over the one HTTP client: the SDK's own would be a second, with TLS and a pool of its own.
 
+use std::time::Duration;
+
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
+        connection::{CaptureSmithyConnection, ConnectionMetadata},
         http::{
             HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings,
             SharedHttpClient, SharedHttpConnector,
@@ -15,40 +18,66 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use reqwest::Client;
 
-/// An HTTP client for AWS's own ones. Of the settings that those hand over it needs none: how long an
-/// attempt may take, they see to themselves.
+/// An HTTP client for AWS's own ones. How long it may take to connect is `client`'s to say.
 pub(crate) fn over(client: Client) -> SharedHttpClient {
-    SharedHttpClient::new(Connector(client))
+    SharedHttpClient::new(Connector {
+        client,
+        read_timeout: None,
+    })
 }
 
 #[derive(Debug, Clone)]
-struct Connector(Client);
+struct Connector {
+    client: Client,
+    /// Of a request, where the AWS client has one beside those that it sees to itself.
+    read_timeout: Option<Duration>,
+}
 
 impl HttpClient for Connector {
     fn http_connector(
         &self,
-        _: &HttpConnectorSettings,
+        settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
+        SharedHttpConnector::new(Self {
+            read_timeout: settings.read_timeout(),
+            ..self.clone()
+        })
     }
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self(client) = self.clone();
-        HttpConnectorFuture::new(async move { send(&client, request).await })
+        let connector = self.clone();
+        HttpConnectorFuture::new(async move { connector.send(request).await })
     }
 }
 
-async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let request = to_reqwest(request).map_err(ConnectorError::user)?;
-    let answer = client.execute(request).await.map_err(failure)?;
-    let mut response = http::Response::new(SdkBody::empty());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    *response.body_mut() = SdkBody::from(answer.bytes().await.map_err(failure)?);
-    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+impl Connector {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        keep_connection(&request);
+        let mut request = to_reqwest(request).map_err(ConnectorError::user)?;
+        *request.timeout_mut() = self.read_timeout;
+        let answer = self.client.execute(request).await.map_err(failure)?;
+        let mut response = http::Response::new(SdkBody::empty());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        *response.body_mut() = SdkBody::from(answer.bytes().await.map_err(failure)?);
+        HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+/// After an answer such as 503 the SDK asks for the connection, to have it closed, and logs an error where it
+/// is told of none. reqwest does not let go of a single one: it is used again.
+fn keep_connection(request: &HttpRequest) {
+    if let Some(asked) = request.extension::<CaptureSmithyConnection>() {
+        asked.set_connection_retriever(|| {
+            let connection = ConnectionMetadata::builder()
+                .proxied(false)
+                .poison_fn(|| {});
+            Some(connection.build())
+        });
+    }
 }
 
 fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, BoxError> {

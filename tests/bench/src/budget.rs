@@ -8,9 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use counting::{cases, counter::Counter, work::Work};
+use counting::{
+    cases,
+    counter::Counter,
+    work::{Work, names},
+};
 use local_stack::Project;
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 use crate::{Error, cold::sizes};
 
@@ -23,7 +28,7 @@ const SIZE_TOLERANCE_PERCENT: u64 = 1;
 pub struct Budget {
     /// By notification.
     pub notifications: BTreeMap<String, Counts>,
-    /// Bytes of each function's zip, by architecture.
+    /// Bytes of each function's zip, by architecture and compiler.
     pub zips: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
@@ -89,7 +94,7 @@ impl Budget {
             .map(|(case, work)| (case.to_string(), work.into()));
         Ok(Self {
             notifications: notifications.collect(),
-            zips: BTreeMap::from([(ARCH.to_owned(), zips(&project.functions())?)]),
+            zips: BTreeMap::from([(build().await?, zips(&project.functions())?)]),
         })
     }
 
@@ -99,13 +104,13 @@ impl Budget {
         serde_json::from_slice(&json).map_err(|error| Error::Unmeasured(format!("{what}: {error}")))
     }
 
-    /// Writes it down, and leaves the sizes on other architectures as they are written.
+    /// Writes it down, and leaves the sizes of other builds as they are written.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         let mut budget = self.clone();
         if file.exists() {
             let written = Self::read(file)?;
-            for (architecture, zips) in written.zips {
-                budget.zips.entry(architecture).or_insert(zips);
+            for (build, zips) in written.zips {
+                budget.zips.entry(build).or_insert(zips);
             }
         }
         let json = format!("{:#}\n", serde_json::json!(budget));
@@ -116,25 +121,26 @@ impl Budget {
     /// has become less is written down too, or it could grow again unseen. A zip may become smaller.
     pub fn broken_by(&self, measured: &Self) -> Vec<String> {
         let mut problems = Vec::new();
-        for (notification, counts) in &measured.notifications {
-            let Some(written) = self.notifications.get(notification) else {
-                problems.push(format!("{notification}: nothing is written down"));
+        for (notification, written, now) in both(&self.notifications, &measured.notifications) {
+            let (Some(written), Some(now)) = (written, now) else {
+                problems.push(only_in_one(notification, written.is_some()));
                 continue;
             };
-            for ((figure, written), (_, now)) in written.figures().into_iter().zip(counts.figures())
-            {
+            for ((figure, written), (_, now)) in written.figures().into_iter().zip(now.figures()) {
                 if written != now {
                     problems.push(format!("{notification}: {written} {figure} became {now}"));
                 }
             }
         }
-        for (architecture, zips) in &measured.zips {
-            // Sizes are only known where somebody has measured them.
-            let Some(written) = self.zips.get(architecture) else {
+        for (build, zips) in &measured.zips {
+            let Some(known) = self.zips.get(build) else {
                 continue;
             };
-            for (function, now) in zips {
-                let written = written.get(function).copied().unwrap_or_default();
+            for (function, written, now) in both(known, zips) {
+                let (Some(written), Some(now)) = (written, now) else {
+                    problems.push(only_in_one(function, written.is_some()));
+                    continue;
+                };
                 if *now > written + written * SIZE_TOLERANCE_PERCENT / 100 {
                     problems.push(format!(
                         "{function}: its zip of {written} bytes became {now}"
@@ -144,6 +150,41 @@ impl Budget {
         }
         problems
     }
+
+    /// The build whose sizes nobody has written down: another architecture or another compiler.
+    pub fn unknown_build<'a>(&self, measured: &'a Self) -> Option<&'a str> {
+        let mut builds = measured.zips.keys();
+        let unknown = builds.find(|build| !self.zips.contains_key(*build));
+        unknown.map(String::as_str)
+    }
+}
+
+/// All that either of them has.
+fn both<'a, T>(
+    written: &'a BTreeMap<String, T>,
+    measured: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = (&'a str, Option<&'a T>, Option<&'a T>)> {
+    names([written, measured])
+        .into_iter()
+        .map(|name| (name, written.get(name), measured.get(name)))
+}
+
+fn only_in_one(name: &str, is_written: bool) -> String {
+    if is_written {
+        format!("{name}: it is written down and was not measured")
+    } else {
+        format!("{name}: nothing is written down")
+    }
+}
+
+/// What sizes depend on beside the source.
+async fn build() -> Result<String, Error> {
+    let mut rustc = Command::new("rustc");
+    let version = rustc.arg("--version").output().await;
+    let version = version.map_err(Error::io("rustc"))?.stdout;
+    let version = String::from_utf8_lossy(&version);
+    let number = version.split(' ').nth(1).unwrap_or_default();
+    Ok(format!("{ARCH}, rustc {number}"))
 }
 
 fn zips(functions: &Path) -> Result<BTreeMap<String, u64>, Error> {
@@ -195,8 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_written_down_breaks_the_budget() {
-        let problems = Budget::default().broken_by(&budget(4, 1));
+    fn what_only_one_of_them_knows_breaks_the_budget() {
+        let (known, nothing) = (budget(4, 1), Budget::default());
+        let problems = nothing.broken_by(&known);
         assert_eq!(problems, ["first: nothing is written down"]);
+        let problems = known.broken_by(&nothing);
+        assert_eq!(problems, ["first: it is written down and was not measured"]);
+        let mut without = known.clone();
+        without.zips.values_mut().for_each(BTreeMap::clear);
+        let problems = known.broken_by(&without);
+        assert_eq!(
+            problems,
+            ["post-message: it is written down and was not measured"]
+        );
+    }
+
+    #[test]
+    fn another_build_has_sizes_of_its_own() {
+        let (known, mut other) = (budget(4, 1), budget(4, 9));
+        let zips = other.zips.remove("x86_64").unwrap_or_default();
+        other.zips.insert("aarch64".to_owned(), zips);
+        assert_eq!(known.broken_by(&other), [""; 0]);
+        assert_eq!(known.unknown_build(&other), Some("aarch64"));
+        assert_eq!(known.unknown_build(&known), None);
     }
 }

@@ -53,7 +53,7 @@ struct Measured {
     first_answer: Vec<Duration>,
     own: Vec<Duration>,
     processor: Vec<Duration>,
-    calls: usize,
+    calls: Vec<usize>,
     peak_memory: Vec<u64>,
 }
 
@@ -86,14 +86,15 @@ pub async fn measure(
             let mut function = contender.start(places).await?;
             let event = contender.event(scene, 2 * round)?;
             let answered = contender.invoke(&mut function, event).await?;
-            let first_next = function.asked_after().unwrap_or_default();
-            let peak_memory = function.peak_memory().ok_or_else(needs_linux)?;
-            let processor = function.processor_time().ok_or_else(needs_linux)?;
+            let never = || Error::Unmeasured(format!("{} asked for no event", contender.name));
+            let first_next = function.asked_after().ok_or_else(never)?;
+            let peak_memory = function.peak_memory()?;
+            let processor = function.processor_time()?;
             drop(function);
 
+            calls.take();
             let mut function = contender.start(&watched).await?;
             let event = contender.event(scene, 2 * round + 1)?;
-            calls.take();
             let own = contender.invoke(&mut function, event).await?.after;
             let called = calls.take();
             if round == 0 {
@@ -103,7 +104,7 @@ pub async fn measure(
             measured.first_answer.push(answered.after);
             measured.own.push(own.saturating_sub(called.time));
             measured.processor.push(processor);
-            measured.calls = called.count;
+            measured.calls.push(called.count);
             measured.peak_memory.push(peak_memory);
         }
     }
@@ -111,10 +112,6 @@ pub async fn measure(
     measured
         .map(|(contender, measured)| measured.of(contender))
         .collect()
-}
-
-fn needs_linux() -> Error {
-    Error::Unmeasured("memory and processor time are measured on Linux alone".to_owned())
 }
 
 impl Measured {
@@ -126,7 +123,7 @@ impl Measured {
             first_answer: Spread::of(self.first_answer).ok_or_else(none)?,
             own: Spread::of(self.own).ok_or_else(none)?,
             processor: Spread::of(self.processor).ok_or_else(none)?,
-            calls: self.calls,
+            calls: Spread::of(self.calls).ok_or_else(none)?.median,
             peak_memory: Spread::of(self.peak_memory).ok_or_else(none)?,
             sizes: contender.file().map(sizes).transpose()?,
         })

@@ -26,10 +26,19 @@ pub struct Peers {
 /// Python needs.
 pub async fn build(project: &Project) -> Result<Peers, Error> {
     let folder = project.root.join(FOLDER);
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--locked"]);
-    cargo.args(["--package", "bare", "--package", "one-call"]);
-    run(&project.root, cargo).await?;
+    // Each by itself: together they would have each other's features.
+    for package in ["bare", "one-call"] {
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            package,
+        ]);
+        run(&project.root, cargo).await?;
+    }
 
     let (node, node_bundle) = (
         folder.join("node"),

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-/// The median of some measurements, with the least and the most.
+/// The median of some measurements, the upper one of an even number, with the least and the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread<T> {
     pub median: T,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use apgl_client::{Client, NotifyPublicChannel, StateMachines};
-use counting::{Table, logs::invocations_since};
+use counting::{Table, logs::invocations_since, schedules};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use local_stack::{
     LocalStack, Project, StackOptions, Status,
@@ -74,6 +74,7 @@ async fn on(stack: &LocalStack, executions: usize, at_once: usize) -> Result<Thr
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     let client = Client::new(sfn, machines, "bench");
     let client = client.map_err(|error| Error::Unmeasured(error.to_string()))?;
+    schedules::stop_all(&stack.aws).await?;
     let ends = Executions::new(&stack.aws);
     // The functions are warm, and the channels known.
     for n in 0..CHANNELS {
@@ -149,7 +150,7 @@ async fn succeeded(ends: &Executions, arn: &str) -> Result<(), Error> {
 
 impl Throughput {
     pub fn section(&self) -> Section {
-        let mut table = Table::new(["", "a second", "ms each"]);
+        let mut table = Table::new(["", "a second", "ms each", "as"]);
         let rate = |time: Duration| {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let executions = self.executions as f64;
@@ -159,11 +160,13 @@ impl Throughput {
             "starts by the client".to_owned(),
             rate(self.starting),
             self.start.to_string(),
+            "median".to_owned(),
         ];
         table.row(starts);
         table.row([
             "executions, from the first start to the last end".to_owned(),
             rate(self.whole),
+            String::new(),
             String::new(),
         ]);
         for (state, visits) in &self.states {
@@ -172,14 +175,16 @@ impl Throughput {
                 format!("state {state}, entered to left"),
                 String::new(),
                 each,
+                "mean".to_owned(),
             ]);
         }
         let invocations = u32::try_from(self.invocations).unwrap_or(u32::MAX).max(1);
         let each = format!("{:.1}", millis(self.functions / invocations));
         table.row([
-            "of it in the function, by Lambda's word".to_owned(),
+            "an invocation, by Lambda's word".to_owned(),
             String::new(),
             each,
+            "mean".to_owned(),
         ]);
         let Self {
             executions,

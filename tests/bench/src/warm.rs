@@ -75,7 +75,7 @@ pub async fn measure(
                 whole: Spread::of(whole).ok_or_else(none)?,
                 own: Spread::of(own).ok_or_else(none)?,
                 calls: Spread::of(calls).ok_or_else(none)?.median,
-                peak_memory: function.peak_memory().unwrap_or_default(),
+                peak_memory: function.peak_memory()?,
             })
         })
         .collect()

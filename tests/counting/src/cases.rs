@@ -21,7 +21,7 @@ const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
 const MANY: usize = 10;
 /// Others' posts in the channel before ours: seconds, as Slack takes one a second.
-const QUEUE: u32 = 5;
+const QUEUE: u32 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {

@@ -108,10 +108,19 @@ impl Function {
     /// Hands it an event, whether it has asked for one yet or not, and waits for its answer.
     pub async fn invoke(&mut self, event: Value) -> Result<Answered, Error> {
         let there = Instant::now();
-        let silent = || Error::Setup(format!("{} does not answer", self.what));
-        self.events.send(event).await.map_err(|_| silent())?;
-        let answered = timeout(TIMEOUT, self.answers.recv()).await.ok().flatten();
-        let (answer, at) = answered.ok_or_else(silent)?;
+        let failed = |how: &str| Error::Setup(format!("{} {how}", self.what));
+        let sent = self.events.send(event).await;
+        sent.map_err(|_| failed("takes no event"))?;
+        let (answer, at) = tokio::select! {
+            biased;
+            answered = timeout(TIMEOUT, self.answers.recv()) => {
+                answered.ok().flatten().ok_or_else(|| failed("does not answer"))?
+            }
+            ended = self.process.wait() => {
+                let status = ended.map_err(Error::io(&self.what))?;
+                return Err(failed(&format!("ended before it answered: {status}")));
+            }
+        };
         Ok(Answered {
             answer,
             after: at - self.started,
@@ -124,28 +133,36 @@ impl Function {
         Some(*self.first_asked.get()? - self.started)
     }
 
-    /// For how long the process has been on a processor so far. `None` where the system has no `/proc`.
-    pub fn processor_time(&self) -> Option<Duration> {
-        processor_time(self.process.id()?).ok()
+    /// For how long the threads of the process that still run have been on a processor. Linux alone tells.
+    pub fn processor_time(&self) -> Result<Duration, Error> {
+        processor_time(self.id()?).map_err(Error::io("the processor time"))
     }
 
-    /// The most memory that the process has held so far, in bytes. `None` where the system has no
-    /// `/proc`.
-    pub fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kilobytes * 1_024)
+    /// The most memory that the process has held so far, in bytes. Linux alone tells.
+    pub fn peak_memory(&self) -> Result<u64, Error> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()?));
+        let status = status.map_err(Error::io("the memory"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kilobytes: Option<u64> = peak.and_then(|peak| peak.parse().ok());
+        let unknown = || Error::Setup("the system does not say how much memory".to_owned());
+        Ok(1_024 * kilobytes.ok_or_else(unknown)?)
+    }
+
+    fn id(&self) -> Result<u32, Error> {
+        let ended = || Error::Setup(format!("{} has ended", self.what));
+        self.process.id().ok_or_else(ended)
     }
 }
 
-/// For how long any thread of a process has been on a processor.
 fn processor_time(process: u32) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let schedule = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let schedule = match fs::read_to_string(thread?.path().join("schedstat")) {
+            // It has ended just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            schedule => schedule?,
+        };
         let on_processor = schedule
             .split(' ')
             .next()
