@@ -101,7 +101,10 @@ fn a_message_on_the_standard_input_is_checked_too() {
 fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);
-    assert!(line.ends_with("failed: no connection, or it broke"), "{line}");
+    assert!(
+        line.ends_with("failed: no connection, or it broke"),
+        "{line}"
+    );
     assert_eq!(output.status.code(), Some(3));
 }
 
