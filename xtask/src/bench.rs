@@ -3,25 +3,21 @@
 use std::path::PathBuf;
 
 use bench::{
-    cold,
+    TIME_SCALE, cold,
     contender::{self, Places},
     events::Scene,
-    growth::{self, By},
-    peers,
-    report::{self, Section},
-    throughput, warm,
+    growth::{self, By, CHANNELS, MEMBERS},
+    peers, report, throughput, warm,
 };
 use clap::ValueEnum;
 use counting::{
+    Section,
     deployment::Deployment,
     growth::{self as counting_growth, Point},
 };
 use local_stack::{LocalStack, Project, StackOptions};
 
 use crate::{Failure, chaos::at_least_one, progress};
-
-/// How long one of Slack's seconds lasts, in seconds: its limits hold nobody up who is measured.
-const TIME_SCALE: f64 = 0.001;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -78,12 +74,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     if is_asked(Part::Members) {
         let counting = counting_growth::by_members(&project);
         let points = progress::step("Counting what members take", counting).await?;
-        show(&grown(&project, &arguments, By::Members, &points).await?);
+        show(&grown(&project, &arguments, &MEMBERS, &points).await?);
     }
     if is_asked(Part::Channels) {
         let counting = counting_growth::by_channels(&project);
         let points = progress::step("Counting what channels take", counting).await?;
-        show(&grown(&project, &arguments, By::Channels, &points).await?);
+        show(&grown(&project, &arguments, &CHANNELS, &points).await?);
     }
     if is_asked(Part::Throughput) {
         let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
@@ -97,7 +93,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn grown(
     project: &Project,
     arguments: &Arguments,
-    by: By,
+    by: &By,
     points: &[Point],
 ) -> Result<Section, Failure> {
     growth::draw(by, points, &arguments.plots)?;

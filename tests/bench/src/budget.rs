@@ -17,7 +17,7 @@ use local_stack::Project;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use crate::{Error, cold::sizes};
+use crate::{Error, sizes::sizes};
 
 /// The same source gives nearly the same size on another machine: its paths stand in it.
 const SIZE_TOLERANCE_PERCENT: u64 = 1;
@@ -94,7 +94,7 @@ impl Budget {
             .map(|(case, work)| (case.to_string(), work.into()));
         Ok(Self {
             notifications: notifications.collect(),
-            zips: BTreeMap::from([(build().await?, zips(&project.functions())?)]),
+            zips: BTreeMap::from([(build().await?, zips(project)?)]),
         })
     }
 
@@ -187,18 +187,12 @@ async fn build() -> Result<String, Error> {
     Ok(format!("{ARCH}, rustc {number}"))
 }
 
-fn zips(functions: &Path) -> Result<BTreeMap<String, u64>, Error> {
-    let what = functions.display().to_string();
-    let mut zips = BTreeMap::new();
-    for folder in fs::read_dir(functions).map_err(Error::io(&what))? {
-        let folder = folder.map_err(Error::io(&what))?;
-        let bootstrap = folder.path().join("bootstrap");
-        if bootstrap.exists() {
-            let name = folder.file_name().to_string_lossy().into_owned();
-            zips.insert(name, sizes(&bootstrap)?.zip);
-        }
-    }
-    Ok(zips)
+fn zips(project: &Project) -> Result<BTreeMap<String, u64>, Error> {
+    let built = project.built_functions();
+    let built = built.map_err(Error::io("the functions"))?.into_iter();
+    built
+        .map(|(name, bootstrap)| Ok((name, sizes(&bootstrap)?.zip)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,24 +1,15 @@
 //! Cold starts: from the start of the process to its first answer.
 
-use std::{
-    fs,
-    io::{self, Cursor, Write},
-    path::Path,
-    time::Duration,
-};
-
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+use std::time::Duration;
 
 use crate::{
     Error,
     contender::{Contender, Places},
     events::Scene,
+    sizes::{Sizes, sizes},
     spread::Spread,
-    stopwatch::{Calls, Stopwatch},
+    stopwatch::Stopwatches,
 };
-
-/// As the CDK does it.
-const ZIP_LEVEL: i64 = 9;
 
 /// What a contender's cold starts took.
 #[derive(Debug, Clone)]
@@ -38,13 +29,6 @@ pub struct Cold {
     pub peak_memory: Spread<u64>,
     /// Of the file that is deployed, where it is one.
     pub sizes: Option<Sizes>,
-}
-
-/// In bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    pub binary: u64,
-    pub zip: u64,
 }
 
 #[derive(Debug, Default)]
@@ -73,13 +57,7 @@ pub async fn measure(
     places: &Places,
     rounds: usize,
 ) -> Result<Vec<Cold>, Error> {
-    let calls = Calls::default();
-    let aws = Stopwatch::start(&places.aws, &calls).await?;
-    let slack = Stopwatch::start(&places.slack, &calls).await?;
-    let watched = Places {
-        aws: aws.url(),
-        slack: slack.url(),
-    };
+    let watched = Stopwatches::before(places).await?;
     let mut measured: Vec<Measured> = contenders.iter().map(|_| Measured::default()).collect();
     for round in 0..=rounds {
         for (contender, measured) in contenders.iter().zip(&mut measured) {
@@ -92,11 +70,11 @@ pub async fn measure(
             let processor = function.processor_time()?;
             drop(function);
 
-            calls.take();
-            let mut function = contender.start(&watched).await?;
+            watched.calls.take();
+            let mut function = contender.start(&watched.places).await?;
             let event = contender.event(scene, 2 * round + 1)?;
             let own = contender.invoke(&mut function, event).await?.after;
-            let called = calls.take();
+            let called = watched.calls.take();
             if round == 0 {
                 continue;
             }
@@ -128,25 +106,4 @@ impl Measured {
             sizes: contender.file().map(sizes).transpose()?,
         })
     }
-}
-
-/// How large a file is, and how large in the zip that is deployed.
-pub fn sizes(file: &Path) -> Result<Sizes, Error> {
-    let what = file.display().to_string();
-    let content = fs::read(file).map_err(Error::io(&what))?;
-    let zip = zipped(&content).map_err(Error::io(&what))?;
-    Ok(Sizes {
-        binary: content.len() as u64,
-        zip,
-    })
-}
-
-fn zipped(content: &[u8]) -> io::Result<u64> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(ZIP_LEVEL));
-    zip.start_file("bootstrap", options)?;
-    zip.write_all(content)?;
-    Ok(zip.finish()?.into_inner().len() as u64)
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -102,14 +101,9 @@ pub async fn all(
 
 async fn deployed(project: &Project, stack: &LocalStack) -> Result<Vec<Contender>, Error> {
     let lambda = Client::new(&stack.aws);
-    let built = project.functions();
-    let folders = fs::read_dir(&built).map_err(Error::io(built.display().to_string()))?;
-    let mut names: Vec<String> = folders
-        .filter_map(|folder| folder.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort_unstable();
+    let built = project.built_functions();
     let mut functions = Vec::new();
-    for name in names {
+    for (name, program) in built.map_err(Error::io("the functions"))? {
         let configuration = lambda
             .get_function_configuration()
             .function_name(format!("apgl-{name}"))
@@ -122,9 +116,9 @@ async fn deployed(project: &Project, stack: &LocalStack) -> Result<Vec<Contender
         let environment = configuration.environment;
         let variables = environment.and_then(|environment| environment.variables);
         functions.push(Contender {
-            program: built.join(&name).join("bootstrap"),
             name,
             kind: Kind::Function,
+            program,
             arguments: Vec::new(),
             environment: variables.into_iter().flatten().collect(),
         });

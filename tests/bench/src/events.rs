@@ -2,7 +2,7 @@
 //!
 //! Each makes its function do its work: what the table knows already would need no call to Slack.
 
-use local_stack::stack::ACCOUNT;
+use local_stack::{invoke::channel_ref, stack::ACCOUNT};
 use serde_json::{Value, json};
 use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
 
@@ -82,16 +82,8 @@ impl Scene {
     }
 
     fn channel(&self, name: &str) -> Option<Value> {
-        let channel = self.channels.iter().find(|channel| channel.name == name)?;
-        let visibility = if channel.is_private {
-            "private"
-        } else {
-            "public"
-        };
-        Some(json!({
-            "id": channel.id, "name": name, "visibility": visibility,
-            "archived": false, "created": false,
-        }))
+        let channel = self.channels.iter().find(|channel| channel.name == name);
+        channel.map(channel_ref)
     }
 }
 

@@ -2,53 +2,42 @@
 
 use std::{fs, path::Path};
 
-use counting::{Table, bill, deployment::Deployment, growth::Point, work::Work};
+use counting::{
+    Section, Table,
+    bill::{self, number},
+    deployment::Deployment,
+    growth::Point,
+    report::halves,
+    work::Work,
+};
 
-use crate::{Error, budget::Counts, plot, plot::Series, report::Section};
+use crate::{Error, budget::Counts, plot, plot::Series};
 
-/// What a size is the number of.
-#[derive(Debug, Clone, Copy)]
-pub enum By {
-    Members,
-    Channels,
+/// What a size is the number of, and how that is told.
+#[derive(Debug)]
+pub struct By {
+    title: &'static str,
+    note: &'static str,
+    across: &'static str,
+    file: &'static str,
 }
 
-impl By {
-    fn title(self) -> &'static str {
-        match self {
-            Self::Members => "By members",
-            Self::Channels => "By channels",
-        }
-    }
+pub const MEMBERS: By = By {
+    title: "By members",
+    note: "A notification to a new private channel, all members new, and the same again. Waits for Slack's \
+           limits are in it: two transitions each.",
+    across: "members",
+    file: "by-members.svg",
+};
 
-    fn note(self) -> &'static str {
-        match self {
-            Self::Members => {
-                "A notification to a new private channel, all members new, and the same again. Waits for Slack's \
-                 limits are in it: two transitions each."
-            }
-            Self::Channels => {
-                "A notification to a public channel of a workspace whose channels nobody has looked at; \
-                 then one to another channel; then the first again. Waits for Slack's limits are in it: two \
-                 transitions each."
-            }
-        }
-    }
-
-    fn across(self) -> &'static str {
-        match self {
-            Self::Members => "members",
-            Self::Channels => "channels in the workspace",
-        }
-    }
-
-    fn file(self) -> &'static str {
-        match self {
-            Self::Members => "by-members.svg",
-            Self::Channels => "by-channels.svg",
-        }
-    }
-}
+pub const CHANNELS: By = By {
+    title: "By channels",
+    note: "A notification to a public channel of a workspace whose channels nobody has looked at; then one to \
+           another channel; then the first again. Waits for Slack's limits are in it: two transitions \
+           each.",
+    across: "channels in the workspace",
+    file: "by-channels.svg",
+};
 
 /// The works of a point, each with what it is.
 fn works(point: &Point) -> impl Iterator<Item = (&'static str, &Work)> {
@@ -62,9 +51,9 @@ fn works(point: &Point) -> impl Iterator<Item = (&'static str, &Work)> {
     .flatten()
 }
 
-pub fn section(by: By, points: &[Point], deployment: &Deployment) -> Section {
+pub fn section(by: &By, points: &[Point], deployment: &Deployment) -> Section {
     let mut table = Table::new([
-        by.across(),
+        by.across,
         "notification",
         "Slack calls",
         "transitions",
@@ -88,23 +77,22 @@ pub fn section(by: By, points: &[Point], deployment: &Deployment) -> Section {
                 ]
                 .map(|count| count.to_string()),
             );
-            let halves = counts.dynamodb_half_read_units;
-            cells.push(format!(
-                "{}{}",
-                halves / 2,
-                if halves % 2 == 1 { ".5" } else { "" }
-            ));
+            cells.push(halves(counts.dynamodb_half_read_units));
             cells.push(format!("{:.3}", 1_000.0 * bill::dollars(work, deployment)));
             table.row(cells);
         }
     }
-    Section::new(by.title(), by.note(), table)
+    Section {
+        title: by.title,
+        note: Some(by.note.to_owned()),
+        table,
+    }
 }
 
 type Figure = fn(Counts) -> u64;
 
 /// Draws the plot into the folder.
-pub fn draw(by: By, points: &[Point], folder: &Path) -> Result<(), Error> {
+pub fn draw(by: &By, points: &[Point], folder: &Path) -> Result<(), Error> {
     let line = |work: &dyn Fn(&Point) -> Counts, figure: Figure| {
         let points = points.iter();
         let points = points.map(|point| (number(point.size as u64), number(figure(work(point)))));
@@ -120,15 +108,10 @@ pub fn draw(by: By, points: &[Point], folder: &Path) -> Result<(), Error> {
         first: line(&|point| Counts::from(&point.first), figure),
         repeated: line(&|point| Counts::from(&point.repeated), figure),
     });
-    let title = format!("What a notification takes, by {}", by.across());
-    let svg = plot::log_log(&title, by.across(), &series)?;
-    let file = folder.join(by.file());
+    let title = format!("What a notification takes, by {}", by.across);
+    let svg = plot::log_log(&title, by.across, &series)?;
+    let file = folder.join(by.file);
     let what = file.display().to_string();
     fs::create_dir_all(folder).map_err(Error::io(&what))?;
     fs::write(file, svg).map_err(Error::io(&what))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn number(count: u64) -> f64 {
-    count as f64
 }

@@ -10,11 +10,12 @@
 //! | [`peers`] | builds the peers |
 //! | [`events`] | an event for each function, a new one each time |
 //! | [`stopwatch`] | how long AWS and Slack took of an invocation |
-//! | [`cold`] | from the start of the process to the first answer; memory; sizes |
+//! | [`cold`] | from the start of the process to the first answer; memory |
 //! | [`throughput`] | starts and executions a second, and where the time goes |
 //! | [`warm`] | a thousand invocations of each |
 //! | [`growth`] | how what a notification takes grows with its members and with the channels |
 //! | [`plot`] | the same as plots |
+//! | [`sizes`] | how large a function is, and its zip |
 //! | [`spread`] | median, minimum and maximum |
 //! | [`budget`] | what may not grow unseen |
 //! | [`report`] | all of it, for a person to read |
@@ -27,10 +28,14 @@ pub mod growth;
 pub mod peers;
 pub mod plot;
 pub mod report;
+pub mod sizes;
 pub mod spread;
 pub mod stopwatch;
 pub mod throughput;
 pub mod warm;
+
+/// How long one of Slack's seconds lasts where time is measured, in seconds: its limits hold nobody up.
+pub const TIME_SCALE: f64 = 0.001;
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]

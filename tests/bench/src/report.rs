@@ -1,8 +1,6 @@
 //! What was measured, for a person to read.
 
-use std::fmt;
-
-use counting::Table;
+use counting::{Section, Table, bill::number};
 
 use crate::{
     cold::Cold,
@@ -12,35 +10,6 @@ use crate::{
 };
 
 const MEGABYTE: f64 = 1_000_000.0;
-
-/// A title, what to know before reading, and a table.
-#[derive(Debug)]
-pub struct Section {
-    title: &'static str,
-    note: String,
-    table: Table,
-}
-
-impl Section {
-    pub fn new(title: &'static str, note: impl Into<String>, table: Table) -> Self {
-        Self {
-            title,
-            note: note.into(),
-            table,
-        }
-    }
-
-    pub fn markdown(&self) -> String {
-        let Self { title, note, table } = self;
-        format!("### {title}\n\n{note}\n\n{}", table.markdown())
-    }
-}
-
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n  {}\n{}", self.title, self.note, self.table)
-    }
-}
 
 pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
     let mut table = Table::new([
@@ -79,11 +48,11 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
     }
     Section {
         title: "Cold starts",
-        note: format!(
+        note: Some(format!(
             "Medians of {rounds} rounds, with the least and the most. From the start of the process; \
              \"its own\" and \"× bare\" are without the time that MiniStack and the sandbox took for \
              the calls."
-        ),
+        )),
         table,
     }
 }
@@ -107,10 +76,10 @@ pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
     }
     Section {
         title: "Warm invocations",
-        note: format!(
+        note: Some(format!(
             "Medians of {invocations} invocations of one process, with the least and the most; \"its own\" \
              is without the time that MiniStack and the sandbox took for the calls."
-        ),
+        )),
         table,
     }
 }
@@ -121,7 +90,5 @@ fn memory(spread: &Spread<u64>) -> String {
 }
 
 fn megabytes(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let bytes = bytes as f64;
-    format!("{:.2}", bytes / MEGABYTE)
+    format!("{:.2}", number(bytes) / MEGABYTE)
 }

@@ -5,21 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, Method, Uri},
-    response::Response,
-};
+use axum::{Router, extract::State, response::Response};
 use counting::aws::{Request, Upstream};
 use local_stack::HttpServer;
 
-use crate::Error;
+use crate::{Error, contender::Places};
 
-/// Runs until it is dropped.
+/// One before AWS and one before Slack, until they are dropped.
 #[derive(Debug)]
-pub struct Stopwatch(HttpServer);
+pub struct Stopwatches {
+    /// Where a contender finds the two.
+    pub places: Places,
+    pub calls: Calls,
+    _servers: [HttpServer; 2],
+}
 
 #[derive(Debug, Clone)]
 struct Shared {
@@ -27,7 +26,7 @@ struct Shared {
     calls: Calls,
 }
 
-/// When each call began and ended. Several stopwatches may share them.
+/// When each call began and ended.
 #[derive(Debug, Clone, Default)]
 pub struct Calls(Arc<Mutex<Vec<(Instant, Instant)>>>);
 
@@ -39,37 +38,35 @@ pub struct Called {
     pub time: Duration,
 }
 
-impl Stopwatch {
-    pub async fn start(url: &str, calls: &Calls) -> Result<Self, Error> {
-        let shared = Shared {
-            upstream: Upstream::new(),
-            calls: calls.clone(),
-        };
-        shared.upstream.is_at(url);
-        let router = Router::new().fallback(pass).with_state(shared);
-        let server = HttpServer::start(router).await;
-        server.map(Self).map_err(Error::io("a stopwatch"))
-    }
-
-    pub fn url(&self) -> String {
-        self.0.url()
+impl Stopwatches {
+    pub async fn before(places: &Places) -> Result<Self, Error> {
+        let calls = Calls::default();
+        let aws = start(&places.aws, &calls).await?;
+        let slack = start(&places.slack, &calls).await?;
+        Ok(Self {
+            places: Places {
+                aws: aws.url(),
+                slack: slack.url(),
+            },
+            calls,
+            _servers: [aws, slack],
+        })
     }
 }
 
-async fn pass(
-    State(shared): State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let began = Instant::now();
-    let request = Request {
-        method,
-        uri,
-        headers,
-        body,
+async fn start(url: &str, calls: &Calls) -> Result<HttpServer, Error> {
+    let shared = Shared {
+        upstream: Upstream::new(),
+        calls: calls.clone(),
     };
+    shared.upstream.is_at(url);
+    let router = Router::new().fallback(pass).with_state(shared);
+    let server = HttpServer::start(router).await;
+    server.map_err(Error::io("a stopwatch"))
+}
+
+async fn pass(State(shared): State<Shared>, request: Request) -> Response {
+    let began = Instant::now();
     let response = shared.upstream.forward(request).await;
     shared.calls.note(began, Instant::now());
     response

@@ -6,7 +6,7 @@ use std::{
 };
 
 use apgl_client::{Client, NotifyPublicChannel, StateMachines};
-use counting::{Table, logs::invocations_since, schedules};
+use counting::{Section, Table, bill::number, logs::invocations_since, schedules};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use local_stack::{
     LocalStack, Project, StackOptions, Status,
@@ -15,13 +15,10 @@ use local_stack::{
 use slack_sandbox::{Admin, Seed, seed::ChannelSeed};
 
 use crate::{
-    Error,
-    report::Section,
+    Error, TIME_SCALE,
     spread::{Spread, millis},
 };
 
-/// Slack's limits hold nobody up.
-const TIME_SCALE: f64 = 0.001;
 const AT_MOST: Duration = Duration::from_mins(10);
 /// As the channels of a workspace that is at work.
 const CHANNELS: usize = 20;
@@ -151,11 +148,8 @@ async fn succeeded(ends: &Executions, arn: &str) -> Result<(), Error> {
 impl Throughput {
     pub fn section(&self) -> Section {
         let mut table = Table::new(["", "a second", "ms each", "as"]);
-        let rate = |time: Duration| {
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-            let executions = self.executions as f64;
-            format!("{:.1}", executions / time.as_secs_f64())
-        };
+        let rate =
+            |time: Duration| format!("{:.1}", number(self.executions as u64) / time.as_secs_f64());
         let starts = [
             "starts by the client".to_owned(),
             rate(self.starting),
@@ -191,14 +185,14 @@ impl Throughput {
             at_once,
             ..
         } = self;
-        Section::new(
-            "Throughput",
-            format!(
+        Section {
+            title: "Throughput",
+            note: Some(format!(
                 "{executions} notifications to known public channels, {at_once} starts at a time, Slack's limits a \
                  thousand times as wide. What a state takes beyond its function is MiniStack's: Step Functions, \
                  Lambda and both cores, shared with everything else here."
-            ),
+            )),
             table,
-        )
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     contender::{Contender, Places},
     events::Scene,
     spread::Spread,
-    stopwatch::{Calls, Stopwatch},
+    stopwatch::Stopwatches,
 };
 
 /// What a contender's warm invocations took.
@@ -38,17 +38,11 @@ pub async fn measure(
     first: usize,
     invocations: usize,
 ) -> Result<Vec<Warm>, Error> {
-    let calls = Calls::default();
-    let aws = Stopwatch::start(&places.aws, &calls).await?;
-    let slack = Stopwatch::start(&places.slack, &calls).await?;
-    let watched = Places {
-        aws: aws.url(),
-        slack: slack.url(),
-    };
+    let watched = Stopwatches::before(places).await?;
     // All are up at once, and take turns.
     let mut running = Vec::new();
     for contender in contenders {
-        let mut function = contender.start(&watched).await?;
+        let mut function = contender.start(&watched.places).await?;
         let event = contender.event(scene, first)?;
         contender.invoke(&mut function, event).await?;
         running.push((contender, function, Vec::with_capacity(invocations)));
@@ -56,9 +50,9 @@ pub async fn measure(
     for n in 1..=invocations {
         for (contender, function, measured) in &mut running {
             let event = contender.event(scene, first + n)?;
-            calls.take();
+            watched.calls.take();
             let took = contender.invoke(function, event).await?.took;
-            measured.push((took, calls.take()));
+            measured.push((took, watched.calls.take()));
         }
     }
     let none = || Error::Unmeasured("at least one invocation is needed".to_owned());

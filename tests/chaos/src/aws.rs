@@ -2,9 +2,8 @@
 
 use axum::{
     Router,
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use counting::aws::{Request, Service, Upstream};
@@ -56,19 +55,7 @@ impl FaultyAws {
     }
 }
 
-async fn pass(
-    State(shared): State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        method,
-        uri,
-        headers,
-        body,
-    };
+async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     let seam = request.asks().map(|(service, _)| seam_of(service));
     let fault = seam.and_then(|seam| shared.dice.roll(seam, &KINDS));
     match fault.map(|(kind, _)| kind) {

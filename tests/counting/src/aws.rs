@@ -14,7 +14,7 @@ use aws_types::SdkConfig;
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{self, FromRequest, State, rejection::BytesRejection},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -38,7 +38,7 @@ pub enum Service {
     CloudWatch,
 }
 
-/// A request to AWS on its way.
+/// A request on its way to AWS, or to Slack.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: Method,
@@ -67,6 +67,21 @@ impl Request {
                 .find_map(|field| field.strip_prefix("Action="))?
         };
         Some((Service::CloudWatch, operation.to_owned()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Request {
+    type Rejection = BytesRejection;
+
+    async fn from_request(request: extract::Request, state: &S) -> Result<Self, Self::Rejection> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let headers = request.headers().clone();
+        Ok(Self {
+            method,
+            uri,
+            headers,
+            body: Bytes::from_request(request, state).await?,
+        })
     }
 }
 
@@ -200,19 +215,7 @@ impl AwsProxy {
     }
 }
 
-async fn pass(
-    State(shared): State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        method,
-        uri,
-        headers,
-        body,
-    };
+async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     let Some((service, operation)) = request.asks() else {
         return shared.upstream.forward(request).await;
     };

@@ -120,8 +120,9 @@ pub(crate) fn sum<'a>(counts: impl Iterator<Item = &'a u64>) -> f64 {
     number(counts.sum())
 }
 
+/// A count, to reckon with.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
-pub(crate) fn number(count: u64) -> f64 {
+pub fn number(count: u64) -> f64 {
     count as f64
 }
 

@@ -6,13 +6,12 @@ use std::{
 };
 
 use apgl_stores::{Pace, Pacing, Table};
-use local_stack::{TOKEN, stack::put_profile};
+use local_stack::TOKEN;
 use serde_json::json;
 use slack_sandbox::{
     Seed,
     faults::{Fault, How},
     seed::{ChannelSeed, TokenSeed},
-    workspace::User,
 };
 
 use crate::{Error, counter::Counter, work::Work};
@@ -99,30 +98,17 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
 /// Puts people and public channels into Slack. Answers the people's addresses.
 async fn settle(counter: &Counter) -> Result<Vec<String>, Error> {
     let names = (0..MANY + 2).map(|n| format!("person{n:02}"));
-    let email = |name: &String| format!("{name}@example.com");
-    let users: Vec<User> = names
-        .map(|name| User {
-            email: Some(email(&name)),
-            name,
-            ..User::default()
-        })
-        .collect();
-    let emails: Vec<String> = users.iter().filter_map(|user| user.email.clone()).collect();
+    let emails = counter.settle(names).await?;
     let public = [Case::Public, Case::PublicInAQueue, Case::PublicRefused];
     let channels = public.map(|case| ChannelSeed {
         name: channel(case),
         ..ChannelSeed::default()
     });
     let seed = Seed {
-        users,
         channels: channels.into(),
         ..Seed::default()
     };
     counter.sandbox.seed(&seed).await?;
-    for email in &emails {
-        let table = counter.stack.user_profiles_table();
-        put_profile(counter.aws(), table, email, Some(true)).await?;
-    }
     Ok(emails)
 }
 

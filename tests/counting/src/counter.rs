@@ -7,14 +7,15 @@ use std::{
 
 use aws_sdk_sfn::Client;
 use aws_types::SdkConfig;
+use futures_util::future::try_join_all;
 use local_stack::{
     Detour, LocalStack, Project, StackOptions, Status,
     execution::Executions,
     invoke::{Answer, invoke},
-    stack::{ACCOUNT, REGION},
+    stack::{ACCOUNT, REGION, put_profile},
 };
 use serde_json::{Value, json};
-use slack_sandbox::Admin;
+use slack_sandbox::{Admin, Seed, workspace::User};
 use tokio::time::sleep;
 
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
 
 /// An execution that has not ended by then never will.
 const AT_MOST: Duration = Duration::from_mins(5);
+/// Profiles that are written at once.
+const PROFILES_AT_ONCE: usize = 50;
 const PACING_TABLE: &str = "apgl-pacing";
 
 /// Runs one execution at a time, at the pace of day, and counts what it takes.
@@ -70,6 +73,33 @@ impl Counter {
 
     pub fn aws(&self) -> &SdkConfig {
         &self.stack.aws
+    }
+
+    /// Puts people into Slack who want to be notified there, and answers their addresses.
+    pub async fn settle(
+        &self,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<String>, Error> {
+        let email = |name: &str| format!("{name}@example.com");
+        let users = names.into_iter().map(|name| User {
+            email: Some(email(&name)),
+            name,
+            ..User::default()
+        });
+        let users: Vec<User> = users.collect();
+        let emails: Vec<String> = users.iter().filter_map(|user| user.email.clone()).collect();
+        let seed = Seed {
+            users,
+            ..Seed::default()
+        };
+        self.sandbox.seed(&seed).await?;
+        let table = self.stack.user_profiles_table();
+        for some in emails.chunks(PROFILES_AT_ONCE) {
+            let puts = some.iter();
+            let puts = puts.map(|email| put_profile(self.aws(), table, email, Some(true)));
+            try_join_all(puts).await?;
+        }
+        Ok(emails)
     }
 
     /// Runs a workflow to its end, which must be a good one and come within minutes.

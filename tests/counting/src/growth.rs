@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use local_stack::{Project, stack::put_profile};
+use local_stack::Project;
 use serde_json::json;
 use slack_sandbox::{
     Seed,
     seed::{ChannelSeed, Generate},
-    workspace::User,
 };
 
 use crate::{Error, counter::Counter, work::Work};
@@ -17,8 +15,6 @@ pub const MEMBERS: [usize; 4] = [1, 10, 100, 1_000];
 pub const CHANNELS: [usize; 3] = [100, 10_000, 100_000];
 
 const MESSAGE: &str = "The content item is ready for your review.";
-/// Profiles that are written at once.
-const AT_ONCE: usize = 50;
 /// A hundred pages, twenty in a minute, and as many writes as there are channels.
 const SCAN_AT_MOST: Duration = Duration::from_mins(30);
 
@@ -46,7 +42,8 @@ pub async fn by_members(project: &Project) -> Result<Vec<Point>, Error> {
 async fn of_members(counter: &Counter) -> Result<Vec<Point>, Error> {
     let mut points = Vec::new();
     for size in MEMBERS {
-        let members = settle(counter, size).await?;
+        let names = (0..size).map(|n| format!("person{n}of{size}"));
+        let members = counter.settle(names).await?;
         let channel = format!("members-{size}");
         let request = json!({ "channelName": channel, "message": MESSAGE, "members": members });
         counter.rest().await?;
@@ -61,29 +58,6 @@ async fn of_members(counter: &Counter) -> Result<Vec<Point>, Error> {
         });
     }
     Ok(points)
-}
-
-/// New people: their addresses.
-async fn settle(counter: &Counter, size: usize) -> Result<Vec<String>, Error> {
-    let email = |n: usize| format!("person{n}of{size}@example.com");
-    let emails: Vec<String> = (0..size).map(email).collect();
-    let users = emails.iter().map(|email| User {
-        name: email.replace("@example.com", ""),
-        email: Some(email.clone()),
-        ..User::default()
-    });
-    let seed = Seed {
-        users: users.collect(),
-        ..Seed::default()
-    };
-    counter.sandbox.seed(&seed).await?;
-    let table = counter.stack.user_profiles_table();
-    for some in emails.chunks(AT_ONCE) {
-        let puts = some.iter();
-        let puts = puts.map(|email| put_profile(counter.aws(), table, email, Some(true)));
-        try_join_all(puts).await?;
-    }
-    Ok(emails)
 }
 
 /// By the channels of the workspace: notifications to two public ones that nobody has looked for before.

@@ -15,6 +15,7 @@
 //! | [`deployment`] | what a deployment to AWS has that costs by the month |
 //! | [`bill`] | work, part by part, with its price |
 //! | [`report`] | `cargo xtask cost`: all of it for a person to read |
+//! | [`section`] | a part of a report: title, note, table |
 //! | [`table`] | tables in a terminal and in Markdown |
 
 pub mod aws;
@@ -29,9 +30,11 @@ pub mod logs;
 pub mod prices;
 pub mod report;
 pub mod schedules;
+pub mod section;
 pub mod table;
 pub mod work;
 
+pub use section::Section;
 pub use table::Table;
 
 /// Why work could not be counted.

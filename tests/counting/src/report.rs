@@ -13,6 +13,7 @@ use crate::{
     dynamodb::Taken,
     prices,
     schedules::Schedule,
+    section::Section,
     table::Table,
     work::{Work, names},
 };
@@ -37,12 +38,6 @@ pub struct Report {
     deployment: Deployment,
     /// The custom metrics that the run has written.
     custom_metrics: u64,
-}
-
-struct Section {
-    title: &'static str,
-    note: Option<String>,
-    table: Table,
 }
 
 /// Starts a stack, runs each case on it, and counts.
@@ -78,21 +73,8 @@ async fn measure(counter: &Counter, deployment: Deployment) -> Result<Report, Er
 
 impl Report {
     pub fn markdown(&self) -> String {
-        let sections = self.sections().into_iter().map(|section| {
-            let note = section
-                .note
-                .map(|note| {
-                    note + "
-
-"
-                })
-                .unwrap_or_default();
-            format!(
-                "### {}\n\n{note}{}",
-                section.title,
-                section.table.markdown()
-            )
-        });
+        let sections = self.sections();
+        let sections = sections.iter().map(Section::markdown);
         sections.collect::<Vec<_>>().join("\n")
     }
 
@@ -333,11 +315,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for section in self.sections() {
-            writeln!(f, "{}", section.title)?;
-            if let Some(note) = &section.note {
-                writeln!(f, "  {note}")?;
-            }
-            writeln!(f, "{}", section.table)?;
+            write!(f, "{section}")?;
         }
         Ok(())
     }
@@ -377,7 +355,8 @@ fn requests_and_units(taken: &Taken) -> String {
     format!("{} ({})", taken.requests, halves(half_units))
 }
 
-fn halves(count: u64) -> String {
+/// Units, of which DynamoDB counts halves.
+pub fn halves(count: u64) -> String {
     if count.is_multiple_of(2) {
         (count / 2).to_string()
     } else {

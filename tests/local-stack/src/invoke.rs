@@ -28,23 +28,28 @@ pub fn post_message_payload(
     channel: &ChannelState,
     text: &str,
 ) -> Value {
-    let visibility = if channel.is_private {
-        "private"
-    } else {
-        "public"
-    };
     json!({
         "run": {
             "executionId": execution_id, "workflow": format!("apgl-{workflow}"),
             "waitsLeft": 100, "turns": [],
         },
         "input": {
-            "channel": {
-                "id": channel.id, "name": channel.name, "visibility": visibility,
-                "archived": false, "created": false,
-            },
+            "channel": channel_ref(channel),
             "message": { "text": text },
         },
+    })
+}
+
+/// A channel, as steps hand it on: one that was there and is not archived.
+pub fn channel_ref(channel: &ChannelState) -> Value {
+    let visibility = if channel.is_private {
+        "private"
+    } else {
+        "public"
+    };
+    json!({
+        "id": channel.id, "name": channel.name, "visibility": visibility,
+        "archived": false, "created": false,
     })
 }
 

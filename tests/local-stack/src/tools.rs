@@ -1,6 +1,7 @@
 //! What the local stack needs besides Rust, Python and Node: installed into the project, once.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -145,6 +146,20 @@ impl Project {
         run("cargo install cargo-cyclonedx", &mut cargo, &log).await
     }
 
+    /// The bootstrap of each function that is built, by the function's name.
+    pub fn built_functions(&self) -> io::Result<BTreeMap<String, PathBuf>> {
+        let mut bootstraps = BTreeMap::new();
+        for function in fs::read_dir(self.functions())? {
+            let function = function?;
+            let bootstrap = function.path().join("bootstrap");
+            if bootstrap.exists() {
+                let name = function.file_name().to_string_lossy().into_owned();
+                bootstraps.insert(name, bootstrap);
+            }
+        }
+        Ok(bootstraps)
+    }
+
     /// Makes a folder for each function that is built, and puts into it what `put` does with the function's
     /// own bootstrap.
     pub fn copy_functions(
@@ -152,12 +167,7 @@ impl Project {
         to: &Path,
         put: impl Fn(&Path, &Path) -> io::Result<()>,
     ) -> io::Result<()> {
-        for function in fs::read_dir(self.functions())? {
-            let built = function?.path();
-            let own = built.join("bootstrap");
-            let Some(name) = built.file_name().filter(|_| own.exists()) else {
-                continue;
-            };
+        for (name, own) in self.built_functions()? {
             let copy = to.join(name);
             fs::create_dir_all(&copy)?;
             put(&own, &copy)?;
