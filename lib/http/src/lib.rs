@@ -62,13 +62,14 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TrustError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{fs, sync::Arc};
+    use std::{fs, path::PathBuf, sync::Arc};
 
     use rstest::rstest;
     use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
+        process::Command,
     };
     use tokio_rustls::TlsAcceptor;
 
@@ -108,13 +109,62 @@ mod tests {
     #[tokio::test]
     async fn who_is_trusted_is_talked_to_and_nobody_else() {
         let (url, certificate) = server().await;
-        let file = env::temp_dir().join(format!("apgl-http-{}.pem", std::process::id()));
-        fs::write(&file, certificate).unwrap();
+        let file = certificate_file("roots", &certificate);
         let trusted = roots(Some(&file));
         fs::remove_file(&file).unwrap();
         assert_eq!(ask(&url, trusted.unwrap()).await.unwrap(), "hi");
         let refused = ask(&url, roots(None).unwrap()).await.unwrap_err();
         assert!(refused.is_connect(), "{refused:?}");
+    }
+
+    fn certificate_file(name: &str, certificate: &str) -> PathBuf {
+        let file = env::temp_dir().join(format!("apgl-http-{name}-{}.pem", std::process::id()));
+        fs::write(&file, certificate).unwrap();
+        file
+    }
+
+    /// Where the variable is set, this test is the process that it is set for: it prints what it got.
+    const ASKED: &str = "APGL_HTTP_TEST_URL";
+
+    #[tokio::test]
+    async fn the_variable_says_whom_to_trust() {
+        if let Ok(url) = env::var(ASKED) {
+            let answer = match client() {
+                Ok(client) => client.build().unwrap().get(url).send().await.map_or_else(
+                    |error| format!("connected: {}", !error.is_connect()),
+                    |answer| answer.status().to_string(),
+                ),
+                Err(error) => error.to_string(),
+            };
+            println!("<{answer}>");
+            return;
+        }
+        let (url, certificate) = server().await;
+        let file = certificate_file("client", &certificate);
+        let missing = file.with_extension("missing");
+        for (named, expected) in [
+            (file.as_path(), "<200 OK>"),
+            (Path::new(""), "<connected: false>"),
+            (
+                missing.as_path(),
+                "<environment variable SSL_CERT_FILE must",
+            ),
+        ] {
+            let asked = Command::new(env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "tests::the_variable_says_whom_to_trust",
+                    "--nocapture",
+                ])
+                .env(CERTIFICATES, named)
+                .env(ASKED, &url)
+                .output()
+                .await
+                .unwrap();
+            let printed = String::from_utf8_lossy(&asked.stdout).into_owned();
+            assert!(printed.contains(expected), "{named:?}: {printed}");
+        }
+        fs::remove_file(&file).unwrap();
     }
 
     #[test]
