@@ -15,7 +15,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Why there is no configuration for AWS's clients.
+/// Why there is no configuration for a client of AWS or of Slack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("environment variable {0} is not set")]

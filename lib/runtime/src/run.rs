@@ -24,9 +24,6 @@ pub enum StartError {
     Setting(#[from] SettingError),
     #[error(transparent)]
     Aws(#[from] ConfigError),
-    #[cfg(feature = "slack")]
-    #[error(transparent)]
-    Trust(#[from] apgl_http::TrustError),
     /// Of a client that finds its settings itself.
     #[error(transparent)]
     Client(Box<dyn std::error::Error>),

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use apgl_aws::ConfigError;
 use apgl_contract::StepError;
 use apgl_slack::{DEFAULT_API_URL, SlackClient, SlackToken, TokenFuture, TokenSource};
 use aws_sdk_secretsmanager::Client;
@@ -27,7 +28,7 @@ pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, StartErro
         rule: "must be a URL",
     })?;
     let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
-    let client = SlackClient::new(url, Arc::new(token))?;
+    let client = SlackClient::new(url, Arc::new(token)).map_err(ConfigError::from)?;
     let Some(table) = optional_setting("PACING_TABLE") else {
         return Ok(client);
     };
