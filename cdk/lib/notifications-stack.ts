@@ -86,7 +86,7 @@ export class NotificationsStack extends Stack {
       .mayUse(channels, ...FINDS_CHANNELS, "DeleteItem");
     this.step("InviteMembers", { ...channelsTable, ...slackUsersTable })
       .mayCallSlack(slack)
-      .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
+      .mayUse(channels, "BatchGetItem", "GetItem", "PutItem", "UpdateItem")
       .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
     this.step("RemoveMembers", { ...channelsTable, ...slackUsersTable })
       .mayCallSlack(slack)

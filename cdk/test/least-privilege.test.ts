@@ -60,7 +60,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   EnsureChannel: { ...CALLS_SLACK, ...on("Channels", ...FINDS, "DeleteItem") },
   InviteMembers: {
     ...CALLS_SLACK,
-    ...on("Channels", "GetItem", "PutItem", "UpdateItem"),
+    ...on("Channels", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
     ...on("SlackUsers", ...LOOKS_UP, "DeleteItem"),
   },
   RemoveMembers: {

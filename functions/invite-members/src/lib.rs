@@ -50,7 +50,22 @@ pub async fn handle(
     if users.is_empty() {
         return Ok(Outcome::default());
     }
-    let present = present_members(deps, &channel).await?;
+    let (look, execution_id) = (Look::BeforeInviting, &invocation.run.execution_id);
+    let channels = &deps.directory.channels;
+    let mut members = channels.members(look, &channel.id, execution_id).await?;
+    let present = match members.present {
+        Some(remembered) => remembered,
+        None if channel.created => remember_members(deps, &channel, BTreeSet::new()).await?,
+        None => {
+            let in_slack = deps.directory.members_in_slack(&channel).await?;
+            if members.at_first.is_none() {
+                // A copy of this invocation may have looked meanwhile, and invited.
+                let first_look = channels.first_look(look, &channel.id, execution_id);
+                members.at_first = first_look.await?;
+            }
+            remember_members(deps, &channel, in_slack).await?
+        }
+    };
     let step = Inviting {
         deps,
         invocation,
@@ -59,12 +74,13 @@ pub async fn handle(
     };
     let ids = |users: &[SlackUser]| users.iter().map(|user| user.id.clone()).collect();
     let mut fates = step
-        .invite_missing(Look::BeforeInviting, ids(&users))
+        .invite_missing(look, members.at_first, ids(&users))
         .await?;
     let corrected = step.correct_ids(&fates, &mut users).await?;
     if !corrected.is_empty() {
         let look = Look::BeforeInvitingCorrected;
-        fates.extend(step.invite_missing(look, corrected).await?);
+        let at_first = channels.first_look(look, &channel.id, execution_id).await?;
+        fates.extend(step.invite_missing(look, at_first, corrected).await?);
     }
     let outcome = outcome(users, &fates);
     tracing::info!(
@@ -76,23 +92,13 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// Who is in the channel: those who are remembered, nobody in a new one, else those whom Slack names.
-async fn present_members(
+async fn remember_members(
     deps: &Deps,
     channel: &ChannelRef,
+    members: BTreeSet<SlackUserId>,
 ) -> Result<BTreeSet<SlackUserId>, StepError> {
-    if let Some(remembered) = deps.directory.channels.members(&channel.id).await? {
-        return Ok(remembered);
-    }
-    let members = if channel.created {
-        BTreeSet::new()
-    } else {
-        deps.directory.members_in_slack(channel).await?
-    };
-    deps.directory
-        .channels
-        .remember_members(&channel.id, &members)
-        .await?;
+    let channels = &deps.directory.channels;
+    channels.remember_members(&channel.id, &members).await?;
     Ok(members)
 }
 
@@ -104,16 +110,21 @@ struct Inviting<'a> {
 }
 
 impl Inviting<'_> {
-    /// Invites those who are not there, and says what became of each user.
+    /// Invites those who are not there, and says what became of each user. `at_first` is whom an earlier
+    /// attempt of this execution found in the channel, if one has looked.
     async fn invite_missing(
         &self,
         look: Look,
+        at_first: Option<BTreeSet<SlackUserId>>,
         users: BTreeSet<SlackUserId>,
     ) -> Result<Fates, StepError> {
         let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
             users.into_iter().partition(|id| self.present.contains(id));
         let missing: Vec<_> = missing.into_iter().collect();
-        let earlier_look = self.earlier_look(look, &there, &missing).await?;
+        let at_first = match at_first {
+            None if !missing.is_empty() => self.keep_first_look(look, &there).await?,
+            at_first => at_first,
+        };
         let mut fates: Fates = there
             .into_iter()
             .map(|id| (id, Fate::AlreadyMember))
@@ -121,27 +132,23 @@ impl Inviting<'_> {
         for batch in missing.chunks(INVITE_BATCH) {
             fates.extend(self.invite(batch).await?);
         }
-        if let Some(there_at_first) = earlier_look {
+        if let Some(there_at_first) = at_first {
             invited_earlier(&mut fates, &there_at_first);
         }
         Ok(fates)
     }
 
-    /// Whom an earlier attempt of this execution found in the channel, if there was one. Before the
-    /// first invitation it is kept for the attempts that may have to go on.
-    async fn earlier_look(
+    /// Keeps, before the first invitation, who is there for the attempts that may have to go on. Answers
+    /// what a copy of this invocation has kept meanwhile.
+    async fn keep_first_look(
         &self,
         look: Look,
         there: &BTreeSet<SlackUserId>,
-        missing: &[SlackUserId],
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
+        let execution_id = &self.invocation.run.execution_id;
         let channels = &self.deps.directory.channels;
-        let (channel_id, execution_id) = (&self.channel.id, &self.invocation.run.execution_id);
-        if missing.is_empty() {
-            return channels.first_look(look, channel_id, execution_id).await;
-        }
         channels
-            .keep_first_look(look, channel_id, execution_id, there)
+            .keep_first_look(look, &self.channel.id, execution_id, there)
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Slack's users by their e-mail addresses.
 //!
-//! Whom the table does not know is looked up, one call a person. Many at once are looked for in
+//! Whom the table does not know is looked up, one call a person, several at once. Many are looked for in
 //! users.list instead, where that takes fewer calls. Whatever Slack says is kept at once, so that a
 //! step that a rate limit stops goes on where it was.
 
@@ -13,8 +13,10 @@ use apgl_contract::{Email, Invocation, SlackUserId, StepError};
 use apgl_slack::{SlackClient, SlackError, User};
 use apgl_stores::{KnownUser, LookUps, SlackUsers};
 
-/// So many unknown addresses are many: fewer are looked up one by one.
+/// So many unknown addresses are many: for fewer, a call each.
 const MANY: usize = 20;
+/// So many are looked up at once: each call has a connection of its own.
+const AT_ONCE: usize = 10;
 /// What one call takes at most, with what is written after it.
 const TIME_FOR_A_CALL: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
 
@@ -41,6 +43,9 @@ impl People {
         max_age: Duration,
         invocation: &Invocation,
     ) -> Result<HashMap<Email, Person>, StepError> {
+        if emails.is_empty() {
+            return Ok(HashMap::new());
+        }
         let execution_id = &invocation.run.execution_id;
         let look_ups = self.known.look_up(emails, execution_id).await?;
         let mut people: HashMap<Email, Person> = HashMap::with_capacity(emails.len());
@@ -61,10 +66,11 @@ impl People {
         }
         let mut absent = Vec::new();
         let looked_up = self
-            .look_up_each(unknown, &mut people, &mut absent, invocation)
+            .look_up_each(&unknown, &mut people, &mut absent, invocation)
             .await;
-        self.known.keep_absent(execution_id, &absent).await?;
+        let kept = self.known.keep_absent(execution_id, &absent).await;
         looked_up?;
+        kept?;
         Ok(people)
     }
 
@@ -87,7 +93,7 @@ impl People {
             None => {}
         }
         let (mut people, mut absent) = (HashMap::new(), Vec::new());
-        self.look_up_each(vec![email.clone()], &mut people, &mut absent, invocation)
+        self.look_up_each(emails, &mut people, &mut absent, invocation)
             .await?;
         self.known.keep_absent(execution_id, &absent).await?;
         tracing::info!(
@@ -99,25 +105,40 @@ impl People {
 
     async fn look_up_each(
         &self,
-        unknown: Vec<Email>,
+        unknown: &[Email],
         people: &mut HashMap<Email, Person>,
         absent: &mut Vec<Email>,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
-        let count = unknown.len();
-        for (n, email) in unknown.into_iter().enumerate() {
+        let mut left = unknown.len();
+        for some in unknown.chunks(AT_ONCE) {
             invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
-            let slack = self.slack.ahead_of(count - n);
-            let user = slack.users_lookup_by_email(email.as_str()).await?;
-            let person = if let Some(user) = user.as_ref().and_then(active) {
-                let person = Person::from(&user);
-                self.known.remember(&[(email.clone(), user)]).await?;
-                person
-            } else {
-                absent.push(email.clone());
-                Person::Absent
-            };
-            people.insert(email, person);
+            let slack = self.slack.ahead_of(left);
+            let addresses: Vec<&str> = some.iter().map(Email::as_str).collect();
+            let answers = slack.users_lookup_by_email(&addresses).await?;
+            let (mut found, mut failed) = (Vec::new(), None);
+            for (email, answer) in some.iter().zip(answers) {
+                match answer.map(|user| user.as_ref().and_then(active)) {
+                    Ok(Some(user)) => {
+                        people.insert(email.clone(), Person::from(&user));
+                        found.push((email.clone(), user));
+                    }
+                    Ok(None) => {
+                        people.insert(email.clone(), Person::Absent);
+                        absent.push(email.clone());
+                    }
+                    // It comes with turns, and says when to come back.
+                    Err(limited @ SlackError::RateLimited { .. }) => failed = Some(limited),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            // What Slack has said of the others counts, whatever became of one.
+            let remembered = self.known.remember(&found).await;
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            remembered?;
+            left -= some.len();
         }
         Ok(())
     }

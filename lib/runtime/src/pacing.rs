@@ -39,6 +39,24 @@ struct HeldTurn {
     has_come: bool,
 }
 
+impl HeldTurn {
+    /// Both turns as one, which comes when the later one does.
+    fn and(self, other: Self) -> Self {
+        // What has held the limit up before a turn was taken does not move it.
+        let unmoved = |held: &Self| held.turn.at.saturating_sub(held.turn.held_up);
+        let calls = self.turn.calls + other.turn.calls;
+        let has_come = self.has_come && other.has_come;
+        let later = std::cmp::max_by_key(self, other, unmoved);
+        Self {
+            turn: Turn {
+                calls,
+                ..later.turn
+            },
+            has_come,
+        }
+    }
+}
+
 /// Runs `step` with the turns that its workflow hands back, and answers those that it has not come to
 /// use: two limits that are waited for one after the other would else lose each other's.
 pub(crate) async fn with_turns<T>(
@@ -95,31 +113,34 @@ impl QueuePacer {
             .iter()
             .map(|limit| limit.name.as_str())
             .collect();
-        let mut held = take_held(&names).filter(|held| !self.is_stale(&held.turn));
+        let mut held = take_held(&names, call.calls, |turn| self.is_stale(turn));
         // The limits before the one that the turn is for were passed before it was given.
         let passed = held
             .as_ref()
             .and_then(|held| names.iter().position(|name| *name == held.turn.limit));
         for limit in call.limits.iter().skip(passed.unwrap_or_default()) {
             let turn = match held.take() {
-                Some(held) if held.has_come => {
-                    keep_rest(held.turn);
-                    continue;
-                }
+                Some(held) if held.has_come => Ok(held.turn),
                 Some(held) => self.pacing.moved(held.turn).await,
-                None => self.pacing.take_turns(pace(limit), 1, self.now()).await,
+                None => {
+                    let (pace, now) = (pace(limit), self.now());
+                    self.pacing.take_turns(pace, call.calls, now).await
+                }
             };
             let turn = match turn {
-                Ok(turn) if call.follows || self.has_come(&turn) => {
-                    keep_rest(turn);
-                    continue;
-                }
-                Ok(turn) => self.with_those_ahead(turn, limit, call.ahead).await,
+                Ok(turn) => self.for_at_least(call.calls, turn, limit).await,
                 Err(error) => {
                     log_outage(&error);
                     continue;
                 }
             };
+            if call.follows || self.has_come(&turn) {
+                keep_rest(turn, call.calls);
+                continue;
+            }
+            // A call that must wait waits together with those that follow it, as many as a burst has.
+            let wanted = call.ahead.min(limit.burst);
+            let turn = self.for_at_least(wanted, turn, limit).await;
             return Err(SlackError::RateLimited {
                 method: call.method,
                 retry_after: self.time_until(&turn),
@@ -129,16 +150,15 @@ impl QueuePacer {
         Ok(())
     }
 
-    /// A call that must wait waits together with those that follow it, as many as a burst has.
-    async fn with_those_ahead(&self, turn: Turn, limit: &Limit, ahead: u32) -> Turn {
-        let wanted = ahead.min(limit.burst).max(1);
-        let more = wanted.saturating_sub(turn.calls);
+    /// The turn, with new ones where it is for fewer calls.
+    async fn for_at_least(&self, calls: u32, turn: Turn, limit: &Limit) -> Turn {
+        let more = calls.saturating_sub(turn.calls);
         if more == 0 {
             return turn;
         }
         match self.pacing.take_turns(pace(limit), more, self.now()).await {
             Ok(last) => Turn {
-                calls: wanted,
+                calls,
                 at: last.at.max(turn.at),
                 ..last
             },
@@ -155,7 +175,11 @@ impl QueuePacer {
         let until = now + millis(retry_after);
         let mut turn = None;
         for limit in limits_that_refused(call.limits, retry_after) {
-            match self.pacing.hold_up(pace(limit), now, until).await {
+            match self
+                .pacing
+                .hold_up(pace(limit), call.calls, now, until)
+                .await
+            {
                 Ok(next) => turn = turn.or(Some(next)),
                 Err(error) => log_outage(&error),
             }
@@ -193,24 +217,35 @@ fn with_held<T>(look: impl FnOnce(&mut Vec<HeldTurn>) -> T) -> Option<T> {
         .ok()
 }
 
-/// The turn for one of these limits, if the step holds one.
-fn take_held(limits: &[&str]) -> Option<HeldTurn> {
+/// The turn for one of these limits, if the step holds one that is not stale: for so many calls at least,
+/// if it holds as many.
+fn take_held(limits: &[&str], calls: u32, is_stale: impl Fn(&Turn) -> bool) -> Option<HeldTurn> {
     with_held(|turns| {
+        turns.retain(|held| !is_stale(&held.turn));
         let is_for_one = |held: &HeldTurn| limits.contains(&held.turn.limit.as_str());
-        let n = turns.iter().position(is_for_one)?;
-        Some(turns.swap_remove(n))
+        let first = turns.iter().position(is_for_one)?;
+        let mut taken = turns.swap_remove(first);
+        while taken.turn.calls < calls {
+            let is_for_the_same = |held: &HeldTurn| held.turn.limit == taken.turn.limit;
+            let Some(next) = turns.iter().position(is_for_the_same) else {
+                break;
+            };
+            taken = taken.and(turns.swap_remove(next));
+        }
+        Some(taken)
     })?
 }
 
-/// A call is made by this turn. It may be for more of them.
-fn keep_rest(turn: Turn) {
-    if turn.calls <= 1 {
+/// So many calls are made by this turn. It may be for more of them.
+fn keep_rest(turn: Turn, calls: u32) {
+    let left = turn.calls.saturating_sub(calls);
+    if left == 0 {
         return;
     }
     with_held(|turns| {
         turns.push(HeldTurn {
             turn: Turn {
-                calls: turn.calls - 1,
+                calls: left,
                 ..turn
             },
             has_come: true,
@@ -291,8 +326,8 @@ mod tests {
     #[tokio::test]
     async fn turns_that_were_not_used_are_left_over() {
         let step = with_turns(vec![turn("kick", 3), turn("members", 1)], async {
-            let used = take_held(&["members"]).unwrap();
-            keep_rest(used.turn);
+            let used = take_held(&["members"], 1, |_| false).unwrap();
+            keep_rest(used.turn, 1);
         });
         assert_eq!(step.await, ((), vec![turn("kick", 3)]));
     }
@@ -300,13 +335,13 @@ mod tests {
     #[tokio::test]
     async fn a_turn_for_many_calls_asks_once() {
         let step = with_turns(vec![turn("kick", 2)], async {
-            let first = take_held(&["kick"]).unwrap();
+            let first = take_held(&["kick"], 1, |_| false).unwrap();
             assert!(!first.has_come);
-            keep_rest(first.turn);
-            let second = take_held(&["kick"]).unwrap();
+            keep_rest(first.turn, 1);
+            let second = take_held(&["kick"], 1, |_| false).unwrap();
             assert!(second.has_come);
-            keep_rest(second.turn);
-            assert!(take_held(&["kick"]).is_none());
+            keep_rest(second.turn, 1);
+            assert!(take_held(&["kick"], 1, |_| false).is_none());
         });
         assert_eq!(step.await, ((), Vec::new()));
     }
@@ -356,12 +391,18 @@ mod tests {
 
     /// Asks for leave to post, with these turns.
     fn leave_to_post(pacer: &QueuePacer, turns: Vec<Turn>) -> Left<'_> {
+        let limits = POST.map(|(name, millis)| limit(name, Duration::from_millis(millis)));
+        leave(pacer, turns, limits.into(), 1)
+    }
+
+    /// Asks for leave for so many calls at once, with these turns.
+    fn leave(pacer: &QueuePacer, turns: Vec<Turn>, limits: Vec<Limit>, calls: u32) -> Left<'_> {
         Box::pin(async move {
-            let limits = POST.map(|(name, millis)| limit(name, Duration::from_millis(millis)));
             let call = PacedCall {
-                method: "chat.postMessage",
+                method: "a.method",
                 limits: &limits,
-                ahead: 1,
+                calls,
+                ahead: calls,
                 follows: false,
             };
             let (left, turns) = with_turns(turns, Pacer::leave(pacer, call)).await;
@@ -396,6 +437,81 @@ mod tests {
         let turns = vec![turn_at("workspace", pacer.now())];
         assert_eq!(leave_to_post(&pacer, turns).await, (None, Vec::new()));
         assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    fn one_limit() -> Vec<Limit> {
+        vec![limit("method", Duration::from_secs(1))]
+    }
+
+    fn turns_for(calls: u32, at: u64) -> Turn {
+        Turn {
+            calls,
+            ..turn_at("method", at)
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_go_at_once_take_their_turns_together() {
+        let (pacer, operations) = queue(200, 0);
+        let asked = leave(&pacer, Vec::new(), one_limit(), 2).await;
+        assert_eq!(asked, (None, Vec::new()));
+        assert_eq!(*operations.lock().unwrap(), ["UpdateItem"]);
+    }
+
+    #[rstest]
+    #[case::none_is_held(vec![], 2, &["UpdateItem"])]
+    #[case::one_of_two_is_held(vec![1], 2, &["GetItem", "UpdateItem"])]
+    #[case::more_calls_than_a_burst(vec![], 5, &["UpdateItem"])]
+    #[tokio::test]
+    async fn calls_that_go_at_once_wait_for_the_last_of_them(
+        #[case] held: Vec<u32>,
+        #[case] calls: u32,
+        #[case] expected: &[&str],
+    ) {
+        let now = QueuePacer::now(&queue(200, 0).0);
+        let (pacer, operations) = queue(200, now + 60_000);
+        let held = held.into_iter().map(|calls| turns_for(calls, now));
+        let (given, left) = leave(&pacer, held.collect(), one_limit(), calls).await;
+        let given = given.unwrap();
+        assert_eq!(given.calls, calls);
+        assert!(given.at > now + 50_000, "{given:?}");
+        assert_eq!(left, []);
+        assert_eq!(*operations.lock().unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_turn_for_more_calls_is_kept() {
+        let (pacer, _) = queue(200, 0);
+        let held = turns_for(5, pacer.now());
+        let (given, left) = leave(&pacer, vec![held], one_limit(), 2).await;
+        assert_eq!((given, left[0].calls), (None, 3));
+    }
+
+    #[tokio::test]
+    async fn a_step_uses_up_all_turns_that_it_holds_before_it_takes_new_ones() {
+        let (pacer, operations) = queue(200, 0);
+        let now = pacer.now();
+        // Of a refusal, and what was left of an earlier turn then.
+        let held = vec![turns_for(1, now), turns_for(15, now - 9_000)];
+        let (given, left) = leave(&pacer, held, one_limit(), 10).await;
+        assert_eq!(given, None);
+        assert_eq!((left.len(), left[0].calls), (1, 6));
+        assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    #[test]
+    fn two_turns_as_one_come_when_the_later_one_does() {
+        let held = |at, held_up, has_come| HeldTurn {
+            turn: Turn {
+                held_up,
+                ..turns_for(2, at)
+            },
+            has_come,
+        };
+        // The first was taken before the limit was held up by 10 s, and so moves beyond the second.
+        let both = held(8_000, 0, true).and(held(15_000, 10_000, false));
+        assert_eq!((both.turn.at, both.turn.held_up), (8_000, 0));
+        assert_eq!((both.turn.calls, both.has_come), (4, false));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use apgl_http::TrustError;
+use futures_util::future::{join, join_all};
 use reqwest::{
     Response, StatusCode, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -85,7 +86,7 @@ impl SlackClient {
     #[must_use]
     pub fn ahead_of(&self, calls: usize) -> Self {
         Self {
-            calls_ahead: u32::try_from(calls).unwrap_or(u32::MAX).max(1),
+            calls_ahead: count(calls).max(1),
             ..self.clone()
         }
     }
@@ -96,37 +97,82 @@ impl SlackClient {
         method: &'static str,
         arguments: &[(&str, &str)],
     ) -> Result<T, SlackError> {
-        let reply = self.send(method, arguments).await?;
-        match reply.refusal {
-            Some(refusal) => Err(refusal),
-            None => read_answer(method, &reply.body),
-        }
+        self.send(method, arguments).await?.read(method)
     }
 
-    /// Calls `method` when the pacer lets it, with a fresh token if Slack refuses the one at hand.
+    /// The same with each of these arguments, all at once: one answer for each, in their order.
+    pub(crate) async fn call_at_once<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        arguments: &[&[(&str, &str)]],
+    ) -> Result<Vec<Result<T, SlackError>>, SlackError> {
+        let replies = self.send_at_once(method, arguments).await?;
+        let answers = replies.into_iter().map(|reply| reply?.read(method));
+        Ok(answers.collect())
+    }
+
     pub(crate) async fn send(
         &self,
         method: &'static str,
         arguments: &[(&str, &str)],
     ) -> Result<Reply, SlackError> {
-        let limits = limits_of(method, arguments);
+        let mut replies = self.send_at_once(method, &[arguments]).await?;
+        replies.pop().expect("each call has a reply")
+    }
+
+    /// Calls `method` with each of these arguments when the pacer lets it, with a fresh token if Slack
+    /// refuses the one at hand. One leave is asked for, for all: they are under the same limits.
+    async fn send_at_once(
+        &self,
+        method: &'static str,
+        arguments: &[&[(&str, &str)]],
+    ) -> Result<Vec<Result<Reply, SlackError>>, SlackError> {
+        let Some(first) = arguments.first() else {
+            return Ok(Vec::new());
+        };
+        let limits = limits_of(method, first);
+        let calls = count(arguments.len());
         let call = PacedCall {
             method,
             limits: &limits,
-            ahead: self.calls_ahead,
-            follows: is_a_further_page(method, arguments),
+            calls,
+            ahead: self.calls_ahead.max(calls),
+            follows: is_a_further_page(method, first),
         };
-        self.pacer.leave(call).await?;
-        match self.send_unpaced(method, arguments).await {
-            Err(SlackError::RateLimited { retry_after, .. }) => {
-                Err(self.refused(call, retry_after).await)
+        let token = self.leave(call).await?;
+        let sent = arguments
+            .iter()
+            .map(|arguments| self.send_with(&token, method, arguments));
+        let mut replies = join_all(sent).await;
+        if replies.iter().any(refuses_the_token) {
+            let renewed = self.tokens.renewed(&token).await?;
+            if renewed != token {
+                let refused = replies.iter_mut().zip(arguments);
+                let refused = refused.filter(|(reply, _)| refuses_the_token(reply));
+                let again = refused.map(async |(reply, arguments)| {
+                    *reply = self.send_with(&renewed, method, arguments).await;
+                });
+                join_all(again).await;
             }
-            Ok(Reply {
-                refusal: Some(SlackError::RateLimited { retry_after, .. }),
-                ..
-            }) => Err(self.refused(call, retry_after).await),
-            reply => reply,
         }
+        let limited = replies.iter().filter_map(retry_after_in);
+        if let Some(longest) = limited.clone().max() {
+            let calls = count(limited.count());
+            let refused = self.refused(PacedCall { calls, ..call }, longest).await;
+            let limited = replies
+                .iter_mut()
+                .filter(|reply| retry_after_in(reply).is_some());
+            limited.for_each(|reply| *reply = Err(refused.clone()));
+        }
+        Ok(replies)
+    }
+
+    /// Leave to call, and the token to call with: they come from different places, so both are asked
+    /// at once.
+    async fn leave(&self, call: PacedCall<'_>) -> Result<SlackToken, SlackError> {
+        let (leave, token) = join(self.pacer.leave(call), self.tokens.token()).await;
+        leave?;
+        Ok(token?)
     }
 
     /// Slack has refused a call that the pacer let pass: others wait too.
@@ -141,27 +187,6 @@ impl SlackClient {
             retry_after,
             turns: self.pacer.refused(call, retry_after).await,
         }
-    }
-
-    async fn send_unpaced(
-        &self,
-        method: &'static str,
-        arguments: &[(&str, &str)],
-    ) -> Result<Reply, SlackError> {
-        let token = self.tokens.token().await?;
-        let reply = self.send_with(&token, method, arguments).await?;
-        if !reply
-            .refusal
-            .as_ref()
-            .is_some_and(SlackError::is_about_the_token)
-        {
-            return Ok(reply);
-        }
-        let renewed = self.tokens.renewed(&token).await?;
-        if renewed == token {
-            return Ok(reply);
-        }
-        self.send_with(&renewed, method, arguments).await
     }
 
     async fn send_with(
@@ -211,6 +236,9 @@ impl SlackClient {
             let code = envelope.error.unwrap_or_default();
             SlackError::from_code(method, &code, retry_after, scopes)
         });
+        if let Some(limited @ SlackError::RateLimited { .. }) = refusal {
+            return Err(limited);
+        }
         Ok(Reply {
             body,
             refusal,
@@ -219,12 +247,38 @@ impl SlackClient {
     }
 }
 
-/// What Slack answered: the JSON, and the error that it says, if it is not `ok`.
+/// What Slack answered: the JSON, and the error that it says, if it is not `ok` and not by a limit.
 pub(crate) struct Reply {
     pub body: Vec<u8>,
     pub refusal: Option<SlackError>,
     /// What the token may do, as Slack writes it: scopes with commas between them.
     pub scopes: Option<String>,
+}
+
+impl Reply {
+    fn read<T: DeserializeOwned>(self, method: &'static str) -> Result<T, SlackError> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => read_answer(method, &self.body),
+        }
+    }
+}
+
+fn refuses_the_token(reply: &Result<Reply, SlackError>) -> bool {
+    let refusal = reply.as_ref().ok().and_then(|reply| reply.refusal.as_ref());
+    refusal.is_some_and(SlackError::is_about_the_token)
+}
+
+/// How long Slack asks to wait, where it has refused a call by a limit.
+fn retry_after_in(reply: &Result<Reply, SlackError>) -> Option<Duration> {
+    match reply {
+        Err(SlackError::RateLimited { retry_after, .. }) => Some(*retry_after),
+        _ => None,
+    }
+}
+
+fn count(calls: usize) -> u32 {
+    u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
 fn unknown_outcome(method: &'static str, reason: impl Into<String>) -> SlackError {

@@ -22,13 +22,15 @@ pub struct Limit {
     pub burst: u32,
 }
 
-/// A call that asks for leave.
+/// A call that asks for leave, or several of one method that go at once.
 #[derive(Debug, Clone, Copy)]
 pub struct PacedCall<'a> {
     pub method: &'static str,
     /// The narrowest first.
     pub limits: &'a [Limit],
-    /// How many such calls the caller is going to make, this one too. What is not made at once waits
+    /// How many go at once by this leave.
+    pub calls: u32,
+    /// How many such calls the caller is going to make, these too. What is not made at once waits
     /// together.
     pub ahead: u32,
     /// It goes on with what a call before has begun, and would have to begin again after a wait.
@@ -42,13 +44,13 @@ pub type TurnsFuture<'a> = Pin<Box<dyn Future<Output = Vec<Turn>> + Send + 'a>>;
 
 /// Who says when a call may be made.
 pub trait Pacer: fmt::Debug + Send + Sync {
-    /// Asks for leave to make a call now.
+    /// Asks for leave to call now.
     ///
     /// # Errors
     /// [`SlackError::RateLimited`], with a turn, when the call must wait.
     fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a>;
 
-    /// Slack refused a call all the same: nobody calls before `retry_after` is over.
+    /// Slack refused so many calls all the same: nobody calls before `retry_after` is over.
     fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a>;
 }
 

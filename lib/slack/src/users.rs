@@ -31,22 +31,30 @@ impl std::fmt::Debug for Profile {
 }
 
 impl SlackClient {
-    /// The user with this e-mail address, or `None`: there is none, or the account is deactivated.
+    /// The users with these e-mail addresses, one answer for each, in their order. `None`: there is no
+    /// such user, or the account is deactivated. The calls go at once.
     ///
     /// <https://docs.slack.dev/reference/methods/users.lookupByEmail>
-    pub async fn users_lookup_by_email(&self, email: &str) -> Result<Option<User>, SlackError> {
+    ///
+    /// # Errors
+    /// Where none of the calls was made.
+    pub async fn users_lookup_by_email(
+        &self,
+        emails: &[&str],
+    ) -> Result<Vec<Result<Option<User>, SlackError>>, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
             user: User,
         }
-        match self
-            .call::<Answer>("users.lookupByEmail", &[("email", email)])
-            .await
-        {
+        let arguments: Vec<_> = emails.iter().map(|email| [("email", *email)]).collect();
+        let arguments: Vec<_> = arguments.iter().map(<[_; 1]>::as_slice).collect();
+        let answers = self.call_at_once("users.lookupByEmail", &arguments).await?;
+        let users = answers.into_iter().map(|answer| match answer {
             Ok(Answer { user }) => Ok(Some(user)),
             Err(error) if error.rejected_code() == Some("users_not_found") => Ok(None),
             Err(error) => Err(error),
-        }
+        });
+        Ok(users.collect())
     }
 
     /// Everybody, bots and deactivated people too, 1,000 a page at most.

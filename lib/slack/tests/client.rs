@@ -1,14 +1,29 @@
 //! The client against answers as Slack gives them.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use apgl_contract::Turn;
 use apgl_slack::{
     FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenFuture, TokenSource,
     UserError,
+    pacing::{LeaveFuture, PacedCall, Pacer, TurnsFuture},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Barrier,
+    time::timeout,
+};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{body_string_contains, header, method, path},
@@ -291,8 +306,10 @@ async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
 }
 
 /// Answers `xoxb-old` first and `xoxb-new` when asked again.
-#[derive(Debug)]
-struct RotatedToken;
+#[derive(Debug, Default)]
+struct RotatedToken {
+    renewals: AtomicUsize,
+}
 
 impl TokenSource for RotatedToken {
     fn token(&self) -> TokenFuture<'_> {
@@ -300,6 +317,7 @@ impl TokenSource for RotatedToken {
     }
 
     fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
+        self.renewals.fetch_add(1, Ordering::Relaxed);
         Box::pin(async { Ok(SlackToken::new("xoxb-new").unwrap()) })
     }
 }
@@ -327,7 +345,7 @@ async fn a_refused_token_is_replaced_once() {
         metadata: &metadata(),
     };
     assert!(
-        client_with(&server, Arc::new(RotatedToken))
+        client_with(&server, Arc::new(RotatedToken::default()))
             .chat_post_message(post)
             .await
             .is_ok()
@@ -374,4 +392,192 @@ async fn auth_test_tells_what_the_token_may_do() {
     assert_eq!(auth.team, "Library");
     let scopes: Vec<String> = auth.scopes.unwrap().into_iter().collect();
     assert_eq!(scopes, ["chat:write", "users:read"]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_to_several_is_renewed_once() {
+    let server = MockServer::start().await;
+    for (token, answer) in [
+        ("xoxb-old", json!({ "ok": false, "error": "token_revoked" })),
+        ("xoxb-new", json!({ "ok": true, "user": { "id": "U1" } })),
+    ] {
+        Mock::given(header("authorization", format!("Bearer {token}").as_str()))
+            .respond_with(json_answer(answer))
+            .expect(3)
+            .mount(&server)
+            .await;
+    }
+    let tokens = Arc::new(RotatedToken::default());
+    let slack = client_with(&server, tokens.clone());
+    let users = slack.users_lookup_by_email(&THREE).await.unwrap();
+    assert!(users.iter().all(Result::is_ok), "{users:?}");
+    assert_eq!(tokens.renewals.load(Ordering::Relaxed), 1);
+}
+
+const LONG_ENOUGH: Duration = Duration::from_mins(1);
+
+/// A Slack that answers nobody before so many have asked. Answers its URL.
+async fn slack_for_so_many_at_once(calls: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut waiting = Vec::new();
+        for _ in 0..calls {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 4_096]).await;
+            waiting.push(connection);
+        }
+        for mut connection in waiting {
+            let body = r#"{"ok":true,"user":{"id":"U1"}}"#;
+            let length = body.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+            let _ = connection.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+/// Lets every call pass, and keeps how many calls each leave was for, and each refusal with its time.
+#[derive(Debug, Default)]
+struct Notes {
+    leaves: Mutex<Vec<u32>>,
+    refusals: Mutex<Vec<(u32, u64)>>,
+}
+
+impl Pacer for Notes {
+    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a> {
+        self.leaves.lock().unwrap().push(call.calls);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a> {
+        let refusal = (call.calls, retry_after.as_secs());
+        self.refusals.lock().unwrap().push(refusal);
+        let turn = Turn {
+            limit: call.method.to_owned(),
+            calls: 1,
+            at: 0,
+            held_up: 0,
+        };
+        Box::pin(async { vec![turn] })
+    }
+}
+
+const THREE: [&str; 3] = ["ana@example.com", "bob@example.com", "eve@example.com"];
+
+#[tokio::test]
+async fn several_people_are_looked_up_at_once_by_one_leave() {
+    let url = slack_for_so_many_at_once(THREE.len()).await;
+    let (token, notes) = (
+        SlackToken::new("xoxb-1").unwrap(),
+        Arc::new(Notes::default()),
+    );
+    let slack = SlackClient::new(url.parse().unwrap(), Arc::new(FixedToken(token))).unwrap();
+    let slack = slack.paced_by(notes.clone());
+    let users = timeout(LONG_ENOUGH, slack.users_lookup_by_email(&THREE)).await;
+    let users = users.unwrap().unwrap();
+    assert!(
+        users
+            .iter()
+            .all(|user| matches!(user, Ok(Some(user)) if user.id == "U1"))
+    );
+    assert_eq!(users.len(), 3);
+    assert_eq!(*notes.leaves.lock().unwrap(), [3]);
+}
+
+#[tokio::test]
+async fn each_of_several_has_an_answer_of_its_own_and_a_limit_is_told_once() {
+    let server = MockServer::start().await;
+    for (name, answer) in [
+        (
+            "ana",
+            json_answer(json!({ "ok": true, "user": { "id": "U1" } })),
+        ),
+        (
+            "bob",
+            ResponseTemplate::new(429).insert_header("retry-after", "7"),
+        ),
+        (
+            "eve",
+            json_answer(json!({ "ok": false, "error": "ratelimited" })),
+        ),
+        (
+            "gus",
+            json_answer(json!({ "ok": false, "error": "users_not_found" })),
+        ),
+    ] {
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+    }
+    let notes = Arc::new(Notes::default());
+    let slack = client(&server).paced_by(notes.clone());
+    let people = [
+        "ana@example.com",
+        "bob@example.com",
+        "eve@example.com",
+        "gus@example.com",
+    ];
+    let users = slack.users_lookup_by_email(&people).await.unwrap();
+    assert!(matches!(&users[0], Ok(Some(user)) if user.id == "U1"));
+    for limited in &users[1..3] {
+        let Err(SlackError::RateLimited {
+            retry_after, turns, ..
+        }) = limited
+        else {
+            panic!("{limited:?}");
+        };
+        assert_eq!((retry_after.as_secs(), turns.len()), (30, 1));
+    }
+    assert!(matches!(&users[3], Ok(None)));
+    assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);
+}
+
+#[tokio::test]
+async fn nobody_costs_no_call() {
+    let server = MockServer::start().await;
+    let notes = Arc::new(Notes::default());
+    let slack = client(&server).paced_by(notes.clone());
+    assert!(slack.users_lookup_by_email(&[]).await.unwrap().is_empty());
+    assert!(notes.leaves.lock().unwrap().is_empty());
+}
+
+/// Gives a token, or leave, only while the other is asked for too.
+#[derive(Debug)]
+struct Both(Barrier);
+
+impl TokenSource for Both {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async {
+            self.0.wait().await;
+            Ok(SlackToken::new("xoxb-1").unwrap())
+        })
+    }
+
+    fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
+        self.token()
+    }
+}
+
+impl Pacer for Both {
+    fn leave<'a>(&'a self, _call: PacedCall<'a>) -> LeaveFuture<'a> {
+        Box::pin(async {
+            self.0.wait().await;
+            Ok(())
+        })
+    }
+
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+#[tokio::test]
+async fn the_token_and_the_leave_are_asked_for_at_once() {
+    let server = slack_answers(json_answer(json!({ "ok": true }))).await;
+    let both = Arc::new(Both(Barrier::new(2)));
+    let slack = client_with(&server, both.clone()).paced_by(both);
+    let archived = timeout(LONG_ENOUGH, slack.conversations_archive("C1")).await;
+    assert_eq!(archived.unwrap(), Ok(()));
 }

@@ -110,10 +110,10 @@ impl Call {
                 .map(drop),
             Self::Members => slack.conversations_members("C1", None).await.map(drop),
             Self::History => slack.conversations_history("C1", "0", None).await.map(drop),
-            Self::LookUp => slack
-                .users_lookup_by_email("ana@example.com")
-                .await
-                .map(drop),
+            Self::LookUp => {
+                let users = slack.users_lookup_by_email(&["ana@example.com"]).await?;
+                users.into_iter().try_for_each(|user| user.map(drop))
+            }
             Self::Users => slack.users_list(None).await.map(drop),
             Self::Archive => slack.conversations_archive("C1").await,
         }

@@ -18,7 +18,9 @@ mod slack_users;
 mod table;
 mod user_profiles;
 
-pub use channels::{Channel, Channels, Creation, Entry, Look, LookUp, Scan, ScanClaim, Scanned};
+pub use channels::{
+    Channel, Channels, Creation, Entry, Look, LookUp, Members, Scan, ScanClaim, Scanned,
+};
 pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME};
 pub use pacing::{Pace, Pacing};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};

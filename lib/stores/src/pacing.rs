@@ -98,14 +98,21 @@ impl Pacing {
         })
     }
 
-    /// Slack has refused a call: nobody's turn comes before `until`. Answers the caller's next turn.
-    pub async fn hold_up(&self, pace: Pace<'_>, now: u64, until: u64) -> Result<Turn, StepError> {
+    /// Slack has refused so many calls: nobody's turn comes before `until`. Answers the caller's next
+    /// turn, for as many.
+    pub async fn hold_up(
+        &self,
+        pace: Pace<'_>,
+        calls: u32,
+        now: u64,
+        until: u64,
+    ) -> Result<Turn, StepError> {
         for _ in 0..MAX_CONFLICTS {
             let item = self.table.get("limit", pace.limit).await?;
             let state = State::of(&item.unwrap_or_default());
             let longer = until.saturating_sub(state.held_up_until.max(now));
             if longer == 0 || self.hold_up_by(longer, &state, pace, now, until).await? {
-                return self.take_turns(pace, 1, now).await;
+                return self.take_turns(pace, calls, now).await;
             }
         }
         Err(self.others_were_faster())

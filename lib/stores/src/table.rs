@@ -15,12 +15,15 @@ use aws_sdk_dynamodb::{
         builders::KeysAndAttributesBuilder,
     },
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// DynamoDB's limits for `BatchGetItem` and `BatchWriteItem`.
 const READ_BATCH: usize = 100;
 const WRITE_BATCH: usize = 25;
+/// So many batches are under way at once: each has a connection of its own.
+const BATCHES_AT_ONCE: usize = 4;
 /// How often what DynamoDB left undone is asked for again; the pauses add up to about 3 s.
 const BATCH_ATTEMPTS: u32 = 6;
 
@@ -104,20 +107,19 @@ impl Table {
             .into_iter()
             .map(|value| Item::from([(key.to_owned(), text(value))]))
             .collect();
-        let mut items = Vec::with_capacity(keys.len());
-        for batch in keys.chunks(READ_BATCH) {
-            self.get_batch(batch, read, &mut items).await?;
-        }
-        Ok(items)
+        let batches = keys.chunks(READ_BATCH);
+        stream::iter(batches.map(|batch| self.get_batch(batch.to_vec(), read)))
+            .buffer_unordered(BATCHES_AT_ONCE)
+            .try_concat()
+            .await
     }
 
     async fn get_batch(
         &self,
-        keys: &[Item],
+        mut wanted: Vec<Item>,
         read: &KeysAndAttributesBuilder,
-        items: &mut Vec<Item>,
-    ) -> Result<(), StepError> {
-        let mut wanted = keys.to_vec();
+    ) -> Result<Vec<Item>, StepError> {
+        let mut items = Vec::with_capacity(wanted.len());
         for attempt in 0..BATCH_ATTEMPTS {
             pause_before(attempt).await;
             let request = read
@@ -146,7 +148,7 @@ impl Table {
                 .flat_map(|(_, left)| left.keys)
                 .collect();
             if wanted.is_empty() {
-                return Ok(());
+                return Ok(items);
             }
         }
         Err(self.left_undone("BatchGetItem"))
@@ -185,18 +187,19 @@ impl Table {
 
     /// Puts the items, each as a whole.
     pub(crate) async fn put_many(&self, items: Vec<Item>) -> Result<(), StepError> {
-        for batch in items.chunks(WRITE_BATCH) {
-            let mut left: Vec<WriteRequest> = Vec::with_capacity(batch.len());
-            for item in batch {
-                let put = PutRequest::builder()
-                    .set_item(Some(item.clone()))
-                    .build()
-                    .map_err(|_| self.unreadable("BatchWriteItem", "item"))?;
-                left.push(WriteRequest::builder().put_request(put).build());
-            }
-            self.put_batch(left).await?;
-        }
-        Ok(())
+        let puts = items
+            .into_iter()
+            .map(|item| {
+                let put = PutRequest::builder().set_item(Some(item)).build();
+                let put = put.map_err(|_| self.unreadable("BatchWriteItem", "item"))?;
+                Ok(WriteRequest::builder().put_request(put).build())
+            })
+            .collect::<Result<Vec<_>, StepError>>()?;
+        let batches = puts.chunks(WRITE_BATCH);
+        stream::iter(batches.map(|batch| self.put_batch(batch.to_vec())))
+            .buffer_unordered(BATCHES_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn put_batch(&self, mut left: Vec<WriteRequest>) -> Result<(), StepError> {

@@ -1,16 +1,33 @@
-//! Batches as DynamoDB really answers them: in hundreds, and with a part left undone.
+//! Batches as DynamoDB really answers them: in hundreds, several at once, and with a part left undone.
 #![allow(clippy::unwrap_used)]
 
-use apgl_contract::{Email, ErrorName};
-use apgl_stores::{Preference, Table, UserProfiles};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use apgl_contract::{Email, ErrorName, Visibility};
+use apgl_stores::{Channel, Channels, Preference, Table, UserProfiles};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Region},
 };
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+        http_client_fn,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    runtime_components::RuntimeComponents,
+};
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 fn emails(count: usize) -> Vec<Email> {
     (0..count)
@@ -51,17 +68,46 @@ fn answer(found: &[Value], left: &[Value]) -> ReplayEvent {
 
 fn profiles(answers: Vec<ReplayEvent>) -> (UserProfiles, StaticReplayClient) {
     let http = StaticReplayClient::new(answers);
+    (UserProfiles::new(table("profiles", http.clone())), http)
+}
+
+fn table(name: &str, http: impl HttpClient + 'static) -> Table {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::for_tests())
         .endpoint_url("http://127.0.0.1")
-        .http_client(http.clone())
+        .http_client(http)
         .build();
-    (
-        UserProfiles::new(Table::new(Client::from_conf(config), "profiles".to_owned())),
-        http,
-    )
+    Table::new(Client::from_conf(config), name.to_owned())
+}
+
+/// DynamoDB that finds nothing and leaves nothing undone, and counts how many requests it gets at once.
+#[derive(Debug, Clone, Default)]
+struct Busy {
+    under_way: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Busy {
+    fn client(&self) -> impl HttpClient + 'static {
+        let connector = SharedHttpConnector::new(self.clone());
+        http_client_fn(move |_: &HttpConnectorSettings, _: &RuntimeComponents| connector.clone())
+    }
+}
+
+impl HttpConnector for Busy {
+    fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+        let Self { under_way, most } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            sleep(Duration::from_millis(10)).await;
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            let ok = 200.try_into().unwrap();
+            Ok(HttpResponse::new(ok, SdkBody::from("{}")))
+        })
+    }
 }
 
 /// How many keys each request asked for.
@@ -92,7 +138,33 @@ async fn profiles_are_read_in_hundreds() {
             .values()
             .all(|preference| *preference == Preference::Wanted)
     );
-    assert_eq!(keys_asked(&http), [100, 100, 50]);
+    let mut asked = keys_asked(&http);
+    asked.sort_unstable();
+    assert_eq!(asked, [50, 100, 100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_batches_are_read_at_once() {
+    let dynamodb = Busy::default();
+    let profiles = UserProfiles::new(table("profiles", dynamodb.client()));
+    assert!(profiles.preferences(&emails(650)).await.unwrap().is_empty());
+    assert_eq!(dynamodb.most.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_batches_are_written_at_once() {
+    let dynamodb = Busy::default();
+    let channels = Channels::new(table("channels", dynamodb.client()));
+    let page: Vec<Channel> = (0..160)
+        .map(|n| Channel {
+            id: format!("C{n}"),
+            name: format!("channel-{n}"),
+            visibility: Visibility::Public,
+            archived: false,
+        })
+        .collect();
+    channels.remember_all(&page).await.unwrap();
+    assert_eq!(dynamodb.most.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]

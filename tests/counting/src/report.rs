@@ -229,7 +229,7 @@ impl Report {
             title: "The price of a thousand",
             note: Some(format!(
                 "A function that calls Slack is paid for while Slack answers: {} ms a call, which is an \
-                 assumption, since the sandbox answers at once.",
+                 assumption, since the sandbox answers at once. Ten look-ups at once count as ten.",
                 SLACK_ANSWERS_IN.as_millis()
             )),
             table,

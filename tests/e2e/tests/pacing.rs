@@ -77,10 +77,10 @@ async fn a_refusal_holds_up_those_who_come_and_those_who_have_their_turn() {
     assert_eq!(turn.at, NOW + 2_000);
 
     let until = NOW + 10_000;
-    let refused = pacing.hold_up(pace(&limit), NOW, until).await.unwrap();
+    let refused = pacing.hold_up(pace(&limit), 1, NOW, until).await.unwrap();
     assert_eq!(refused.at, NOW + 13_000);
     // Another call that was refused at the same time holds nobody up for longer.
-    let other = pacing.hold_up(pace(&limit), NOW, until).await.unwrap();
+    let other = pacing.hold_up(pace(&limit), 1, NOW, until).await.unwrap();
     assert_eq!(other.at, NOW + 14_000);
 
     let moved = pacing.moved(turn).await.unwrap();
@@ -95,12 +95,22 @@ async fn a_refusal_holds_up_those_who_come_and_those_who_have_their_turn() {
 async fn a_refusal_of_a_limit_that_nobody_waits_for_ends_its_burst() {
     let (pacing, limit) = (pacing(&World::here()), unique("limit"));
     let until = NOW + 5_000;
-    let refused = pacing.hold_up(pace(&limit), NOW, until).await.unwrap();
+    let refused = pacing.hold_up(pace(&limit), 1, NOW, until).await.unwrap();
     assert_eq!(refused.at, until);
     for n in 1..4 {
         let turn = pacing.take_turns(pace(&limit), 1, NOW).await.unwrap();
         assert_eq!(turn.at, until + n * 1_000);
     }
+}
+
+#[tokio::test]
+async fn calls_that_were_refused_together_have_their_turns_together() {
+    let (pacing, limit) = (pacing(&World::here()), unique("limit"));
+    let until = NOW + 5_000;
+    let refused = pacing.hold_up(pace(&limit), 3, NOW, until).await.unwrap();
+    assert_eq!((refused.calls, refused.at), (3, until + 2_000));
+    let next = pacing.take_turns(pace(&limit), 1, NOW).await.unwrap();
+    assert_eq!(next.at, until + 3_000);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use apgl_contract::{SlackUserId, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Channels;
-use crate::table::{Item, epoch_seconds, expired, number, text};
+use crate::table::{Item, epoch_seconds, expired, key_of, number, text};
 
 /// How long a member counts as a member without asking Slack. Who left the channel within this time
 /// is not asked back.
@@ -40,13 +40,35 @@ impl Look {
     }
 }
 
-impl Channels {
+/// What the table says of a channel's members.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Members {
     /// The users who are known to be in the channel; `None` when it is not known, or too old.
+    pub present: Option<BTreeSet<SlackUserId>>,
+    /// Which of its users the execution found there when it first looked; `None` where it has not
+    /// looked before.
+    pub at_first: Option<BTreeSet<SlackUserId>>,
+}
+
+impl Channels {
+    /// Who is known to be in the channel, and whom this execution found there at first: one read.
     pub async fn members(
         &self,
+        look: Look,
         channel_id: &str,
-    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        self.users(&members_key(channel_id)).await
+        execution_id: &str,
+    ) -> Result<Members, StepError> {
+        let members = members_key(channel_id);
+        let first_look = look.key(channel_id, execution_id);
+        let keys = [members.as_str(), first_look.as_str()];
+        let mut found = Members::default();
+        for item in self.0.get_many_consistently("name", keys).await? {
+            match key_of(&item, "name") {
+                Some(key) if key == members => found.present = users_in(&item),
+                _ => found.at_first = users_in(&item),
+            }
+        }
+        Ok(found)
     }
 
     /// Remembers all members of the channel, as Slack has just shown them.
@@ -136,16 +158,19 @@ impl Channels {
     }
 
     async fn users(&self, key: &str) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let Some(item) = self.0.get("name", key).await? else {
-            return Ok(None);
-        };
-        if expired(&item) {
-            return Ok(None);
-        }
-        let ids = item.get("userIds").and_then(|value| value.as_ss().ok());
-        let ids = ids.into_iter().flatten().cloned();
-        Ok(Some(ids.map(SlackUserId).collect()))
+        let item = self.0.get("name", key).await?;
+        Ok(item.as_ref().and_then(users_in))
     }
+}
+
+/// The users whom an item holds, unless it counts no more.
+fn users_in(item: &Item) -> Option<BTreeSet<SlackUserId>> {
+    if expired(item) {
+        return None;
+    }
+    let ids = item.get("userIds").and_then(|value| value.as_ss().ok());
+    let ids = ids.into_iter().flatten().cloned();
+    Some(ids.map(SlackUserId).collect())
 }
 
 fn members_key(channel_id: &str) -> String {

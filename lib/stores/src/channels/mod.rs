@@ -19,7 +19,7 @@ mod members;
 mod scan;
 
 pub use creation::Creation;
-pub use members::Look;
+pub use members::{Look, Members};
 pub use scan::{Scan, ScanClaim, Scanned};
 
 use std::time::SystemTime;

@@ -1,0 +1,214 @@
+//! A look for people of whom Slack tells some, and not others.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::{Email, ErrorName, Invocation, Run, Turn};
+use apgl_directory::People;
+use apgl_slack::{
+    FixedToken, SlackClient, SlackError, SlackToken,
+    pacing::{LeaveFuture, PacedCall, Pacer, TurnsFuture},
+};
+use apgl_stores::{SlackUsers, Table};
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Region},
+};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::body_string_contains};
+
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// A table that knows nobody, and the requests that it got.
+fn empty_table() -> (Table, Requests) {
+    let requests = Requests::default();
+    let got = requests.clone();
+    let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
+        let target = request.headers()["x-amz-target"].to_str().unwrap();
+        let operation = target.rsplit('.').next().unwrap().to_owned();
+        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        got.lock().unwrap().push((operation, body));
+        http::Response::new(SdkBody::from("{}"))
+    });
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url("http://127.0.0.1")
+        .http_client(http)
+        .build();
+    let table = Table::new(Client::from_conf(config), "users".to_owned());
+    (table, requests)
+}
+
+fn people(server: &MockServer, table: Table) -> People {
+    let token = FixedToken(SlackToken::new("xoxb-1").unwrap());
+    let url = format!("{}/api", server.uri()).parse().unwrap();
+    People {
+        known: SlackUsers::new(table),
+        slack: SlackClient::new(url, Arc::new(token)).unwrap(),
+    }
+}
+
+fn invocation() -> Invocation {
+    Invocation {
+        run: Run {
+            execution_id: "e1".to_owned(),
+            workflow: "w".to_owned(),
+            waits_left: 1,
+            turns: Vec::new(),
+        },
+        request_id: "r1".to_owned(),
+        deadline: SystemTime::now() + Duration::from_mins(1),
+    }
+}
+
+fn emails(names: &[&str]) -> Vec<Email> {
+    let email = |name: &&str| Email::try_from(format!("{name}@example.com")).unwrap();
+    names.iter().map(email).collect()
+}
+
+/// The addresses that were written into the table.
+fn remembered(requests: &[(String, Value)]) -> Vec<Value> {
+    let writes = requests.iter().filter(|(name, _)| name == "BatchWriteItem");
+    let puts = writes.flat_map(|(_, body)| body["RequestItems"]["users"].as_array().unwrap());
+    puts.map(|put| put["PutRequest"]["Item"]["email"]["S"].clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_slack_said_of_the_others_is_kept_when_one_look_up_fails() {
+    let slack = MockServer::start().await;
+    let user = |id: &str| {
+        ResponseTemplate::new(200).set_body_json(json!({ "ok": true, "user": { "id": id } }))
+    };
+    let not_found = json!({ "ok": false, "error": "users_not_found" });
+    for (name, answer) in [
+        ("ana", user("U1")),
+        ("bob", ResponseTemplate::new(500)),
+        ("eve", ResponseTemplate::new(200).set_body_json(not_found)),
+        ("gus", user("U2")),
+    ] {
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(answer)
+            .mount(&slack)
+            .await;
+    }
+    let (table, requests) = empty_table();
+    let emails = emails(&["ana", "bob", "eve", "gus"]);
+    let resolved = people(&slack, table)
+        .resolve(&emails, Duration::MAX, &invocation())
+        .await;
+
+    assert_eq!(resolved.unwrap_err().name(), ErrorName::SlackUnavailable);
+    let requests = requests.lock().unwrap();
+    let body = |operation: &str| {
+        let mut found = requests.iter().filter(|(name, _)| name == operation);
+        found.next().unwrap().1.clone()
+    };
+    let remembered = remembered(&requests);
+    assert_eq!(remembered, ["ana@example.com", "gus@example.com"]);
+    let absent = &body("UpdateItem")["ExpressionAttributeValues"][":emails"]["SS"];
+    assert_eq!(*absent, json!(["eve@example.com"]));
+}
+
+#[tokio::test]
+async fn a_limit_is_told_before_what_else_went_wrong() {
+    let slack = MockServer::start().await;
+    for (name, answer) in [
+        ("ana", ResponseTemplate::new(500)),
+        ("bob", ResponseTemplate::new(429)),
+        ("eve", ResponseTemplate::new(500)),
+    ] {
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(answer)
+            .mount(&slack)
+            .await;
+    }
+    let resolved = people(&slack, empty_table().0)
+        .resolve(
+            &emails(&["ana", "bob", "eve"]),
+            Duration::MAX,
+            &invocation(),
+        )
+        .await;
+    assert_eq!(resolved.unwrap_err().name(), ErrorName::SlackRateLimited);
+}
+
+/// Lets the first call pass, and no other: it must wait for this turn.
+#[derive(Debug)]
+struct OneLeave {
+    leaves: Mutex<Vec<(u32, u32)>>,
+    turn: Turn,
+}
+
+impl Pacer for OneLeave {
+    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a> {
+        let mut leaves = self.leaves.lock().unwrap();
+        leaves.push((call.calls, call.ahead));
+        let left = match leaves.len() {
+            1 => Ok(()),
+            _ => Err(SlackError::RateLimited {
+                method: call.method,
+                retry_after: Duration::from_secs(5),
+                turns: vec![self.turn.clone()],
+            }),
+        };
+        Box::pin(async { left })
+    }
+
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+#[tokio::test]
+async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
+    let slack = MockServer::start().await;
+    let user = json!({ "ok": true, "user": { "id": "U1" } });
+    Mock::given(body_string_contains("email="))
+        .respond_with(ResponseTemplate::new(200).set_body_json(user))
+        .mount(&slack)
+        .await;
+    let turn = Turn {
+        limit: "users.lookupByEmail".to_owned(),
+        calls: 2,
+        at: 1,
+        held_up: 0,
+    };
+    let pacer = Arc::new(OneLeave {
+        leaves: Mutex::default(),
+        turn: turn.clone(),
+    });
+    let (table, requests) = empty_table();
+    let mut people = people(&slack, table);
+    people.slack = people.slack.paced_by(pacer.clone());
+    let emails: Vec<Email> = (0..12)
+        .map(|n| Email::try_from(format!("user{n}@example.com")).unwrap())
+        .collect();
+    let error = people
+        .resolve(&emails, Duration::MAX, &invocation())
+        .await
+        .unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    assert_eq!(error.cause(&[])["turns"], json!([turn]));
+    assert_eq!(*pacer.leaves.lock().unwrap(), [(10, 12), (2, 2)]);
+    assert_eq!(remembered(&requests.lock().unwrap()).len(), 10);
+}
+
+#[tokio::test]
+async fn nobody_costs_no_request() {
+    let slack = MockServer::start().await;
+    let (table, requests) = empty_table();
+    let resolved = people(&slack, table)
+        .resolve(&[], Duration::MAX, &invocation())
+        .await;
+    assert!(resolved.unwrap().is_empty());
+    assert!(requests.lock().unwrap().is_empty());
+}
