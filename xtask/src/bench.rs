@@ -30,10 +30,10 @@ pub struct Arguments {
     /// How often each is invoked while it is warm.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     invocations: usize,
-    /// How many notifications are sent to measure throughput.
+    /// How many notifications are sent with many starts at a time, to measure throughput.
     #[arg(long, default_value_t = 500, value_parser = at_least_one)]
     executions: usize,
-    /// How many of them are started at a time.
+    /// How many of these starts are under way at a time.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     at_once: usize,
     /// Where the plots go.
@@ -71,15 +71,24 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     if is_asked(Part::Speed) {
         speed(&project, &arguments).await?.iter().for_each(show);
     }
-    if is_asked(Part::Members) {
-        let counting = counting_growth::by_members(&project);
-        let points = progress::step("Counting what members take", counting).await?;
-        show(&grown(&project, &arguments, &MEMBERS, &points).await?);
-    }
-    if is_asked(Part::Channels) {
-        let counting = counting_growth::by_channels(&project);
-        let points = progress::step("Counting what channels take", counting).await?;
-        show(&grown(&project, &arguments, &CHANNELS, &points).await?);
+    if is_asked(Part::Members) || is_asked(Part::Channels) {
+        let deployment = Deployment::synthesised(&project, "bench").await?;
+        let grown = |by: &By, points: &[Point]| -> Result<(), Failure> {
+            growth::draw(by, points, &arguments.plots)?;
+            println!("The plot is in {}", arguments.plots.display());
+            show(&growth::section(by, points, &deployment));
+            Ok(())
+        };
+        if is_asked(Part::Members) {
+            let counting = counting_growth::by_members(&project);
+            let points = progress::step("Counting what members take", counting).await?;
+            grown(&MEMBERS, &points)?;
+        }
+        if is_asked(Part::Channels) {
+            let counting = counting_growth::by_channels(&project);
+            let points = progress::step("Counting what channels take", counting).await?;
+            grown(&CHANNELS, &points)?;
+        }
     }
     if is_asked(Part::Throughput) {
         let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
@@ -87,19 +96,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         show(&throughput.section());
     }
     Ok(())
-}
-
-/// The table, with its prices, and the plot.
-async fn grown(
-    project: &Project,
-    arguments: &Arguments,
-    by: &By,
-    points: &[Point],
-) -> Result<Section, Failure> {
-    growth::draw(by, points, &arguments.plots)?;
-    println!("The plot is in {}", arguments.plots.display());
-    let deployment = Deployment::synthesised(project, "bench").await?;
-    Ok(growth::section(by, points, &deployment))
 }
 
 async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2], Failure> {

@@ -12,6 +12,7 @@
 //! | [`stopwatch`] | how long AWS and Slack took of an invocation |
 //! | [`cold`] | from the start of the process to the first answer; memory |
 //! | [`throughput`] | starts and executions a second, and where the time goes |
+//! | [`processor`] | whose processor time it is |
 //! | [`warm`] | a thousand invocations of each |
 //! | [`growth`] | how what a notification takes grows with its members and with the channels |
 //! | [`plot`] | the same as plots |
@@ -27,6 +28,7 @@ pub mod events;
 pub mod growth;
 pub mod peers;
 pub mod plot;
+pub mod processor;
 pub mod report;
 pub mod sizes;
 pub mod spread;

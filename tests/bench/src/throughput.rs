@@ -1,7 +1,8 @@
 //! Throughput: how many executions the client starts, how many the whole gets through, and where the time goes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -16,6 +17,7 @@ use slack_sandbox::{Admin, Seed, seed::ChannelSeed};
 
 use crate::{
     Error, TIME_SCALE,
+    processor::ProcessorTime,
     spread::{Spread, millis},
 };
 
@@ -23,11 +25,38 @@ const AT_MOST: Duration = Duration::from_mins(10);
 /// As the channels of a workspace that is at work.
 const CHANNELS: usize = 20;
 
-/// What a burst of notifications took.
+/// Few enough that nobody waits for a processor: one start each 250 ms.
+const AT_EASE: Pace = Pace {
+    executions: 100,
+    start: Start::Every(Duration::from_millis(250)),
+};
+
+/// How many notifications are started, and how.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    executions: usize,
+    start: Start,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    /// So many starts are under way at any time.
+    AtOnce(usize),
+    /// One each so long.
+    Every(Duration),
+}
+
+/// What notifications took: at ease, and as many at once as were asked for.
 #[derive(Debug)]
 pub struct Throughput {
-    executions: usize,
-    at_once: usize,
+    at_ease: Run,
+    at_once: Run,
+}
+
+/// What some notifications took.
+#[derive(Debug)]
+struct Run {
+    pace: Pace,
     /// Of one start, by the client.
     start: Spread<Duration>,
     starting: Duration,
@@ -38,6 +67,7 @@ pub struct Throughput {
     /// What Lambda says that the functions took, all together.
     functions: Duration,
     invocations: u64,
+    processor: ProcessorTime,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -46,7 +76,8 @@ struct Visits {
     time: Duration,
 }
 
-/// Starts so many notifications to known public channels, `at_once` at a time, and waits for all.
+/// Starts notifications to known public channels, at ease and then so many with so many at once, and waits
+/// for all.
 pub async fn measure(
     project: &Project,
     executions: usize,
@@ -57,13 +88,17 @@ pub async fn measure(
         mpc_handlers: false,
         ..StackOptions::new("throughput")
     };
+    let at_once = Pace {
+        executions,
+        start: Start::AtOnce(at_once),
+    };
     let stack = LocalStack::start(project, options).await?;
-    let measured = on(&stack, executions, at_once).await;
+    let measured = on(&stack, [AT_EASE, at_once]).await;
     stack.stop().await;
     measured
 }
 
-async fn on(stack: &LocalStack, executions: usize, at_once: usize) -> Result<Throughput, Error> {
+async fn on(stack: &LocalStack, paces: [Pace; 2]) -> Result<Throughput, Error> {
     let no_sandbox = || Error::Unmeasured("throughput needs the sandbox".to_owned());
     seed(&stack.sandbox().ok_or_else(no_sandbox)?).await?;
     let machines = StateMachines::starting_with(&state_machines());
@@ -78,17 +113,31 @@ async fn on(stack: &LocalStack, executions: usize, at_once: usize) -> Result<Thr
         let (arn, _) = start(&client, &format!("warm-{n}"), n).await?;
         succeeded(&ends, &arn).await?;
     }
+    let [at_ease, at_once] = paces;
+    Ok(Throughput {
+        at_ease: run(stack, &client, &ends, "ease", at_ease).await?,
+        at_once: run(stack, &client, &ends, "burst", at_once).await?,
+    })
+}
+
+async fn run(
+    stack: &LocalStack,
+    client: &Client,
+    ends: &Executions,
+    name: &str,
+    pace: Pace,
+) -> Result<Run, Error> {
+    let ended = || Error::Unmeasured("MiniStack has ended".to_owned());
+    let ministack = stack.ministack_id().ok_or_else(ended)?;
+    let processor = ProcessorTime::of(ministack)?;
     let (began, now) = (SystemTime::now(), Instant::now());
-    let starts = stream::iter(0..executions).map(async |n| {
-        let key = format!("burst-{n}");
-        start(&client, &key, n).await
-    });
-    let started: Vec<(String, Duration)> = starts.buffer_unordered(at_once).try_collect().await?;
+    let started = start_all(client, name, pace).await?;
     let starting = now.elapsed();
     for (arn, _) in &started {
-        succeeded(&ends, arn).await?;
+        succeeded(ends, arn).await?;
     }
     let whole = now.elapsed();
+    let processor = ProcessorTime::of(ministack)?.since(processor);
     let mut states: BTreeMap<String, Visits> = BTreeMap::new();
     for (arn, _) in &started {
         for visit in ends.visits(arn).await? {
@@ -99,16 +148,36 @@ async fn on(stack: &LocalStack, executions: usize, at_once: usize) -> Result<Thr
     }
     let logs = invocations_since(&stack.aws, began).await?;
     let none = || Error::Unmeasured("at least one execution is needed".to_owned());
-    Ok(Throughput {
-        executions,
-        at_once,
+    Ok(Run {
+        pace,
         start: Spread::of(started.iter().map(|(_, took)| *took)).ok_or_else(none)?,
         starting,
         whole,
         states,
         functions: logs.values().map(|seen| seen.time).sum(),
         invocations: logs.values().map(|seen| seen.count).sum(),
+        processor,
     })
+}
+
+/// Answers the ARN of each execution, and what its start took.
+async fn start_all(
+    client: &Client,
+    name: &str,
+    pace: Pace,
+) -> Result<Vec<(String, Duration)>, Error> {
+    let began = tokio::time::Instant::now();
+    let starts = stream::iter(0..pace.executions).map(async |n| {
+        if let Start::Every(pause) = pace.start {
+            tokio::time::sleep_until(began + pause * u32::try_from(n).unwrap_or(u32::MAX)).await;
+        }
+        start(client, &format!("{name}-{n}"), n).await
+    });
+    let at_once = match pace.start {
+        Start::AtOnce(count) => count,
+        Start::Every(_) => pace.executions,
+    };
+    starts.buffer_unordered(at_once).try_collect().await
 }
 
 async fn seed(sandbox: &Admin) -> Result<(), Error> {
@@ -147,52 +216,77 @@ async fn succeeded(ends: &Executions, arn: &str) -> Result<(), Error> {
 
 impl Throughput {
     pub fn section(&self) -> Section {
-        let mut table = Table::new(["", "a second", "ms each", "as"]);
-        let rate =
-            |time: Duration| format!("{:.1}", number(self.executions as u64) / time.as_secs_f64());
-        let starts = [
-            "starts by the client".to_owned(),
-            rate(self.starting),
-            self.start.to_string(),
-            "median".to_owned(),
-        ];
-        table.row(starts);
-        table.row([
-            "executions, from the first start to the last end".to_owned(),
-            rate(self.whole),
-            String::new(),
-            String::new(),
-        ]);
-        for (state, visits) in &self.states {
-            let each = format!("{:.1}", millis(visits.time / visits.count.max(1)));
-            table.row([
-                format!("state {state}, entered to left"),
-                String::new(),
-                each,
-                "mean".to_owned(),
-            ]);
+        let runs = [&self.at_ease, &self.at_once];
+        let columns = runs.map(|run| run.pace.start.to_string());
+        let mut table = Table::new([String::new()].into_iter().chain(columns));
+        let mut row = |what: String, value: &dyn Fn(&Run) -> String| {
+            let [at_ease, at_once] = runs.map(value);
+            table.row([what, at_ease, at_once]);
+        };
+        row("notifications".to_owned(), &|run| {
+            run.pace.executions.to_string()
+        });
+        row("started, a second".to_owned(), &|run| {
+            run.a_second(run.starting)
+        });
+        row("delivered, a second".to_owned(), &|run| {
+            run.a_second(run.whole)
+        });
+        row("a start by the client, ms".to_owned(), &|run| {
+            run.start.to_string()
+        });
+        let states: BTreeSet<&String> = runs.iter().flat_map(|run| run.states.keys()).collect();
+        for state in states {
+            row(format!("state {state}, entered to left, ms"), &|run| {
+                run.states.get(state).map_or_else(String::new, |visits| {
+                    format!("{:.1}", millis(visits.time / visits.count.max(1)))
+                })
+            });
         }
-        let invocations = u32::try_from(self.invocations).unwrap_or(u32::MAX).max(1);
-        let each = format!("{:.1}", millis(self.functions / invocations));
-        table.row([
-            "an invocation, by Lambda's word".to_owned(),
-            String::new(),
-            each,
-            "mean".to_owned(),
-        ]);
-        let Self {
-            executions,
-            at_once,
-            ..
-        } = self;
+        row("an invocation, by Lambda's word, ms".to_owned(), &|run| {
+            let invocations = u32::try_from(run.invocations).unwrap_or(u32::MAX);
+            format!("{:.1}", millis(run.functions / invocations.max(1)))
+        });
+        let mut on_a_processor = |whose: &str, time: fn(&ProcessorTime) -> Duration| {
+            row(
+                format!("on a processor, a notification, ms: {whose}"),
+                &|run| run.each(time(&run.processor)),
+            );
+        };
+        on_a_processor("MiniStack's", |time| time.ministack);
+        on_a_processor("the functions'", |time| time.functions);
+        on_a_processor("the client's and the sandbox's", |time| time.own);
         Section {
             title: "Throughput",
-            note: Some(format!(
-                "{executions} notifications to known public channels, {at_once} starts at a time, Slack's limits a \
-                 thousand times as wide. What a state takes beyond its function is MiniStack's: Step Functions, \
-                 Lambda and both cores, shared with everything else here."
-            )),
+            note: Some(
+                "Notifications to known public channels, of four states each; Slack's limits are a thousand times \
+                 as wide. Starts are medians, with the least and the most; states and invocations are means."
+                    .to_owned(),
+            ),
             table,
+        }
+    }
+}
+
+impl Run {
+    fn a_second(&self, time: Duration) -> String {
+        format!(
+            "{:.1}",
+            number(self.pace.executions as u64) / time.as_secs_f64()
+        )
+    }
+
+    fn each(&self, time: Duration) -> String {
+        let executions = u32::try_from(self.pace.executions).unwrap_or(u32::MAX);
+        format!("{:.1}", millis(time / executions.max(1)))
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtOnce(count) => write!(f, "{count} starts at a time"),
+            Self::Every(pause) => write!(f, "a start each {} ms", pause.as_millis()),
         }
     }
 }

@@ -170,6 +170,11 @@ impl LocalStack {
             .map(|sandbox| Admin::new(sandbox.url()))
     }
 
+    /// MiniStack's process, whose children the functions are; `None` once it is known to have ended.
+    pub fn ministack_id(&self) -> Option<u32> {
+        self.ministack.id()
+    }
+
     /// Whether MiniStack has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.ministack.has_ended()
