@@ -10,7 +10,7 @@ use apgl_contract::{Email, ErrorName, Invocation, Run, Turn};
 use apgl_directory::People;
 use apgl_slack::{
     FixedToken, SlackClient, SlackError, SlackToken,
-    pacing::{LeaveFuture, PacedCall, Pacer, TurnsFuture},
+    pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
 };
 use apgl_stores::{SlackUsers, Table};
 use aws_credential_types::Credentials;
@@ -163,8 +163,8 @@ impl Pacer for OneLeave {
         Box::pin(async { left })
     }
 
-    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
-        Box::pin(async { Vec::new() })
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> WaitFuture<'a> {
+        Box::pin(async { Wait::default() })
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use apgl_contract::{StepError, Turn};
 use apgl_slack::{
     SlackError,
-    pacing::{LeaveFuture, Limit, PacedCall, Pacer, TurnsFuture},
+    pacing::{LeaveFuture, Limit, PacedCall, Pacer, Wait, WaitFuture},
 };
 use apgl_stores::{Pace, Pacing, Table};
 use aws_sdk_dynamodb::{Client, config};
@@ -40,13 +40,16 @@ struct HeldTurn {
 }
 
 impl HeldTurn {
+    /// When it would come if nothing had ever held the limit up: what turns of one limit are compared by.
+    fn unmoved(&self) -> u64 {
+        self.turn.at.saturating_sub(self.turn.held_up)
+    }
+
     /// Both turns as one, which comes when the later one does.
     fn and(self, other: Self) -> Self {
-        // What has held the limit up before a turn was taken does not move it.
-        let unmoved = |held: &Self| held.turn.at.saturating_sub(held.turn.held_up);
         let calls = self.turn.calls + other.turn.calls;
         let has_come = self.has_come && other.has_come;
-        let later = std::cmp::max_by_key(self, other, unmoved);
+        let later = std::cmp::max_by_key(self, other, Self::unmoved);
         Self {
             turn: Turn {
                 calls,
@@ -140,6 +143,7 @@ impl QueuePacer {
             }
             // A call that must wait waits together with those that follow it, as many as a burst has.
             let wanted = call.ahead.min(limit.burst);
+            let wanted = wanted.saturating_sub(calls_held(&limit.name));
             let turn = self.for_at_least(wanted, turn, limit).await;
             return Err(SlackError::RateLimited {
                 method: call.method,
@@ -170,7 +174,7 @@ impl QueuePacer {
     }
 
     /// The turn is for the narrowest limit, so the others are asked again.
-    async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> Vec<Turn> {
+    async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> Wait {
         let now = self.now();
         let until = now + millis(retry_after);
         let mut turn = None;
@@ -184,7 +188,11 @@ impl QueuePacer {
                 Err(error) => log_outage(&error),
             }
         }
-        turn.into_iter().collect()
+        let turn_comes = turn.as_ref().map(|turn| self.time_until(turn));
+        Wait {
+            retry_after: turn_comes.unwrap_or_default().max(retry_after),
+            turns: turn.into_iter().collect(),
+        }
     }
 
     fn has_come(&self, turn: &Turn) -> bool {
@@ -205,7 +213,7 @@ impl Pacer for QueuePacer {
         Box::pin(self.leave(call))
     }
 
-    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a> {
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> WaitFuture<'a> {
         Box::pin(self.refused(call, retry_after))
     }
 }
@@ -217,23 +225,42 @@ fn with_held<T>(look: impl FnOnce(&mut Vec<HeldTurn>) -> T) -> Option<T> {
         .ok()
 }
 
-/// The turn for one of these limits, if the step holds one that is not stale: for so many calls at least,
-/// if it holds as many.
+/// The turn for one of these limits, if the step holds one that is not stale: the earliest, and the next
+/// ones with it, until it is for so many calls.
 fn take_held(limits: &[&str], calls: u32, is_stale: impl Fn(&Turn) -> bool) -> Option<HeldTurn> {
     with_held(|turns| {
         turns.retain(|held| !is_stale(&held.turn));
         let is_for_one = |held: &HeldTurn| limits.contains(&held.turn.limit.as_str());
-        let first = turns.iter().position(is_for_one)?;
-        let mut taken = turns.swap_remove(first);
-        while taken.turn.calls < calls {
-            let is_for_the_same = |held: &HeldTurn| held.turn.limit == taken.turn.limit;
-            let Some(next) = turns.iter().position(is_for_the_same) else {
+        let limit = turns
+            .iter()
+            .find(|held| is_for_one(held))?
+            .turn
+            .limit
+            .clone();
+        let mut taken: Option<HeldTurn> = None;
+        while taken.as_ref().is_none_or(|taken| taken.turn.calls < calls) {
+            let same = turns.iter().enumerate();
+            let same = same.filter(|(_, held)| held.turn.limit == limit);
+            let Some((next, _)) = same.min_by_key(|(_, held)| held.unmoved()) else {
                 break;
             };
-            taken = taken.and(turns.swap_remove(next));
+            let next = turns.swap_remove(next);
+            taken = Some(match taken {
+                Some(taken) => taken.and(next),
+                None => next,
+            });
         }
-        Some(taken)
+        taken
     })?
+}
+
+/// For how many calls the step holds turns of this limit.
+fn calls_held(limit: &str) -> u32 {
+    let of_limit = |turns: &mut Vec<HeldTurn>| {
+        let held = turns.iter().filter(|held| held.turn.limit == limit);
+        held.map(|held| held.turn.calls).sum()
+    };
+    with_held(of_limit).unwrap_or_default()
 }
 
 /// So many calls are made by this turn. It may be for more of them.
@@ -491,12 +518,71 @@ mod tests {
     async fn a_step_uses_up_all_turns_that_it_holds_before_it_takes_new_ones() {
         let (pacer, operations) = queue(200, 0);
         let now = pacer.now();
-        // Of a refusal, and what was left of an earlier turn then.
-        let held = vec![turns_for(1, now), turns_for(15, now - 9_000)];
+        let held = vec![turns_for(15, now), turns_for(1, now - 9_000)];
         let (given, left) = leave(&pacer, held, one_limit(), 10).await;
         assert_eq!(given, None);
         assert_eq!((left.len(), left[0].calls), (1, 6));
         assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_has_come_is_used_before_one_that_is_to_come() {
+        let (pacer, operations) = queue(200, 0);
+        let now = pacer.now();
+        let held = vec![turns_for(1, now + 60_000), turns_for(15, now)];
+        let (given, left) = leave(&pacer, held, one_limit(), 1).await;
+        assert_eq!(given, None);
+        let left: Vec<u32> = left.iter().map(|turn| turn.calls).collect();
+        assert_eq!(left, [1, 14]);
+        assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_step_holds_is_not_taken_again_by_a_call_that_must_wait() {
+        let (pacer, operations) = queue(200, 0);
+        let now = pacer.now();
+        let limits = [limit("method", Duration::from_secs(1))];
+        let call = PacedCall {
+            method: "a.method",
+            limits: &limits,
+            calls: 1,
+            ahead: 2,
+            follows: false,
+        };
+        let held = vec![turns_for(1, now + 50_000), turns_for(1, now + 60_000)];
+        let (left, turns) = with_turns(held, Pacer::leave(&pacer, call)).await;
+        let Err(SlackError::RateLimited { turns: given, .. }) = left else {
+            panic!("{left:?}");
+        };
+        assert_eq!(given, [turns_for(1, now + 50_000)]);
+        assert_eq!(turns, [turns_for(1, now + 60_000)]);
+        assert_eq!(*operations.lock().unwrap(), ["GetItem"]);
+    }
+
+    #[tokio::test]
+    async fn calls_that_were_refused_wait_for_the_last_of_their_turns() {
+        let now = QueuePacer::now(&queue(200, 0).0);
+        // The fake queue's next call is due a minute from now, whatever it is asked.
+        let (pacer, _) = queue(200, now + 60_000);
+        let limits = one_limit();
+        let call = PacedCall {
+            method: "a.method",
+            limits: &limits,
+            calls: 3,
+            ahead: 3,
+            follows: false,
+        };
+        let wait = Pacer::refused(&pacer, call, Duration::from_secs(5)).await;
+        assert_eq!(wait.turns[0].calls, 3);
+        assert!(wait.retry_after > Duration::from_secs(50), "{wait:?}");
+        let (idle, _) = queue(200, 0);
+        let wait = Pacer::refused(
+            &idle,
+            PacedCall { calls: 1, ..call },
+            Duration::from_secs(5),
+        )
+        .await;
+        assert_eq!(wait.retry_after, Duration::from_secs(5));
     }
 
     #[test]

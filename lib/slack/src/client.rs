@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Pacer, SlackError, SlackToken, TokenSource, Unpaced,
     error::safe_scopes,
-    pacing::{PacedCall, is_a_further_page, limits_of},
+    pacing::{PacedCall, Wait, is_a_further_page, limits_of},
 };
 
 /// Slack's own address.
@@ -145,12 +145,15 @@ impl SlackClient {
             .map(|arguments| self.send_with(&token, method, arguments));
         let mut replies = join_all(sent).await;
         if replies.iter().any(refuses_the_token) {
-            let renewed = self.tokens.renewed(&token).await?;
-            if renewed != token {
+            let renewed = self.tokens.renewed(&token).await;
+            if renewed.as_ref() != Ok(&token) {
                 let refused = replies.iter_mut().zip(arguments);
                 let refused = refused.filter(|(reply, _)| refuses_the_token(reply));
                 let again = refused.map(async |(reply, arguments)| {
-                    *reply = self.send_with(&renewed, method, arguments).await;
+                    *reply = match &renewed {
+                        Ok(renewed) => self.send_with(renewed, method, arguments).await,
+                        Err(error) => Err(error.clone().into()),
+                    };
                 });
                 join_all(again).await;
             }
@@ -182,10 +185,11 @@ impl SlackClient {
             slack.retryAfter = retry_after.as_secs(),
             "Slack refused a call by a limit"
         );
+        let Wait { retry_after, turns } = self.pacer.refused(call, retry_after).await;
         SlackError::RateLimited {
             method: call.method,
             retry_after,
-            turns: self.pacer.refused(call, retry_after).await,
+            turns,
         }
     }
 

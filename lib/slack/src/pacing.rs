@@ -39,8 +39,14 @@ pub struct PacedCall<'a> {
 
 /// The answer to a call that asks for leave.
 pub type LeaveFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SlackError>> + Send + 'a>>;
-/// The turns that a caller holds after Slack has refused a call.
-pub type TurnsFuture<'a> = Pin<Box<dyn Future<Output = Vec<Turn>> + Send + 'a>>;
+/// What a caller waits for after Slack has refused a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wait {
+    pub retry_after: Duration,
+    pub turns: Vec<Turn>,
+}
+
+pub type WaitFuture<'a> = Pin<Box<dyn Future<Output = Wait> + Send + 'a>>;
 
 /// Who says when a call may be made.
 pub trait Pacer: fmt::Debug + Send + Sync {
@@ -50,8 +56,9 @@ pub trait Pacer: fmt::Debug + Send + Sync {
     /// [`SlackError::RateLimited`], with a turn, when the call must wait.
     fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a>;
 
-    /// Slack refused so many calls all the same: nobody calls before `retry_after` is over.
-    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a>;
+    /// Slack refused so many calls all the same: nobody calls before `retry_after` is over, and the
+    /// caller perhaps later.
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> WaitFuture<'a>;
 }
 
 /// Every call is made at once, for a tool that calls Slack alone.
@@ -63,8 +70,9 @@ impl Pacer for Unpaced {
         Box::pin(async { Ok(()) })
     }
 
-    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
-        Box::pin(async { Vec::new() })
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, retry_after: Duration) -> WaitFuture<'a> {
+        let turns = Vec::new();
+        Box::pin(async move { Wait { retry_after, turns } })
     }
 }
 

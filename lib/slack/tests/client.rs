@@ -14,7 +14,7 @@ use apgl_contract::Turn;
 use apgl_slack::{
     FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenFuture, TokenSource,
     UserError,
-    pacing::{LeaveFuture, PacedCall, Pacer, TurnsFuture},
+    pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -450,7 +450,7 @@ impl Pacer for Notes {
         Box::pin(async { Ok(()) })
     }
 
-    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> TurnsFuture<'a> {
+    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> WaitFuture<'a> {
         let refusal = (call.calls, retry_after.as_secs());
         self.refusals.lock().unwrap().push(refusal);
         let turn = Turn {
@@ -459,7 +459,8 @@ impl Pacer for Notes {
             at: 0,
             held_up: 0,
         };
-        Box::pin(async { vec![turn] })
+        let turns = vec![turn];
+        Box::pin(async move { Wait { retry_after, turns } })
     }
 }
 
@@ -568,8 +569,8 @@ impl Pacer for Both {
         })
     }
 
-    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> TurnsFuture<'a> {
-        Box::pin(async { Vec::new() })
+    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> WaitFuture<'a> {
+        Box::pin(async { Wait::default() })
     }
 }
 

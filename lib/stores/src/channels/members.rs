@@ -51,7 +51,8 @@ pub struct Members {
 }
 
 impl Channels {
-    /// Who is known to be in the channel, and whom this execution found there at first: one read.
+    /// Who is known to be in the channel, and whom this execution found there at first: one request, which
+    /// reads them in no order.
     pub async fn members(
         &self,
         look: Look,
