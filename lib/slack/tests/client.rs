@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use apgl_contract::Turn;
+use apgl_contract::{StepError, Turn};
 use apgl_slack::{
     FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenFuture, TokenSource,
     UserError,
@@ -412,6 +412,49 @@ async fn a_token_that_is_refused_to_several_is_renewed_once() {
     let users = slack.users_lookup_by_email(&THREE).await.unwrap();
     assert!(users.iter().all(Result::is_ok), "{users:?}");
     assert_eq!(tokens.renewals.load(Ordering::Relaxed), 1);
+}
+
+/// Can't be read again.
+#[derive(Debug)]
+struct LostToken;
+
+impl TokenSource for LostToken {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(async { Ok(SlackToken::new("xoxb-1").unwrap()) })
+    }
+
+    fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
+        Box::pin(async {
+            Err(StepError::StoreUnavailable {
+                store: "secret".to_owned(),
+                operation: "GetSecretValue",
+                reason: "ThrottlingException".to_owned(),
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_can_not_be_renewed_spoils_no_other_answer() {
+    let server = MockServer::start().await;
+    for (name, answer) in [
+        ("ana", json!({ "ok": true, "user": { "id": "U1" } })),
+        ("bob", json!({ "ok": false, "error": "token_revoked" })),
+        ("eve", json!({ "ok": false, "error": "ratelimited" })),
+    ] {
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(json_answer(answer))
+            .mount(&server)
+            .await;
+    }
+    let slack = client_with(&server, Arc::new(LostToken));
+    let users = slack.users_lookup_by_email(&THREE).await.unwrap();
+    assert!(matches!(&users[0], Ok(Some(_))), "{users:?}");
+    assert!(matches!(&users[1], Err(SlackError::Step(_))), "{users:?}");
+    assert!(
+        matches!(&users[2], Err(SlackError::RateLimited { .. })),
+        "{users:?}"
+    );
 }
 
 const LONG_ENOUGH: Duration = Duration::from_mins(1);
