@@ -149,8 +149,6 @@ impl From<NotMeasured> for Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use aws_credential_types::Credentials;
-    use aws_sdk_sfn::config::{BehaviorVersion, Region};
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
@@ -191,14 +189,8 @@ mod tests {
             let response = http::Response::new(SdkBody::from(body.to_string()));
             ReplayEvent::new(request, response)
         });
-        let http = StaticReplayClient::new(answers.collect());
-        let credentials = Credentials::new("id", "key", None, None, "test");
-        let config = aws_sdk_sfn::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
-            .credentials_provider(credentials)
-            .http_client(http);
-        aws_sdk_sfn::Client::from_conf(config.build())
+        let aws = fake_aws::config(StaticReplayClient::new(answers.collect()));
+        aws_sdk_sfn::Client::new(&aws)
     }
 
     #[rstest]

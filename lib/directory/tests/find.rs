@@ -13,11 +13,7 @@ use apgl_contract::{ChannelName, Invocation, Run};
 use apgl_directory::Directory;
 use apgl_slack::{FixedToken, SlackClient, SlackToken};
 use apgl_stores::{Channels, Table};
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{BehaviorVersion, Region},
-};
+use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
@@ -64,14 +60,8 @@ fn table_that_fills_after_one_look() -> Table {
             .body(SdkBody::from(answer.to_string()))
             .unwrap()
     });
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
-        .endpoint_url("http://127.0.0.1")
-        .http_client(http)
-        .build();
-    Table::new(Client::from_conf(config), "channels".to_owned())
+    let dynamodb = Client::new(&fake_aws::config(http));
+    Table::new(dynamodb, "channels".to_owned())
 }
 
 #[tokio::test]

@@ -13,11 +13,7 @@ use apgl_slack::{
     pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
 };
 use apgl_stores::{SlackUsers, Table};
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{BehaviorVersion, Region},
-};
+use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
@@ -36,14 +32,8 @@ fn empty_table() -> (Table, Requests) {
         got.lock().unwrap().push((operation, body));
         http::Response::new(SdkBody::from("{}"))
     });
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
-        .endpoint_url("http://127.0.0.1")
-        .http_client(http)
-        .build();
-    let table = Table::new(Client::from_conf(config), "users".to_owned());
+    let dynamodb = Client::new(&fake_aws::config(http));
+    let table = Table::new(dynamodb, "users".to_owned());
     (table, requests)
 }
 

@@ -231,26 +231,17 @@ fn take_held(limits: &[&str], calls: u32, is_stale: impl Fn(&Turn) -> bool) -> O
     with_held(|turns| {
         turns.retain(|held| !is_stale(&held.turn));
         let is_for_one = |held: &HeldTurn| limits.contains(&held.turn.limit.as_str());
-        let limit = turns
-            .iter()
-            .find(|held| is_for_one(held))?
-            .turn
-            .limit
-            .clone();
-        let mut taken: Option<HeldTurn> = None;
-        while taken.as_ref().is_none_or(|taken| taken.turn.calls < calls) {
-            let same = turns.iter().enumerate();
-            let same = same.filter(|(_, held)| held.turn.limit == limit);
-            let Some((next, _)) = same.min_by_key(|(_, held)| held.unmoved()) else {
+        turns.sort_by_key(HeldTurn::unmoved);
+        let first = turns.iter().position(is_for_one)?;
+        let mut taken = turns.remove(first);
+        while taken.turn.calls < calls {
+            let is_for_the_same = |held: &HeldTurn| held.turn.limit == taken.turn.limit;
+            let Some(next) = turns.iter().position(is_for_the_same) else {
                 break;
             };
-            let next = turns.swap_remove(next);
-            taken = Some(match taken {
-                Some(taken) => taken.and(next),
-                None => next,
-            });
+            taken = taken.and(turns.remove(next));
         }
-        taken
+        Some(taken)
     })?
 }
 
@@ -324,8 +315,6 @@ pub(crate) fn time_scale(name: &'static str, value: &str) -> Result<f64, Setting
 mod tests {
     use std::{pin::Pin, sync::Arc};
 
-    use aws_credential_types::Credentials;
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
     use aws_smithy_http_client::test_util::infallible_client_fn;
     use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
@@ -389,18 +378,7 @@ mod tests {
                 .body(SdkBody::from(answer.to_string()))
                 .unwrap()
         });
-        let config = config::Builder::new()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .endpoint_url("http://127.0.0.1")
-            .http_client(http)
-            .build();
-        let table = Table::new(Client::from_conf(config), "pacing".to_owned());
-        let pacer = QueuePacer {
-            pacing: Pacing::new(table),
-            time_scale: 1.0,
-        };
+        let pacer = QueuePacer::new(&fake_aws::config(http), "pacing".to_owned(), 1.0);
         (pacer, operations)
     }
 
@@ -422,16 +400,21 @@ mod tests {
         leave(pacer, turns, limits.into(), 1)
     }
 
+    /// So many calls that go at once, with no others ahead.
+    fn calls(limits: &[Limit], calls: u32) -> PacedCall<'_> {
+        PacedCall {
+            method: "a.method",
+            limits,
+            calls,
+            ahead: calls,
+            follows: false,
+        }
+    }
+
     /// Asks for leave for so many calls at once, with these turns.
-    fn leave(pacer: &QueuePacer, turns: Vec<Turn>, limits: Vec<Limit>, calls: u32) -> Left<'_> {
+    fn leave(pacer: &QueuePacer, turns: Vec<Turn>, limits: Vec<Limit>, count: u32) -> Left<'_> {
         Box::pin(async move {
-            let call = PacedCall {
-                method: "a.method",
-                limits: &limits,
-                calls,
-                ahead: calls,
-                follows: false,
-            };
+            let call = calls(&limits, count);
             let (left, turns) = with_turns(turns, Pacer::leave(pacer, call)).await;
             match left {
                 Ok(()) => (None, turns),
@@ -541,13 +524,10 @@ mod tests {
     async fn what_the_step_holds_is_not_taken_again_by_a_call_that_must_wait() {
         let (pacer, operations) = queue(200, 0);
         let now = pacer.now();
-        let limits = [limit("method", Duration::from_secs(1))];
+        let limits = one_limit();
         let call = PacedCall {
-            method: "a.method",
-            limits: &limits,
-            calls: 1,
             ahead: 2,
-            follows: false,
+            ..calls(&limits, 1)
         };
         let held = vec![turns_for(1, now + 50_000), turns_for(1, now + 60_000)];
         let (left, turns) = with_turns(held, Pacer::leave(&pacer, call)).await;
@@ -565,23 +545,11 @@ mod tests {
         // The fake queue's next call is due a minute from now, whatever it is asked.
         let (pacer, _) = queue(200, now + 60_000);
         let limits = one_limit();
-        let call = PacedCall {
-            method: "a.method",
-            limits: &limits,
-            calls: 3,
-            ahead: 3,
-            follows: false,
-        };
-        let wait = Pacer::refused(&pacer, call, Duration::from_secs(5)).await;
+        let wait = Pacer::refused(&pacer, calls(&limits, 3), Duration::from_secs(5)).await;
         assert_eq!(wait.turns[0].calls, 3);
         assert!(wait.retry_after > Duration::from_secs(50), "{wait:?}");
         let (idle, _) = queue(200, 0);
-        let wait = Pacer::refused(
-            &idle,
-            PacedCall { calls: 1, ..call },
-            Duration::from_secs(5),
-        )
-        .await;
+        let wait = Pacer::refused(&idle, calls(&limits, 1), Duration::from_secs(5)).await;
         assert_eq!(wait.retry_after, Duration::from_secs(5));
     }
 

@@ -113,8 +113,6 @@ impl fmt::Debug for SecretToken {
 
 #[cfg(test)]
 mod tests {
-    use aws_credential_types::Credentials;
-    use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Region};
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
     use tokio::time::advance;
@@ -128,12 +126,8 @@ mod tests {
             let body = format!(r#"{{"SecretString": "{token}"}}"#);
             ReplayEvent::new(request, http::Response::new(SdkBody::from(body)))
         });
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
-            .credentials_provider(Credentials::new("id", "key", None, None, "test"))
-            .http_client(StaticReplayClient::new(answers.collect()));
-        SecretToken::new(Client::from_conf(config.build()), "secret".to_owned())
+        let aws = fake_aws::config(StaticReplayClient::new(answers.collect()));
+        SecretToken::new(Client::new(&aws), "secret".to_owned())
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,11 +11,7 @@ use std::{
 
 use apgl_contract::{Email, ErrorName, Visibility};
 use apgl_stores::{Channel, Channels, Preference, Table, UserProfiles};
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{BehaviorVersion, Region},
-};
+use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_runtime_api::client::{
     http::{
@@ -72,14 +68,8 @@ fn profiles(answers: Vec<ReplayEvent>) -> (UserProfiles, StaticReplayClient) {
 }
 
 fn table(name: &str, http: impl HttpClient + 'static) -> Table {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
-        .endpoint_url("http://127.0.0.1")
-        .http_client(http)
-        .build();
-    Table::new(Client::from_conf(config), name.to_owned())
+    let dynamodb = Client::new(&fake_aws::config(http));
+    Table::new(dynamodb, name.to_owned())
 }
 
 /// DynamoDB that finds nothing and leaves nothing undone, and counts how many requests it gets at once.

@@ -130,11 +130,6 @@ fn functions_in(definition: &Value) -> BTreeMap<String, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use aws_credential_types::Credentials;
-    use aws_sdk_sfn::{
-        Config,
-        config::{BehaviorVersion, Region},
-    };
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
 
@@ -161,14 +156,8 @@ mod tests {
             "updateDate": 1.0,
         });
         let answers = vec![answer(events.to_owned()), answer(machine.to_string())];
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .endpoint_url("http://127.0.0.1")
-            .http_client(StaticReplayClient::new(answers))
-            .build();
-        History::of(&Client::from_conf(config), ARN).await.unwrap()
+        let aws = fake_aws::config(StaticReplayClient::new(answers));
+        History::of(&Client::new(&aws), ARN).await.unwrap()
     }
 
     fn task(function: &str) -> Value {
