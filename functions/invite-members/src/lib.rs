@@ -52,19 +52,11 @@ pub async fn handle(
     }
     let (look, execution_id) = (Look::BeforeInviting, &invocation.run.execution_id);
     let channels = &deps.directory.channels;
-    let mut members = channels.members(look, &channel.id, execution_id).await?;
-    let present = match members.present {
-        Some(remembered) => remembered,
-        None if channel.created => remember_members(deps, &channel, BTreeSet::new()).await?,
-        None => {
-            let in_slack = deps.directory.members_in_slack(&channel).await?;
-            if members.at_first.is_none() {
-                // A copy of this invocation may have looked meanwhile, and invited.
-                let first_look = channels.first_look(look, &channel.id, execution_id);
-                members.at_first = first_look.await?;
-            }
-            remember_members(deps, &channel, in_slack).await?
-        }
+    let members = channels.members(look, &channel.id, execution_id).await?;
+    let (present, first_look) = match members.present {
+        Some(remembered) => (remembered, FirstLook::Read(members.at_first)),
+        // While Slack is asked, a copy of this invocation may look, and invite.
+        None => (members_by_slack(deps, &channel).await?, FirstLook::Unread),
     };
     let step = Inviting {
         deps,
@@ -73,14 +65,12 @@ pub async fn handle(
         present: &present,
     };
     let ids = |users: &[SlackUser]| users.iter().map(|user| user.id.clone()).collect();
-    let mut fates = step
-        .invite_missing(look, members.at_first, ids(&users))
-        .await?;
+    let mut fates = step.invite_missing(look, first_look, ids(&users)).await?;
     let corrected = step.correct_ids(&fates, &mut users).await?;
     if !corrected.is_empty() {
         let look = Look::BeforeInvitingCorrected;
-        let at_first = channels.first_look(look, &channel.id, execution_id).await?;
-        fates.extend(step.invite_missing(look, at_first, corrected).await?);
+        let corrected = step.invite_missing(look, FirstLook::Unread, corrected);
+        fates.extend(corrected.await?);
     }
     let outcome = outcome(users, &fates);
     tracing::info!(
@@ -92,14 +82,28 @@ pub async fn handle(
     Ok(outcome)
 }
 
-async fn remember_members(
+/// Who is in a channel whose members are not remembered: nobody in a new one, else those whom Slack
+/// names. From now on they are remembered.
+async fn members_by_slack(
     deps: &Deps,
     channel: &ChannelRef,
-    members: BTreeSet<SlackUserId>,
 ) -> Result<BTreeSet<SlackUserId>, StepError> {
-    let channels = &deps.directory.channels;
-    channels.remember_members(&channel.id, &members).await?;
+    let members = if channel.created {
+        BTreeSet::new()
+    } else {
+        deps.directory.members_in_slack(channel).await?
+    };
+    deps.directory
+        .channels
+        .remember_members(&channel.id, &members)
+        .await?;
     Ok(members)
+}
+
+/// Whom an earlier attempt of this execution found in the channel, if one has looked.
+enum FirstLook {
+    Read(Option<BTreeSet<SlackUserId>>),
+    Unread,
 }
 
 struct Inviting<'a> {
@@ -110,20 +114,28 @@ struct Inviting<'a> {
 }
 
 impl Inviting<'_> {
-    /// Invites those who are not there, and says what became of each user. `at_first` is whom an earlier
-    /// attempt of this execution found in the channel, if one has looked.
+    /// Invites those who are not there, and says what became of each user. Before the first invitation it
+    /// keeps who is there, for the attempts that may have to go on.
     async fn invite_missing(
         &self,
         look: Look,
-        at_first: Option<BTreeSet<SlackUserId>>,
+        first_look: FirstLook,
         users: BTreeSet<SlackUserId>,
     ) -> Result<Fates, StepError> {
         let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
             users.into_iter().partition(|id| self.present.contains(id));
         let missing: Vec<_> = missing.into_iter().collect();
-        let at_first = match at_first {
-            None if !missing.is_empty() => self.keep_first_look(look, &there).await?,
-            at_first => at_first,
+        let channels = &self.deps.directory.channels;
+        let (channel_id, execution_id) = (&self.channel.id, &self.invocation.run.execution_id);
+        let at_first = match first_look {
+            FirstLook::Read(Some(kept)) => Some(kept),
+            _ if !missing.is_empty() => {
+                channels
+                    .keep_first_look(look, channel_id, execution_id, &there)
+                    .await?
+            }
+            FirstLook::Read(None) => None,
+            FirstLook::Unread => channels.first_look(look, channel_id, execution_id).await?,
         };
         let mut fates: Fates = there
             .into_iter()
@@ -136,20 +148,6 @@ impl Inviting<'_> {
             invited_earlier(&mut fates, &there_at_first);
         }
         Ok(fates)
-    }
-
-    /// Keeps, before the first invitation, who is there for the attempts that may have to go on. Answers
-    /// what a copy of this invocation has kept meanwhile.
-    async fn keep_first_look(
-        &self,
-        look: Look,
-        there: &BTreeSet<SlackUserId>,
-    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let execution_id = &self.invocation.run.execution_id;
-        let channels = &self.deps.directory.channels;
-        channels
-            .keep_first_look(look, &self.channel.id, execution_id, there)
-            .await
     }
 
     async fn invite(&self, users: &[SlackUserId]) -> Result<Fates, StepError> {
