@@ -2,11 +2,12 @@
 
 use std::{
     future::Future,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use local_stack::Project;
-use tokio::time::interval;
+use tokio::{process::Command, time::interval};
 
 use crate::Failure;
 
@@ -54,4 +55,30 @@ pub async fn prepare(project: &Project) -> Result<(), Failure> {
         project.build_functions(),
     )
     .await
+}
+
+/// Runs one check, with its output in the open.
+pub async fn stage(
+    what: &str,
+    folder: &Path,
+    program: &str,
+    arguments: &[&str],
+) -> Result<(), Failure> {
+    println!("• {what} …");
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(|error| format!("can't run {program}: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} failed: `{program} {}` in {}",
+        arguments.join(" "),
+        folder.display()
+    )
+    .into())
 }

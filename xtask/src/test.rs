@@ -1,12 +1,16 @@
 //! `cargo xtask test`: every check and test, the quick ones first.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 use chaos::{dice::Seam, faults::Options};
 use local_stack::{LocalStack, Project, StackOptions};
 use tokio::process::Command;
 
-use crate::{Failure, budget, chaos as faults_command, progress, supply_chain, upgrade};
+use crate::{
+    Failure, budget, chaos as faults_command,
+    progress::{self, stage},
+    supply_chain, upgrade,
+};
 
 /// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
 /// limits alike.
@@ -140,30 +144,4 @@ async fn faults(project: &Project) -> Result<(), Failure> {
         wait_scale: FAULTS_WAIT_SCALE,
     };
     faults_command::measure(project, &options).await
-}
-
-/// Runs one check, with its output in the open.
-async fn stage(
-    what: &str,
-    folder: &Path,
-    program: &str,
-    arguments: &[&str],
-) -> Result<(), Failure> {
-    println!("• {what} …");
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(|error| format!("can't run {program}: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} failed: `{program} {}` in {}",
-        arguments.join(" "),
-        folder.display()
-    )
-    .into())
 }

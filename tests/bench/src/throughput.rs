@@ -93,12 +93,12 @@ pub async fn measure(
         start: Start::AtOnce(at_once),
     };
     let stack = LocalStack::start(project, options).await?;
-    let measured = on(&stack, [AT_EASE, at_once]).await;
+    let measured = on(&stack, at_once).await;
     stack.stop().await;
     measured
 }
 
-async fn on(stack: &LocalStack, paces: [Pace; 2]) -> Result<Throughput, Error> {
+async fn on(stack: &LocalStack, at_once: Pace) -> Result<Throughput, Error> {
     let no_sandbox = || Error::Unmeasured("throughput needs the sandbox".to_owned());
     seed(&stack.sandbox().ok_or_else(no_sandbox)?).await?;
     let machines = StateMachines::starting_with(&state_machines());
@@ -113,9 +113,8 @@ async fn on(stack: &LocalStack, paces: [Pace; 2]) -> Result<Throughput, Error> {
         let (arn, _) = start(&client, &format!("warm-{n}"), n).await?;
         succeeded(&ends, &arn).await?;
     }
-    let [at_ease, at_once] = paces;
     Ok(Throughput {
-        at_ease: run(stack, &client, &ends, "ease", at_ease).await?,
+        at_ease: run(stack, &client, &ends, "ease", AT_EASE).await?,
         at_once: run(stack, &client, &ends, "burst", at_once).await?,
     })
 }
