@@ -32,7 +32,7 @@ pub struct Notification {
 /// The channels and people of a run.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    public: Vec<String>,
+    pub public: Vec<String>,
     private: Vec<String>,
     people: Vec<String>,
 }

@@ -6,6 +6,10 @@ use apgl_client::Client;
 use local_stack::{
     App, LocalStack, Project, StackOptions, Status, execution::Executions, leftovers::leftovers,
 };
+use slack_sandbox::{
+    Admin,
+    faults::{Fault, How},
+};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     time::{Instant, interval, sleep},
@@ -19,13 +23,14 @@ use crate::{
 
 /// What is not over by then counts as failed.
 const AT_MOST: Duration = Duration::from_mins(10);
-/// A channel takes one message a second. What is started before the update takes longer to drain than
-/// the update takes.
+/// A channel takes one message a second, and gets two.
 const CHANNELS: usize = 5;
-const NOTIFICATIONS: usize = 600;
-const STARTS_PER_SECOND: u32 = 25;
-/// The update begins when so much of it is under way.
+const NOTIFICATIONS: usize = 400;
+const STARTS_PER_SECOND: u32 = 10;
+/// The update begins when they have been started for so long.
 const HEAD_START: Duration = Duration::from_secs(14);
+/// How soon Slack is asked again for the channel that takes nothing, in seconds.
+const RETRY_AFTER: u64 = 2;
 
 /// How an update went.
 #[derive(Debug, Clone)]
@@ -63,6 +68,7 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         .ok_or_else(|| Error::Setup("an upgrade needs the sandbox".to_owned()))?;
     let audience = Audience::new("upgrade", CHANNELS, true);
     audience.settle(stack, &sandbox).await?;
+    hold_messages(&sandbox, &audience.public[0]).await?;
     let notifications = audience.notifications("upgrade", NOTIFICATIONS);
 
     let client = caller::client(&stack.aws)?;
@@ -83,6 +89,7 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         let status = executions.describe(arn).await?.status;
         outlasted += usize::from(status == Status::Running);
     }
+    sandbox.clear_faults().await?;
 
     starting
         .await
@@ -110,6 +117,18 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         delivered_once: once.count(),
         leftovers: Vec::new(),
     })
+}
+
+/// Slack takes no message in this channel for now. What is started for it before an update outlasts the
+/// update, however long that takes.
+async fn hold_messages(sandbox: &Admin, channel: &str) -> Result<(), Error> {
+    let found = sandbox.channel(channel).await?;
+    let channel = found.ok_or_else(|| Error::Setup(format!("Slack has no {channel}")))?;
+    let refused = How::RateLimited {
+        retry_after: RETRY_AFTER,
+    };
+    let fault = Fault::new("chat.postMessage", refused).only_where("channel", &channel.id);
+    Ok(sandbox.add_fault(&fault).await?)
 }
 
 /// Starts them one after the other, and tells of each execution that it has started.
