@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and test, the quick ones first.
 
-use std::time::Instant;
+use std::{fs, time::Instant};
 
 use chaos::{dice::Seam, faults::Options};
 use local_stack::{LocalStack, Project, StackOptions};
@@ -104,7 +104,12 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     println!("• End-to-end tests …");
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--package", "e2e", "--locked", "--no-fail-fast"]);
+    // With the workspace's features, as the unit tests: with those of `e2e` alone, the AWS SDK would be
+    // compiled once more.
+    cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    for name in end_to_end_tests(project)? {
+        cargo.args(["--test", &name]);
+    }
     cargo
         .args(filter)
         .args(["--", "--show-output"])
@@ -131,6 +136,19 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
         log.display()
     )
     .into())
+}
+
+/// The names of the tests that need the stack.
+fn end_to_end_tests(project: &Project) -> Result<Vec<String>, Failure> {
+    let folder = project.root.join("tests/e2e/tests");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        names.push(name.into_owned());
+    }
+    names.sort();
+    Ok(names)
 }
 
 async fn faults(project: &Project) -> Result<(), Failure> {
