@@ -36,6 +36,10 @@ pub struct Arguments {
     /// How many of these starts are under way at a time.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     at_once: usize,
+    /// A folder with functions of another build, by `cargo lambda build --lambda-dir`, whose speed is
+    /// measured beside. It may be given more than once.
+    #[arg(long, value_name = "FOLDER")]
+    beside: Vec<PathBuf>,
     /// Where the plots go.
     #[arg(long, default_value = "target/bench")]
     plots: PathBuf,
@@ -108,14 +112,17 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
     let starting = LocalStack::start(project, options);
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     let sandbox = stack.sandbox().ok_or("the bench needs the sandbox")?;
-    let &Arguments {
+    let Arguments {
         rounds,
         invocations,
+        beside,
         ..
     } = arguments;
+    let (rounds, invocations) = (*rounds, *invocations);
     let cold_events = cold::events(rounds);
-    let scene = Scene::set(&sandbox, cold_events + warm::events(invocations)).await?;
-    let contenders = contender::all(project, &stack, &peers).await?;
+    let events = cold_events + warm::events(invocations);
+    let scene = Scene::set(&sandbox, events * (1 + beside.len())).await?;
+    let contenders = contender::all(project, &stack, &peers, beside, events).await?;
     let places = Places::of(&stack);
     let measuring = cold::measure(&contenders, &scene, &places, rounds);
     let cold = progress::step("Measuring cold starts", measuring).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +12,7 @@ use local_stack::{
     invoke::Answer,
     runtime_api::{Answered, Function},
     stack::client_environment,
+    tools::built_functions,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -31,14 +33,17 @@ pub struct Contender {
     environment: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A peer that answers at once.
     Bare,
     /// A peer that reads the secret and calls Slack.
     Peer,
-    /// One of ours.
-    Function,
+    /// One of ours, which gets events of its own, from this one on.
+    Function {
+        function: String,
+        first_event: usize,
+    },
 }
 
 /// Where a contender finds AWS and Slack.
@@ -57,13 +62,27 @@ impl Places {
     }
 }
 
-/// The peers, and every function with the variables that it is deployed with.
+/// The peers, and every function with the variables that it is deployed with; then those of the builds
+/// `beside`, by folder. Each is going to get so many `events`.
 pub async fn all(
     project: &Project,
     stack: &LocalStack,
     peers: &Peers,
+    beside: &[PathBuf],
+    events: usize,
 ) -> Result<Vec<Contender>, Error> {
-    let functions = deployed(project, stack).await?;
+    let lambda = Client::new(&stack.aws);
+    let mut functions = Vec::new();
+    let own = project.functions();
+    for (n, folder) in iter::once(&own).chain(beside).enumerate() {
+        let mut built = built(folder, &lambda, n * events).await?;
+        if n > 0 {
+            for contender in &mut built {
+                contender.name = format!("{}, {}", contender.name, folder.display());
+            }
+        }
+        functions.extend(built);
+    }
     let secret = functions
         .iter()
         .find_map(|function| function.environment.get(peers::SECRET_VARIABLE))
@@ -99,25 +118,36 @@ pub async fn all(
     Ok(contenders)
 }
 
-async fn deployed(project: &Project, stack: &LocalStack) -> Result<Vec<Contender>, Error> {
-    let lambda = Client::new(&stack.aws);
-    let built = project.built_functions();
+/// The functions that are built into a folder, each with the variables that it is deployed with.
+async fn built(
+    folder: &Path,
+    lambda: &Client,
+    first_event: usize,
+) -> Result<Vec<Contender>, Error> {
+    let built = built_functions(folder).map_err(Error::io(folder.display().to_string()))?;
+    if built.is_empty() {
+        let folder = folder.display();
+        return Err(Error::Unmeasured(format!("no function is in {folder}")));
+    }
     let mut functions = Vec::new();
-    for (name, program) in built.map_err(Error::io("the functions"))? {
+    for (function, program) in built {
         let configuration = lambda
             .get_function_configuration()
-            .function_name(format!("apgl-{name}"))
+            .function_name(format!("apgl-{function}"))
             .send()
             .await
             .map_err(|error| Error::Aws {
                 what: "GetFunctionConfiguration",
-                reason: format!("{name}: {error:?}"),
+                reason: format!("{function}: {error:?}"),
             })?;
         let environment = configuration.environment;
         let variables = environment.and_then(|environment| environment.variables);
         functions.push(Contender {
-            name,
-            kind: Kind::Function,
+            name: function.clone(),
+            kind: Kind::Function {
+                function,
+                first_event,
+            },
             program,
             arguments: Vec::new(),
             environment: variables.into_iter().flatten().collect(),
@@ -142,16 +172,19 @@ impl Contender {
     }
 
     pub fn event(&self, scene: &Scene, n: usize) -> Result<Value, Error> {
-        if self.kind != Kind::Function {
+        let Kind::Function {
+            function,
+            first_event,
+        } = &self.kind
+        else {
             return Ok(json!({}));
-        }
+        };
         let unknown = || {
-            let name = &self.name;
             Error::Unmeasured(format!(
-                "{name} has no event: write one in tests/bench/src/events.rs"
+                "{function} has no event: write one in tests/bench/src/events.rs"
             ))
         };
-        scene.event(&self.name, n).ok_or_else(unknown)
+        scene.event(function, first_event + n).ok_or_else(unknown)
     }
 
     /// Hands a running process an event. Its answer must be a good one.

@@ -148,16 +148,7 @@ impl Project {
 
     /// The bootstrap of each function that is built, by the function's name.
     pub fn built_functions(&self) -> io::Result<BTreeMap<String, PathBuf>> {
-        let mut bootstraps = BTreeMap::new();
-        for function in fs::read_dir(self.functions())? {
-            let function = function?;
-            let bootstrap = function.path().join("bootstrap");
-            if bootstrap.exists() {
-                let name = function.file_name().to_string_lossy().into_owned();
-                bootstraps.insert(name, bootstrap);
-            }
-        }
-        Ok(bootstraps)
+        built_functions(&self.functions())
     }
 
     /// Makes a folder for each function that is built, and puts into it what `put` does with the function's
@@ -226,6 +217,20 @@ impl Project {
         )
         .await
     }
+}
+
+/// The bootstrap of each function that is built into this folder, by the function's name.
+pub fn built_functions(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    let mut bootstraps = BTreeMap::new();
+    for function in fs::read_dir(folder)? {
+        let function = function?;
+        let bootstrap = function.path().join("bootstrap");
+        if bootstrap.exists() {
+            let name = function.file_name().to_string_lossy().into_owned();
+            bootstraps.insert(name, bootstrap);
+        }
+    }
+    Ok(bootstraps)
 }
 
 /// Cargo's profiles.
