@@ -188,7 +188,11 @@ impl QueuePacer {
                 Err(error) => log_outage(&error),
             }
         }
-        let turn_comes = turn.as_ref().map(|turn| self.time_until(turn));
+        let turn_comes = turn
+            .as_ref()
+            // Where the step has turns that come as soon as Slack lets it, it uses those first.
+            .filter(|turn| calls_held(&turn.limit) == 0)
+            .map(|turn| self.time_until(turn));
         Wait {
             retry_after: turn_comes.unwrap_or_default().max(retry_after),
             turns: turn.into_iter().collect(),
@@ -551,6 +555,21 @@ mod tests {
         let (idle, _) = queue(200, 0);
         let wait = Pacer::refused(&idle, calls(&limits, 1), Duration::from_secs(5)).await;
         assert_eq!(wait.retry_after, Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn what_the_step_still_holds_does_not_wait_for_the_turns_of_refused_calls() {
+        let now = QueuePacer::now(&queue(200, 0).0);
+        let (pacer, _) = queue(200, now + 60_000);
+        let limits = one_limit();
+        let step = async {
+            Pacer::leave(&pacer, calls(&limits, 10)).await.unwrap();
+            Pacer::refused(&pacer, calls(&limits, 1), Duration::from_secs(5)).await
+        };
+        let (wait, left) = with_turns(vec![turns_for(25, now)], step).await;
+        assert_eq!(wait.retry_after, Duration::from_secs(5));
+        assert_eq!(wait.turns[0].calls, 1);
+        assert_eq!(left.iter().map(|turn| turn.calls).sum::<u32>(), 15);
     }
 
     #[test]

@@ -158,10 +158,17 @@ impl SlackClient {
                 join_all(again).await;
             }
         }
-        let limited = replies.iter().filter_map(retry_after_in);
-        if let Some(longest) = limited.clone().max() {
-            let calls = count(limited.count());
-            let refused = self.refused(PacedCall { calls, ..call }, longest).await;
+        let limited: Vec<Duration> = replies.iter().filter_map(retry_after_in).collect();
+        for retry_after in &limited {
+            tracing::warn!(
+                slack.method = method,
+                slack.retryAfter = retry_after.as_secs(),
+                "Slack refused a call by a limit"
+            );
+        }
+        if let Some(longest) = limited.iter().max() {
+            let calls = count(limited.len());
+            let refused = self.refused(PacedCall { calls, ..call }, *longest).await;
             let limited = replies
                 .iter_mut()
                 .filter(|reply| retry_after_in(reply).is_some());
@@ -178,13 +185,8 @@ impl SlackClient {
         Ok(token?)
     }
 
-    /// Slack has refused a call that the pacer let pass: others wait too.
+    /// Slack has refused calls that the pacer let pass: others wait too.
     async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> SlackError {
-        tracing::warn!(
-            slack.method = call.method,
-            slack.retryAfter = retry_after.as_secs(),
-            "Slack refused a call by a limit"
-        );
         let Wait { retry_after, turns } = self.pacer.refused(call, retry_after).await;
         SlackError::RateLimited {
             method: call.method,

@@ -24,6 +24,12 @@ use tokio::{
     sync::Barrier,
     time::timeout,
 };
+use tracing::{Event, Level, Subscriber, instrument::WithSubscriber};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+    registry,
+};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{body_string_contains, header, method, path},
@@ -530,7 +536,7 @@ async fn several_people_are_looked_up_at_once_by_one_leave() {
 }
 
 #[tokio::test]
-async fn each_of_several_has_an_answer_of_its_own_and_a_limit_is_told_once() {
+async fn each_of_several_has_an_answer_of_its_own_and_the_pacer_is_told_once_of_a_limit() {
     let server = MockServer::start().await;
     for (name, answer) in [
         (
@@ -563,7 +569,11 @@ async fn each_of_several_has_an_answer_of_its_own_and_a_limit_is_told_once() {
         "eve@example.com",
         "gus@example.com",
     ];
-    let users = slack.users_lookup_by_email(&people).await.unwrap();
+    let warnings = Warnings::default();
+    let logged = warnings.clone();
+    let users = slack.users_lookup_by_email(&people);
+    let users = users.with_subscriber(registry().with(warnings)).await;
+    let users = users.unwrap();
     assert!(matches!(&users[0], Ok(Some(user)) if user.id == "U1"));
     for limited in &users[1..3] {
         let Err(SlackError::RateLimited {
@@ -576,6 +586,20 @@ async fn each_of_several_has_an_answer_of_its_own_and_a_limit_is_told_once() {
     }
     assert!(matches!(&users[3], Ok(None)));
     assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);
+    // An alarm counts the lines.
+    assert_eq!(logged.0.load(Ordering::SeqCst), 2);
+}
+
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == Level::WARN {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 #[tokio::test]
