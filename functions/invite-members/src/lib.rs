@@ -12,6 +12,7 @@ use apgl_directory::{Directory, People, Person};
 use apgl_slack::SlackClient;
 use apgl_stores::Look;
 use serde::{Deserialize, Serialize};
+use tokio::try_join;
 
 use crate::fates::{Fate, Fates, fates_in, invited_earlier, outcome};
 
@@ -53,9 +54,12 @@ pub async fn handle(
     let (look, execution_id) = (Look::BeforeInviting, &invocation.run.execution_id);
     let channels = &deps.directory.channels;
     let members = channels.members(look, &channel.id, execution_id).await?;
+    let known = members.present.is_some();
     let (present, first_look) = match members.present {
+        // The two were read in no order: what a copy of this invocation does meanwhile may count as done by
+        // somebody else.
         Some(remembered) => (remembered, FirstLook::Read(members.at_first)),
-        // While Slack is asked, a copy of this invocation may look, and invite.
+        // While Slack is asked, a copy may look, and invite.
         None => (members_by_slack(deps, &channel).await?, FirstLook::Unread),
     };
     let step = Inviting {
@@ -64,13 +68,22 @@ pub async fn handle(
         channel: &channel,
         present: &present,
     };
-    let ids = |users: &[SlackUser]| users.iter().map(|user| user.id.clone()).collect();
-    let mut fates = step.invite_missing(look, first_look, ids(&users)).await?;
+    let looked = step.look_for(users.iter().map(|user| user.id.clone()));
+    let remembering = async {
+        if known {
+            return Ok(());
+        }
+        channels.remember_members(&channel.id, &present).await
+    };
+    let looking = step.at_first(look, first_look, &looked);
+    let (at_first, ()) = try_join!(looking, remembering)?;
+    let mut fates = step.invite_missing(looked, at_first).await?;
     let corrected = step.correct_ids(&fates, &mut users).await?;
     if !corrected.is_empty() {
         let look = Look::BeforeInvitingCorrected;
-        let corrected = step.invite_missing(look, FirstLook::Unread, corrected);
-        fates.extend(corrected.await?);
+        let looked = step.look_for(corrected);
+        let at_first = step.at_first(look, FirstLook::Unread, &looked).await?;
+        fates.extend(step.invite_missing(looked, at_first).await?);
     }
     let outcome = outcome(users, &fates);
     tracing::info!(
@@ -83,21 +96,15 @@ pub async fn handle(
 }
 
 /// Who is in a channel whose members are not remembered: nobody in a new one, else those whom Slack
-/// names. From now on they are remembered.
+/// names.
 async fn members_by_slack(
     deps: &Deps,
     channel: &ChannelRef,
 ) -> Result<BTreeSet<SlackUserId>, StepError> {
-    let members = if channel.created {
-        BTreeSet::new()
-    } else {
-        deps.directory.members_in_slack(channel).await?
-    };
-    deps.directory
-        .channels
-        .remember_members(&channel.id, &members)
-        .await?;
-    Ok(members)
+    if channel.created {
+        return Ok(BTreeSet::new());
+    }
+    deps.directory.members_in_slack(channel).await
 }
 
 /// Whom an earlier attempt of this execution found in the channel, if one has looked.
@@ -113,30 +120,52 @@ struct Inviting<'a> {
     present: &'a BTreeSet<SlackUserId>,
 }
 
+/// Which of the users are in the channel, and which are not.
+struct Looked {
+    there: BTreeSet<SlackUserId>,
+    missing: Vec<SlackUserId>,
+}
+
 impl Inviting<'_> {
-    /// Invites those who are not there, and says what became of each user. Before the first invitation it
-    /// keeps who is there, for the attempts that may have to go on.
-    async fn invite_missing(
+    fn look_for(&self, users: impl IntoIterator<Item = SlackUserId>) -> Looked {
+        let users: BTreeSet<SlackUserId> = users.into_iter().collect();
+        let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
+            users.into_iter().partition(|id| self.present.contains(id));
+        Looked {
+            there,
+            missing: missing.into_iter().collect(),
+        }
+    }
+
+    /// Whom this execution found in the channel when it first looked; `None` where that is now. It is kept
+    /// before the first invitation, for the attempts that may have to go on.
+    async fn at_first(
         &self,
         look: Look,
         first_look: FirstLook,
-        users: BTreeSet<SlackUserId>,
-    ) -> Result<Fates, StepError> {
-        let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
-            users.into_iter().partition(|id| self.present.contains(id));
-        let missing: Vec<_> = missing.into_iter().collect();
+        looked: &Looked,
+    ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
         let channels = &self.deps.directory.channels;
         let (channel_id, execution_id) = (&self.channel.id, &self.invocation.run.execution_id);
-        let at_first = match first_look {
-            FirstLook::Read(Some(kept)) => Some(kept),
-            _ if !missing.is_empty() => {
+        match first_look {
+            FirstLook::Read(Some(kept)) => Ok(Some(kept)),
+            _ if !looked.missing.is_empty() => {
                 channels
-                    .keep_first_look(look, channel_id, execution_id, &there)
-                    .await?
+                    .keep_first_look(look, channel_id, execution_id, &looked.there)
+                    .await
             }
-            FirstLook::Read(None) => None,
-            FirstLook::Unread => channels.first_look(look, channel_id, execution_id).await?,
-        };
+            FirstLook::Read(None) => Ok(None),
+            FirstLook::Unread => channels.first_look(look, channel_id, execution_id).await,
+        }
+    }
+
+    /// Invites those who are not there, and says what became of each user.
+    async fn invite_missing(
+        &self,
+        looked: Looked,
+        at_first: Option<BTreeSet<SlackUserId>>,
+    ) -> Result<Fates, StepError> {
+        let Looked { there, missing } = looked;
         let mut fates: Fates = there
             .into_iter()
             .map(|id| (id, Fate::AlreadyMember))
