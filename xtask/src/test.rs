@@ -138,14 +138,13 @@ async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failu
     .into())
 }
 
-/// The names of the tests that need the stack.
+/// The names of the tests of `e2e`.
 fn end_to_end_tests(project: &Project) -> Result<Vec<String>, Failure> {
     let folder = project.root.join("tests/e2e/tests");
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let file = entry?.path();
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        names.push(name.into_owned());
+        let file = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(file.strip_suffix(".rs").map(str::to_owned));
     }
     names.sort();
     Ok(names)

@@ -8,11 +8,7 @@ use apgl_client::{
     WaitError,
     outcome::{NotifyPublicChannelOutcome, SkipReason},
 };
-use aws_credential_types::Credentials;
-use aws_sdk_sfn::{
-    Config,
-    config::{BehaviorVersion, HttpClient, Region},
-};
+use aws_sdk_sfn::config::HttpClient;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::test_util::{NeverClient, ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
@@ -61,15 +57,11 @@ fn client(answers: Vec<ReplayEvent>) -> (Client, StaticReplayClient) {
 }
 
 fn client_over(http: impl HttpClient + 'static, machines: StateMachines) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::for_tests())
-        .endpoint_url("http://127.0.0.1")
+    let aws = fake_aws::config(http)
+        .into_builder()
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .http_client(http)
         .build();
-    Client::new(aws_sdk_sfn::Client::from_conf(config), machines, "event").unwrap()
+    Client::new(aws_sdk_sfn::Client::new(&aws), machines, "event").unwrap()
 }
 
 fn request() -> NotifyPublicChannel {

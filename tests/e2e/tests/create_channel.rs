@@ -144,7 +144,7 @@ async fn a_topic_that_slack_could_not_take_at_once_is_set_by_the_next_attempt() 
 }
 
 #[tokio::test]
-async fn many_new_people_are_found_by_pages_and_a_few_one_by_one() {
+async fn many_new_people_are_found_by_pages_and_a_few_by_a_call_each() {
     let world = World::here();
     for (count, method) in [(30, "users.list"), (3, "users.lookupByEmail")] {
         let channel = unique("found");
