@@ -15,7 +15,7 @@ use counting::{
     deployment::Deployment,
     growth::{self as counting_growth, Point},
 };
-use local_stack::{LocalStack, Project, StackOptions};
+use local_stack::{LocalStack, Project, StackOptions, tools::built_functions};
 
 use crate::{Failure, chaos::at_least_one, progress};
 
@@ -38,7 +38,7 @@ pub struct Arguments {
     at_once: usize,
     /// A folder with functions of another build, by `cargo lambda build --lambda-dir`, whose speed is
     /// measured beside. It may be given more than once.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = with_functions)]
     beside: Vec<PathBuf>,
     /// Where the plots go.
     #[arg(long, default_value = "target/bench")]
@@ -46,6 +46,17 @@ pub struct Arguments {
     /// Prints the tables as Markdown, for docs/performance.md.
     #[arg(long)]
     markdown: bool,
+}
+
+fn with_functions(folder: &str) -> Result<PathBuf, String> {
+    let folder = PathBuf::from(folder);
+    match built_functions(&folder) {
+        Ok(functions) if !functions.is_empty() => Ok(folder),
+        _ => Err(
+            "must be a folder with a folder for each function, and its `bootstrap` in that"
+                .to_owned(),
+        ),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,7 +132,7 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
     let (rounds, invocations) = (*rounds, *invocations);
     let cold_events = cold::events(rounds);
     let events = cold_events + warm::events(invocations);
-    let scene = Scene::set(&sandbox, events * (1 + beside.len())).await?;
+    let scene = Scene::set(&sandbox, events, 1 + beside.len()).await?;
     let contenders = contender::all(project, &stack, &peers, beside, events).await?;
     let places = Places::of(&stack);
     let measuring = cold::measure(&contenders, &scene, &places, rounds);

@@ -2,6 +2,8 @@
 //!
 //! Each makes its function do its work: what the table knows already would need no call to Slack.
 
+use std::iter;
+
 use local_stack::{invoke::channel_ref, stack::ACCOUNT};
 use serde_json::{Value, json};
 use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
@@ -12,36 +14,57 @@ use crate::Error;
 const CHANNEL: &str = "bench";
 /// Where people are invited.
 const EMPTY: &str = "bench-empty";
-/// Where people are removed.
-const FULL: &str = "bench-full";
+
+const USERS_OF_A_REQUEST: usize = 5_000;
+/// So many addresses are resolved by one event: they are looked up at once.
+const ADDRESSES: usize = 10;
 
 /// What stands in Slack.
 #[derive(Debug)]
 pub struct Scene {
     channels: Vec<ChannelState>,
+    events: usize,
+    events_of_a_build: usize,
 }
 
 impl Scene {
-    /// Fills the workspace for so many events of each function.
-    pub async fn set(sandbox: &Admin, events: usize) -> Result<Self, Error> {
-        let users: Vec<User> = (0..events).map(user).collect();
+    /// Fills the workspace for so many events of each function, in each of so many builds.
+    pub async fn set(
+        sandbox: &Admin,
+        events_of_a_build: usize,
+        builds: usize,
+    ) -> Result<Self, Error> {
+        let events = events_of_a_build * builds;
+        let users: Vec<User> = (0..events * ADDRESSES).map(user).collect();
         let to_archive = (0..events).map(|n| ChannelSeed {
             created_by_bot: true,
             ..channel(&to_archive(n))
         });
-        let full = ChannelSeed {
+        let of_a_build = users[..events].chunks(events_of_a_build).enumerate();
+        let full = of_a_build.map(|(build, users)| ChannelSeed {
             members: users.iter().map(|user| user.id.clone()).collect(),
-            ..channel(FULL)
-        };
-        let channels = [channel(CHANNEL), channel(EMPTY), full];
+            ..channel(&full(build))
+        });
+        let channels = [channel(CHANNEL), channel(EMPTY)].into_iter().chain(full);
+        // A request to the sandbox is at most 2 MB.
+        for some in users.chunks(USERS_OF_A_REQUEST) {
+            let seed = Seed {
+                users: some.to_vec(),
+                ..Seed::default()
+            };
+            sandbox.seed(&seed).await?;
+        }
         let seed = Seed {
-            channels: channels.into_iter().chain(to_archive).collect(),
-            users,
+            channels: channels.chain(to_archive).collect(),
             ..Seed::default()
         };
         sandbox.seed(&seed).await?;
         let channels = sandbox.channels().await?;
-        Ok(Self { channels })
+        Ok(Self {
+            channels,
+            events,
+            events_of_a_build,
+        })
     }
 
     /// The `n`th event of a function; `None` for a function that is not known here.
@@ -56,13 +79,21 @@ impl Scene {
                 },
             }),
             "filter-by-preference" => json!({ "members": [email(n)] }),
-            "resolve-users" => json!({ "emails": [email(n)] }),
+            "resolve-users" => {
+                // One of those who are in the channels, and the others by themselves.
+                let others = (self.events..).skip(n * (ADDRESSES - 1));
+                let people = iter::once(n).chain(others).take(ADDRESSES);
+                json!({ "emails": people.map(email).collect::<Vec<_>>() })
+            }
             "find-channel" => json!({ "channelName": CHANNEL, "verify": true }),
             "ensure-channel" => {
                 json!({ "channelName": format!("bench-new-{n}"), "visibility": "private" })
             }
             "invite-members" => json!({ "channel": self.channel(EMPTY)?, "users": [person(n)] }),
-            "remove-members" => json!({ "channel": self.channel(FULL)?, "users": [person(n)] }),
+            "remove-members" => {
+                let full = full(n / self.events_of_a_build);
+                json!({ "channel": self.channel(&full)?, "users": [person(n)] })
+            }
             "post-message" => json!({
                 "channel": self.channel(CHANNEL)?,
                 "message": { "text": "The content item is ready for your review." },
@@ -171,6 +202,11 @@ fn channel(name: &str) -> ChannelSeed {
         name: name.to_owned(),
         ..ChannelSeed::default()
     }
+}
+
+/// Where people are removed, by the functions of one build.
+fn full(build: usize) -> String {
+    format!("bench-full-{build}")
 }
 
 fn to_archive(n: usize) -> String {

@@ -31,6 +31,13 @@ const AT_EASE: Pace = Pace {
     start: Start::Every(Duration::from_millis(250)),
 };
 
+/// What is not counted: a notification to each channel, and many at a time.
+const ONE_AT_A_TIME: Pace = Pace {
+    executions: CHANNELS,
+    start: Start::AtOnce(1),
+};
+const WARM_UP: usize = 100;
+
 /// How many notifications are started, and how.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
@@ -108,10 +115,15 @@ async fn on(stack: &LocalStack, at_once: Pace) -> Result<Throughput, Error> {
     let client = client.map_err(|error| Error::Unmeasured(error.to_string()))?;
     schedules::stop_all(&stack.aws).await?;
     let ends = Executions::new(&stack.aws);
-    // The functions are warm, and the channels known.
-    for n in 0..CHANNELS {
-        let (arn, _) = start(&client, &format!("warm-{n}"), n).await?;
-        succeeded(&ends, &arn).await?;
+    // The channels are known, and as many environments of each function are warm as are used at a time.
+    let warm_up = Pace {
+        executions: WARM_UP,
+        ..at_once
+    };
+    for (name, pace) in [("channels", ONE_AT_A_TIME), ("environments", warm_up)] {
+        for (arn, _) in start_all(&client, name, pace).await? {
+            succeeded(&ends, &arn).await?;
+        }
     }
     Ok(Throughput {
         at_ease: run(stack, &client, &ends, "ease", AT_EASE).await?,
