@@ -147,7 +147,7 @@ impl QueuePacer {
             let turn = self.for_at_least(wanted, turn, limit).await;
             return Err(SlackError::RateLimited {
                 method: call.method,
-                retry_after: self.time_until(&turn),
+                retry_after: self.time_until(turn.at),
                 turns: vec![turn],
             });
         }
@@ -188,13 +188,13 @@ impl QueuePacer {
                 Err(error) => log_outage(&error),
             }
         }
-        let turn_comes = turn
-            .as_ref()
-            // Where the step has turns that come as soon as Slack lets it, it uses those first.
-            .filter(|turn| calls_held(&turn.limit) == 0)
-            .map(|turn| self.time_until(turn));
+        // The step uses what it still holds first.
+        let comes = turn.as_ref().map(|turn| {
+            let held = first_held(&turn.limit).unwrap_or(turn.at);
+            self.time_until(held.min(turn.at))
+        });
         Wait {
-            retry_after: turn_comes.unwrap_or_default().max(retry_after),
+            retry_after: comes.unwrap_or_default().max(retry_after),
             turns: turn.into_iter().collect(),
         }
     }
@@ -207,8 +207,8 @@ impl QueuePacer {
         turn.at + TURN_LIFETIME_MILLIS < self.now()
     }
 
-    fn time_until(&self, turn: &Turn) -> Duration {
-        Duration::from_millis(turn.at.saturating_sub(self.now()))
+    fn time_until(&self, at: u64) -> Duration {
+        Duration::from_millis(at.saturating_sub(self.now()))
     }
 }
 
@@ -256,6 +256,14 @@ fn calls_held(limit: &str) -> u32 {
         held.map(|held| held.turn.calls).sum()
     };
     with_held(of_limit).unwrap_or_default()
+}
+
+/// When the first turn comes that the step holds of this limit.
+fn first_held(limit: &str) -> Option<u64> {
+    with_held(|turns| {
+        let of_limit = turns.iter().filter(|held| held.turn.limit == limit);
+        of_limit.map(|held| held.turn.at).min()
+    })?
 }
 
 /// So many calls are made by this turn. It may be for more of them.
@@ -562,14 +570,23 @@ mod tests {
         let now = QueuePacer::now(&queue(200, 0).0);
         let (pacer, _) = queue(200, now + 60_000);
         let limits = one_limit();
-        let step = async {
-            Pacer::leave(&pacer, calls(&limits, 10)).await.unwrap();
-            Pacer::refused(&pacer, calls(&limits, 1), Duration::from_secs(5)).await
+        let refused_after = async |held: Vec<Turn>| {
+            let step = async {
+                Pacer::leave(&pacer, calls(&limits, 10)).await.unwrap();
+                Pacer::refused(&pacer, calls(&limits, 1), Duration::from_secs(5)).await
+            };
+            let (wait, left) = with_turns(held, step).await;
+            assert_eq!(wait.turns[0].calls, 1);
+            let left: u32 = left.iter().map(|turn| turn.calls).sum();
+            (wait.retry_after, left)
         };
-        let (wait, left) = with_turns(vec![turns_for(25, now)], step).await;
-        assert_eq!(wait.retry_after, Duration::from_secs(5));
-        assert_eq!(wait.turns[0].calls, 1);
-        assert_eq!(left.iter().map(|turn| turn.calls).sum::<u32>(), 15);
+        let has_come = refused_after(vec![turns_for(25, now)]).await;
+        assert_eq!(has_come, (Duration::from_secs(5), 15));
+        let held = vec![turns_for(10, now), turns_for(3, now + 30_000)];
+        let (comes_later, left) = refused_after(held).await;
+        assert_eq!(left, 3);
+        assert!(comes_later > Duration::from_secs(20), "{comes_later:?}");
+        assert!(comes_later <= Duration::from_secs(30), "{comes_later:?}");
     }
 
     #[test]
