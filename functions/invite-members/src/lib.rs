@@ -12,7 +12,7 @@ use apgl_directory::{Directory, People, Person};
 use apgl_slack::SlackClient;
 use apgl_stores::Look;
 use serde::{Deserialize, Serialize};
-use tokio::try_join;
+use tokio::join;
 
 use crate::fates::{Fate, Fates, fates_in, invited_earlier, outcome};
 
@@ -76,8 +76,10 @@ pub async fn handle(
         channels.remember_members(&channel.id, &present).await
     };
     let looking = step.at_first(look, first_look, &looked);
-    let (at_first, ()) = try_join!(looking, remembering)?;
-    let mut fates = step.invite_missing(looked, at_first).await?;
+    // Both to their ends: a write that is dropped may still come, late.
+    let (at_first, remembered) = join!(looking, remembering);
+    remembered?;
+    let mut fates = step.invite_missing(looked, at_first?).await?;
     let corrected = step.correct_ids(&fates, &mut users).await?;
     if !corrected.is_empty() {
         let look = Look::BeforeInvitingCorrected;

@@ -190,8 +190,8 @@ impl QueuePacer {
         }
         // The step uses what it still holds first.
         let comes = turn.as_ref().map(|turn| {
-            let held = first_held(&turn.limit).unwrap_or(turn.at);
-            self.time_until(held.min(turn.at))
+            let held = first_held(&turn.limit, turn.held_up);
+            self.time_until(held.unwrap_or(turn.at).min(turn.at))
         });
         Wait {
             retry_after: comes.unwrap_or_default().max(retry_after),
@@ -258,11 +258,12 @@ fn calls_held(limit: &str) -> u32 {
     with_held(of_limit).unwrap_or_default()
 }
 
-/// When the first turn comes that the step holds of this limit.
-fn first_held(limit: &str) -> Option<u64> {
+/// When the first turn comes that the step holds of this limit, which has been `held_up` for so long in all.
+fn first_held(limit: &str, held_up: u64) -> Option<u64> {
     with_held(|turns| {
         let of_limit = turns.iter().filter(|held| held.turn.limit == limit);
-        of_limit.map(|held| held.turn.at).min()
+        let moved = |held: &HeldTurn| held.turn.at + held_up.saturating_sub(held.turn.held_up);
+        of_limit.map(moved).min()
     })?
 }
 
@@ -377,13 +378,25 @@ mod tests {
     /// A queue whose items say that the next call would be due at `next_at`, and the operations that it
     /// was asked for.
     fn queue(status: u16, next_at: u64) -> (QueuePacer, Arc<Mutex<Vec<String>>>) {
+        queue_held_up(status, next_at, 0)
+    }
+
+    /// The same, of a limit that has been held up for so long.
+    fn queue_held_up(
+        status: u16,
+        next_at: u64,
+        held_up: u64,
+    ) -> (QueuePacer, Arc<Mutex<Vec<String>>>) {
         let operations: Arc<Mutex<Vec<String>>> = Arc::default();
         let asked = operations.clone();
         let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
             let target = request.headers()["x-amz-target"].to_str().unwrap();
             let operation = target.rsplit('.').next().unwrap().to_owned();
             asked.lock().unwrap().push(operation);
-            let item = json!({ "nextAt": { "N": next_at.to_string() } });
+            let item = json!({
+                "nextAt": { "N": next_at.to_string() },
+                "heldUp": { "N": held_up.to_string() },
+            });
             let answer = json!({ "Item": item, "Attributes": item });
             http::Response::builder()
                 .status(status)
@@ -568,7 +581,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_step_still_holds_does_not_wait_for_the_turns_of_refused_calls() {
         let now = QueuePacer::now(&queue(200, 0).0);
-        let (pacer, _) = queue(200, now + 60_000);
+        let (pacer, _) = queue_held_up(200, now + 60_000, 25_000);
         let limits = one_limit();
         let refused_after = async |held: Vec<Turn>| {
             let step = async {
@@ -580,13 +593,15 @@ mod tests {
             let left: u32 = left.iter().map(|turn| turn.calls).sum();
             (wait.retry_after, left)
         };
-        let has_come = refused_after(vec![turns_for(25, now)]).await;
+        let long_ago = now - 60_000;
+        let has_come = refused_after(vec![turns_for(25, long_ago)]).await;
         assert_eq!(has_come, (Duration::from_secs(5), 15));
-        let held = vec![turns_for(10, now), turns_for(3, now + 30_000)];
+        // It comes in half a minute, and 25 s later since the limit was held up.
+        let held = vec![turns_for(10, long_ago), turns_for(3, now + 30_000)];
         let (comes_later, left) = refused_after(held).await;
         assert_eq!(left, 3);
-        assert!(comes_later > Duration::from_secs(20), "{comes_later:?}");
-        assert!(comes_later <= Duration::from_secs(30), "{comes_later:?}");
+        assert!(comes_later > Duration::from_secs(35), "{comes_later:?}");
+        assert!(comes_later <= Duration::from_secs(55), "{comes_later:?}");
     }
 
     #[test]

@@ -12,10 +12,9 @@ use crate::Error;
 
 /// The channel that everybody uses who changes nothing of it.
 const CHANNEL: &str = "bench";
-/// Where people are invited.
-const EMPTY: &str = "bench-empty";
 
-const USERS_OF_A_REQUEST: usize = 5_000;
+/// So many users or channels are put into Slack by one request, which is at most 2 MB.
+const OF_A_REQUEST: usize = 5_000;
 /// So many addresses are resolved by one event: they are looked up at once.
 const ADDRESSES: usize = 10;
 
@@ -40,25 +39,28 @@ impl Scene {
             created_by_bot: true,
             ..channel(&to_archive(n))
         });
+        let empty = (0..builds).map(|build| channel(&empty(build)));
         let of_a_build = users[..events].chunks(events_of_a_build).enumerate();
         let full = of_a_build.map(|(build, users)| ChannelSeed {
             members: users.iter().map(|user| user.id.clone()).collect(),
             ..channel(&full(build))
         });
-        let channels = [channel(CHANNEL), channel(EMPTY)].into_iter().chain(full);
-        // A request to the sandbox is at most 2 MB.
-        for some in users.chunks(USERS_OF_A_REQUEST) {
+        let channels = iter::once(channel(CHANNEL)).chain(empty).chain(full);
+        let channels: Vec<ChannelSeed> = channels.chain(to_archive).collect();
+        for some in users.chunks(OF_A_REQUEST) {
             let seed = Seed {
                 users: some.to_vec(),
                 ..Seed::default()
             };
             sandbox.seed(&seed).await?;
         }
-        let seed = Seed {
-            channels: channels.chain(to_archive).collect(),
-            ..Seed::default()
-        };
-        sandbox.seed(&seed).await?;
+        for some in channels.chunks(OF_A_REQUEST) {
+            let seed = Seed {
+                channels: some.to_vec(),
+                ..Seed::default()
+            };
+            sandbox.seed(&seed).await?;
+        }
         let channels = sandbox.channels().await?;
         Ok(Self {
             channels,
@@ -89,7 +91,10 @@ impl Scene {
             "ensure-channel" => {
                 json!({ "channelName": format!("bench-new-{n}"), "visibility": "private" })
             }
-            "invite-members" => json!({ "channel": self.channel(EMPTY)?, "users": [person(n)] }),
+            "invite-members" => {
+                let empty = empty(n / self.events_of_a_build);
+                json!({ "channel": self.channel(&empty)?, "users": [person(n)] })
+            }
             "remove-members" => {
                 let full = full(n / self.events_of_a_build);
                 json!({ "channel": self.channel(&full)?, "users": [person(n)] })
@@ -204,7 +209,12 @@ fn channel(name: &str) -> ChannelSeed {
     }
 }
 
-/// Where people are removed, by the functions of one build.
+/// Where people are invited by the functions of one build.
+fn empty(build: usize) -> String {
+    format!("bench-empty-{build}")
+}
+
+/// Where people are removed by them.
 fn full(build: usize) -> String {
     format!("bench-full-{build}")
 }
