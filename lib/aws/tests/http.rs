@@ -13,12 +13,6 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
 use serde_json::json;
-use tracing::{Event, Level, Subscriber, instrument::WithSubscriber};
-use tracing_subscriber::{
-    Layer,
-    layer::{Context, SubscriberExt},
-    registry,
-};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{body_json, header, method},
@@ -67,37 +61,6 @@ async fn a_refusal_keeps_its_code_and_its_request_id() {
         response.headers().get("x-amzn-requestid"),
         Some("request-7")
     );
-}
-
-/// An alarm counts error lines: what passes by itself is none.
-#[tokio::test]
-async fn an_answer_that_a_retry_mends_is_no_error_in_the_log() {
-    let aws = MockServer::start().await;
-    let unavailable = Mock::given(method("POST")).respond_with(ResponseTemplate::new(503));
-    unavailable.up_to_n_times(1).expect(1).mount(&aws).await;
-    let answer = ResponseTemplate::new(200).set_body_json(json!({ "SecretString": "xoxb-1" }));
-    let answers = Mock::given(method("POST")).respond_with(answer);
-    answers.expect(1).mount(&aws).await;
-
-    let errors = Errors::default();
-    let logged = errors.clone();
-    let client = client(&aws.uri());
-    let secret = client.get_secret_value().secret_id("token").send();
-    let secret = secret.with_subscriber(registry().with(errors)).await;
-    assert_eq!(secret.unwrap().secret_string(), Some("xoxb-1"));
-    assert_eq!(logged.0.load(Ordering::SeqCst), 0);
-}
-
-/// Counts error lines.
-#[derive(Clone, Default)]
-struct Errors(Arc<AtomicUsize>);
-
-impl<S: Subscriber> Layer<S> for Errors {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if *event.metadata().level() == Level::ERROR {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
 }
 
 #[tokio::test]
