@@ -50,6 +50,13 @@ pub struct Turn {
     pub held_up: u64,
 }
 
+impl Turn {
+    /// When it comes, where Slack has held everybody up for so long by now, in milliseconds.
+    pub fn comes_at(&self, held_up: u64) -> u64 {
+        self.at + held_up.saturating_sub(self.held_up)
+    }
+}
+
 fn unbounded() -> i64 {
     i64::MAX
 }

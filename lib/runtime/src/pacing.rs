@@ -189,12 +189,9 @@ impl QueuePacer {
             }
         }
         // The step uses what it still holds first.
-        let comes = turn.as_ref().map(|turn| {
-            let held = first_held(&turn.limit, turn.held_up);
-            self.time_until(held.unwrap_or(turn.at).min(turn.at))
-        });
+        let comes_at = turn.as_ref().map(first_to_come).unwrap_or_default();
         Wait {
-            retry_after: comes.unwrap_or_default().max(retry_after),
+            retry_after: self.time_until(comes_at).max(retry_after),
             turns: turn.into_iter().collect(),
         }
     }
@@ -258,13 +255,13 @@ fn calls_held(limit: &str) -> u32 {
     with_held(of_limit).unwrap_or_default()
 }
 
-/// When the first turn comes that the step holds of this limit, which has been `held_up` for so long in all.
-fn first_held(limit: &str, held_up: u64) -> Option<u64> {
-    with_held(|turns| {
-        let of_limit = turns.iter().filter(|held| held.turn.limit == limit);
-        let moved = |held: &HeldTurn| held.turn.at + held_up.saturating_sub(held.turn.held_up);
-        of_limit.map(moved).min()
-    })?
+/// When the first comes of this turn, just taken, and those that the step holds of the same limit.
+fn first_to_come(new: &Turn) -> u64 {
+    let first_held = with_held(|turns| {
+        let of_limit = turns.iter().filter(|held| held.turn.limit == new.limit);
+        of_limit.map(|held| held.turn.comes_at(new.held_up)).min()
+    });
+    first_held.flatten().map_or(new.at, |held| held.min(new.at))
 }
 
 /// So many calls are made by this turn. It may be for more of them.

@@ -92,7 +92,7 @@ impl Pacing {
         let item = self.table.get("limit", &turn.limit).await?;
         let held_up = State::of(&item.unwrap_or_default()).held_up;
         Ok(Turn {
-            at: turn.at + held_up.saturating_sub(turn.held_up),
+            at: turn.comes_at(held_up),
             held_up: held_up.max(turn.held_up),
             ..turn
         })
