@@ -123,13 +123,12 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
     let starting = LocalStack::start(project, options);
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     let sandbox = stack.sandbox().ok_or("the bench needs the sandbox")?;
-    let Arguments {
+    let &Arguments {
         rounds,
         invocations,
-        beside,
+        ref beside,
         ..
     } = arguments;
-    let (rounds, invocations) = (*rounds, *invocations);
     let cold_events = cold::events(rounds);
     let events = cold_events + warm::events(invocations);
     let scene = Scene::set(&sandbox, events, 1 + beside.len()).await?;

@@ -22,7 +22,6 @@ const ADDRESSES: usize = 10;
 #[derive(Debug)]
 pub struct Scene {
     channels: Vec<ChannelState>,
-    events: usize,
     events_of_a_build: usize,
 }
 
@@ -47,24 +46,20 @@ impl Scene {
         });
         let channels = iter::once(channel(CHANNEL)).chain(empty).chain(full);
         let channels: Vec<ChannelSeed> = channels.chain(to_archive).collect();
-        for some in users.chunks(OF_A_REQUEST) {
-            let seed = Seed {
-                users: some.to_vec(),
-                ..Seed::default()
-            };
-            sandbox.seed(&seed).await?;
-        }
-        for some in channels.chunks(OF_A_REQUEST) {
-            let seed = Seed {
-                channels: some.to_vec(),
-                ..Seed::default()
-            };
+        let users = users.chunks(OF_A_REQUEST).map(|some| Seed {
+            users: some.to_vec(),
+            ..Seed::default()
+        });
+        let channels = channels.chunks(OF_A_REQUEST).map(|some| Seed {
+            channels: some.to_vec(),
+            ..Seed::default()
+        });
+        for seed in users.chain(channels) {
             sandbox.seed(&seed).await?;
         }
         let channels = sandbox.channels().await?;
         Ok(Self {
             channels,
-            events,
             events_of_a_build,
         })
     }
@@ -82,9 +77,7 @@ impl Scene {
             }),
             "filter-by-preference" => json!({ "members": [email(n)] }),
             "resolve-users" => {
-                // One of those who are in the channels, and the others by themselves.
-                let others = (self.events..).skip(n * (ADDRESSES - 1));
-                let people = iter::once(n).chain(others).take(ADDRESSES);
+                let people = (n * ADDRESSES..).take(ADDRESSES);
                 json!({ "emails": people.map(email).collect::<Vec<_>>() })
             }
             "find-channel" => json!({ "channelName": CHANNEL, "verify": true }),
