@@ -137,15 +137,10 @@ mod tests {
                 response.body(SdkBody::from(body.to_string())).unwrap(),
             )
         });
-        let config = aws_sdk_sfn::Config::builder()
-            .behavior_version(aws_sdk_sfn::config::BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_sfn::config::Region::new("us-east-1"))
-            .with_test_defaults()
-            .http_client(StaticReplayClient::new(answers.collect()))
-            .build();
+        let aws = fake_aws::config(StaticReplayClient::new(answers.collect()));
         let machines =
             StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
-        let sfn = aws_sdk_sfn::Client::from_conf(config);
+        let sfn = aws_sdk_sfn::Client::new(&aws);
         Deps {
             client: Client::new(sfn, machines, "mpc-bounty").unwrap(),
             channel: ChannelName::try_from("content-bounties".to_owned()).unwrap(),

@@ -12,7 +12,9 @@ use std::{
 
 use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
+use hostile_input::logged;
 use serde_json::json;
+use tokio::runtime::Builder;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{body_json, header, method},
@@ -61,6 +63,26 @@ async fn a_refusal_keeps_its_code_and_its_request_id() {
         response.headers().get("x-amzn-requestid"),
         Some("request-7")
     );
+}
+
+/// An alarm counts error lines: what passes by itself is none.
+#[test]
+fn an_answer_that_a_retry_mends_is_no_error_in_the_log() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let aws = runtime.block_on(async {
+        let aws = MockServer::start().await;
+        let unavailable = Mock::given(method("POST")).respond_with(ResponseTemplate::new(503));
+        unavailable.up_to_n_times(1).expect(1).mount(&aws).await;
+        let answer = ResponseTemplate::new(200).set_body_json(json!({ "SecretString": "xoxb-1" }));
+        let answers = Mock::given(method("POST")).respond_with(answer);
+        answers.expect(1).mount(&aws).await;
+        aws
+    });
+    let client = client(&aws.uri());
+    let secret = client.get_secret_value().secret_id("token").send();
+    let (secret, log) = logged(|| runtime.block_on(async { secret.await.unwrap() }));
+    assert_eq!(secret.secret_string(), Some("xoxb-1"));
+    assert_eq!(log.matches(" ERROR ").count(), 0, "{log}");
 }
 
 #[tokio::test]

@@ -16,11 +16,13 @@ use apgl_slack::{
     UserError,
     pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
 };
+use hostile_input::logged;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    runtime::Builder,
     sync::Barrier,
     time::timeout,
 };
@@ -576,6 +578,19 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_pacer_is_told_once_of_
     }
     assert!(matches!(&users[3], Ok(None)));
     assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);
+}
+
+/// An alarm counts the lines.
+#[test]
+fn each_call_that_slack_refuses_by_a_limit_writes_a_line() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let limited = ResponseTemplate::new(429).insert_header("retry-after", "7");
+    let server = runtime.block_on(slack_answers(limited));
+    let slack = client(&server);
+    let people = ["ana@example.com", "bob@example.com", "eve@example.com"];
+    let (answers, log) = logged(|| runtime.block_on(slack.users_lookup_by_email(&people)));
+    assert!(answers.unwrap().iter().all(Result::is_err));
+    assert_eq!(log.matches(" WARN ").count(), 3, "{log}");
 }
 
 #[tokio::test]

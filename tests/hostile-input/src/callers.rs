@@ -1,7 +1,6 @@
 use std::future::Future;
 
 use apgl_client::{Client, StateMachines};
-use aws_sdk_sfn::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use serde_json::json;
@@ -17,14 +16,8 @@ pub fn client(caller: &str) -> Client {
         let started = json!({ "executionArn": "arn", "startDate": 1.0 });
         http::Response::new(SdkBody::from(started.to_string()))
     });
-    let config = aws_sdk_sfn::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .with_test_defaults()
-        .http_client(http)
-        .build();
     let machines = StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl");
-    let sfn = aws_sdk_sfn::Client::from_conf(config);
+    let sfn = aws_sdk_sfn::Client::new(&fake_aws::config(http));
     Client::new(sfn, machines.unwrap_or_default(), caller).expect("the caller's name fits")
 }
 

@@ -2,23 +2,35 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
 };
 
+use tracing::subscriber::{set_global_default, with_default};
 use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, registry};
 
 /// Runs `work` on this thread, and answers what it has logged too, from the level on that functions log
 /// at.
 pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
+    somebody_listens();
     let lines = Lines::default();
     let writer = lines.clone();
     let text = fmt::layer()
         .with_ansi(false)
         .with_writer(move || writer.clone());
     let subscriber = registry().with(LevelFilter::INFO).with(text);
-    let answer = tracing::subscriber::with_default(subscriber, work);
+    let answer = with_default(subscriber, work);
     let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
     (answer, String::from_utf8_lossy(&lines).into_owned())
+}
+
+/// Somebody listens in every thread. Where one thread alone does, and another logs a line for the first
+/// time, tracing takes it from then on that nobody wants that line.
+fn somebody_listens() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        // Where there is a listener already, that one will do.
+        let _ = set_global_default(registry().with(LevelFilter::INFO));
+    });
 }
 
 #[derive(Clone, Default)]
