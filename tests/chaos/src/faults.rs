@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -141,9 +140,9 @@ struct Sent {
     execution: Option<Execution>,
 }
 
-/// Makes the run: `bootstrap` is the built `chaos-bootstrap`.
-pub async fn run(project: &Project, bootstrap: &Path, options: &Options) -> Result<Report, Error> {
-    let world = World::start(project, bootstrap, options).await?;
+/// Makes the run. `chaos-bootstrap` and the functions are built before.
+pub async fn run(project: &Project, options: &Options) -> Result<Report, Error> {
+    let world = World::start(project, options).await?;
     let report = world.measure(options).await;
     let log = project.logs().join("chaos-functions.log");
     if let Err(error) = world.stack.save_function_logs(&log).await {
@@ -154,7 +153,7 @@ pub async fn run(project: &Project, bootstrap: &Path, options: &Options) -> Resu
 }
 
 impl World {
-    async fn start(project: &Project, bootstrap: &Path, options: &Options) -> Result<Self, Error> {
+    async fn start(project: &Project, options: &Options) -> Result<Self, Error> {
         let dice = Dice::new(options.seed);
         let proxy = FaultyAws::start(dice.clone()).await?;
         let fates = Fates::start(dice.clone()).await?;
@@ -170,7 +169,7 @@ impl World {
                 ],
             },
             app: Some(App {
-                functions: put_in_front(project, bootstrap)?,
+                functions: put_in_front(project)?,
                 ..App::of(project)
             }),
             ..StackOptions::new("chaos")

@@ -3,10 +3,7 @@
 //! Each function is deployed with a `bootstrap` that stands between Lambda's Runtime API and the
 //! function's own (`bin/chaos-bootstrap.rs`). For every invocation it asks here what shall happen.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use axum::{Json, Router, extract::State, routing::get};
 use local_stack::{HttpServer, Project};
@@ -19,6 +16,8 @@ use crate::{
 
 /// The variable that tells the bootstraps where to ask.
 pub const FATES_URL: &str = "CHAOS_FATES_URL";
+/// The program that stands in front of each function.
+const BOOTSTRAP: &str = "chaos-bootstrap";
 /// The function's own bootstrap, beside ours.
 pub const OWN_BOOTSTRAP: &str = "bootstrap.own";
 /// A step takes some tens of milliseconds, so most of the time this is in the middle of its work.
@@ -83,12 +82,15 @@ async fn fate(State(dice): State<Dice>) -> Json<Fate> {
 }
 
 /// Copies the built functions, each with our bootstrap in front of its own, and answers the folder.
-pub fn put_in_front(project: &Project, bootstrap: &Path) -> Result<PathBuf, Error> {
+pub fn put_in_front(project: &Project) -> Result<PathBuf, Error> {
     let folder = project.folder().join("chaos-functions");
     project.copy_functions(&folder, |own, copy| {
-        fs::copy(own, copy.join(OWN_BOOTSTRAP))?;
-        fs::copy(bootstrap, copy.join("bootstrap"))?;
-        Ok(())
+        fs::copy(own, copy.join(OWN_BOOTSTRAP)).map(drop)
     })?;
+    for name in project.function_names().map_err(local_stack::Error::from)? {
+        let bootstrap = folder.join(name).join("bootstrap");
+        let written = project.bootstrap_of(BOOTSTRAP, &bootstrap);
+        written.map_err(local_stack::Error::from)?;
+    }
     Ok(folder)
 }

@@ -22,6 +22,14 @@ pub mod lambda;
 pub mod notifications;
 pub mod upgrade;
 
+/// A run that has found a problem is a failure that names it.
+pub fn no_problems(problems: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(problems.join("; ").into())
+}
+
 /// Why a run could not be made. What a run finds is in its report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -5,13 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_cloudwatchlogs::{Client, primitives::DateTime};
 use aws_types::SdkConfig;
+use local_stack::logs::{GROUPS, log_groups_since};
 use serde_json::json;
 
 use crate::Error;
 
-const GROUPS: &str = "/aws/lambda/";
 /// What the local stack writes around each invocation, as Lambda does in text.
 const START: &str = "START RequestId: ";
 const END: &str = "END RequestId: ";
@@ -30,32 +29,11 @@ pub async fn invocations_since(
     aws: &SdkConfig,
     began: SystemTime,
 ) -> Result<BTreeMap<String, Invocations>, Error> {
-    let client = Client::new(aws);
-    let groups = client
-        .describe_log_groups()
-        .log_group_name_prefix(GROUPS)
-        .into_paginator()
-        .items();
-    let groups = groups.send().try_collect().await;
-    let groups = groups.map_err(Error::aws("DescribeLogGroups"))?;
-    let began = DateTime::from(began).to_millis().unwrap_or_default();
     let mut functions = BTreeMap::new();
-    for name in groups.into_iter().filter_map(|group| group.log_group_name) {
-        let pages = client
-            .filter_log_events()
-            .log_group_name(&name)
-            .start_time(began)
-            .into_paginator();
-        let mut pages = pages.send();
+    for (name, lines) in log_groups_since(aws, began).await? {
         let mut invocations = Invocations::default();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(Error::aws("FilterLogEvents"))?;
-            let lines = page
-                .events
-                .iter()
-                .flatten()
-                .filter_map(|event| event.message());
-            lines.for_each(|line| invocations.add(&name, line));
+        for line in &lines {
+            invocations.add(&name, line);
         }
         if invocations.count > 0 {
             let function = name.trim_start_matches(GROUPS);

@@ -13,7 +13,6 @@ pub mod filter_patterns;
 pub mod metrics;
 pub mod mpc;
 pub mod schemas;
-pub mod signed;
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +27,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::FunctionConfiguration;
 use aws_types::SdkConfig;
 use local_stack::{
-    Execution, Project, Status, Visit,
+    Execution, Status, Visit,
     execution::{Executions, state_machine_arn},
     stack::{aws_config, put_profile},
 };
@@ -42,7 +41,6 @@ use slack_sandbox::{
     server::ChannelChange,
     workspace::{BOT_USER_ID, User},
 };
-use tokio::process::Command;
 
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
@@ -54,6 +52,8 @@ const CHANNELS_TABLE: &str = "apgl-channels";
 pub struct World {
     pub aws: SdkConfig,
     pub sandbox: Admin,
+    /// Where the functions are that are deployed.
+    pub functions: PathBuf,
     executions: Executions,
 }
 
@@ -69,6 +69,7 @@ impl World {
         let aws = aws_config(&variable("APGL_E2E_AWS"));
         Self {
             sandbox: Admin::new(variable("APGL_E2E_SANDBOX")),
+            functions: variable("APGL_E2E_FUNCTIONS").into(),
             executions: Executions::new(&aws),
             aws,
         }
@@ -384,19 +385,6 @@ pub fn unique(name: &str) -> String {
 
 fn unique_email(name: &str) -> String {
     format!("{}@example.com", unique(name))
-}
-
-/// Builds a program of this workspace as its user would, and answers where it is. Cargo builds it once.
-pub async fn built(arguments: &[&str], program: &str) -> PathBuf {
-    let project = Project::here();
-    let build = Command::new("cargo")
-        .arg("build")
-        .args(arguments)
-        .args(["--locked", "--quiet"])
-        .current_dir(&project.root)
-        .status();
-    assert!(build.await.expect("cargo runs").success());
-    project.target().join("debug").join(program)
 }
 
 fn variable(name: &str) -> String {

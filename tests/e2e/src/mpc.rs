@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use local_stack::stack::ACCESS_KEY;
+use local_stack::{
+    signed::{self, client},
+    stack::ACCESS_KEY,
+};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::{
-    World,
-    signed::{self, client},
-    variable,
-};
+use crate::{World, variable};
 
 /// An HTTP API's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +30,8 @@ pub async fn request(method: Method, path: &str, key: &str, body: &Value) -> Ans
         .body(body.to_string())
         .expect("the request is one");
     let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack");
-    answered(signed::send(&credentials, "execute-api", request).await).await
+    let answer = signed::send(&credentials, "execute-api", request).await;
+    answered(answer.expect("the API answers")).await
 }
 
 /// Sends the same without a signature.

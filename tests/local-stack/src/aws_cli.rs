@@ -1,8 +1,9 @@
 //! The AWS command line, as the project installs it, on a local stack.
 
 use serde_json::Value;
+use xtask::process::command;
 
-use crate::{Error, Project, process::command, stack::point_at_local_aws};
+use crate::{Error, Project, stack::point_at_local_aws};
 
 /// Runs a command, such as `["iam", "list-roles"]`, and reads what it answers: `Null` where that is nothing.
 pub async fn aws(project: &Project, url: &str, arguments: &[&str]) -> Result<Value, Error> {

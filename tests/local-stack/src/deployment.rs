@@ -7,10 +7,10 @@ use std::{
 
 use serde::Deserialize;
 use tokio::process::Command;
+use xtask::process::{command, run_to_log};
 
 use crate::{
     Error, Project, StackOptions,
-    process::{command, run},
     stack::{ACCOUNT, BOUNTY_CHANNEL, REGION, point_at_local_aws},
 };
 
@@ -80,7 +80,7 @@ impl Deployment {
         destroy
             .args(["destroy", "--all", "--force", "--app"])
             .arg(self.assembly());
-        run("cdk destroy", &mut destroy, &self.log("destroy")).await
+        Ok(run_to_log("cdk destroy", &mut destroy, &self.log("destroy")).await?)
     }
 
     async fn synth(&self, app: &App) -> Result<(), Error> {
@@ -90,7 +90,7 @@ impl Deployment {
         for (key, value) in self.context(app) {
             synth.arg("--context").arg(format!("{key}={value}"));
         }
-        run("cdk synth", &mut synth, &self.log("synth")).await
+        Ok(run_to_log("cdk synth", &mut synth, &self.log("synth")).await?)
     }
 
     async fn bootstrap(&self) -> Result<(), Error> {
@@ -98,7 +98,7 @@ impl Deployment {
         bootstrap
             .arg("bootstrap")
             .arg(format!("aws://{ACCOUNT}/{REGION}"));
-        run("cdk bootstrap", &mut bootstrap, &self.log("bootstrap")).await
+        Ok(run_to_log("cdk bootstrap", &mut bootstrap, &self.log("bootstrap")).await?)
     }
 
     async fn deploy(&self) -> Result<Outputs, Error> {
@@ -108,7 +108,7 @@ impl Deployment {
             .args(["deploy", "--all", "--require-approval", "never", "--app"])
             .arg(self.assembly());
         deploy.arg("--outputs-file").arg(&outputs);
-        run("cdk deploy", &mut deploy, &self.log("deploy")).await?;
+        run_to_log("cdk deploy", &mut deploy, &self.log("deploy")).await?;
         let json = fs::read(&outputs).map_err(Error::io(outputs.display()))?;
         serde_json::from_slice(&json)
             .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))

@@ -3,12 +3,11 @@
 //! MiniStack has no `RedriveExecution`. What a redrive does to a failed Task is this: the same function
 //! runs again with the same payload, and so with the same execution id.
 
-use aws_sdk_lambda::{Client, primitives::Blob};
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
 use slack_sandbox::admin::ChannelState;
 
-use crate::Error;
+use crate::{Error, signed};
 
 /// What a function answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,20 +54,16 @@ pub fn channel_ref(channel: &ChannelState) -> Value {
 
 /// Invokes a function, for example `post-message`, by its alias.
 pub async fn invoke(aws: &SdkConfig, function: &str, payload: &Value) -> Result<Answer, Error> {
-    let answer = Client::new(aws)
-        .invoke()
-        .function_name(format!("apgl-{function}:live"))
-        .payload(Blob::new(payload.to_string()))
-        .send()
-        .await
-        .map_err(|error| Error::aws("Invoke")(error.into()))?;
-    let body = answer.payload.map(Blob::into_inner).unwrap_or_default();
-    let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| Error::Setup(format!("{function} answered no JSON: {error}")))?;
-    if answer.function_error.is_none() {
-        return Ok(Answer::Outcome(body));
+    let path = format!("/2015-03-31/functions/apgl-{function}:live/invocations");
+    let answer = signed::post(aws, "lambda", &path, &[], payload).await?;
+    let has_failed = answer.headers().contains_key("x-amz-function-error");
+    let body = answer.json().await;
+    let body: Value =
+        body.map_err(|error| Error::Setup(format!("{function} answered no JSON: {error}")))?;
+    if has_failed {
+        return Ok(Answer::failure(&body));
     }
-    Ok(Answer::failure(&body))
+    Ok(Answer::Outcome(body))
 }
 
 impl Answer {

@@ -1,14 +1,13 @@
 //! The whole system on this machine.
 //!
-//! [`LocalStack::start`] installs what is missing, builds the functions, starts MiniStack in the
-//! role of AWS and the sandbox in the role of Slack, deploys the CDK app as it is, and stores the
-//! token. When the value is dropped, every process that it started is gone.
+//! [`LocalStack::start`] starts MiniStack in the role of AWS and the sandbox in the role of Slack,
+//! deploys the CDK app as it is, and stores the token. `cargo xtask` has installed the tools and
+//! built the functions before. When the value is dropped, every process that it started is gone.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`tools`] | installs MiniStack, cargo-lambda and the CDK app's packages, each once |
-//! | `process` | runs a command with its output in a log, and ends a server with its children |
 //! | [`stack`] | starts, seeds |
+//! | [`people`] | adds people to send a first notification to |
 //! | `deployment` | deploys, updates and destroys |
 //! | [`aws_cli`] | runs the AWS command line |
 //! | [`execution`] | starts executions, waits for them, reads their history |
@@ -16,7 +15,8 @@
 //! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
 //! | [`runtime_api`] | runs a function that nobody has deployed |
 //! | [`leftovers`] | lists what a destroyed stack has left behind |
-//! | `logs` | reads the functions' log lines |
+//! | [`logs`] | reads the functions' log lines |
+//! | [`signed`] | signs a request by hand |
 
 pub mod aws_cli;
 mod deployment;
@@ -24,32 +24,26 @@ pub mod execution;
 mod http_server;
 pub mod invoke;
 pub mod leftovers;
-mod logs;
-mod process;
+pub mod logs;
+pub mod people;
 pub mod runtime_api;
+pub mod signed;
 pub mod stack;
-pub mod tools;
 
 pub use deployment::App;
 pub use execution::{Execution, Status, Visit};
 pub use http_server::HttpServer;
 pub use logs::function_logs;
 pub use stack::{Detour, Endpoints, LocalStack, Slack, StackOptions, TOKEN};
-pub use tools::Project;
+pub use xtask::Project;
 
 /// Something that a person must see to: what failed, and where to read on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
     Setup(String),
-    #[error("{what} failed ({status}); its output is in {log}:\n{tail}")]
-    Command {
-        what: String,
-        status: String,
-        log: String,
-        /// The log's last lines.
-        tail: String,
-    },
+    #[error(transparent)]
+    Command(#[from] xtask::Error),
     #[error("{what}: {reason}")]
     Aws { what: &'static str, reason: String },
     #[error(transparent)]
@@ -66,7 +60,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::Setup(format!("{what}: {error}"))
     }
 }

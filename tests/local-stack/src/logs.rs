@@ -1,40 +1,68 @@
 //! The functions' log lines, from CloudWatch Logs, where they stand in AWS too.
 
-use aws_sdk_cloudwatchlogs::Client;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use aws_types::SdkConfig;
+use serde_json::{Value, json};
 
-use crate::Error;
+use crate::{Error, signed};
 
-const GROUPS: &str = "/aws/lambda/";
+pub const GROUPS: &str = "/aws/lambda/";
 
 /// Every line of every function, by function and time.
 pub async fn function_logs(aws: &SdkConfig) -> Result<Vec<String>, Error> {
-    let client = Client::new(aws);
-    let groups = client
-        .describe_log_groups()
-        .log_group_name_prefix(GROUPS)
-        .send()
-        .await;
-    let groups = groups.map_err(|error| Error::aws("DescribeLogGroups")(error.into()))?;
     let mut lines = Vec::new();
-    for group in groups.log_groups() {
-        let Some(name) = group.log_group_name() else {
-            continue;
-        };
-        let mut pages = client
-            .filter_log_events()
-            .log_group_name(name)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Error::aws("FilterLogEvents")(error.into()))?;
-            let messages = page
-                .events
-                .into_iter()
-                .flatten()
-                .filter_map(|event| event.message);
-            lines.extend(messages.map(|message| message.trim_end().to_owned()));
-        }
+    for (_, of_group) in log_groups_since(aws, UNIX_EPOCH).await? {
+        lines.extend(of_group.iter().map(|line| line.trim_end().to_owned()));
     }
     Ok(lines)
+}
+
+/// The lines of each function's log group since a time.
+pub async fn log_groups_since(
+    aws: &SdkConfig,
+    began: SystemTime,
+) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let began = began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let query = json!({ "logGroupNamePrefix": GROUPS });
+    let mut groups = Vec::new();
+    for group in all(aws, "DescribeLogGroups", query, "logGroups").await? {
+        let name = text(&group, "logGroupName").to_owned();
+        let query = json!({ "logGroupName": name, "startTime": began.as_millis() });
+        let events = all(aws, "FilterLogEvents", query, "events").await?;
+        let lines = events.iter().map(|event| text(event, "message"));
+        groups.push((name, lines.map(str::to_owned).collect()));
+    }
+    Ok(groups)
+}
+
+/// The items of all pages.
+async fn all(
+    aws: &SdkConfig,
+    operation: &str,
+    mut query: Value,
+    items: &str,
+) -> Result<Vec<Value>, Error> {
+    let target = format!("Logs_20140328.{operation}");
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target.as_str()),
+    ];
+    let mut found = Vec::new();
+    loop {
+        let answer = signed::post(aws, "logs", "/", &headers, &query).await?;
+        let page: Value = answer
+            .json()
+            .await
+            .map_err(|error| Error::Setup(format!("{operation}: {error}")))?;
+        found.extend(page[items].as_array().into_iter().flatten().cloned());
+        if page["nextToken"].is_null() {
+            return Ok(found);
+        }
+        query["nextToken"] = page["nextToken"].clone();
+    }
+}
+
+fn text<'a>(item: &'a Value, field: &str) -> &'a str {
+    item[field].as_str().unwrap_or_default()
 }

@@ -17,12 +17,12 @@ use tokio::{
     process::Command,
     time::{Instant, sleep},
 };
+use xtask::process::{Server, command, tail};
 
 use crate::{
     Error, Project,
     deployment::{App, Deployment, Outputs},
     function_logs,
-    process::{Server, command, tail},
 };
 
 /// The sandbox's token.
@@ -245,13 +245,17 @@ pub async fn put_profile(
 /// # Panics
 /// Where `SSL_CERT_FILE` is set and can't be used.
 pub fn aws_config(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack");
     apgl_aws::config(
         REGION.to_owned(),
         Some(endpoint_url.to_owned()),
-        credentials,
+        credentials(),
     )
     .expect("the trusted certificates can be read")
+}
+
+/// Those of the local AWS's administrator.
+pub(crate) fn credentials() -> Credentials {
+    Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack")
 }
 
 async fn start_sandbox(port: u16, time_factor: f64) -> Result<Sandbox, Error> {
@@ -320,12 +324,13 @@ async fn start_ministack(
         .is_err()
     {
         if server.has_ended() || Instant::now() > ready_by {
-            return Err(Error::Command {
+            return Err(xtask::Error::Command {
                 what: "MiniStack".to_owned(),
                 status: "it did not start".to_owned(),
                 log: server.log.display().to_string(),
                 tail: tail(&server.log),
-            });
+            }
+            .into());
         }
         sleep(POLL).await;
     }

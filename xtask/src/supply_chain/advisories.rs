@@ -10,14 +10,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use local_stack::Project;
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 use tokio::{process::Command, time::timeout};
-
-use crate::Failure;
+use xtask::{Project, program::Failure};
 
 /// Where `deny.toml` takes the database from.
 pub const FOLDER_VARIABLE: &str = "APGL_ADVISORY_DBS";

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tokio::process::Command;
-
-use crate::Failure;
+use xtask::program::Failure;
 
 /// What `npm audit --json` has printed.
 #[derive(Debug, PartialEq, Eq)]

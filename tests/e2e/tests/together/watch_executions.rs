@@ -6,7 +6,6 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
 use e2e::{World, metrics::datapoints, unique};
 use local_stack::{
-    Project,
     execution::{Executions, state_machine_arn},
     invoke::Answer,
     runtime_api,
@@ -20,9 +19,7 @@ const WORKFLOW: &str = "notify-public-channel";
 
 /// Runs the function that is deployed, with these workflows to watch.
 async fn measure(world: &World, workflows: &[&str]) {
-    let program = Project::here()
-        .functions()
-        .join("watch-executions/bootstrap");
+    let program = world.functions.join("watch-executions/bootstrap");
     let arns: Vec<String> = workflows
         .iter()
         .map(|name| state_machine_arn(name))

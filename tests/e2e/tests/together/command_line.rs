@@ -1,20 +1,18 @@
 //! `apgl`, as an operator types it.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::PathBuf, process::Output};
+use std::process::Output;
 
-use e2e::{World, aws_cli::aws, built, unique};
-use local_stack::stack::client_environment;
+use e2e::{World, aws_cli::aws, unique};
+use local_stack::{Project, stack::client_environment};
 use serde_json::Value;
 use slack_sandbox::faults::{Effect, How};
-use tokio::{process::Command, sync::OnceCell};
+use tokio::process::Command;
 
 /// Runs `apgl` against the stack.
 async fn apgl(world: &World, arguments: &[&str]) -> Output {
-    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-    let program = BUILT.get_or_init(|| built(&["--package", "apgl-cli"], "apgl"));
     let endpoint = world.aws.endpoint_url().unwrap();
-    Command::new(program.await)
+    Command::new(Project::here().program("apgl"))
         .args(arguments)
         .envs(client_environment(endpoint))
         .output()

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use e2e::{World, built, unique};
+use e2e::{World, unique};
 use local_stack::{
     Project, execution::state_machines, invoke::Answer, runtime_api, stack::client_environment,
 };
@@ -24,8 +24,7 @@ async fn a_handler_of_less_than_30_lines_sends_a_notification_once() {
     let environment = client_environment(world.aws.endpoint_url().unwrap())
         .into_iter()
         .chain([("APGL_STATE_MACHINES", state_machines())]);
-    let example = ["--package", "apgl-client", "--example", "handler"];
-    let handler = built(&example, "examples/handler").await;
+    let handler = project.program("examples/handler");
     let answers = runtime_api::run(&handler, environment, vec![event; 3]).await;
     let answers = answers.unwrap();
     let Answer::Outcome(arn) = &answers[0] else {

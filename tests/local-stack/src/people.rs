@@ -1,17 +1,17 @@
 //! A handful of people, so that a first notification has somebody to reach, and the channel for bounties.
 
-use local_stack::{
-    LocalStack,
-    stack::{BOUNTY_CHANNEL, put_profile},
-};
 use serde_json::Value;
 use slack_sandbox::{Seed, seed::ChannelSeed, workspace::User};
 
-use crate::Failure;
+use crate::{
+    Error, LocalStack,
+    stack::{BOUNTY_CHANNEL, put_profile},
+};
 
 /// Writes their profiles, and adds them and the channel to the sandbox where it plays Slack.
-pub async fn seed(stack: &LocalStack) -> Result<(), Failure> {
-    let people: Vec<Value> = serde_json::from_str(include_str!("../demo/people.json"))?;
+pub async fn seed(stack: &LocalStack) -> Result<(), Error> {
+    let people: Vec<Value> = serde_json::from_str(include_str!("../demo/people.json"))
+        .map_err(|error| Error::Setup(format!("demo/people.json: {error}")))?;
     let text = |person: &Value, field: &str| person[field].as_str().unwrap_or_default().to_owned();
     for person in &people {
         let wants_slack = person["slack"].as_bool();

@@ -1,5 +1,4 @@
-//! A channel that our table has and Slack has no more. Alone in its file: another test's scan could
-//! teach the table first.
+//! A channel that our table has and Slack has no more. Another test's scan could teach the table first.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

@@ -12,8 +12,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
-use e2e::{World, aws_cli::aws, signed, unique};
-use local_stack::{execution::state_machine_arn, stack::REGION};
+use e2e::{World, aws_cli::aws, unique};
+use local_stack::{execution::state_machine_arn, signed, stack::REGION};
 use serde_json::{Value, json};
 
 const TOKEN_SECRET: &str = "apgl/slack-api-token";
@@ -261,7 +261,9 @@ impl Actor {
     }
 
     async fn send(&self, service: &str, request: http::Request<String>) -> (u16, String) {
-        let answer = signed::send(&self.credentials, service, request).await;
+        let answer = signed::send(&self.credentials, service, request)
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 

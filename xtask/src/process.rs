@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const TAIL_LINES: usize = 25;
 
 /// Runs a command to its end, its output in `log`.
-pub(crate) async fn run(what: &str, command: &mut Command, log: &Path) -> Result<(), Error> {
+pub async fn run_to_log(what: &str, command: &mut Command, log: &Path) -> Result<(), Error> {
     let output = File::create(log).map_err(Error::io(log.display()))?;
     let errors = output.try_clone().map_err(Error::io(log.display()))?;
     let status = command
@@ -43,7 +43,7 @@ pub(crate) async fn run(what: &str, command: &mut Command, log: &Path) -> Result
     })
 }
 
-pub(crate) fn tail(log: &Path) -> String {
+pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
@@ -51,7 +51,7 @@ pub(crate) fn tail(log: &Path) -> String {
 
 /// A server in a process group of its own, so that what it starts ends with it.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     group: Pid,
     pub log: PathBuf,
@@ -100,14 +100,18 @@ impl Drop for Server {
 }
 
 /// A command that finds the tools of the virtual environment first.
-pub(crate) fn command(program: impl AsRef<OsStr>, venv: &Path, folder: &Path) -> Command {
+pub fn command(program: impl AsRef<OsStr>, venv: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
+    find_tools_first(&mut command, venv);
+    command.current_dir(folder);
+    command
+}
+
+pub(crate) fn find_tools_first(command: &mut Command, venv: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(venv.join("bin")).chain(std::env::split_paths(&path));
     // Folders of PATH hold no separator, so joining them can't fail.
     if let Ok(path) = std::env::join_paths(folders) {
         command.env("PATH", path);
     }
-    command.current_dir(folder);
-    command
 }

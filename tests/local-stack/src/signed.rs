@@ -7,15 +7,24 @@ use aws_sigv4::{
     http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
-use local_stack::stack::REGION;
+use aws_types::SdkConfig;
 use reqwest::{Client, Response};
+use serde_json::Value;
+
+use crate::{
+    Error,
+    stack::{REGION, credentials},
+};
 
 /// Signs the request for a service, and sends it.
+///
+/// # Panics
+/// Where the request can't be signed: its address or a header is none.
 pub async fn send(
     credentials: &Credentials,
     service: &str,
     mut request: http::Request<String>,
-) -> Response {
+) -> Result<Response, Error> {
     let identity = credentials.clone().into();
     let mut settings = SigningSettings::default();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -37,10 +46,40 @@ pub async fn send(
     let (instructions, _) = signed.expect("the request is signed").into_parts();
     instructions.apply_to_request_http1x(&mut request);
     let request = request.try_into().expect("the request is one");
-    client().execute(request).await.expect("AWS answers")
+    let answer = client().execute(request).await;
+    answer.map_err(|error| Error::Setup(format!("{service}: {error}")))
 }
 
-pub(crate) fn client() -> Client {
+/// Posts JSON to a path of the local AWS as its administrator, and answers what it answers.
+///
+/// # Panics
+/// Where the path or a header is none.
+pub(crate) async fn post(
+    aws: &SdkConfig,
+    service: &'static str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Result<Response, Error> {
+    let url = format!("{}{path}", aws.endpoint_url().unwrap_or_default());
+    let mut request = http::Request::post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body.to_string()).expect("the request is one");
+    let answer = send(&credentials(), service, request).await?;
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    let reason = answer.text().await.unwrap_or_default();
+    Err(Error::Aws {
+        what: service,
+        reason: format!("{status}: {reason}"),
+    })
+}
+
+pub fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::new()
 }

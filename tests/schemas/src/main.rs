@@ -1,14 +1,12 @@
 //! `cargo xtask schemas`: the JSON Schemas of requests, outcomes and events, written from the Rust types.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, error::Error, path::PathBuf};
 
 use apgl_contract::schema;
-use local_stack::Project;
 use schemars::Schema;
+use xtask::Project;
 
-use crate::Failure;
-
-pub fn run() -> Result<(), Failure> {
+fn main() -> Result<(), Box<dyn Error>> {
     let folder = folder();
     std::fs::create_dir_all(&folder)?;
     for (name, text) in documents()? {

@@ -1,12 +1,23 @@
 //! `cargo xtask burst`: many notifications at once, without faults.
 
-use chaos::burst::{self, Options};
-use local_stack::Project;
+use std::process::ExitCode;
 
-use crate::{Failure, chaos::at_least_one, progress};
+use chaos::{
+    burst::{self, Options},
+    no_problems,
+};
+use clap::Parser;
+use xtask::{
+    Build, Project,
+    arguments::at_least_one,
+    program::{self, Failure},
+    progress,
+};
 
-#[derive(clap::Args)]
-pub struct Arguments {
+/// Sends many notifications at once, paced and not, and measures how they drain.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask burst")]
+struct Arguments {
     /// How many notifications are sent.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     notifications: usize,
@@ -21,9 +32,13 @@ pub struct Arguments {
     paced_only: bool,
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::here();
-    progress::prepare(&project).await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run(measure(Arguments::parse())).await
+}
+
+async fn measure(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::with(Build::Release);
     let options = Options {
         notifications: arguments.notifications,
         channels: arguments.channels,
@@ -40,5 +55,5 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     );
     let report = progress::step(&what, burst::run(&project, &options, ways)).await?;
     println!("\n{report}");
-    crate::chaos::no_problems(&report.problems())
+    no_problems(&report.problems())
 }

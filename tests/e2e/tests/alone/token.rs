@@ -1,4 +1,4 @@
-//! The token: in a program of its own, one test after the other, since the token is everybody's.
+//! The token, which is everybody's.
 #![allow(clippy::unwrap_used)]
 
 use std::{ops::Range, time::Duration};
@@ -11,17 +11,12 @@ use local_stack::{
 };
 use serde_json::json;
 use slack_sandbox::{calls::Call, seed::TokenSeed};
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 const WORKFLOW: &str = "notify-public-channel";
-static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
 async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
-    let _alone = ALONE.lock().await;
     let world = World::here();
     let channel = unique("token");
     world.public_channel(&channel).await;
@@ -54,7 +49,6 @@ async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
 #[tokio::test]
 async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_delivery() {
     const CHANNELS: usize = 8;
-    let _alone = ALONE.lock().await;
     let world = World::here();
     // Each function has just read the old token: the one before it is refused.
     let (old, new) = ("xoxb-rotation-old", "xoxb-rotation-new");
@@ -106,7 +100,6 @@ async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_
 
 #[tokio::test]
 async fn a_token_that_is_revoked_before_there_is_another_loses_nothing_that_is_redriven() {
-    let _alone = ALONE.lock().await;
     let world = World::here();
     let channel = unique("late");
     let in_slack = world.public_channel(&channel).await;
@@ -149,7 +142,6 @@ async fn a_token_that_is_revoked_before_there_is_another_loses_nothing_that_is_r
 
 #[tokio::test]
 async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too() {
-    let _alone = ALONE.lock().await;
     let world = World::here();
     let channels: Vec<String> = (0..4).map(|_| unique("minute")).collect();
     for channel in &channels {

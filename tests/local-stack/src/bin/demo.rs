@@ -1,32 +1,34 @@
 //! `cargo xtask demo`: one notification, from `StartExecution` to Slack, and what happened.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, process::ExitCode, time::Duration};
+
+use clap::Parser;
 
 use local_stack::{
-    Execution, LocalStack, Project, StackOptions, Status, Visit, execution::Executions,
+    Execution, LocalStack, Project, StackOptions, Status, Visit, execution::Executions, people,
 };
 use serde_json::Value;
 use slack_sandbox::workspace::Message;
-
-use crate::{Failure, people, progress};
+use xtask::{
+    arguments::Demo,
+    program::{self, Failure},
+    progress,
+};
 
 const WORKFLOW: &str = "notify-private-channel";
 const AT_MOST: Duration = Duration::from_mins(5);
 
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// The request: a JSON file. Without it, one that comes with the project.
-    #[arg(long)]
-    request: Option<PathBuf>,
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run(show(Demo::parse())).await
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+async fn show(arguments: Demo) -> Result<(), Failure> {
     let project = Project::here();
     let file = arguments
         .request
-        .unwrap_or_else(|| project.root.join("xtask/demo/request.json"));
+        .unwrap_or_else(|| project.root.join("tests/local-stack/demo/request.json"));
     let request = read_request(&file)?;
-    progress::prepare(&project).await?;
     let starting = LocalStack::start(&project, StackOptions::new("demo"));
     let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
     progress::step("Adding a handful of people", people::seed(&stack)).await?;

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: how fast, how large and how frugal everything is, beside others in the same run.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use bench::{
     TIME_SCALE, cold,
@@ -9,18 +9,25 @@ use bench::{
     growth::{self, By, CHANNELS, MEMBERS},
     peers, report, throughput, warm,
 };
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 use counting::{
     Section,
     deployment::Deployment,
     growth::{self as counting_growth, Point},
 };
-use local_stack::{LocalStack, Project, StackOptions, tools::built_functions};
+use local_stack::{LocalStack, Project, StackOptions};
+use xtask::{
+    Build,
+    arguments::at_least_one,
+    program::{self, Failure},
+    progress,
+    project::built_functions,
+};
 
-use crate::{Failure, chaos::at_least_one, progress};
-
-#[derive(clap::Args)]
-pub struct Arguments {
+/// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask bench")]
+struct Arguments {
     /// Only these parts; all where none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
@@ -71,9 +78,13 @@ enum Part {
     Throughput,
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::here();
-    progress::prepare(&project).await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run(measure(Arguments::parse())).await
+}
+
+async fn measure(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::with(Build::Release);
     let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     // Each table is shown as soon as there is one: what fails later takes none away.
     let show = |section: &Section| {

@@ -1,5 +1,4 @@
-//! One scan of Slack's channels serves everybody. In a file of their own, one after another: these
-//! tests fill the workspace, and count everybody's calls.
+//! One scan of Slack's channels serves everybody: these tests fill the workspace, and count everybody's calls.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -11,9 +10,6 @@ use slack_sandbox::{
     server::Settings,
     workspace::Pages,
 };
-use tokio::sync::Mutex;
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const WORKFLOW: &str = "notify-public-channel";
 const CHANNELS: usize = 20_000;
@@ -84,7 +80,6 @@ async fn refuse_page(world: &World, pages_before: u64, code: &str) {
 
 #[tokio::test]
 async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
-    let _alone = ONE_AT_A_TIME.lock().await;
     let world = World::here();
     workspace_with(&world, CHANNELS, Pages::default()).await;
 
@@ -123,7 +118,6 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
 
 #[tokio::test]
 async fn a_short_or_empty_page_is_not_the_end() {
-    let _alone = ONE_AT_A_TIME.lock().await;
     let world = World::here();
     workspace_with(
         &world,
@@ -145,7 +139,6 @@ async fn a_short_or_empty_page_is_not_the_end() {
 
 #[tokio::test]
 async fn what_one_execution_left_of_a_scan_another_finishes() {
-    let _alone = ONE_AT_A_TIME.lock().await;
     let world = World::here();
     workspace_with(&world, 30, pages_of(5)).await;
     // Three pages, then an error that ends the execution.
@@ -164,7 +157,6 @@ async fn what_one_execution_left_of_a_scan_another_finishes() {
 
 #[tokio::test]
 async fn a_cursor_that_slack_knows_no_more_begins_the_scan_anew() {
-    let _alone = ONE_AT_A_TIME.lock().await;
     let world = World::here();
     workspace_with(&world, 30, pages_of(10)).await;
     refuse_page(&world, 2, "invalid_cursor").await;

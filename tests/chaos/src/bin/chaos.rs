@@ -1,18 +1,24 @@
 //! `cargo xtask chaos`: notifications under faults at every seam.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, process::ExitCode};
 
 use chaos::{
     dice::Seam,
     faults::{self, Options},
+    no_problems,
 };
-use local_stack::Project;
-use tokio::process::Command;
+use clap::Parser;
+use xtask::{
+    Build, Project,
+    arguments::{at_least_one, wait_scale},
+    program::{self, Failure},
+    progress,
+};
 
-use crate::{Failure, local::wait_scale, progress};
-
-#[derive(clap::Args)]
-pub struct Arguments {
+/// Sends notifications under faults at every seam, and counts what became of each.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask chaos")]
+struct Arguments {
     /// How many notifications are sent.
     #[arg(long, default_value_t = 2_000, value_parser = at_least_one)]
     executions: usize,
@@ -34,13 +40,9 @@ pub struct Arguments {
     /// How long a second of a wait, and of Slack's limits, lasts, in seconds.
     #[arg(long, default_value_t = 0.25, value_parser = wait_scale)]
     wait_scale: f64,
-}
-
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("must be a whole number above 0".to_owned()),
-    }
+    /// With a dev build of the functions, which is there in seconds.
+    #[arg(long)]
+    dev: bool,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -50,9 +52,17 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::here();
-    progress::prepare(&project).await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run(measure(Arguments::parse())).await
+}
+
+async fn measure(arguments: Arguments) -> Result<(), Failure> {
+    let build = if arguments.dev {
+        Build::Dev
+    } else {
+        Build::Release
+    };
     let options = Options {
         executions: arguments.executions,
         channels: arguments.channels,
@@ -62,36 +72,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         concurrency: arguments.concurrency,
         wait_scale: arguments.wait_scale,
     };
-    measure(&project, &options).await
-}
-
-/// Builds what stands in front of the functions, makes the run, and shows what became of it.
-pub(crate) async fn measure(project: &Project, options: &Options) -> Result<(), Failure> {
-    let building = build(project);
-    let bootstrap = progress::step("Building the bootstrap that makes faults", building).await?;
     let what = format!(
         "Sending {} notifications to {} channels with faults from seed {}",
         options.executions, options.channels, options.seed
     );
-    let running = faults::run(project, &bootstrap, options);
+    let project = Project::with(build);
+    let running = faults::run(&project, &options);
     let report = progress::step(&what, running).await?;
     println!("\n{report}");
-    no_problems(&report.problems(options))
-}
-
-pub(crate) fn no_problems(problems: &[String]) -> Result<(), Failure> {
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(problems.join("; ").into())
-}
-
-async fn build(project: &Project) -> Result<PathBuf, Failure> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--locked", "--package", "chaos"]);
-    cargo.current_dir(&project.root).kill_on_drop(true);
-    if !cargo.status().await?.success() {
-        return Err("chaos-bootstrap can't be built".into());
-    }
-    Ok(project.target().join("debug/chaos-bootstrap"))
+    no_problems(&report.problems(&options))
 }

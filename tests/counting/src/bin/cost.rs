@@ -1,0 +1,37 @@
+//! `cargo xtask cost`: what notifications take of AWS and Slack, and what that costs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use counting::report;
+use xtask::{
+    Build, Project,
+    program::{self, Failure},
+    progress,
+};
+
+/// Runs typical notifications, counts what each takes of AWS and Slack, and says what that costs.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask cost")]
+struct Arguments {
+    /// Prints the tables as Markdown, for docs/cost.md.
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run(count(Arguments::parse())).await
+}
+
+async fn count(arguments: Arguments) -> Result<(), Failure> {
+    let project = Project::with(Build::Release);
+    let counting = report::run(&project);
+    let report = progress::step("Counting what notifications take", counting).await?;
+    if arguments.markdown {
+        println!("\n{}", report.markdown());
+    } else {
+        println!("\n{report}");
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Tests of what all executions share, such as the token: each has the whole stack to itself, one after the other.
+
+mod look_again;
+mod scan;
+mod token;

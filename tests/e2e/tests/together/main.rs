@@ -1,0 +1,22 @@
+//! Tests that share one stack and run at the same time: each has channels and people of its own.
+
+mod bad_requests;
+mod channels;
+mod command_line;
+mod create_channel;
+mod delete_channel;
+mod delivery;
+mod directory;
+mod example_handler;
+mod filter_patterns;
+mod members;
+mod metric_filters;
+mod mpc_handlers;
+mod notify_private_channel;
+mod notify_public_channel;
+mod operations;
+mod other_languages;
+mod pacing;
+mod roles;
+mod starting;
+mod watch_executions;

@@ -1,0 +1,131 @@
+//! `cargo xtask local`: the stack, kept up.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+
+use clap::Parser;
+use local_stack::{
+    App, Endpoints, LocalStack, Project, Slack, StackOptions, people,
+    stack::{ACCOUNT, client_environment},
+};
+use xtask::{
+    arguments::Local,
+    program::{self, Failure},
+    progress,
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::run_until_stopped(keep_up(Local::parse())).await
+}
+
+async fn keep_up(arguments: Local) -> Result<(), Failure> {
+    let project = Project::with(arguments.build());
+    let played_by = match (arguments.slack_url, arguments.slack_token) {
+        (Some(url), Some(token)) => Slack::Url { url, token },
+        _ => Slack::Sandbox {
+            port: arguments.sandbox_port,
+        },
+    };
+    let options = StackOptions {
+        aws_port: arguments.aws_port,
+        slack: played_by,
+        wait_scale: arguments.wait_scale,
+        ..StackOptions::new("local")
+    };
+    let starting = LocalStack::start(&project, options);
+    let mut stack =
+        progress::step("Starting the local stack and deploying to it", starting).await?;
+    progress::step("Adding a handful of people", people::seed(&stack)).await?;
+    describe(&stack.endpoints);
+    println!("ready");
+    let mut deployed = Sources::now(&project)?;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if stack.has_ended() {
+            let log = stack.endpoints.ministack_log.display();
+            return Err(format!("MiniStack has ended by itself; its output is in {log}").into());
+        }
+        if !arguments.watch {
+            continue;
+        }
+        let sources = Sources::now(&project)?;
+        if sources != deployed {
+            // What is changed meanwhile is deployed the next time.
+            deployed = sources;
+            match deploy_again(&project, &mut stack).await {
+                Ok(()) => println!("ready"),
+                Err(failure) => eprintln!("\n{failure}\nNothing was deployed."),
+            }
+        }
+    }
+}
+
+/// Builds and deploys what has changed. Executions and Slack go on.
+async fn deploy_again(project: &Project, stack: &mut LocalStack) -> Result<(), Failure> {
+    let building = project.build_with_functions(&[]);
+    progress::step("Building what has changed", building).await?;
+    let app = App::of(project);
+    let updating = stack.update(&app);
+    progress::step("Deploying what has changed", updating).await
+}
+
+/// What is deployed comes from these files, as they were last modified.
+#[derive(PartialEq, Eq)]
+struct Sources(BTreeMap<PathBuf, SystemTime>);
+
+impl Sources {
+    const FOLDERS: [&str; 5] = ["cdk/bin", "cdk/lib", "functions", "lib", "statemachines"];
+
+    fn now(project: &Project) -> io::Result<Self> {
+        let mut files = BTreeMap::new();
+        for folder in Self::FOLDERS {
+            collect(&project.root.join(folder), &mut files)?;
+        }
+        Ok(Self(files))
+    }
+}
+
+fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, SystemTime>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => collect(&path, files)?,
+            Ok(found) => {
+                files.insert(path, found.modified()?);
+            }
+            // An editor's own file, or one that is gone by now.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn describe(endpoints: &Endpoints) {
+    println!(
+        "\nAWS        {}  (account {ACCOUNT}, Step Functions and all the rest)",
+        endpoints.aws
+    );
+    println!("Slack API  {}", endpoints.slack);
+    if let Some(page) = &endpoints.sandbox {
+        println!("Slack page {page}  (open it in a browser)");
+    }
+    if let Some(url) = &endpoints.mpc_requests {
+        println!("MPC API    {url}  (the MPC service's handlers: docs/mpc-handlers.md)");
+    }
+    println!("\nFor an AWS client:");
+    for (name, value) in client_environment(&endpoints.aws) {
+        println!("  export {name}={value}");
+    }
+    if let Some(url) = &endpoints.mpc_requests {
+        println!("  export MPC_REQUESTS_URL={url}");
+    }
+    println!("\nCtrl-C ends it all.");
+}

@@ -1,0 +1,70 @@
+//! What the demo and the local stack can be told: `cargo xtask` reads it before it builds them.
+
+use std::path::PathBuf;
+
+use crate::Build;
+
+/// Starts the local stack, sends one notification through it, and shows what happened.
+#[derive(Debug, clap::Parser)]
+#[command(bin_name = "cargo xtask demo")]
+pub struct Demo {
+    /// The request: a JSON file. Without it, one that comes with the project.
+    #[arg(long)]
+    pub request: Option<PathBuf>,
+}
+
+/// Starts the local stack and keeps it up until Ctrl-C.
+#[derive(Debug, clap::Parser)]
+#[command(bin_name = "cargo xtask local")]
+pub struct Local {
+    /// A Slack Web API to use in place of the sandbox, for example <https://slack.com/api>.
+    #[arg(long, requires = "slack_token")]
+    pub slack_url: Option<String>,
+    /// The bot token for that API. Better given by the variable, which no process list shows.
+    #[arg(
+        long,
+        env = "SLACK_TOKEN",
+        hide_env_values = true,
+        requires = "slack_url"
+    )]
+    pub slack_token: Option<String>,
+    /// How long a second of a workflow's waits and retries lasts, in seconds.
+    #[arg(long, default_value_t = 1.0, value_parser = wait_scale)]
+    pub wait_scale: f64,
+    /// The port of the AWS endpoint on 127.0.0.1.
+    #[arg(long, default_value_t = 4566)]
+    pub aws_port: u16,
+    /// The port of the sandbox on 127.0.0.1.
+    #[arg(long, default_value_t = 4580)]
+    pub sandbox_port: u16,
+    /// Runs the functions as a release has them. Their build takes minutes.
+    #[arg(long)]
+    pub release: bool,
+    /// Builds and deploys anew when a function, a state machine or the CDK app is changed.
+    #[arg(long, conflicts_with = "release")]
+    pub watch: bool,
+}
+
+impl Local {
+    pub fn build(&self) -> Build {
+        if self.release {
+            Build::Release
+        } else {
+            Build::Dev
+        }
+    }
+}
+
+pub fn wait_scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if scale > 0.0 && scale <= 1.0 => Ok(scale),
+        _ => Err("must be a number above 0, at most 1".to_owned()),
+    }
+}
+
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("must be a whole number above 0".to_owned()),
+    }
+}

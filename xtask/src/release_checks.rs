@@ -1,0 +1,35 @@
+//! `cargo xtask release-checks`: what only a release changes, or takes minutes to find out.
+
+use xtask::{Build, Project, program::Failure};
+
+use crate::{
+    stages::Stages,
+    start,
+    test::{END_TO_END_BUILD, build, end_to_end_tests, program},
+    upgrade,
+};
+
+pub async fn run() -> Result<(), Failure> {
+    let project = Project::with(Build::Release);
+    let stages = Stages::new(&project);
+    let outcome = checks(&project, &stages).await;
+    println!("\n{stages}");
+    outcome
+}
+
+async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    let preparing = start::prepare(project, &["budget", "upgrade", "e2e", "apgl"]);
+    stages.time("release build", preparing).await?;
+    stages
+        .run("sizes", program(project, "budget", &["sizes"]))
+        .await?;
+    let tests = stages
+        .time("build of the tests", build(project, &END_TO_END_BUILD))
+        .await?;
+    let mut end_to_end = end_to_end_tests(project, &tests, None);
+    end_to_end.arg("--release");
+    stages.run("end to end", end_to_end).await?;
+    stages
+        .time("update", upgrade::from_the_previous_release(project))
+        .await
+}
