@@ -4,34 +4,30 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
+    process::{ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use tokio::process::{Child, Command};
 
 use crate::Error;
 
-/// How long a server may take to end by itself.
+/// How long a server or a command may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(20);
 const TAIL_LINES: usize = 25;
 
 /// Runs a command to its end, its output in `log`.
 pub async fn run_to_log(what: &str, command: &mut Command, log: &Path) -> Result<(), Error> {
     let output = File::create(log).map_err(Error::io(log.display()))?;
     let errors = output.try_clone().map_err(Error::io(log.display()))?;
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(Error::io(format!("can't run {what}")))?;
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    let status = run(what, command).await?;
     if status.success() {
         return Ok(());
     }
@@ -41,6 +37,30 @@ pub async fn run_to_log(what: &str, command: &mut Command, log: &Path) -> Result
         log: log.display().to_string(),
         tail: tail(log),
     })
+}
+
+/// Runs a command to its end. If nobody waits for that any more, the command is asked to end, so that it can
+/// end what it has started, and is waited for.
+pub async fn run(what: &str, command: &mut Command) -> Result<ExitStatus, Error> {
+    let failed = || Error::io(format!("can't run {what}"));
+    let child = command.kill_on_drop(true).spawn().map_err(failed())?;
+    let mut running = Running(child);
+    running.0.wait().await.map_err(failed())
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok()) else {
+            return;
+        };
+        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        let by = Instant::now() + GRACE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < by {
+            thread::sleep(POLL);
+        }
+    }
 }
 
 pub fn tail(log: &Path) -> String {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use xtask::{
     Project,
-    process::run_to_log,
+    process::{self, run_to_log},
     program::Failure,
     progress,
     project::{cargo, cargo_build},
@@ -187,7 +187,8 @@ async fn end_to_end(project: &Project, filter: Option<String>) -> Result<(), Fai
         ),
     )?;
     project.lay_out_functions()?;
-    let status = end_to_end_tests(project, &tests, filter).status().await?;
+    let mut end_to_end = end_to_end_tests(project, &tests, filter);
+    let status = process::run("the end-to-end tests", &mut end_to_end).await?;
     if status.success() {
         return Ok(());
     }
@@ -204,7 +205,7 @@ pub fn end_to_end_tests(
         e2e.arg("--tests")
             .arg(format!("{name}={}", program.display()));
     }
-    e2e.args(filter).kill_on_drop(true);
+    e2e.args(filter);
     e2e
 }
 

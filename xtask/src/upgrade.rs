@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::process::Command;
-use xtask::{Build, Project, program::Failure, progress};
+use xtask::{Build, Project, process, program::Failure, progress};
 
 use crate::start;
 
@@ -73,7 +73,7 @@ async fn measure(project: &Project, previous: &Version) -> Result<(), Failure> {
     upgrade.arg("--from").arg(&previous.name);
     upgrade.arg("--cdk").arg(&previous.cdk);
     upgrade.arg("--functions").arg(&previous.functions);
-    if upgrade.kill_on_drop(true).status().await?.success() {
+    if process::run("the update", &mut upgrade).await?.success() {
         return Ok(());
     }
     Err("the update is not what it should be".into())

@@ -61,13 +61,6 @@ impl Deployment {
         }
     }
 
-    /// Deploys an app for the first time.
-    pub async fn create(&self, app: &App) -> Result<Outputs, Error> {
-        // The bootstrap needs no app, so it runs beside the synthesis.
-        tokio::try_join!(self.synth(app), self.bootstrap())?;
-        self.deploy().await
-    }
-
     /// Deploys an app over the one that is there.
     pub async fn update(&self, app: &App) -> Result<Outputs, Error> {
         self.synth(app).await?;
@@ -83,7 +76,8 @@ impl Deployment {
         Ok(run_to_log("cdk destroy", &mut destroy, &self.log("destroy")).await?)
     }
 
-    async fn synth(&self, app: &App) -> Result<(), Error> {
+    /// Makes the templates. AWS need not be up.
+    pub async fn synth(&self, app: &App) -> Result<(), Error> {
         let mut synth = self.cdk(&app.cdk, &app.cdk);
         synth.args(["synth", "--quiet", "--output"]);
         synth.arg(self.assembly());
@@ -93,7 +87,8 @@ impl Deployment {
         Ok(run_to_log("cdk synth", &mut synth, &self.log("synth")).await?)
     }
 
-    async fn bootstrap(&self) -> Result<(), Error> {
+    /// Makes an account ready for CDK.
+    pub async fn bootstrap(&self) -> Result<(), Error> {
         let mut bootstrap = self.cdk(&self.project.cdk(), &self.folder());
         bootstrap
             .arg("bootstrap")
@@ -101,7 +96,8 @@ impl Deployment {
         Ok(run_to_log("cdk bootstrap", &mut bootstrap, &self.log("bootstrap")).await?)
     }
 
-    async fn deploy(&self) -> Result<Outputs, Error> {
+    /// Deploys what was synthesised last.
+    pub async fn deploy(&self) -> Result<Outputs, Error> {
         let outputs = self.folder().join("outputs.json");
         let mut deploy = self.cdk(&self.project.cdk(), &self.folder());
         deploy

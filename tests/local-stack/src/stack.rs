@@ -132,11 +132,16 @@ impl LocalStack {
         fs::create_dir_all(&folder).map_err(Error::io(folder.display()))?;
         let aws_port = free_port(options.aws_port).await?;
         let aws_url = format!("http://127.0.0.1:{aws_port}");
-        let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
         let app = options.app.clone();
         let app = app.unwrap_or_else(|| App::of(project));
-        let deployment = Deployment::new(project, options, &aws_url, &slack_url);
-        let outputs = deployment.create(&app).await?;
+        let deployment = Deployment::new(project, options.clone(), &aws_url, &slack_url);
+        let ministack = async {
+            let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
+            deployment.bootstrap().await?;
+            Ok(ministack)
+        };
+        let (ministack, ()) = tokio::try_join!(ministack, deployment.synth(&app))?;
+        let outputs = deployment.deploy().await?;
         let aws = aws_config(&aws_url);
         // MiniStack's host name for an API is not one that every resolver knows; the path is its other way.
         let mpc_requests = outputs.apgl_mpc_handlers.as_ref().map(|handlers| {
