@@ -1,5 +1,6 @@
 //! Tests of what all executions share, such as the token: each has the whole stack to itself, one after the other.
 
 mod look_again;
+mod lost_answer;
 mod scan;
 mod token;

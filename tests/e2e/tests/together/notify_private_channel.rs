@@ -249,27 +249,6 @@ async fn an_html_500_before_the_effect_is_retried() {
 }
 
 #[tokio::test]
-async fn a_channel_that_slack_made_before_it_failed_is_adopted() {
-    let world = World::here();
-    let channel = unique("adopted");
-    world
-        .fault(
-            "conversations.create",
-            "name",
-            &channel,
-            1,
-            How::Html500 {
-                effect: Effect::Done,
-            },
-        )
-        .await;
-    let ended = world.run(WORKFLOW, &request(&channel, &[])).await;
-    let made = &ended.output()["channel"];
-    assert_eq!(made["id"], json!(world.in_slack(&channel).await.id));
-    assert_eq!(made["created"], json!(true));
-}
-
-#[tokio::test]
 async fn who_was_invited_before_slack_failed_stands_in_the_outcome_as_invited() {
     let world = World::here();
     let channel = unique("reinvited");
