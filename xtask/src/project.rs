@@ -31,7 +31,7 @@ pub enum Build {
 #[derive(Debug, Clone)]
 pub struct Project {
     pub root: PathBuf,
-    build: Build,
+    pub build: Build,
 }
 
 impl Project {
@@ -198,26 +198,23 @@ impl Project {
         Ok(())
     }
 
-    /// Builds programs of this workspace, and every function with them.
+    /// Builds programs of this workspace, and a dev build of every function with them.
     pub async fn build_with_functions(&self, programs: &[&str]) -> Result<(), Error> {
-        match self.build {
-            Build::Dev => {
-                let functions = self.function_names()?;
-                let functions = functions.iter().map(String::as_str);
-                let together: Vec<_> = programs.iter().copied().chain(functions).collect();
-                self.build_programs(&together).await?;
-                self.lay_out_functions()
-            }
-            Build::Release => {
-                self.build_programs(programs).await?;
-                let (target, functions) = (self.target(), self.functions());
-                self.cargo_lambda_build(&self.root, &target, &functions, Build::Release)
-                    .await
-            }
-        }
+        let functions = self.function_names()?;
+        let functions = functions.iter().map(String::as_str);
+        let together: Vec<_> = programs.iter().copied().chain(functions).collect();
+        self.build_programs(&together).await?;
+        self.lay_out_functions()
     }
 
-    /// Builds programs of this workspace: as a dev build, whatever the functions are.
+    /// Builds every function as it is deployed to AWS, for this machine. The Python tools are installed before.
+    pub async fn build_release(&self) -> Result<(), Error> {
+        let (target, functions) = (self.target(), self.functions());
+        self.cargo_lambda_build(&self.root, &target, &functions, Build::Release)
+            .await
+    }
+
+    /// Builds programs of this workspace.
     pub async fn build_programs(&self, programs: &[&str]) -> Result<(), Error> {
         self.make_folders()?;
         let mut cargo = cargo_build(&self.root);
