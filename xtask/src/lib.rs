@@ -3,12 +3,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`arguments`] | what the demo and the local stack can be told |
+//! | [`prepare`] | what there is before a local stack starts |
 //! | [`process`] | commands with their output in a log, and servers that end with their children |
 //! | [`program`] | the frame of a program: it ends at Ctrl-C, and says why it failed |
 //! | [`progress`] | lines that tell a person what is going on |
 //! | [`project`] | this checkout: where things are in it, and how they are installed and built |
 
 pub mod arguments;
+pub mod prepare;
 pub mod process;
 pub mod program;
 pub mod progress;

@@ -15,7 +15,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    Build, Project,
+    Build,
     arguments::{Demo, Local},
     program::{self, Failure},
 };
@@ -61,7 +61,7 @@ enum Command {
 #[command(disable_help_flag = true)]
 struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    arguments: Vec<OsString>,
+    _arguments: Vec<OsString>,
 }
 
 #[tokio::main]
@@ -71,24 +71,16 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Bench(_) => start::program(Build::Release, &["bench"]).await,
-        Command::Budget(_) => {
-            // It counts with one build, and weighs the other.
-            start::prepare(&Project::here(), &[]).await?;
-            start::program(Build::Release, &["budget"]).await
-        }
-        Command::Burst(_) => start::program(Build::Release, &["burst"]).await,
-        Command::Chaos(rest) => {
-            let is_dev = rest.arguments.iter().any(|argument| argument == "--dev");
-            let build = if is_dev { Build::Dev } else { Build::Release };
-            start::program(build, &start::CHAOS).await
-        }
-        Command::Cost(_) => start::program(Build::Release, &["cost"]).await,
-        Command::Demo(_) => start::program(Build::Dev, &["demo"]).await,
-        Command::Local(local) => start::program(local.build(), &["local"]).await,
+        Command::Bench(_) => start::program("bench").await,
+        Command::Budget(_) => start::program("budget").await,
+        Command::Burst(_) => start::program("burst").await,
+        Command::Chaos(_) => start::program("chaos").await,
+        Command::Cost(_) => start::program("cost").await,
+        Command::Demo(_) => start::prepared_program("demo", Build::Dev).await,
+        Command::Local(local) => start::prepared_program("local", local.build()).await,
         Command::ReleaseChecks => release_checks::run().await,
         Command::Sbom => sbom::run().await,
-        Command::Schemas => start::alone("schemas").await,
+        Command::Schemas => start::program("schemas").await,
         Command::SupplyChain => supply_chain::run().await,
         Command::Test(arguments) => test::run(arguments).await,
         Command::Upgrade(arguments) => upgrade::run(arguments).await,

@@ -1,10 +1,9 @@
 //! `cargo xtask release-checks`: what only a release changes, or takes minutes to find out.
 
-use xtask::{Build, Project, program::Failure};
+use xtask::{Build, Project, prepare::prepare, program::Failure};
 
 use crate::{
     stages::Stages,
-    start,
     test::{END_TO_END_BUILD, build, end_to_end_tests, program},
     upgrade,
 };
@@ -18,7 +17,7 @@ pub async fn run() -> Result<(), Failure> {
 }
 
 async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {
-    let preparing = start::prepare(project, &["budget", "upgrade", "e2e", "apgl"]);
+    let preparing = prepare(project, &["budget", "upgrade", "e2e", "apgl"]);
     stages.time("release build", preparing).await?;
     stages
         .run("sizes", program(project, "budget", &["sizes"]))

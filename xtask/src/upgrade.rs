@@ -6,9 +6,7 @@ use std::{
 };
 
 use tokio::process::Command;
-use xtask::{Build, Project, process, program::Failure, progress};
-
-use crate::start;
+use xtask::{Build, Project, prepare::prepare, process, program::Failure, progress};
 
 /// The commit of the previous release, 0.1.0. A release puts its own commit here.
 const PREVIOUS: &str = "fe647173e5a45088bd8e9994f28d6e016056895e";
@@ -29,7 +27,7 @@ struct Version {
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
-    start::prepare(&project, &["upgrade"]).await?;
+    prepare(&project, &["upgrade"]).await?;
     let commit = commit_of(&project, &arguments.from).await?;
     from(&project, &commit).await
 }

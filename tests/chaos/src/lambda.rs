@@ -17,7 +17,7 @@ use crate::{
 /// The variable that tells the bootstraps where to ask.
 pub const FATES_URL: &str = "CHAOS_FATES_URL";
 /// The program that stands in front of each function.
-const BOOTSTRAP: &str = "chaos-bootstrap";
+pub const BOOTSTRAP: &str = "chaos-bootstrap";
 /// The function's own bootstrap, beside ours.
 pub const OWN_BOOTSTRAP: &str = "bootstrap.own";
 /// A step takes some tens of milliseconds, so most of the time this is in the middle of its work.

@@ -19,6 +19,7 @@ use local_stack::{LocalStack, Project, StackOptions};
 use xtask::{
     Build,
     arguments::at_least_one,
+    prepare::prepare,
     program::{self, Failure},
     progress,
     project::built_functions,
@@ -85,6 +86,7 @@ async fn main() -> ExitCode {
 
 async fn measure(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
+    prepare(&project, &[]).await?;
     let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     // Each table is shown as soon as there is one: what fails later takes none away.
     let show = |section: &Section| {

@@ -1,11 +1,12 @@
 //! `cargo xtask budget`: what notifications take and how large the functions are, against what is written down.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use bench::budget::{self, Budget};
 use clap::{Parser, ValueEnum};
 use xtask::{
     Build, Project,
+    prepare::prepare,
     program::{self, Failure},
     progress,
 };
@@ -36,12 +37,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::here();
-    let file = budget::file(&project);
+    let file = budget::file(&Project::here());
     if arguments.write {
         let budget = Budget {
-            notifications: counted(&project).await?,
-            zips: budget::weighed(&Project::with(Build::Release)).await?,
+            notifications: counted().await?,
+            zips: weighed().await?,
         };
         budget.write(&file)?;
         println!("written into {}", file.display());
@@ -50,7 +50,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let written = Budget::read(&file)?;
     let mut problems = Vec::new();
     if arguments.part != Some(Part::Sizes) {
-        problems.extend(broken_by_counts(&project, &written).await?);
+        problems.extend(broken_by_counts(&written).await?);
     }
     if arguments.part != Some(Part::Counts) {
         problems.extend(broken_by_sizes(&written).await?);
@@ -66,26 +66,32 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// What a busy machine has counted otherwise, it does not count so twice.
-async fn broken_by_counts(project: &Project, written: &Budget) -> Result<Vec<String>, Failure> {
-    let mut problems = written.broken_by_counts(&counted(project).await?);
+async fn broken_by_counts(written: &Budget) -> Result<Vec<String>, Failure> {
+    let mut problems = written.broken_by_counts(&counted().await?);
     if !problems.is_empty() {
-        let again = written.broken_by_counts(&counted(project).await?);
+        let again = written.broken_by_counts(&counted().await?);
         problems.retain(|problem| again.contains(problem));
     }
     Ok(problems)
 }
 
 async fn broken_by_sizes(written: &Budget) -> Result<Vec<String>, Failure> {
-    let weighed = budget::weighed(&Project::with(Build::Release)).await?;
+    let weighed = weighed().await?;
     if let Some(build) = written.unknown_build(&weighed) {
         println!("  sizes: NOT CHECKED, none are written down for {build}");
     }
     Ok(written.broken_by_sizes(&weighed))
 }
 
-async fn counted(
-    project: &Project,
-) -> Result<std::collections::BTreeMap<String, budget::Counts>, Failure> {
-    let counting = budget::counted(project);
+async fn counted() -> Result<BTreeMap<String, budget::Counts>, Failure> {
+    let project = Project::here();
+    prepare(&project, &[]).await?;
+    let counting = budget::counted(&project);
     progress::step("Counting what notifications take", counting).await
+}
+
+async fn weighed() -> Result<BTreeMap<String, BTreeMap<String, u64>>, Failure> {
+    let project = Project::with(Build::Release);
+    prepare(&project, &[]).await?;
+    Ok(budget::weighed(&project).await?)
 }

@@ -10,6 +10,7 @@ use clap::Parser;
 use xtask::{
     Build, Project,
     arguments::at_least_one,
+    prepare::prepare,
     program::{self, Failure},
     progress,
 };
@@ -39,6 +40,7 @@ async fn main() -> ExitCode {
 
 async fn measure(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
+    prepare(&project, &[]).await?;
     let options = Options {
         notifications: arguments.notifications,
         channels: arguments.channels,

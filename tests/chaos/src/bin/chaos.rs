@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, process::ExitCode};
 use chaos::{
     dice::Seam,
     faults::{self, Options},
+    lambda::BOOTSTRAP,
     no_problems,
 };
 use clap::Parser;
 use xtask::{
     Build, Project,
     arguments::{at_least_one, wait_scale},
+    prepare::prepare,
     program::{self, Failure},
     progress,
 };
@@ -77,6 +79,7 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
         options.executions, options.channels, options.seed
     );
     let project = Project::with(build);
+    prepare(&project, &[BOOTSTRAP]).await?;
     let running = faults::run(&project, &options);
     let report = progress::step(&what, running).await?;
     println!("\n{report}");

@@ -6,6 +6,7 @@ use clap::Parser;
 use counting::report;
 use xtask::{
     Build, Project,
+    prepare::prepare,
     program::{self, Failure},
     progress,
 };
@@ -26,6 +27,7 @@ async fn main() -> ExitCode {
 
 async fn count(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
+    prepare(&project, &[]).await?;
     let counting = report::run(&project);
     let report = progress::step("Counting what notifications take", counting).await?;
     if arguments.markdown {
