@@ -1,6 +1,8 @@
-//! Tests of what all executions share, such as the token: each has the whole stack to itself, one after the other.
+//! Tests of what all executions share, such as the token and the metrics: each has the whole stack to itself, one
+//! after the other.
 
 mod look_again;
 mod lost_answer;
+mod metrics;
 mod scan;
 mod token;

@@ -10,85 +10,8 @@ use local_stack::{
     invoke::{Answer, invoke},
 };
 use serde_json::{Value, json};
-use slack_sandbox::{faults::How, workspace::User};
+use slack_sandbox::faults::How;
 use tokio::time::sleep;
-
-/// The sum of a metric over the last hours.
-async fn sum(world: &World, metric: &str, dimensions: &[(&str, &str)]) -> f64 {
-    let points = datapoints(&world.aws, metric, dimensions, &[Statistic::Sum]).await;
-    points.iter().filter_map(Datapoint::sum).sum()
-}
-
-#[tokio::test]
-async fn what_a_workflow_did_is_counted() {
-    let world = World::here();
-    let skipped = [
-        ("Workflow", "apgl-notify-private-channel"),
-        ("Reason", "invalid_profile"),
-    ];
-    let before = sum(&world, "MembersSkipped", &skipped).await;
-    let email = world.slack_user("odd", User::default()).await;
-    aws_sdk_dynamodb::Client::new(&world.aws)
-        .put_item()
-        .table_name("apgl-user-profiles")
-        .item(
-            "email",
-            aws_sdk_dynamodb::types::AttributeValue::S(email.clone()),
-        )
-        .item(
-            "notificationPreferences",
-            aws_sdk_dynamodb::types::AttributeValue::S("slack".to_owned()),
-        )
-        .send()
-        .await
-        .unwrap();
-    let request = json!({ "channelName": unique("counted"), "message": "hi", "members": [email] });
-    let ended = world.run("notify-private-channel", &request).await;
-    assert_eq!(
-        ended.output()["members"]["skipped"],
-        json!([{ "email": email, "reason": "invalid_profile" }])
-    );
-    assert!((sum(&world, "MembersSkipped", &skipped).await - before - 1.0).abs() < 0.1);
-    assert!(
-        sum(
-            &world,
-            "NotificationsSent",
-            &[("Workflow", "apgl-notify-private-channel")]
-        )
-        .await
-            >= 1.0
-    );
-}
-
-#[tokio::test]
-async fn channels_and_members_are_counted_by_their_workflow() {
-    let world = World::here();
-    let (channel, ana) = (unique("counted"), world.person("ana", Some(true)).await);
-    let name = json!({ "channelName": channel });
-    let create = json!({ "channelName": channel, "members": [ana] });
-    let remove = json!({ "channelName": channel, "remove": [ana] });
-    for (workflow, request, metrics) in [
-        (
-            "create-channel",
-            &create,
-            &["ChannelsCreated", "MembersInvited"][..],
-        ),
-        ("change-channel-members", &remove, &["MembersRemoved"]),
-        ("delete-channel", &name, &["ChannelsDeleted"]),
-    ] {
-        let machine = format!("apgl-{workflow}");
-        let by_workflow = [("Workflow", machine.as_str())];
-        let mut before = Vec::new();
-        for metric in metrics {
-            before.push(sum(&world, metric, &by_workflow).await);
-        }
-        world.run(workflow, request).await.output();
-        for (metric, before) in metrics.iter().zip(before) {
-            let now = sum(&world, metric, &by_workflow).await;
-            assert!((now - before - 1.0).abs() < 0.1, "{metric}");
-        }
-    }
-}
 
 /// The state machine as it is deployed, with nobody to count: its name as a workflow.
 async fn copy_without_metrics(world: &World, workflow: &str) -> String {
@@ -127,39 +50,6 @@ async fn a_metric_that_can_not_be_published_fails_nothing() {
         assert_eq!(ended.failure().0, "InvalidRequest");
         assert_eq!(ended.states(), ["CheckRequest", "CountFailure", "Fail"]);
     }
-}
-
-#[tokio::test]
-async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
-    let world = World::here();
-    let channel = unique("event");
-    let id = world.public_channel(&channel).await.id;
-    let code = How::refused("ekm_access_denied");
-    world
-        .fault("chat.postMessage", "channel", &id, 1, code)
-        .await;
-    let failed = [
-        ("Workflow", "apgl-notify-public-channel"),
-        ("Error", "Slack.Unauthorized"),
-    ];
-    let before = sum(&world, "WorkflowsFailed", &failed).await;
-    let ended = world
-        .run(
-            "notify-public-channel",
-            &json!({ "channelName": channel, "message": "hi" }),
-        )
-        .await;
-    assert_eq!(
-        (ended.failure().0, ended.last_state()),
-        ("Slack.Unauthorized", "PostMessage")
-    );
-    for _ in 0..100 {
-        if sum(&world, "WorkflowsFailed", &failed).await > before {
-            return;
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
-    panic!("the failure was not counted");
 }
 
 #[tokio::test]
