@@ -135,3 +135,32 @@ pub(crate) fn find_tools_first(command: &mut Command, venv: &Path) {
         command.env("PATH", path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_ends_what_it_has_started() {
+        let folder = std::env::temp_dir().join(format!("xtask-process-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (started, ended) = (folder.join("started"), folder.join("ended"));
+        let mut command = Command::new("sh");
+        command.current_dir(&folder).args([
+            "-c",
+            "trap 'touch ended; exit' TERM; touch started; sleep 60 & wait",
+        ]);
+        tokio::select! {
+            _ = run("a command", &mut command) => panic!("it waits for a minute"),
+            () = async {
+                while !started.exists() {
+                    tokio::time::sleep(POLL).await;
+                }
+            } => {}
+        }
+        assert!(ended.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

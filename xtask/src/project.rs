@@ -243,15 +243,8 @@ impl Project {
     /// need not be zipped, uploaded and unpacked for each stack. It is another file for another build, and so
     /// other code to CDK. What cargo builds next does not change it.
     pub fn bootstrap_of(&self, program: &str, bootstrap: &Path) -> Result<(), Error> {
-        let (built, kept) = (
-            self.program(program),
-            self.folder().join("programs").join(program),
-        );
-        let written = keep(&built, &kept).and_then(|modified| {
-            let path = kept.display().to_string().replace('\'', r"'\''");
-            let script = format!("#!/bin/sh\n# Built at {modified}\nexec '{path}'\n");
-            write_program(bootstrap, &script)
-        });
+        let kept = self.folder().join("programs").join(program);
+        let written = write_bootstrap(&self.program(program), &kept, bootstrap);
         written.map_err(Error::io(bootstrap.display()))
     }
 
@@ -329,6 +322,13 @@ pub fn cargo(folder: &Path) -> Command {
     }
     cargo.current_dir(folder).kill_on_drop(true);
     cargo
+}
+
+fn write_bootstrap(built: &Path, kept: &Path, bootstrap: &Path) -> io::Result<()> {
+    let modified = keep(built, kept)?;
+    let path = kept.display().to_string().replace('\'', r"'\''");
+    let script = format!("#!/bin/sh\n# Built at {modified}\nexec '{path}'\n");
+    write_program(bootstrap, &script)
 }
 
 /// Keeps a file under another name, and answers when it was modified, in nanoseconds since 1970.
@@ -454,4 +454,46 @@ async fn check_node() -> Result<(), Error> {
     Err(Error::Setup(format!(
         "Node {OLDEST_NODE} or newer is needed, as `node`"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{
+        process::Command,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_bootstrap_goes_on_as_the_program_that_was_built_when_it_was_written() {
+        let folder = std::env::temp_dir().join(format!("xtask's-project-{}", std::process::id()));
+        let (built, kept) = (folder.join("built"), folder.join("kept"));
+        let bootstrap = folder.join("function/bootstrap");
+        let says = |program: &Path| {
+            let output = Command::new(program).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mut texts = Vec::new();
+        for (version, seconds) in [("one", 1), ("two", 2)] {
+            write_program(&built, &format!("#!/bin/sh\necho {version}\n")).unwrap();
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            fs::File::open(&built)
+                .unwrap()
+                .set_modified(modified)
+                .unwrap();
+            // What is built next is another file; the bootstrap of the last time goes on as before.
+            if let Some(before) = texts.last() {
+                assert_eq!(&fs::read_to_string(&bootstrap).unwrap(), before);
+                assert_eq!(says(&bootstrap), "one\n");
+            }
+            write_bootstrap(&built, &kept, &bootstrap).unwrap();
+            assert_eq!(says(&bootstrap), format!("{version}\n"));
+            texts.push(fs::read_to_string(&bootstrap).unwrap());
+        }
+        assert_ne!(texts[0], texts[1]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -60,7 +60,7 @@ impl Error {
         }
     }
 
-    pub fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::Setup(format!("{what}: {error}"))
     }
 }
