@@ -3,18 +3,22 @@
 //! | module | holds |
 //! |---|---|
 //! | [`arguments`] | what the demo and the local stack can be told |
+//! | [`builds`] | how programs and functions are built |
 //! | [`prepare`] | what there is before a local stack starts |
 //! | [`process`] | commands with their output in a log, and servers that end with their children |
 //! | [`program`] | the frame of a program: it ends at Ctrl-C, and says why it failed |
 //! | [`progress`] | lines that tell a person what is going on |
-//! | [`project`] | this checkout: where things are in it, and how they are installed and built |
+//! | [`project`] | this checkout: where things are in it |
+//! | `tools` | what is installed into it |
 
 pub mod arguments;
+pub mod builds;
 pub mod prepare;
 pub mod process;
 pub mod program;
 pub mod progress;
 pub mod project;
+mod tools;
 
 pub use project::{Build, Project};
 

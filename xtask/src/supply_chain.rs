@@ -7,7 +7,7 @@ mod npm_audit;
 use std::path::Path;
 
 use tokio::process::Command;
-use xtask::{Project, program::Failure, progress, project::cargo};
+use xtask::{Project, builds::cargo, program::Failure, progress};
 
 use advisories::Database;
 

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tokio::process::Command;
 use xtask::{
     Project,
+    builds::{cargo, cargo_build},
     process::{self, run_to_log},
     program::Failure,
     progress,
-    project::{cargo, cargo_build},
 };
 
 use crate::{stages::Stages, supply_chain};

@@ -15,7 +15,7 @@ use local_stack::{
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
-use xtask::project::built_functions;
+use xtask::builds::built_functions;
 
 use crate::{
     Error,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use local_stack::Project;
 use tokio::process::Command;
-use xtask::project::cargo;
+use xtask::builds::cargo;
 
 use crate::Error;
 

@@ -19,10 +19,10 @@ use local_stack::{LocalStack, Project, StackOptions};
 use xtask::{
     Build,
     arguments::at_least_one,
+    builds::built_functions,
     prepare::prepare,
     program::{self, Failure},
     progress,
-    project::built_functions,
 };
 
 /// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
