@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 fn xtask(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(arguments)
+        .env_remove("SLACK_TOKEN")
         .output()
         .unwrap()
 }
