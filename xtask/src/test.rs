@@ -63,17 +63,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
-    let (cdk, asl) = (project.cdk(), project.root.join("tests/asl"));
+    let asl = project.root.join("tests/asl");
     let installing = async {
         tokio::try_join!(
-            progress::step(
-                "Installing the Python tools",
-                project.install_python_tools()
-            ),
-            progress::step(
-                "Installing the CDK app's packages",
-                project.install_node_packages(&cdk)
-            ),
+            install(project),
             progress::step(
                 "Installing the packages of the ASL checks",
                 project.install_node_packages(&asl)
@@ -82,6 +75,22 @@ async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
     };
     stages.time("set-up", installing).await?;
     tokio::try_join!(rust(project, stages), the_rest(project, stages))?;
+    Ok(())
+}
+
+/// What a local stack and its deployment need.
+async fn install(project: &Project) -> Result<(), Failure> {
+    let cdk = project.cdk();
+    tokio::try_join!(
+        progress::step(
+            "Installing MiniStack and other tools",
+            project.install_python_tools()
+        ),
+        progress::step(
+            "Installing the CDK app's packages",
+            project.install_node_packages(&cdk)
+        ),
+    )?;
     Ok(())
 }
 
@@ -171,16 +180,8 @@ async fn end_to_end(project: &Project, filter: Option<String>) -> Result<(), Fai
     let functions = functions.iter().map(|name| format!("--bin={name}"));
     let functions: Vec<String> = functions.collect();
     arguments.extend(functions.iter().map(String::as_str));
-    let cdk = project.cdk();
-    let ((), (), tests) = tokio::try_join!(
-        progress::step(
-            "Installing the Python tools",
-            project.install_python_tools()
-        ),
-        progress::step(
-            "Installing the CDK app's packages",
-            project.install_node_packages(&cdk)
-        ),
+    let ((), tests) = tokio::try_join!(
+        install(project),
         progress::step(
             "Building the functions and the tests",
             build(project, &arguments)
