@@ -172,9 +172,11 @@ fn keep(built: &Path, kept: &Path) -> io::Result<i128> {
     if fs::metadata(kept).is_ok_and(is_the_same) {
         return Ok(modified);
     }
-    make_way(kept)?;
-    // Another file system takes a copy.
-    fs::hard_link(built, kept).or_else(|_| fs::copy(built, kept).map(drop))?;
+    // In one step, for whoever runs it meanwhile. Another file system takes a copy.
+    let new = kept.with_extension(format!("new-{}", std::process::id()));
+    make_way(&new)?;
+    fs::hard_link(built, &new).or_else(|_| fs::copy(built, &new).map(drop))?;
+    fs::rename(&new, kept)?;
     Ok(modified)
 }
 

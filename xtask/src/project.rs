@@ -94,7 +94,7 @@ impl Project {
     }
 
     /// Makes the folders that what is installed and built is logged to.
-    pub(crate) fn make_folders(&self) -> Result<(), Error> {
+    pub fn make_folders(&self) -> Result<(), Error> {
         let logs = self.logs();
         fs::create_dir_all(&logs).map_err(Error::io(logs.display()))
     }

@@ -13,7 +13,9 @@ pub async fn run() -> Result<(), Failure> {
     let stages = Stages::new(&project);
     let outcome = checks(&project, &stages).await;
     println!("\n{stages}");
-    outcome
+    outcome?;
+    println!("Everything passed");
+    Ok(())
 }
 
 async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {

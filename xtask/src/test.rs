@@ -14,7 +14,7 @@ use xtask::{
 
 use crate::{stages::Stages, supply_chain};
 
-/// The programs of end-to-end tests: the files of `tests/e2e/tests`.
+/// The programs of end-to-end tests: the folders of `tests/e2e/tests`.
 const END_TO_END: [&str; 2] = ["together", "alone"];
 /// What builds them, and what they run.
 pub const END_TO_END_BUILD: [&str; 5] = [
@@ -47,6 +47,7 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::here();
+    project.make_folders()?;
     println!(
         "The output of every tool is in {}",
         project.logs().display()

@@ -28,6 +28,8 @@ async fn main() -> ExitCode {
 
 async fn keep_up(arguments: Local) -> Result<(), Failure> {
     let project = Project::with(arguments.build());
+    // What is changed while the stack starts is deployed afterwards.
+    let mut deployed = Sources::now(&project)?;
     let played_by = match (arguments.slack_url, arguments.slack_token) {
         (Some(url), Some(token)) => Slack::Url { url, token },
         _ => Slack::Sandbox {
@@ -46,7 +48,6 @@ async fn keep_up(arguments: Local) -> Result<(), Failure> {
     progress::step("Adding a handful of people", people::seed(&stack)).await?;
     describe(&stack.endpoints);
     println!("ready");
-    let mut deployed = Sources::now(&project)?;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         if stack.has_ended() {
@@ -56,7 +57,10 @@ async fn keep_up(arguments: Local) -> Result<(), Failure> {
         if !arguments.watch {
             continue;
         }
-        let sources = Sources::now(&project)?;
+        // A folder that is being replaced is looked at the next time.
+        let Ok(sources) = Sources::now(&project) else {
+            continue;
+        };
         if sources != deployed {
             // What is changed meanwhile is deployed the next time.
             deployed = sources;
