@@ -4,7 +4,7 @@ use xtask::{Build, Project, prepare::prepare, program::Failure};
 
 use crate::{
     stages::Stages,
-    test::{END_TO_END_BUILD, build, end_to_end_tests, program},
+    test::{END_TO_END_BUILD, FAULTS, build, end_to_end_tests, program},
     upgrade,
 };
 
@@ -19,7 +19,7 @@ pub async fn run() -> Result<(), Failure> {
 }
 
 async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {
-    let preparing = prepare(project, &["budget", "upgrade", "e2e", "apgl"]);
+    let preparing = prepare(project, &["budget", "chaos", "chaos-bootstrap", "upgrade"]);
     stages.time("release build", preparing).await?;
     stages
         .run("sizes", program(project, "budget", &["sizes"]))
@@ -30,6 +30,9 @@ async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let mut end_to_end = end_to_end_tests(project, &tests, None);
     end_to_end.arg("--release");
     stages.run("end to end", end_to_end).await?;
+    stages
+        .run("faults", program(project, "chaos", &FAULTS))
+        .await?;
     stages
         .time("update", upgrade::from_the_previous_release(project))
         .await

@@ -25,8 +25,7 @@ pub const END_TO_END_BUILD: [&str; 5] = [
     "--example=handler",
 ];
 /// The smaller version of `cargo xtask chaos`.
-const FAULTS: [&str; 7] = [
-    "--dev",
+pub const FAULTS: [&str; 6] = [
     "--seed=4",
     "--executions=60",
     "--channels=6",
@@ -101,30 +100,29 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked"];
     let deny = ["--", "--deny", "warnings"];
     cargo_stage(project, stages, "Clippy", &[&clippy[..], &deny].concat()).await?;
-    let alone = progress::step("each function alone", each_function_alone(project));
-    stages.time("each function alone", alone).await?;
+    let alone = progress::step("each part alone", each_alone(project));
+    stages.time("each part alone", alone).await?;
     let building = progress::step("build", build(project, &["--all-targets"]));
     let tests = stages.time("build", building).await?;
     project.lay_out_functions()?;
+    let mut faults = program(project, "chaos", &FAULTS);
+    faults.arg("--dev");
     // Faults make each other wait: most of that time the processors have nothing to do.
-    tokio::try_join!(
-        stages.run("faults", program(project, "chaos", &FAULTS)),
-        async {
-            let unit = [
-                "test",
-                "--workspace",
-                "--exclude=e2e",
-                "--locked",
-                "--quiet",
-            ];
-            cargo_stage(project, stages, "unit tests", &unit).await?;
-            let end_to_end = end_to_end_tests(project, &tests, None);
-            stages.run("end to end", end_to_end).await?;
-            stages
-                .run("budget", program(project, "budget", &["counts"]))
-                .await
-        }
-    )?;
+    tokio::try_join!(stages.run("faults", faults), async {
+        let unit = [
+            "test",
+            "--workspace",
+            "--exclude=e2e",
+            "--locked",
+            "--quiet",
+        ];
+        cargo_stage(project, stages, "unit tests", &unit).await?;
+        let end_to_end = end_to_end_tests(project, &tests, None);
+        stages.run("end to end", end_to_end).await?;
+        stages
+            .run("budget", program(project, "budget", &["counts"]))
+            .await
+    })?;
     Ok(())
 }
 
@@ -163,13 +161,21 @@ async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A function that lacks a feature is built all the same together with others that have it.
-async fn each_function_alone(project: &Project) -> Result<(), Failure> {
-    for function in project.function_names()? {
+/// What lacks a feature is built all the same together with others that have it. So each function, `apgl`, which is
+/// installed by itself, and the example for callers are checked alone.
+async fn each_alone(project: &Project) -> Result<(), Failure> {
+    let functions = project.function_names()?;
+    let functions = functions.iter().map(|name| vec!["--package", name]);
+    let others = [
+        vec!["--package", "apgl-cli"],
+        vec!["--package", "apgl-client", "--example", "handler"],
+    ];
+    for selected in functions.chain(others) {
         let mut check = cargo(&project.root);
-        check.args(["check", "--locked", "--quiet", "--package", &function]);
-        let log = project.logs().join("test-function-alone.log");
-        run_to_log(&format!("cargo check -p {function}"), &mut check, &log).await?;
+        check.args(["check", "--locked", "--quiet"]).args(&selected);
+        let log = project.logs().join("test-each-alone.log");
+        let what = format!("cargo check {}", selected.join(" "));
+        run_to_log(&what, &mut check, &log).await?;
     }
     Ok(())
 }
@@ -233,5 +239,9 @@ pub async fn build(
             .contains(&name)
             .then(|| (name.to_owned(), program.into()))
     });
-    Ok(tests.collect())
+    let tests: BTreeMap<String, PathBuf> = tests.collect();
+    if let Some(missing) = END_TO_END.iter().find(|name| !tests.contains_key(**name)) {
+        return Err(format!("cargo has not built the end-to-end tests in `{missing}`").into());
+    }
+    Ok(tests)
 }

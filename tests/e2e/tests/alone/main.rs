@@ -4,5 +4,6 @@
 mod look_again;
 mod lost_answer;
 mod metrics;
+mod people;
 mod scan;
 mod token;

@@ -142,22 +142,3 @@ async fn a_topic_that_slack_could_not_take_at_once_is_set_by_the_next_attempt() 
     assert_eq!(ended.output()["channel"]["created"], json!(true));
     assert_eq!(world.in_slack(&channel).await.topic, channel);
 }
-
-#[tokio::test]
-async fn many_new_people_are_found_by_pages_and_a_few_by_a_call_each() {
-    let world = World::here();
-    for (count, method) in [(30, "users.list"), (3, "users.lookupByEmail")] {
-        let channel = unique("found");
-        let people = world.people("found", count).await;
-        let before = world.call_count(method).await;
-        let request = json!({ "channelName": channel, "members": people });
-        let ended = world.run(WORKFLOW, &request).await;
-        assert_eq!(ended.output()["members"]["invited"], json!(people));
-        assert!(world.call_count(method).await > before);
-        if method == "users.list" {
-            for email in people {
-                assert_eq!(world.calls_with(&email).await, []);
-            }
-        }
-    }
-}
