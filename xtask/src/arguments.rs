@@ -47,11 +47,7 @@ pub struct Local {
 
 impl Local {
     pub fn build(&self) -> Build {
-        if self.release {
-            Build::Release
-        } else {
-            Build::Dev
-        }
+        Build::release_if(self.release)
     }
 }
 

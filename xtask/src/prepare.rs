@@ -8,15 +8,7 @@ pub async fn prepare(project: &Project, programs: &[&str]) -> Result<(), Failure
         "The output of every tool is in {}",
         project.logs().display()
     );
-    let cdk = project.cdk();
-    let tools = progress::step(
-        "Installing MiniStack and other tools",
-        project.install_python_tools(),
-    );
-    let packages = progress::step(
-        "Installing the CDK app's packages",
-        project.install_node_packages(&cdk),
-    );
+    let (tools, packages) = (install_tools(project), install_cdk_packages(project));
     match project.build {
         Build::Dev => {
             let building = project.build_with_functions(programs);
@@ -38,4 +30,15 @@ pub async fn prepare(project: &Project, programs: &[&str]) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+pub async fn install_tools(project: &Project) -> Result<(), Failure> {
+    let installing = project.install_python_tools();
+    progress::step("Installing MiniStack and other tools", installing).await
+}
+
+pub async fn install_cdk_packages(project: &Project) -> Result<(), Failure> {
+    let cdk = project.cdk();
+    let installing = project.install_node_packages(&cdk);
+    progress::step("Installing the CDK app's packages", installing).await
 }

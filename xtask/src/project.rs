@@ -16,6 +16,12 @@ pub enum Build {
     Release,
 }
 
+impl Build {
+    pub fn release_if(is_release: bool) -> Self {
+        if is_release { Self::Release } else { Self::Dev }
+    }
+}
+
 /// This checkout, and how its functions are built.
 #[derive(Debug, Clone)]
 pub struct Project {

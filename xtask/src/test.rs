@@ -7,6 +7,7 @@ use tokio::process::Command;
 use xtask::{
     Project,
     builds::{cargo, cargo_build},
+    prepare::{install_cdk_packages, install_tools},
     process::{self, run_to_log},
     program::Failure,
     progress,
@@ -66,7 +67,8 @@ async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let asl = project.root.join("tests/asl");
     let installing = async {
         tokio::try_join!(
-            install(project),
+            install_tools(project),
+            install_cdk_packages(project),
             progress::step(
                 "Installing the packages of the ASL checks",
                 project.install_node_packages(&asl)
@@ -75,22 +77,6 @@ async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
     };
     stages.time("set-up", installing).await?;
     tokio::try_join!(rust(project, stages), the_rest(project, stages))?;
-    Ok(())
-}
-
-/// What a local stack and its deployment need.
-async fn install(project: &Project) -> Result<(), Failure> {
-    let cdk = project.cdk();
-    tokio::try_join!(
-        progress::step(
-            "Installing MiniStack and other tools",
-            project.install_python_tools()
-        ),
-        progress::step(
-            "Installing the CDK app's packages",
-            project.install_node_packages(&cdk)
-        ),
-    )?;
     Ok(())
 }
 
@@ -187,8 +173,9 @@ async fn end_to_end(project: &Project, filter: Option<String>) -> Result<(), Fai
     let functions = functions.iter().map(|name| format!("--bin={name}"));
     let functions: Vec<String> = functions.collect();
     arguments.extend(functions.iter().map(String::as_str));
-    let ((), tests) = tokio::try_join!(
-        install(project),
+    let ((), (), tests) = tokio::try_join!(
+        install_tools(project),
+        install_cdk_packages(project),
         progress::step(
             "Building the functions and the tests",
             build(project, &arguments)

@@ -1,6 +1,6 @@
 //! What the end-to-end tests share: the running stack, people to name, and executions to look at.
 //!
-//! The tests run at the same time against one stack, so each has channels and people of its own.
+//! The tests in `together` run at the same time against one stack, so each has channels and people of its own.
 //! Every request and every outcome that passes here is held against its JSON Schema.
 
 #![allow(
@@ -47,7 +47,7 @@ const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
 const CHANNELS_TABLE: &str = "apgl-channels";
 
-/// The stack that `cargo xtask test` has started.
+/// The stack that the program `e2e` has started.
 #[derive(Debug)]
 pub struct World {
     pub aws: SdkConfig,

@@ -47,12 +47,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let filter = arguments.filter.as_deref();
-    let build = if arguments.release {
-        Build::Release
-    } else {
-        Build::Dev
-    };
-    let project = Project::with(build);
+    let project = Project::with(Build::release_if(arguments.release));
     let mut with_tests = Vec::new();
     for (name, program) in &arguments.programs {
         if has_tests(program, filter).await? {

@@ -60,11 +60,6 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: Arguments) -> Result<(), Failure> {
-    let build = if arguments.dev {
-        Build::Dev
-    } else {
-        Build::Release
-    };
     let options = Options {
         executions: arguments.executions,
         channels: arguments.channels,
@@ -78,7 +73,7 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
         "Sending {} notifications to {} channels with faults from seed {}",
         options.executions, options.channels, options.seed
     );
-    let project = Project::with(build);
+    let project = Project::with(Build::release_if(!arguments.dev));
     prepare(&project, &[BOOTSTRAP]).await?;
     let running = faults::run(&project, &options);
     let report = progress::step(&what, running).await?;
