@@ -9,9 +9,7 @@ use std::{
 
 use counting::Table;
 use local_stack::{
-    App, Detour, Execution, LocalStack, Project, StackOptions, Status,
-    execution::Executions,
-    invoke::{Answer, invoke, post_message_payload},
+    App, Detour, Execution, LocalStack, Project, StackOptions, Status, execution::Executions,
 };
 use slack_sandbox::{Admin, chaos::Chaos};
 use tokio::{
@@ -30,8 +28,7 @@ use crate::{
 
 /// An execution that has not ended by then counts as lost.
 const AT_MOST: Duration = Duration::from_mins(30);
-const REDRIVE_TRIES: usize = 60;
-const REDRIVE_PAUSE: Duration = Duration::from_secs(2);
+const REDRIVES: usize = 5;
 /// Copies of invocations may be at work until their time is over, and then Slack on their requests.
 const LAST_WORDS: Duration = Duration::from_secs(75);
 /// A run in which less is delivered than this says nothing of deliveries.
@@ -39,8 +36,6 @@ const DELIVERED_SHARE: f64 = 0.9;
 /// So many of the calls at a seam go wrong in a run that says something, once it has so many calls.
 const FAULTS_SHARE: f64 = 0.15;
 const ENOUGH_CALLS: u64 = 2_000;
-/// The step that a redrive of an undelivered notification goes on from.
-const POST_MESSAGE: &str = "PostMessage";
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -65,10 +60,8 @@ pub struct Report {
     pub delivered_twice: usize,
     /// Not where it belongs, and no failed execution says so.
     pub lost: usize,
-    /// The execution failed and says why: how many by error.
-    pub failed: BTreeMap<String, usize>,
-    /// Of the failed, those that a redrive of their step delivered, once.
-    pub redriven: usize,
+    /// The execution failed and said why, and a redrive delivered it once: how many by error.
+    pub redriven: BTreeMap<String, usize>,
     pub slack: SlackCalls,
     pub seams: BTreeMap<Seam, Tally>,
     pub time: Duration,
@@ -104,8 +97,8 @@ impl Report {
         problems
     }
 
-    pub fn failed_count(&self) -> usize {
-        self.failed.values().sum()
+    pub fn redriven_count(&self) -> usize {
+        self.redriven.values().sum()
     }
 
     fn calls_and_faults(&self, seam: Seam) -> (u64, u64) {
@@ -266,54 +259,39 @@ impl World {
         Ok(sent)
     }
 
-    /// Runs the failed step again, as a redrive does, of each execution that failed when it posted,
-    /// whether its message is in Slack or not. Answers whether each came to a good end, by ARN.
+    /// Redrives each execution that failed, whether its message is in Slack or not. Returns whether each
+    /// succeeded then, by ARN.
     async fn redrive(&self, sent: &[Sent]) -> Result<BTreeMap<String, bool>, Error> {
         let executions = Executions::new(&self.stack.aws);
-        let in_slack = InSlack::now(&self.sandbox).await?;
         let mut redriven = BTreeMap::new();
         for one in sent.iter().filter(|one| one.error().is_some()) {
-            let visits = executions.visits(&one.arn).await?;
-            let has_failed_to_post = visits
-                .last()
-                .is_some_and(|visit| visit.state == POST_MESSAGE);
-            if has_failed_to_post {
-                let is_posted = self.post_again(one, &in_slack).await?;
-                redriven.insert(one.arn.clone(), is_posted);
-            }
+            let succeeded = redrive_until_it_succeeds(&executions, &one.arn).await?;
+            redriven.insert(one.arn.clone(), succeeded);
         }
         Ok(redriven)
     }
+}
 
-    /// Whether the step came to a good end.
-    async fn post_again(&self, one: &Sent, in_slack: &InSlack) -> Result<bool, Error> {
-        let Notification {
-            operation,
-            channel,
-            text,
-            ..
-        } = &one.notification;
-        let Some(channel) = in_slack.channels.get(channel) else {
-            return Ok(false);
-        };
-        let payload = post_message_payload(&one.arn, operation.as_str(), channel, text);
-        for _ in 0..REDRIVE_TRIES {
-            let answer = invoke(&self.stack.aws, "post-message", &payload).await?;
-            if matches!(answer, Answer::Outcome(_)) {
-                return Ok(true);
-            }
-            sleep(REDRIVE_PAUSE).await;
+async fn redrive_until_it_succeeds(executions: &Executions, arn: &str) -> Result<bool, Error> {
+    for _ in 0..REDRIVES {
+        executions.redrive(arn).await?;
+        let ended = end_of(executions, arn, AT_MOST).await?;
+        if ended.is_some_and(|execution| execution.status == Status::Succeeded) {
+            return Ok(true);
         }
-        Ok(false)
     }
+    Ok(false)
 }
 
 impl Sent {
     /// The error of an execution that failed and says why.
     fn error(&self) -> Option<&str> {
         let execution = self.execution.as_ref()?;
-        let error = execution.error.as_deref().filter(|error| !error.is_empty());
-        error.filter(|_| execution.status == Status::Failed)
+        match execution.status {
+            Status::Failed => execution.error.as_deref().filter(|error| !error.is_empty()),
+            Status::TimedOut => Some("States.Timeout"),
+            _ => None,
+        }
     }
 
     fn has_succeeded(&self) -> bool {
@@ -323,7 +301,7 @@ impl Sent {
 }
 
 impl Report {
-    /// `redriven` is how a redrive ended, if there was one.
+    /// `redriven` is whether a redrive succeeded, if there was one.
     fn count(&mut self, one: &Sent, redriven: Option<bool>, in_slack: &InSlack) {
         let (here, anywhere) = in_slack.copies(&one.notification);
         if anywhere > 1 {
@@ -331,10 +309,10 @@ impl Report {
         } else if one.has_succeeded() && here == 1 {
             self.delivered_once += 1;
         } else if let Some(error) = one.error()
-            && redriven.is_none_or(|is_posted| is_posted && here == 1)
+            && redriven == Some(true)
+            && here == 1
         {
-            *self.failed.entry(error.to_owned()).or_default() += 1;
-            self.redriven += usize::from(redriven.is_some());
+            *self.redriven.entry(error.to_owned()).or_default() += 1;
         } else {
             self.lost += 1;
         }
@@ -348,8 +326,7 @@ impl fmt::Display for Report {
             "delivered once",
             "delivered twice",
             "lost",
-            "failed with a reason",
-            "of them redriven",
+            "failed and redriven",
             "Slack calls",
             "rejected by a limit",
             "time",
@@ -359,15 +336,14 @@ impl fmt::Display for Report {
             self.delivered_once.to_string(),
             self.delivered_twice.to_string(),
             self.lost.to_string(),
-            self.failed_count().to_string(),
-            self.redriven.to_string(),
+            self.redriven_count().to_string(),
             self.slack.total.to_string(),
             self.slack.rejected.to_string(),
             format!("{} s", self.time.as_secs()),
         ]);
         write!(f, "{table}")?;
-        for (error, count) in &self.failed {
-            writeln!(f, "  {count} failed with {error}")?;
+        for (error, count) in &self.redriven {
+            writeln!(f, "  {count} failed with {error} and were redriven")?;
         }
         let mut seams = Table::new(["seam", "calls", "faults", "", "of which"]);
         let percent = |faults, calls| format!("{:.0} %", 100.0 * share(faults, calls));

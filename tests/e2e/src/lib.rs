@@ -278,6 +278,18 @@ impl World {
             .expect("the execution starts")
     }
 
+    /// Redrives an execution, and waits for its end.
+    pub async fn redrive(&self, arn: &str) -> Ended {
+        let redriven = self.executions.redrive(arn).await;
+        redriven.expect("the execution is redriven");
+        self.end_of(arn).await
+    }
+
+    pub async fn stop(&self, arn: &str) {
+        let stopped = self.executions.stop(arn).await;
+        stopped.expect("the execution is stopped");
+    }
+
     pub async fn end_of(&self, arn: &str) -> Ended {
         let execution = self
             .executions

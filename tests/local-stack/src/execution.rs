@@ -23,6 +23,8 @@ pub enum Status {
     Running,
     Succeeded,
     Failed,
+    TimedOut,
+    Aborted,
 }
 
 /// An execution as it stands.
@@ -92,12 +94,30 @@ impl Executions {
             status: match answer.status {
                 ExecutionStatus::Succeeded => Status::Succeeded,
                 ExecutionStatus::Running => Status::Running,
+                ExecutionStatus::TimedOut => Status::TimedOut,
+                ExecutionStatus::Aborted => Status::Aborted,
                 _ => Status::Failed,
             },
             output: json(answer.output).unwrap_or_default(),
             error: answer.error,
             cause: answer.cause,
         })
+    }
+
+    /// Runs an execution that did not succeed again, from the state that did not end.
+    pub async fn redrive(&self, arn: &str) -> Result<(), Error> {
+        let redriven = self.client.redrive_execution().execution_arn(arn);
+        let redriven = redriven.send().await;
+        redriven.map_err(|error| Error::aws("RedriveExecution")(error.into()))?;
+        Ok(())
+    }
+
+    /// Stops an execution, as an operator does.
+    pub async fn stop(&self, arn: &str) -> Result<(), Error> {
+        let stopped = self.client.stop_execution().execution_arn(arn);
+        let stopped = stopped.send().await;
+        stopped.map_err(|error| Error::aws("StopExecution")(error.into()))?;
+        Ok(())
     }
 
     /// Waits until the execution has ended.

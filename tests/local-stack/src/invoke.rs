@@ -1,7 +1,4 @@
 //! A function, invoked as a workflow's Task invokes it.
-//!
-//! MiniStack has no `RedriveExecution`. What a redrive does to a failed Task is this: the same function
-//! runs again with the same payload, and so with the same execution id.
 
 use aws_types::SdkConfig;
 use serde_json::{Value, json};

@@ -309,8 +309,9 @@ async fn start_ministack(
     // Its temporary files stand here too, and go with `cargo clean`.
     let temporary = project.folder().join(&options.name).join("tmp");
     fs::create_dir_all(&temporary).map_err(Error::io(temporary.display()))?;
-    let mut ministack = command("ministack", &project.venv(), &project.folder());
+    let mut ministack = command("python", &project.venv(), &project.folder());
     ministack
+        .arg(project.root.join("tests/local-stack/ministack/main.py"))
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
         .env("AUTH", "true")

@@ -4,7 +4,10 @@
 use std::process::Output;
 
 use e2e::{World, aws_cli::aws, unique};
-use local_stack::{Project, stack::client_environment};
+use local_stack::{
+    Project,
+    stack::{ACCOUNT, REGION, client_environment},
+};
 use serde_json::Value;
 use slack_sandbox::faults::{Effect, How};
 use tokio::process::Command;
@@ -185,6 +188,32 @@ async fn a_failed_execution_is_listed_inspected_and_not_redriven_when_it_is_fina
         redriven.contains("there is no execution `no-such-execution`"),
         "{redriven}"
     );
+}
+
+#[tokio::test]
+async fn a_failed_execution_is_redriven_and_its_timeline_says_so() {
+    let world = World::here();
+    let channel = unique("redriven");
+    let id = world.public_channel(&channel).await.id;
+    let refused = How::refused("not_allowed_token_type");
+    world
+        .fault("chat.postMessage", "channel", &id, 1, refused)
+        .await;
+    let request = ["notify-public", &channel, "--message", "hi", "--wait"];
+    let failed = apgl(&world, &request).await;
+    assert_eq!(failed.status.code(), Some(1));
+    let told = String::from_utf8(failed.stdout).unwrap();
+    let last = told.lines().last().unwrap();
+    let name = last.strip_prefix("execution ").unwrap();
+
+    let redriven = text(&world, &["redrive", name]).await;
+    assert!(redriven.contains(&format!("redriven {name}")), "{redriven}");
+    let arn =
+        format!("arn:aws:states:{REGION}:{ACCOUNT}:execution:apgl-notify-public-channel:{name}");
+    world.end_of(&arn).await.output();
+    let inspected = text(&world, &["inspect", name]).await;
+    assert!(inspected.contains("SUCCEEDED"), "{inspected}");
+    assert!(inspected.contains("redriven once"), "{inspected}");
 }
 
 #[tokio::test]

@@ -1,7 +1,4 @@
-//! Exactly once, by hand: what a redrive does to a failed post, and two copies of one invocation.
-//!
-//! The local stack has no `RedriveExecution`. What it does is done here: the failed step runs again
-//! with the same payload, and so with the same execution id.
+//! Exactly once: what a redrive does to a failed post, and two copies of one invocation.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{Ended, World, unique};
@@ -45,11 +42,11 @@ async fn a_redrive_posts_what_was_not_posted_once() {
     let ended = failed_with_a_mendable_error(&world, &name).await;
     assert_eq!(world.in_slack(&name).await.messages, []);
 
+    let redriven = world.redrive(&ended.execution.arn).await;
+    assert_eq!(redriven.output()["message"]["duplicate"], false);
     let payload = payload(&ended.execution.arn, &channel);
-    let redriven = invoke(&world.aws, "post-message", &payload).await.unwrap();
-    assert!(!is_duplicate(&redriven));
-    let again = invoke(&world.aws, "post-message", &payload).await.unwrap();
-    assert!(is_duplicate(&again));
+    let copy = invoke(&world.aws, "post-message", &payload).await.unwrap();
+    assert!(is_duplicate(&copy));
     assert_eq!(world.in_slack(&name).await.messages.len(), 1);
 }
 
@@ -71,9 +68,8 @@ async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
         .await;
     let ended = failed_with_a_mendable_error(&world, &name).await;
 
-    let payload = payload(&ended.execution.arn, &channel);
-    let redriven = invoke(&world.aws, "post-message", &payload).await.unwrap();
-    assert!(is_duplicate(&redriven));
+    let redriven = world.redrive(&ended.execution.arn).await;
+    assert_eq!(redriven.output()["message"]["duplicate"], true);
     assert_eq!(world.in_slack(&name).await.messages.len(), 1);
 }
 

@@ -17,6 +17,7 @@ mod notify_public_channel;
 mod operations;
 mod other_languages;
 mod pacing;
+mod redrive;
 mod roles;
 mod starting;
 mod watch_executions;
