@@ -41,7 +41,7 @@ const EXISTING_TABLE = {
   SlackUsers: "slackUsersTableName",
   Channels: "channelsTableName",
   Deliveries: "deliveriesTableName",
-  Pacing: "pacingTableName",
+  RateLimits: "rateLimitsTableName",
 } as const satisfies Record<string, keyof Settings>;
 
 type TableId = keyof typeof EXISTING_TABLE;
@@ -63,9 +63,11 @@ export class NotificationsStack extends Stack {
     const slackUsers = this.table("SlackUsers", "slack-users", "email");
     const channels = this.table("Channels", "channels", "name");
     const deliveries = this.table("Deliveries", "deliveries", "deliveryId");
-    const pacing = settings.pacing ? this.table("Pacing", "pacing", "limit") : undefined;
+    const rateLimits = settings.rateLimiter
+      ? this.table("RateLimits", "rate-limits", "owner", "item")
+      : undefined;
     const token = this.tokenSecret();
-    const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, pacing };
+    const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, rateLimits };
     const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
     const channelsTable = { CHANNELS_TABLE: channels.tableName };
     const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
@@ -114,7 +116,9 @@ export class NotificationsStack extends Stack {
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
     new CfnOutput(this, "ChannelsTableName", { value: channels.tableName });
     new CfnOutput(this, "DeliveriesTableName", { value: deliveries.tableName });
-    if (pacing !== undefined) new CfnOutput(this, "PacingTableName", { value: pacing.tableName });
+    if (rateLimits !== undefined) {
+      new CfnOutput(this, "RateLimitsTableName", { value: rateLimits.tableName });
+    }
     new CfnOutput(this, "SlackApiTokenSecretName", { value: token });
   }
 
@@ -128,7 +132,7 @@ export class NotificationsStack extends Stack {
   }
 
   /** A table of ours, or the existing one that the settings name in its place. */
-  private table(id: TableId, name: string, partitionKey: string): ITableV2 {
+  private table(id: TableId, name: string, partitionKey: string, sortKey?: string): ITableV2 {
     const { settings } = this;
     const existing = settings[EXISTING_TABLE[id]];
     if (existing !== undefined) return TableV2.fromTableName(this, id, existing);
@@ -137,6 +141,7 @@ export class NotificationsStack extends Stack {
     return new TableV2(this, id, {
       tableName: `${settings.prefix}-${name}`,
       partitionKey: { name: partitionKey, type: AttributeType.STRING },
+      sortKey: sortKey === undefined ? undefined : { name: sortKey, type: AttributeType.STRING },
       billing: Billing.onDemand(),
       timeToLiveAttribute: "expiresAt",
       encryption: key === undefined ? awsKey : TableEncryptionV2.customerManagedKey(key),
@@ -244,7 +249,7 @@ export class NotificationsStack extends Stack {
       metric: logMetric(settings, SLACK_REFUSALS),
       threshold: settings.slackRefusalsThreshold,
       means: `Slack refused ${String(settings.slackRefusalsThreshold)} or more calls by its limits within five minutes. Nothing is lost: executions wait.`,
-      todo: 'Run the query "slack limits". If it lasts, find what else uses the app\'s limits, and whether pacing is on.',
+      todo: 'Run the query "slack limits". If it lasts, find what else uses the app\'s limits, and whether the rate limiter is on.',
     });
   }
 }
@@ -258,7 +263,7 @@ function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): 
     metric: workflowMetric(OLDEST_RUNNING_EXECUTION, stateMachineName, { statistic: "Maximum" }),
     threshold: 60 * minutes,
     means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It waits, most likely for Slack's limits.`,
-    todo: "Look at it with `apgl inspect`, and at the dashboard for what Slack refuses. It fails by itself after six hours.",
+    todo: "Look at it with `apgl inspect`, and at the dashboard for what Slack refuses. It times out by itself after 24 hours.",
   });
   return [
     alarms.add(`${node.id}Failed`, {
@@ -270,7 +275,7 @@ function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): 
     alarms.add(`${node.id}TimedOut`, {
       metric: stateMachine.metricTimedOut({ period: FIVE_MINUTES }),
       threshold: 1,
-      means: `An execution of ${stateMachineName} ran for six hours and was ended.`,
+      means: `An execution of ${stateMachineName} ran for 24 hours and was ended.`,
       todo,
     }),
   ];

@@ -18,7 +18,7 @@ export interface Settings {
   readonly slackUsersTableName?: string;
   readonly channelsTableName?: string;
   readonly deliveriesTableName?: string;
-  readonly pacingTableName?: string;
+  readonly rateLimitsTableName?: string;
   /** An existing secret that holds the Slack token, in place of one that the stack makes. */
   readonly slackTokenSecretName?: string;
   /** An existing KMS key for the tables, the secret and the logs, in place of AWS's own. */
@@ -34,7 +34,7 @@ export interface Settings {
   /** Whether the state machines log what goes in and out of each state: messages and addresses. */
   readonly logExecutionData: boolean;
   /** Whether executions share out Slack's limits before they meet them. */
-  readonly pacing: boolean;
+  readonly rateLimiter: boolean;
   /** How long one of Slack's seconds lasts, in seconds: below 1 only on a local stack that runs fast. */
   readonly timeScale: number;
   readonly alarms: boolean;
@@ -86,7 +86,7 @@ export function readSettings(node: Node): Settings {
     slackUsersTableName: given("slackUsersTableName", TABLE_NAME),
     channelsTableName: given("channelsTableName", TABLE_NAME),
     deliveriesTableName: given("deliveriesTableName", TABLE_NAME),
-    pacingTableName: given("pacingTableName", TABLE_NAME),
+    rateLimitsTableName: given("rateLimitsTableName", TABLE_NAME),
     slackTokenSecretName: given("slackTokenSecretName", {
       pattern: /^[a-zA-Z0-9/_+=.@-]{1,512}$/,
       rule: "must be a secret's name, not its ARN",
@@ -108,7 +108,7 @@ export function readSettings(node: Node): Settings {
     keepData: flagOf("keepData", defaults.keepData),
     logRetentionDays: logRetention(context("logRetentionDays") ?? defaults.logRetentionDays),
     logExecutionData: flagOf("logExecutionData", false),
-    pacing: flagOf("pacing", true),
+    rateLimiter: flagOf("rateLimiter", true),
     timeScale: timeScale(context("timeScale") ?? 1, environment === "local"),
     alarms: flagOf("alarms", defaults.alarms),
     alarmEmail: given("alarmEmail", {
@@ -125,7 +125,7 @@ export function readSettings(node: Node): Settings {
     ),
     oldestExecutionMinutes: count(
       "oldestExecutionMinutes",
-      context("oldestExecutionMinutes") ?? 60,
+      context("oldestExecutionMinutes") ?? 240,
     ),
     gradualShift: flagOf("gradualShift", defaults.gradualShift),
     mpcHandlers: flagOf("mpcHandlers", true),
@@ -177,7 +177,8 @@ function checkNames(node: Node, settings: Settings): void {
 }
 
 function checkTogether(settings: Settings): void {
-  const { alarms, alarmEmail, alarmTopicArn, gradualShift, pacing, pacingTableName } = settings;
+  const { alarms, alarmEmail, alarmTopicArn, gradualShift, rateLimiter, rateLimitsTableName } =
+    settings;
   if (gradualShift && !alarms) {
     fail("gradualShift", "must be false where alarms is false: nothing would roll a release back");
   }
@@ -190,8 +191,8 @@ function checkTogether(settings: Settings): void {
   if (!alarms && (alarmEmail ?? alarmTopicArn) !== undefined) {
     fail("alarms", "must be true where alarmEmail or alarmTopicArn is given");
   }
-  if (!pacing && pacingTableName !== undefined) {
-    fail("pacing", "must be true where pacingTableName is given");
+  if (!rateLimiter && rateLimitsTableName !== undefined) {
+    fail("rateLimiter", "must be true where rateLimitsTableName is given");
   }
 }
 

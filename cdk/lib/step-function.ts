@@ -12,8 +12,8 @@ export interface SlackAccess {
   readonly apiUrl: string;
   /** The name of the secret that holds the token. */
   readonly token: string;
-  /** The queue for Slack's limits, where they are shared out. */
-  readonly pacing: ITableV2 | undefined;
+  /** The table of rate limits, where executions share them. */
+  readonly rateLimits: ITableV2 | undefined;
 }
 
 /** What DynamoDB does with a key on behalf of a function. Secrets Manager only decrypts for it. */
@@ -43,15 +43,15 @@ export class StepFunction extends RustFunction {
     return this;
   }
 
-  /** May call Slack: read the token, and queue for Slack's limits. */
-  mayCallSlack({ apiUrl, token, pacing }: SlackAccess): this {
+  /** May call Slack: read the token, and use the table of rate limits. */
+  mayCallSlack({ apiUrl, token, rateLimits }: SlackAccess): this {
     this.function.addEnvironment("SLACK_API_URL", apiUrl);
     this.function.addEnvironment("SLACK_TOKEN_SECRET", token);
-    if (pacing !== undefined) {
-      this.function.addEnvironment("PACING_TABLE", pacing.tableName);
+    if (rateLimits !== undefined) {
+      this.function.addEnvironment("RATE_LIMITS_TABLE", rateLimits.tableName);
       const { timeScale } = this.settings;
       if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
-      this.mayUse(pacing, "GetItem", "UpdateItem");
+      this.mayUse(rateLimits, "BatchGetItem", "PutItem", "UpdateItem");
     }
     this.countLines(SLACK_REFUSALS, FilterPattern.literal(`"${SLACK_REFUSED}"`));
     this.countLines(TOKEN_REJECTIONS, FilterPattern.literal('"Slack.Unauthorized"'));

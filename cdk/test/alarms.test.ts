@@ -64,7 +64,7 @@ describe("alarms", () => {
     });
     notifications.hasResourceProperties(ALARM, {
       AlarmName: `${name}-old`,
-      ...atLeast(3600, "APGL/Notifications", "OldestRunningExecution", "Maximum", [
+      ...atLeast(14_400, "APGL/Notifications", "OldestRunningExecution", "Maximum", [
         { Name: "Workflow", Value: name },
       ]),
     });

@@ -30,10 +30,9 @@ describe("tables", () => {
       "slack-users": "email",
       channels: "name",
       deliveries: "deliveryId",
-      pacing: "limit",
     };
     const template = templatesOf({ prefix: "other" }).notifications;
-    template.resourceCountIs(TABLE, Object.keys(keys).length);
+    template.resourceCountIs(TABLE, Object.keys(keys).length + 1);
     for (const [name, key] of Object.entries(keys)) {
       template.hasResourceProperties(TABLE, {
         TableName: `other-${name}`,
@@ -43,6 +42,16 @@ describe("tables", () => {
         TimeToLiveSpecification: { AttributeName: "expiresAt", Enabled: true },
       });
     }
+  });
+
+  it("keep reservations by their execution, and quotas by their name", () => {
+    production.notifications.hasResourceProperties(TABLE, {
+      TableName: "apgl-rate-limits",
+      KeySchema: [
+        { AttributeName: "owner", KeyType: "HASH" },
+        { AttributeName: "item", KeyType: "RANGE" },
+      ],
+    });
   });
 
   it("in production can be restored to any point in time, are not deleted, and are encrypted by KMS", () => {
@@ -119,8 +128,8 @@ describe("what a deployment brings along", () => {
     ],
     ["deliveriesTableName", "DELIVERIES_TABLE", ["PostMessage"], "deliveries"],
     [
-      "pacingTableName",
-      "PACING_TABLE",
+      "rateLimitsTableName",
+      "RATE_LIMITS_TABLE",
       [
         "ResolveUsers",
         "FindChannel",
@@ -130,7 +139,7 @@ describe("what a deployment brings along", () => {
         "PostMessage",
         "ArchiveChannel",
       ],
-      "pacing",
+      "rate-limits",
     ],
   ];
 

@@ -17,7 +17,7 @@ export const EXISTING_TABLES = {
   slackUsersTableName: "library-slack-users",
   channelsTableName: "library-channels",
   deliveriesTableName: "library-deliveries",
-  pacingTableName: "library-pacing",
+  rateLimitsTableName: "library-rate-limits",
 };
 
 const functionsDir = fakeFunctionsDir();

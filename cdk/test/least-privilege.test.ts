@@ -39,7 +39,7 @@ const on = (table: string, ...actions: string[]) => ({
 /** Whoever calls Slack reads the token, and queues for Slack's limits. */
 const CALLS_SLACK = {
   [SECRET]: ["secretsmanager:GetSecretValue"],
-  ...on("Pacing", "GetItem", "UpdateItem"),
+  ...on("RateLimits", "BatchGetItem", "PutItem", "UpdateItem"),
 };
 const FINDS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
 const LOOKS_UP = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];

@@ -43,9 +43,9 @@ describe("functions", () => {
     expect(() => appOf({ functionsDir: "/nonexistent" })).toThrow(/cargo lambda build/);
   });
 
-  it("call Slack without a queue where pacing is off", () => {
-    const unpaced = templateOf({ pacing: false });
-    expect(JSON.stringify(unpaced)).not.toContain("PACING_TABLE");
+  it("call Slack without a table of rate limits where the rate limiter is off", () => {
+    const unpaced = templateOf({ rateLimiter: false });
+    expect(JSON.stringify(unpaced)).not.toContain("RATE_LIMITS_TABLE");
     unpaced.resourceCountIs("AWS::DynamoDB::GlobalTable", 4);
   });
 

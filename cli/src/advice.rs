@@ -31,7 +31,7 @@ pub fn advice(error: &str, execution: &str) -> String {
         Some(ErrorName::SlackUnauthorized) => {
             format!("store a working bot token; `apgl doctor` checks it; {redrive}")
         }
-        Some(ErrorName::SlackWaitsExhausted) => {
+        Some(ErrorName::SlackWaitsExhausted | ErrorName::SlackQueueTooLong) => {
             format!("wait until Slack's limits leave room, {redrive}")
         }
         Some(ErrorName::StepMalformed) => {

@@ -23,7 +23,7 @@ use crate::{
 /// The Slack app, as it is made.
 const MANIFEST: &str = include_str!("../../slack/manifest.json");
 /// The workflows' own time-out, in seconds.
-const LONGEST_RUN: i64 = 6 * 60 * 60;
+const LONGEST_RUN: i64 = 24 * 60 * 60;
 /// Of each workflow and status. Who has more failures needs no exact number.
 const MOST_LOOKED_AT: u32 = 1_000;
 /// `DescribeAlarms` takes so many names at most.
@@ -299,9 +299,9 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         ("SlackUsersTableName", "email"),
         ("ChannelsTableName", "name"),
         ("DeliveriesTableName", "deliveryId"),
-        ("PacingTableName", "limit"),
+        ("RateLimitsTableName", "owner, item"),
     ] {
-        // Pacing may be off; then there is no such output.
+        // The rate limiter may be off; then there is no such output.
         let Some(table) = output(stack, key) else {
             continue;
         };

@@ -26,6 +26,7 @@ export interface State {
 export interface Machine {
   StartAt: string;
   States: Record<string, State>;
+  TimeoutSeconds?: number;
   [field: string]: unknown;
 }
 

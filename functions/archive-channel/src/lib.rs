@@ -3,14 +3,34 @@
 //! Slack has no delete for apps, an archived channel keeps its name, and a bot can't unarchive. So the
 //! channel is renamed first. Run again after a stop in between, the step finishes what is left.
 
-use apgl_contract::{ChannelName, ChannelRef, StepError};
+use std::sync::Arc;
+
+use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError};
 use apgl_directory::Directory;
-use apgl_slack::{SlackClient, SlackError};
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug)]
 pub struct Deps {
     pub directory: Directory,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,7 +47,7 @@ pub struct Outcome {
     pub channel: ChannelRef,
 }
 
-pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
+pub async fn handle(deps: &Deps, _: &Invocation, input: Input) -> Result<Outcome, StepError> {
     let step = Archiving {
         slack: &deps.directory.slack,
         channel: &input.channel,

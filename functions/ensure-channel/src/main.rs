@@ -1,26 +1,9 @@
 use std::process::ExitCode;
 
-use apgl_directory::Directory;
-use apgl_runtime::{StartError, aws_config, run, setting, slack_client};
-use apgl_stores::{Channels, Table};
-use aws_sdk_dynamodb::Client;
+use apgl_runtime::run_slack_step;
 use ensure_channel::{Deps, handle};
-
-fn deps() -> Result<Deps, StartError> {
-    let aws = aws_config()?;
-    let table = Table::new(Client::new(&aws), setting("CHANNELS_TABLE")?);
-    Ok(Deps {
-        directory: Directory {
-            channels: Channels::new(table),
-            slack: slack_client(&aws)?,
-        },
-    })
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    run("EnsureChannel", deps, async |deps, invocation, input| {
-        handle(deps, &invocation, input).await
-    })
-    .await
+    run_slack_step("EnsureChannel", Deps::from_env, handle).await
 }

@@ -1,14 +1,12 @@
 use std::process::ExitCode;
 
-use apgl_runtime::{StartError, aws_config, flag, run, setting};
-use apgl_stores::{Table, UserProfiles};
-use aws_sdk_dynamodb::Client;
+use apgl_runtime::{StartError, aws_config, flag, run};
+use apgl_stores::UserProfiles;
 use filter_by_preference::{Deps, handle};
 
 fn deps() -> Result<Deps, StartError> {
-    let table = Table::new(Client::new(&aws_config()?), setting("USER_PROFILES_TABLE")?);
     Ok(Deps {
-        profiles: UserProfiles::new(table),
+        profiles: UserProfiles::from_env(&aws_config()?)?,
         wanted_by_default: flag("DEFAULT_SLACK_PREFERENCE")?,
     })
 }

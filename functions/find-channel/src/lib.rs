@@ -1,13 +1,34 @@
 //! The channel of a name, or that there is none.
 
+use std::sync::Arc;
+
 use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError, Visibility};
 use apgl_directory::Directory;
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::Channel;
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug)]
 pub struct Deps {
     pub directory: Directory,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,12 +5,14 @@
 
 mod fates;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
 use apgl_directory::{Directory, People, Person};
-use apgl_slack::SlackClient;
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::Look;
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 use tokio::join;
 
@@ -25,6 +27,24 @@ const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 pub struct Deps {
     pub directory: Directory,
     pub people: People,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack.clone())?,
+            people: People::from_env(aws, slack)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+            people: self.people.limited_by(limiter),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

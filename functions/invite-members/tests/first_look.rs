@@ -62,8 +62,7 @@ async fn nobody_is_invited_before_who_is_there_is_written(#[case] refused: &'sta
         run: Run {
             execution_id: "execution".to_owned(),
             workflow: "notify-private-channel".to_owned(),
-            waits_left: 100,
-            turns: Vec::new(),
+            ..Run::default()
         },
         request_id: "request".to_owned(),
         deadline: SystemTime::now() + Duration::from_mins(1),

@@ -6,9 +6,14 @@
 mod outbox;
 pub mod protocol;
 
+use std::sync::Arc;
+
 use apgl_contract::{ChannelRef, Invocation, Message, StepError, outcome::PostedMessage};
 use apgl_directory::Directory;
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::Deliveries;
+use aws_types::SdkConfig;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -21,6 +26,24 @@ use crate::{
 pub struct Deps {
     pub directory: Directory,
     pub deliveries: Deliveries,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack)?,
+            deliveries: Deliveries::from_env(aws)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+            deliveries: self.deliveries.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

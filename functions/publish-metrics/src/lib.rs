@@ -67,8 +67,7 @@ pub fn read(payload: Value) -> Result<Step<Input>, InvalidField> {
     let run = Run {
         execution_id: detail.execution_arn,
         workflow: workflow.to_owned(),
-        waits_left: 0,
-        turns: Vec::new(),
+        ..Run::default()
     };
     Ok(Step {
         run,

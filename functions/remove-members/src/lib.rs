@@ -5,12 +5,14 @@
 
 mod fates;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
 use apgl_directory::{Directory, People};
-use apgl_slack::{SlackClient, SlackError};
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::Look;
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::fates::{Fate, Fates, fate_of, outcome};
@@ -22,6 +24,24 @@ const TIME_FOR_A_KICK: Duration = SlackClient::CALL_TIMEOUT;
 pub struct Deps {
     pub directory: Directory,
     pub people: People,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack.clone())?,
+            people: People::from_env(aws, slack)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+            people: self.people.limited_by(limiter),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,7 +83,7 @@ pub async fn handle(
     let mut left = there.len();
     for user in &users {
         if there.contains(&user.id) && !fates.contains_key(&user.id) {
-            let slack = deps.directory.slack.ahead_of(left);
+            let slack = deps.directory.slack.planning(left);
             let fate = kick(deps, &slack, invocation, &channel, user).await?;
             fates.insert(user.id.clone(), fate);
             left -= 1;

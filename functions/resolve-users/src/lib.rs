@@ -1,9 +1,12 @@
 //! Slack's ids of e-mail addresses: from our table, else from Slack.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use apgl_contract::{Email, Invocation, SkipReason, Skipped, SlackUser, StepError};
 use apgl_directory::{People, Person};
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 /// An id that no longer belongs to the address does no harm to an invitation: Slack says so. So those
@@ -15,6 +18,22 @@ const LEAVING_MAX_AGE: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Deps {
     pub people: People,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            people: People::from_env(aws, slack)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            people: self.people.limited_by(limiter),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,9 +6,11 @@
 mod config;
 mod error;
 mod http;
+mod settings;
 
 pub use config::{ConfigError, config, config_from_env, http_client};
 pub use error::{Refusal, step_error};
+pub use settings::{SettingError, flag, optional_setting, setting};
 
 /// The CloudWatch namespace of what the functions publish. Their roles allow no other.
 pub const METRICS_NAMESPACE: &str = "APGL/Notifications";

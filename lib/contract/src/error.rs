@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::{InvalidField, Turn};
+use crate::InvalidField;
 
 /// A `Wait` state sleeps in whole seconds, at most so many.
 ///
@@ -95,6 +95,9 @@ error_names! {
     StoreUnavailable = "Store.Unavailable", Passing;
     /// Slack refuses the token, or the token lacks a scope. An operator replaces it, then redrives.
     SlackUnauthorized = "Slack.Unauthorized", Mendable;
+    /// So many calls wait for one of Slack's limits that this one's time would come after the execution's
+    /// end. Redrive when the load is over.
+    SlackQueueTooLong = "Slack.QueueTooLong", Mendable;
     /// The step has waited as often as its workflow allows. Redrive when the load is over.
     SlackWaitsExhausted = "Slack.WaitsExhausted", Mendable;
     /// A workflow and its function don't fit together: what the one sends the other can't read. An
@@ -139,8 +142,16 @@ pub enum StepError {
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// The turns that the step holds, where Slack's limits are shared out.
-        turns: Vec<Turn>,
+        /// Whether the call is reserved: then its wait ends at a known time.
+        reserved: bool,
+    },
+    #[error(
+        "the queue for {method} is {} s long, and the execution must end before; redrive it when the load is over",
+        wait.as_secs()
+    )]
+    SlackQueueTooLong {
+        method: &'static str,
+        wait: Duration,
     },
     #[error(
         "{method} may have had its effect ({reason}); the next attempt looks before it repeats it"
@@ -205,6 +216,7 @@ impl StepError {
             Self::ChannelArchived { .. } => ErrorName::ChannelArchived,
             Self::SlackRejected { .. } => ErrorName::SlackRejected,
             Self::SlackRateLimited { .. } => ErrorName::SlackRateLimited,
+            Self::SlackQueueTooLong { .. } => ErrorName::SlackQueueTooLong,
             Self::SlackOutcomeUnknown { .. } => ErrorName::SlackOutcomeUnknown,
             Self::DeliveryInProgress { .. } => ErrorName::DeliveryInProgress,
             Self::ChannelBeingCreated { .. } => ErrorName::ChannelBeingCreated,
@@ -232,11 +244,10 @@ impl StepError {
         }
     }
 
-    fn turns(&self) -> &[Turn] {
-        match self {
-            Self::SlackRateLimited { turns, .. } => turns,
-            _ => &[],
-        }
+    /// Whether it ends in a wait for a reserved call. Such waits are bounded by the execution's end, and
+    /// others by their number.
+    pub fn has_reservation(&self) -> bool {
+        matches!(self, Self::SlackRateLimited { reserved: true, .. })
     }
 
     /// Slack's own code, where the error has one.
@@ -248,14 +259,13 @@ impl StepError {
     }
 
     /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
-    /// `retryAfterSeconds` and `turns` from it. The seconds are whole, rounded up, and what a `Wait` takes.
-    /// `turns_left` are turns that the step holds beside those of the error.
-    pub fn cause(&self, turns_left: &[Turn]) -> Value {
+    /// `retryAfterSeconds` from it. The seconds are whole, rounded up, and what a `Wait` takes.
+    pub fn cause(&self) -> Value {
         let mut cause = json!({ "message": self.to_string() });
         if let Some(retry_after) = self.retry_after() {
             cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
-            // Always there: to read a field that is missing is an error in JSONata.
-            cause["turns"] = json!([self.turns(), turns_left].concat());
+            // State machines before 0.2 read it, and executions of theirs are redriven for 14 days.
+            cause["turns"] = json!([]);
         }
         if let Self::InvalidRequest(invalid) = self {
             cause["field"] = json!(invalid.field);
@@ -286,37 +296,23 @@ mod tests {
     #[case(Duration::from_secs(u64::MAX), 99_999_999)]
     #[case(Duration::MAX, 99_999_999)]
     fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
-        let cause = StepError::DeliveryInProgress { retry_after }.cause(&[]);
+        let cause = StepError::DeliveryInProgress { retry_after }.cause();
         assert_eq!(cause["retryAfterSeconds"], seconds);
     }
 
     #[test]
-    fn the_cause_of_a_wait_has_the_turns_or_says_that_there_are_none() {
-        let turn = Turn {
-            limit: "chat.postMessage#C1".to_owned(),
-            calls: 1,
-            at: 1_000,
-            held_up: 0,
-        };
-        let limited = |turns| StepError::SlackRateLimited {
+    fn the_cause_of_a_wait_holds_what_older_state_machines_read() {
+        let limited = StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(1),
-            turns,
+            reserved: true,
         };
-        let expected =
-            json!([{ "limit": "chat.postMessage#C1", "calls": 1, "at": 1_000, "heldUp": 0 }]);
-        assert_eq!(limited(vec![turn.clone()]).cause(&[])["turns"], expected);
-        assert_eq!(limited(Vec::new()).cause(&[turn])["turns"], expected);
-        assert_eq!(
-            limited(Vec::new()).cause(&[]).get("turns"),
-            Some(&json!([]))
-        );
+        assert_eq!(limited.cause()["turns"], json!([]));
     }
 
     #[test]
     fn an_invalid_request_names_its_field_in_the_cause() {
-        let cause =
-            StepError::from(InvalidField::new("channelName", "must not be empty")).cause(&[]);
+        let cause = StepError::from(InvalidField::new("channelName", "must not be empty")).cause();
         assert_eq!(
             cause,
             json!({ "message": "channelName: must not be empty", "field": "channelName" })

@@ -26,4 +26,4 @@ pub use email::{Email, Members};
 pub use error::{ErrorName, Kind, StepError};
 pub use message::{Message, MessageTs};
 pub use outcome::{SkipReason, Skipped};
-pub use step::{Invocation, Run, SlackUser, SlackUserId, Step, Turn};
+pub use step::{Invocation, Run, SlackUser, SlackUserId, Step};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Email, StepError};
 
-/// A step's payload: which run it belongs to, and its own input.
+/// A step's payload: which execution it belongs to, and its own input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step<I> {
@@ -14,51 +14,49 @@ pub struct Step<I> {
     pub input: I,
 }
 
+/// How many waits a step has for each start or redrive of its execution.
+const WAITS: i64 = 100;
+
 /// The execution that a step works for. It stands in every log line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+///
+/// Fields that it does not know are ignored: after a rollback, executions go on under a definition that is
+/// newer than their functions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Run {
     /// The execution's ARN. A redrive keeps it, so it is what makes a delivery one delivery.
     pub execution_id: String,
     /// The state machine's name.
     pub workflow: String,
-    /// How often the workflow is still willing to wait for this step. At 0 a step that would ask for
-    /// another wait fails with `Slack.WaitsExhausted` instead, so that the Task fails and not a
-    /// `Fail` state: a redrive goes on from it. Steps that never ask for a wait leave it out.
-    #[serde(default = "unbounded")]
-    pub waits_left: i64,
-    /// The turns that this step was given when it was asked to wait.
+    /// When the execution was started, or last redriven, in milliseconds since the epoch.
     #[serde(default)]
-    pub turns: Vec<Turn>,
+    pub started_at: Option<u64>,
+    /// How long it may run from then on.
+    #[serde(default)]
+    pub timeout_seconds: Option<u64>,
+    #[serde(default)]
+    pub redrive_count: u32,
+    /// How often the workflow has waited for this step.
+    #[serde(default)]
+    pub waits: u32,
+    /// The same as definitions of release 0.1 say it: how often the workflow is still willing to wait.
+    #[serde(default, skip_serializing)]
+    pub waits_left: Option<i64>,
 }
 
-/// A place in the queue of those who wait for one of Slack's limits.
-///
-/// A step that may not call Slack yet leaves with its turns, the workflow sleeps and hands them back,
-/// and the step makes the calls without asking again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Turn {
-    /// The limit's name, for example `chat.postMessage#C012AB3CD`.
-    pub limit: String,
-    /// How many calls it is for.
-    pub calls: u32,
-    /// When the last of them may be made, in milliseconds of Slack's time since the epoch.
-    pub at: u64,
-    /// For how long Slack had held everybody up by the time when the turn was given, in
-    /// milliseconds. What has come since is added to `at`.
-    pub held_up: u64,
-}
-
-impl Turn {
-    /// When it comes, where Slack has held everybody up for so long by now, in milliseconds.
-    pub fn comes_at(&self, held_up: u64) -> u64 {
-        self.at + held_up.saturating_sub(self.held_up)
+impl Run {
+    /// Whether the step may ask for another wait. One that may not fails with `Slack.WaitsExhausted`, so
+    /// that the Task fails and not a `Fail` state: a redrive goes on from it, with as many waits again.
+    pub fn has_waits_left(&self) -> bool {
+        let allowed = WAITS * (1 + i64::from(self.redrive_count));
+        let left = allowed - i64::from(self.waits);
+        self.waits_left.unwrap_or(left) > 0
     }
-}
 
-fn unbounded() -> i64 {
-    i64::MAX
+    /// Whether an earlier invocation for this step may have asked for a wait.
+    pub fn may_have_waited(&self) -> bool {
+        self.waits > 0 || self.waits_left.is_some()
+    }
 }
 
 /// What a step knows about the invocation besides its input.
@@ -100,4 +98,37 @@ pub struct SlackUserId(pub String);
 pub struct SlackUser {
     pub email: Email,
     pub id: SlackUserId,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn run(fields: &Value) -> Run {
+        let mut run = json!({ "executionId": "arn", "workflow": "apgl-delete-channel" });
+        let fields = fields.as_object().unwrap().clone();
+        run.as_object_mut().unwrap().extend(fields);
+        serde_json::from_value(run).unwrap()
+    }
+
+    #[rstest]
+    #[case::first(json!({ "waits": 0 }), true)]
+    #[case::last(json!({ "waits": 99 }), true)]
+    #[case::used_up(json!({ "waits": 100 }), false)]
+    #[case::redriven(json!({ "waits": 100, "redriveCount": 1 }), true)]
+    #[case::used_up_again(json!({ "waits": 200, "redriveCount": 1 }), false)]
+    #[case::old_definition(json!({ "waitsLeft": 1, "turns": [] }), true)]
+    #[case::old_definition_used_up(json!({ "waitsLeft": 0, "turns": [] }), false)]
+    #[case::step_that_never_waits(json!({}), true)]
+    fn waits_are_counted_for_each_start_and_redrive(#[case] fields: Value, #[case] left: bool) {
+        assert_eq!(run(&fields).has_waits_left(), left);
+    }
+
+    #[test]
+    fn a_field_of_a_newer_definition_is_ignored() {
+        assert_eq!(run(&json!({ "priority": 1 })).execution_id, "arn");
+    }
 }

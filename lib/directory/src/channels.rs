@@ -10,12 +10,15 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use apgl_aws::SettingError;
 use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
-use apgl_slack::{Conversation, SlackClient, SlackError};
-use apgl_stores::{Channel, Channels, Entry, LookUp, Scanned};
+use apgl_slack::{Conversation, LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_stores::{Channel, Channels, CreationClaim, Entry, LookUp, Scanned};
+use aws_types::SdkConfig;
 
 /// Slack's clock and ours may differ by this much.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
@@ -40,7 +43,22 @@ impl Found {
     }
 }
 
+impl LimitedBy for Directory {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            slack: self.slack.limited_by(limiter),
+        }
+    }
+}
+
 impl Directory {
+    /// With the table that `CHANNELS_TABLE` names.
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        let channels = Channels::from_env(aws)?;
+        Ok(Self { channels, slack })
+    }
+
     /// The channel with this name, as far as the table knows. One that is not `usable` is confirmed
     /// first. `None` is no proof that there is none: see [`Directory::find`].
     pub async fn known(
@@ -50,6 +68,17 @@ impl Directory {
     ) -> Result<Option<Found>, StepError> {
         let look_up = self.channels.look_up(name).await?;
         self.confirmed(name, &look_up, usable).await
+    }
+
+    /// The same, with the claim on creating a channel of this name.
+    pub async fn known_or_claimed(
+        &self,
+        name: &ChannelName,
+        usable: impl Fn(&Channel) -> bool,
+    ) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {
+        let look_up = self.channels.look_up(name).await?;
+        let found = self.confirmed(name, &look_up, usable).await?;
+        Ok((found, look_up.creation))
     }
 
     /// The channel that the table has shown, as it is, or as Slack shows it where there is doubt.
@@ -153,19 +182,25 @@ impl Directory {
         }
     }
 
-    /// Creates the channel in Slack and writes it into the table.
+    /// Creates the channel in Slack and writes it into the table. `None` where the name is taken; Slack does
+    /// not say by which channel.
     pub async fn create(
         &self,
         name: &ChannelName,
         visibility: Visibility,
         execution_id: &str,
-    ) -> Result<Found, SlackError> {
+    ) -> Result<Option<Found>, StepError> {
         let created = self
             .slack
             .conversations_create(name.as_str(), visibility.is_private())
-            .await?;
-        let channel = channel_of(&created);
-        Ok(self.remember_creator(name, channel, execution_id).await?)
+            .await;
+        let created = match created {
+            Ok(created) => channel_of(&created),
+            Err(error) if error.rejected_code() == Some("name_taken") => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let found = self.remember_creator(name, created, execution_id).await?;
+        Ok(Some(found))
     }
 
     /// Writes into the table that this execution has made the channel, where Slack says that it came

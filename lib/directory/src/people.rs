@@ -6,12 +6,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use apgl_aws::SettingError;
 use apgl_contract::{Email, Invocation, SlackUserId, StepError};
-use apgl_slack::{SlackClient, SlackError, User};
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError, User};
 use apgl_stores::{KnownUser, LookUps, SlackUsers};
+use aws_types::SdkConfig;
 
 /// So many unknown addresses are many: for fewer, a call each.
 const MANY: usize = 20;
@@ -35,7 +38,22 @@ pub enum Person {
     Absent,
 }
 
+impl LimitedBy for People {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            known: self.known.clone(),
+            slack: self.slack.limited_by(limiter),
+        }
+    }
+}
+
 impl People {
+    /// With the table that `SLACK_USERS_TABLE` names.
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        let known = SlackUsers::from_env(aws)?;
+        Ok(Self { known, slack })
+    }
+
     /// Who each of these addresses belongs to, by what Slack said at most `max_age` ago.
     pub async fn resolve(
         &self,
@@ -113,7 +131,7 @@ impl People {
         let mut left = unknown.len();
         for some in unknown.chunks(AT_ONCE) {
             invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
-            let slack = self.slack.ahead_of(left);
+            let slack = self.slack.planning(left);
             let addresses: Vec<&str> = some.iter().map(Email::as_str).collect();
             let answers = slack.users_lookup_by_email(&addresses).await?;
             let (mut found, mut failed) = (Vec::new(), None);
@@ -127,7 +145,7 @@ impl People {
                         people.insert(email.clone(), Person::Absent);
                         absent.push(email.clone());
                     }
-                    // It comes with turns, and says when to come back.
+                    // It says when to come back.
                     Err(limited @ SlackError::RateLimited { .. }) => failed = Some(limited),
                     Err(error) => failed = failed.or(Some(error)),
                 }
@@ -155,7 +173,7 @@ impl People {
         let mut is_at_the_end = false;
         while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
             invocation.need_time_for(TIME_FOR_A_CALL, "paging through the users")?;
-            let slack = self.slack.ahead_of(listing.pages_ahead());
+            let slack = self.slack.planning(listing.pages_ahead());
             let page = match slack.users_list(listing.cursor.as_deref()).await {
                 Err(error) if is_about_the_cursor(&error) => {
                     self.known.keep_place_in_list(execution_id, None, 0).await?;

@@ -79,7 +79,7 @@ impl Directory {
                 self.channels.leave_scan(&scan).await?;
                 return Err(unfinished);
             }
-            let slack = self.slack.ahead_of(pages_ahead(&scan));
+            let slack = self.slack.planning(pages_ahead(&scan));
             let page = match slack.conversations_list(scan.cursor.as_deref()).await {
                 Ok(page) => page,
                 Err(error)

@@ -80,8 +80,7 @@ async fn a_channel_that_is_scanned_between_two_looks_is_found() {
         run: Run {
             execution_id: "execution".to_owned(),
             workflow: "notify-public-channel".to_owned(),
-            waits_left: 100,
-            turns: Vec::new(),
+            ..Run::default()
         },
         request_id: "request".to_owned(),
         deadline: SystemTime::now() + Duration::from_mins(1),

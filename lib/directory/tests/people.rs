@@ -6,11 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::{Email, ErrorName, Invocation, Run, Turn};
+use apgl_contract::{Email, ErrorName, Invocation, Run};
 use apgl_directory::People;
 use apgl_slack::{
-    FixedToken, SlackClient, SlackError, SlackToken,
-    pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
+    FixedToken, LimitedBy, RateLimiter, SlackClient, SlackToken,
+    quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
 };
 use apgl_stores::{SlackUsers, Table};
 use aws_sdk_dynamodb::Client;
@@ -51,8 +51,7 @@ fn invocation() -> Invocation {
         run: Run {
             execution_id: "e1".to_owned(),
             workflow: "w".to_owned(),
-            waits_left: 1,
-            turns: Vec::new(),
+            ..Run::default()
         },
         request_id: "r1".to_owned(),
         deadline: SystemTime::now() + Duration::from_mins(1),
@@ -131,30 +130,34 @@ async fn a_limit_is_told_before_what_else_went_wrong() {
     assert_eq!(resolved.unwrap_err().name(), ErrorName::SlackRateLimited);
 }
 
-/// Lets the first call pass, and no other: it must wait for this turn.
-#[derive(Debug)]
-struct OneLeave {
-    leaves: Mutex<Vec<(u32, u32)>>,
-    turn: Turn,
+/// Allows the first calls, and no others: those must wait.
+#[derive(Debug, Default)]
+struct AllowsOnce {
+    /// How many calls were asked for, and how many were planned.
+    asked: Mutex<Vec<(u32, u32)>>,
 }
 
-impl Pacer for OneLeave {
-    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a> {
-        let mut leaves = self.leaves.lock().unwrap();
-        leaves.push((call.calls, call.ahead));
-        let left = match leaves.len() {
-            1 => Ok(()),
-            _ => Err(SlackError::RateLimited {
-                method: call.method,
+impl RateLimiter for AllowsOnce {
+    fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a> {
+        let mut asked = self.asked.lock().unwrap();
+        asked.push((calls.count, calls.planned));
+        let answer = match asked.len() {
+            1 => Ok(Permit::default()),
+            _ => Err(Limited::Wait(Wait {
                 retry_after: Duration::from_secs(5),
-                turns: vec![self.turn.clone()],
-            }),
+                reserved: true,
+            })),
         };
-        Box::pin(async { left })
+        Box::pin(async { answer })
     }
 
-    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> WaitFuture<'a> {
-        Box::pin(async { Wait::default() })
+    fn penalize<'a>(
+        &'a self,
+        _calls: Calls<'a>,
+        _permit: &'a Permit,
+        _retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        unreachable!("Slack refuses nobody")
     }
 }
 
@@ -166,19 +169,10 @@ async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
         .respond_with(ResponseTemplate::new(200).set_body_json(user))
         .mount(&slack)
         .await;
-    let turn = Turn {
-        limit: "users.lookupByEmail".to_owned(),
-        calls: 2,
-        at: 1,
-        held_up: 0,
-    };
-    let pacer = Arc::new(OneLeave {
-        leaves: Mutex::default(),
-        turn: turn.clone(),
-    });
+    let allows_once = Arc::new(AllowsOnce::default());
+    let limiter: Arc<dyn RateLimiter> = allows_once.clone();
     let (table, requests) = empty_table();
-    let mut people = people(&slack, table);
-    people.slack = people.slack.paced_by(pacer.clone());
+    let people = people(&slack, table).limited_by(&limiter);
     let emails: Vec<Email> = (0..12)
         .map(|n| Email::try_from(format!("user{n}@example.com")).unwrap())
         .collect();
@@ -187,8 +181,8 @@ async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
         .await
         .unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRateLimited);
-    assert_eq!(error.cause(&[])["turns"], json!([turn]));
-    assert_eq!(*pacer.leaves.lock().unwrap(), [(10, 12), (2, 2)]);
+    assert!(error.has_reservation());
+    assert_eq!(*allows_once.asked.lock().unwrap(), [(10, 12), (2, 2)]);
     assert_eq!(remembered(&requests.lock().unwrap()).len(), 10);
 }
 

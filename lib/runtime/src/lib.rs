@@ -1,15 +1,11 @@
 //! What every function's `main.rs` needs, and nothing more: logs, settings, clients, the run loop.
 
 mod logs;
-#[cfg(feature = "slack")]
-mod pacing;
 mod run;
-mod settings;
 #[cfg(feature = "slack")]
 mod slack;
 
-pub use apgl_aws::config_from_env as aws_config;
+pub use apgl_aws::{SettingError, config_from_env as aws_config, flag, setting};
 pub use run::{StartError, run, run_decoding, serve};
-pub use settings::{SettingError, flag, setting};
 #[cfg(feature = "slack")]
-pub use slack::{SecretToken, slack_client};
+pub use slack::{SecretToken, run_slack_step, slack_client};

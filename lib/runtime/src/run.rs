@@ -6,16 +6,14 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use apgl_aws::ConfigError;
-use apgl_contract::{InvalidField, Invocation, Kind, Step, StepError, Turn, decode};
+use apgl_aws::{ConfigError, SettingError};
+use apgl_contract::{InvalidField, Invocation, Kind, Step, StepError, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
 
-#[cfg(feature = "slack")]
-use crate::pacing;
-use crate::{SettingError, logs};
+use crate::logs;
 
 /// Why a function can't start: an operator mends its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -29,29 +27,16 @@ pub enum StartError {
     Client(Box<dyn std::error::Error>),
 }
 
-/// A step's failure as Lambda answers it: `errorType` is the name that ASL matches, `errorMessage`
-/// is JSON, because ASL reads `retryAfterSeconds` and `turns` from it.
+/// A step's failure as Lambda returns it: `errorType` is the name that ASL matches, `errorMessage` is JSON,
+/// because ASL reads `retryAfterSeconds` from it.
 #[derive(Debug)]
-struct Failure {
-    error: StepError,
-    /// Turns that the step had from before and has not come to use.
-    turns_left: Vec<Turn>,
-}
-
-impl From<StepError> for Failure {
-    fn from(error: StepError) -> Self {
-        Self {
-            error,
-            turns_left: Vec::new(),
-        }
-    }
-}
+struct Failure(StepError);
 
 impl From<Failure> for Diagnostic {
-    fn from(Failure { error, turns_left }: Failure) -> Self {
+    fn from(Failure(error): Failure) -> Self {
         Diagnostic {
             error_type: error.name().as_str().to_owned(),
-            error_message: error.cause(&turns_left).to_string(),
+            error_message: error.cause().to_string(),
         }
     }
 }
@@ -91,7 +76,7 @@ where
         let Step { run, input } = decoded.map_err(|error| {
             tracing::info_span!("step", executionId = execution_id, step = name)
                 .in_scope(|| log_failure(&error));
-            Failure::from(error)
+            Failure(error)
         })?;
         let span = tracing::info_span!(
             "step",
@@ -100,9 +85,7 @@ where
             step = name,
             channel.id = channel_id,
         );
-        let waits_left = run.waits_left;
-        #[cfg(feature = "slack")]
-        let turns = run.turns.clone();
+        let has_waits_left = run.has_waits_left();
         let invocation = Invocation {
             run,
             request_id: context.request_id,
@@ -110,15 +93,9 @@ where
         };
         async {
             // Boxed, or the compiler has to look through every future of every client at once.
-            let step = Box::pin(handle(deps, invocation, input));
-            #[cfg(feature = "slack")]
-            let (outcome, turns_left) = pacing::with_turns(turns, step).await;
-            #[cfg(not(feature = "slack"))]
-            let (outcome, turns_left) = (step.await, Vec::new());
-            let outcome = outcome.map_err(|error| bounded(error, waits_left));
-            outcome
-                .inspect_err(log_failure)
-                .map_err(|error| Failure { error, turns_left })
+            let outcome = Box::pin(handle(deps, invocation, input)).await;
+            let outcome = outcome.map_err(|error| bounded(error, has_waits_left));
+            outcome.inspect_err(log_failure).map_err(Failure)
         }
         .instrument(span)
         .await
@@ -169,9 +146,10 @@ fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
     StepError::StepMalformed { field, rule }
 }
 
-/// A step that has used up its waits fails for good: see [`Run::waits_left`].
-fn bounded(error: StepError, waits_left: i64) -> StepError {
-    if error.name().kind() == Kind::Waiting && waits_left <= 0 {
+/// A step that has used up its waits fails, unless it waits for a reserved call.
+fn bounded(error: StepError, has_waits_left: bool) -> StepError {
+    let is_wait = error.name().kind() == Kind::Waiting && !error.has_reservation();
+    if is_wait && !has_waits_left {
         return StepError::SlackWaitsExhausted { last: error.name() };
     }
     error
@@ -203,17 +181,17 @@ mod tests {
 
     use super::*;
 
-    fn limited() -> StepError {
+    fn limited(reserved: bool) -> StepError {
         StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(7),
-            turns: Vec::new(),
+            reserved,
         }
     }
 
     #[test]
     fn lambda_answers_the_name_and_a_json_cause() {
-        let diagnostic = Diagnostic::from(Failure::from(limited()));
+        let diagnostic = Diagnostic::from(Failure(limited(false)));
         assert_eq!(diagnostic.error_type, "Slack.RateLimited");
         let cause: Value = serde_json::from_str(&diagnostic.error_message).unwrap();
         assert_eq!(cause["retryAfterSeconds"], 7);
@@ -221,8 +199,8 @@ mod tests {
 
     #[test]
     fn the_last_wait_becomes_a_failure_that_a_redrive_can_go_on_from() {
-        assert_eq!(bounded(limited(), 1), limited());
-        let exhausted = bounded(limited(), 0);
+        assert_eq!(bounded(limited(false), true), limited(false));
+        let exhausted = bounded(limited(false), false);
         assert_eq!(
             exhausted,
             StepError::SlackWaitsExhausted {
@@ -230,6 +208,11 @@ mod tests {
             }
         );
         assert_eq!(exhausted.name().kind(), Kind::Mendable);
+    }
+
+    #[test]
+    fn a_wait_for_a_reserved_call_is_bounded_by_the_executions_end_alone() {
+        assert_eq!(bounded(limited(true), false), limited(true));
     }
 
     #[test]
@@ -241,6 +224,6 @@ mod tests {
     #[test]
     fn other_errors_are_not_bounded() {
         let error = StepError::from(InvalidField::new("channelName", "is required"));
-        assert_eq!(bounded(error.clone(), 0), error);
+        assert_eq!(bounded(error.clone(), false), error);
     }
 }

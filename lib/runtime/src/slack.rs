@@ -1,40 +1,71 @@
 //! The Slack client of a function, with its token from Secrets Manager.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
-use apgl_aws::ConfigError;
-use apgl_contract::StepError;
-use apgl_slack::{DEFAULT_API_URL, SlackClient, SlackToken, TokenFuture, TokenSource};
+use apgl_aws::{ConfigError, SettingError, config_from_env, optional_setting, setting};
+use apgl_contract::{Invocation, StepError};
+use apgl_rate_limit::{SharedLimiter, SlackClock};
+use apgl_slack::{
+    DEFAULT_API_URL, LimitedBy, RateLimiter, SlackClient, SlackToken, TokenFuture, TokenSource,
+};
 use aws_sdk_secretsmanager::Client;
+use aws_types::SdkConfig;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    SettingError, StartError,
-    pacing::{QueuePacer, time_scale},
-    setting,
-    settings::optional_setting,
-};
+use crate::{StartError, run};
 
 /// How long a token serves before it is read again: a new one is in use within a minute.
 const TIME_TO_LIVE: Duration = Duration::from_secs(45);
 
-/// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret
-/// that `SLACK_TOKEN_SECRET` names, paced by the table that `PACING_TABLE` names, if it names one.
-/// `TIME_SCALE` is set where time runs faster than by day, on a local stack.
-pub fn slack_client(aws: &aws_types::SdkConfig) -> Result<SlackClient, StartError> {
+/// Runs the step `name`, which calls Slack, as [`run`] does.
+///
+/// `deps` makes the step's clients and settings once. Each invocation has its own view of the rate limiter:
+/// reservations belong to an execution and a step.
+pub async fn run_slack_step<D, I, O>(
+    name: &'static str,
+    deps: impl FnOnce(&SdkConfig, SlackClient) -> Result<D, SettingError>,
+    handle: impl AsyncFn(&D, &Invocation, I) -> Result<O, StepError>,
+) -> ExitCode
+where
+    D: LimitedBy,
+    I: DeserializeOwned,
+    O: Serialize,
+{
+    let deps = || {
+        let aws = config_from_env()?;
+        let slack = slack_client(&aws)?;
+        Ok((deps(&aws, slack)?, shared_limiter(&aws)?))
+    };
+    run(name, deps, async |(deps, limiter), invocation, input| {
+        let Some(limiter) = limiter else {
+            return handle(deps, &invocation, input).await;
+        };
+        let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.for_step(&invocation.run, name));
+        handle(&deps.limited_by(&limiter), &invocation, input).await
+    })
+    .await
+}
+
+/// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret that
+/// `SLACK_TOKEN_SECRET` names.
+pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, StartError> {
     let url = optional_setting("SLACK_API_URL").unwrap_or_else(|| DEFAULT_API_URL.to_owned());
     let url = url.parse().map_err(|_| SettingError::Bad {
         name: "SLACK_API_URL",
         rule: "must be a URL",
     })?;
     let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
-    let client = SlackClient::new(url, Arc::new(token)).map_err(ConfigError::from)?;
-    let Some(table) = optional_setting("PACING_TABLE") else {
-        return Ok(client);
+    Ok(SlackClient::new(url, Arc::new(token)).map_err(ConfigError::from)?)
+}
+
+/// The rate limiter in the table that `RATE_LIMITS_TABLE` names, if it names one.
+fn shared_limiter(aws: &SdkConfig) -> Result<Option<Arc<SharedLimiter>>, SettingError> {
+    let Some(table) = optional_setting("RATE_LIMITS_TABLE") else {
+        return Ok(None);
     };
-    let scale = optional_setting("TIME_SCALE").map(|scale| time_scale("TIME_SCALE", &scale));
-    let pacer = QueuePacer::new(aws, table, scale.transpose()?.unwrap_or(1.0));
-    Ok(client.paced_by(Arc::new(pacer)))
+    let clock = SlackClock::from_env()?;
+    Ok(Some(Arc::new(SharedLimiter::new(aws, table, clock))))
 }
 
 /// The token in a secret: cached while the environment lives and the time to live is not over, and

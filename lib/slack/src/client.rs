@@ -11,9 +11,9 @@ use reqwest::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    Pacer, SlackError, SlackToken, TokenSource, Unpaced,
+    LimitedBy, RateLimiter, SlackError, SlackToken, TokenSource, Unlimited,
     error::safe_scopes,
-    pacing::{PacedCall, Wait, is_a_further_page, limits_of},
+    quotas::{Calls, Limited, Permit, Wait, is_further_page, quotas_of},
 };
 
 /// Slack's own address.
@@ -22,8 +22,8 @@ pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a 429 that does not say how long to wait.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Slack asks for a minute or so. Who waits holds others up, in the queue for Slack and in the scan of
-/// its channels, so one wrong answer must not stop everybody for good.
+/// Slack asks for a minute or so. All callers wait for a refused one, so a wrong answer must not stop
+/// everybody for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// Without the charset Slack's answers carry the warning `missing_charset`.
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -36,9 +36,9 @@ pub struct SlackClient {
     http: reqwest::Client,
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
-    pacer: Arc<dyn Pacer>,
-    /// How many calls of a method its user will make, this one too.
-    calls_ahead: u32,
+    limiter: Arc<dyn RateLimiter>,
+    /// How many calls of a method its user plans to make, including the next one.
+    planned_calls: u32,
 }
 
 /// The part of an answer that every method has.
@@ -70,23 +70,17 @@ impl SlackClient {
             http,
             base_url,
             tokens,
-            pacer: Arc::new(Unpaced),
-            calls_ahead: 1,
+            limiter: Arc::new(Unlimited),
+            planned_calls: 1,
         })
     }
 
-    /// The same client, which asks for leave before each call.
+    /// The same client, for so many calls of one method: if the first has to wait, more of them are
+    /// reserved at the same time.
     #[must_use]
-    pub fn paced_by(self, pacer: Arc<dyn Pacer>) -> Self {
-        Self { pacer, ..self }
-    }
-
-    /// The same client, for so many calls of one method: where the first must wait, it waits for
-    /// turns for more of them at once.
-    #[must_use]
-    pub fn ahead_of(&self, calls: usize) -> Self {
+    pub fn planning(&self, calls: usize) -> Self {
         Self {
-            calls_ahead: count(calls).max(1),
+            planned_calls: count(calls).max(1),
             ..self.clone()
         }
     }
@@ -120,8 +114,8 @@ impl SlackClient {
         replies.pop().expect("each call has a reply")
     }
 
-    /// Calls `method` with each of these arguments when the pacer lets it, with a fresh token if Slack
-    /// refuses the one at hand. One leave is asked for, for all: they are under the same limits.
+    /// Calls `method` with each of these arguments as soon as the rate limiter allows all of them, and
+    /// again with a new token where Slack refuses the token at hand.
     async fn send_at_once(
         &self,
         method: &'static str,
@@ -130,16 +124,15 @@ impl SlackClient {
         let Some(first) = arguments.first() else {
             return Ok(Vec::new());
         };
-        let limits = limits_of(method, first);
+        let quotas = quotas_of(method, first);
         let calls = count(arguments.len());
-        let call = PacedCall {
-            method,
-            limits: &limits,
-            calls,
-            ahead: self.calls_ahead.max(calls),
-            follows: is_a_further_page(method, first),
+        let calls = Calls {
+            quotas: &quotas,
+            count: calls,
+            planned: self.planned_calls.max(calls),
+            never_wait: is_further_page(method, first),
         };
-        let token = self.leave(call).await?;
+        let (permit, token) = self.permit_and_token(method, calls).await?;
         let sent = arguments
             .iter()
             .map(|arguments| self.send_with(&token, method, arguments));
@@ -158,40 +151,52 @@ impl SlackClient {
                 join_all(again).await;
             }
         }
-        let limited: Vec<Duration> = replies.iter().filter_map(retry_after_in).collect();
-        for retry_after in &limited {
+        self.report_refusals(method, calls, &permit, &mut replies)
+            .await;
+        Ok(replies)
+    }
+
+    /// Asks for both at once: they come from different places.
+    async fn permit_and_token(
+        &self,
+        method: &'static str,
+        calls: Calls<'_>,
+    ) -> Result<(Permit, SlackToken), SlackError> {
+        let (permit, token) = join(self.limiter.acquire(calls), self.tokens.token()).await;
+        let permit = permit.map_err(|limited| match limited {
+            Limited::Wait(wait) => limited_for(method, wait),
+            Limited::QueueTooLong { wait } => SlackError::QueueTooLong { method, wait },
+        })?;
+        Ok((permit, token?))
+    }
+
+    /// Tells the rate limiter which calls Slack refused although it allowed them, and writes into their
+    /// replies how long they wait.
+    async fn report_refusals(
+        &self,
+        method: &'static str,
+        calls: Calls<'_>,
+        permit: &Permit,
+        replies: &mut [Result<Reply, SlackError>],
+    ) {
+        let refused: Vec<Duration> = replies.iter().filter_map(retry_after_in).collect();
+        for retry_after in &refused {
             tracing::warn!(
                 slack.method = method,
                 slack.retryAfter = retry_after.as_secs(),
                 "Slack refused a call by a limit"
             );
         }
-        if let Some(longest) = limited.iter().max() {
-            let calls = count(limited.len());
-            let refused = self.refused(PacedCall { calls, ..call }, *longest).await;
-            let limited = replies
-                .iter_mut()
-                .filter(|reply| retry_after_in(reply).is_some());
-            limited.for_each(|reply| *reply = Err(refused.clone()));
-        }
-        Ok(replies)
-    }
-
-    /// Leave to call, and the token to call with: they come from different places, so both are asked
-    /// at once.
-    async fn leave(&self, call: PacedCall<'_>) -> Result<SlackToken, SlackError> {
-        let (leave, token) = join(self.pacer.leave(call), self.tokens.token()).await;
-        leave?;
-        Ok(token?)
-    }
-
-    /// Slack has refused calls that the pacer let pass: others wait too.
-    async fn refused(&self, call: PacedCall<'_>, retry_after: Duration) -> SlackError {
-        let Wait { retry_after, turns } = self.pacer.refused(call, retry_after).await;
-        SlackError::RateLimited {
-            method: call.method,
-            retry_after,
-            turns,
+        let Some(longest) = refused.iter().max() else {
+            return;
+        };
+        let count = count(refused.len());
+        let refused = Calls { count, ..calls };
+        let wait = self.limiter.penalize(refused, permit, *longest).await;
+        for reply in replies {
+            if retry_after_in(reply).is_some() {
+                *reply = Err(limited_for(method, wait));
+            }
         }
     }
 
@@ -219,7 +224,7 @@ impl SlackClient {
             return Err(SlackError::RateLimited {
                 method,
                 retry_after,
-                turns: Vec::new(),
+                reserved: false,
             });
         }
         if status.is_server_error() {
@@ -253,6 +258,15 @@ impl SlackClient {
     }
 }
 
+impl LimitedBy for SlackClient {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            limiter: limiter.clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// What Slack answered: the JSON, and the error that it says, if it is not `ok` and not by a limit.
 pub(crate) struct Reply {
     pub body: Vec<u8>,
@@ -280,6 +294,14 @@ fn retry_after_in(reply: &Result<Reply, SlackError>) -> Option<Duration> {
     match reply {
         Err(SlackError::RateLimited { retry_after, .. }) => Some(*retry_after),
         _ => None,
+    }
+}
+
+fn limited_for(method: &'static str, wait: Wait) -> SlackError {
+    SlackError::RateLimited {
+        method,
+        retry_after: wait.retry_after,
+        reserved: wait.reserved,
     }
 }
 

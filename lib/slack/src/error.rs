@@ -5,16 +5,23 @@
 
 use std::time::Duration;
 
-use apgl_contract::{StepError, Turn};
+use apgl_contract::StepError;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
-    /// Nothing happened; call again after `retry_after`, with the turns if there are any.
+    /// Nothing happened; call again after `retry_after`.
     #[error("Slack limits {method}: call again after {} s", retry_after.as_secs())]
     RateLimited {
         method: &'static str,
         retry_after: Duration,
-        turns: Vec<Turn>,
+        /// Whether the rate limiter has reserved the call.
+        reserved: bool,
+    },
+    /// Nothing happened: so many calls are waiting that this one's time would come too late.
+    #[error("the queue for {method} is {} s long", wait.as_secs())]
+    QueueTooLong {
+        method: &'static str,
+        wait: Duration,
     },
     /// Nothing happened, and it passes by itself.
     #[error("Slack is unavailable for {method}: {reason}")]
@@ -77,7 +84,7 @@ impl SlackError {
             "ratelimited" | "rate_limited" => Self::RateLimited {
                 method,
                 retry_after,
-                turns: Vec::new(),
+                reserved: false,
             },
             "service_unavailable" | "request_timeout" | "team_added_to_org"
             // conversations.members: Slack could not read the list this time.
@@ -131,12 +138,13 @@ impl From<SlackError> for StepError {
             SlackError::RateLimited {
                 method,
                 retry_after,
-                turns,
+                reserved,
             } => Self::SlackRateLimited {
                 method,
                 retry_after,
-                turns,
+                reserved,
             },
+            SlackError::QueueTooLong { method, wait } => Self::SlackQueueTooLong { method, wait },
             SlackError::Unavailable { method, reason }
             | SlackError::OutcomeUnknown { method, reason } => {
                 Self::SlackUnavailable { method, reason }

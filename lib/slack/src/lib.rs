@@ -4,7 +4,7 @@
 //! does twice is a call that Slack refused *because of the token*, once, with a token read afresh;
 //! such a call had no effect, so this holds for posts too.
 //!
-//! Each call asks a [`Pacer`] for leave first, since Slack's limits are the workspace's and not this
+//! Each call asks a [`RateLimiter`] first, since Slack's limits are the workspace's and not this
 //! process's.
 //!
 //! Source of every fact about Slack in here: Slack's published method pages, 2026-11.
@@ -16,8 +16,8 @@ mod conversations;
 mod error;
 mod history;
 mod membership;
-pub mod pacing;
 mod page;
+pub mod quotas;
 mod token;
 mod users;
 
@@ -28,7 +28,7 @@ pub use conversations::Conversation;
 pub use error::SlackError;
 pub use history::HistoryMessage;
 pub use membership::{Invite, UserError};
-pub use pacing::{Pacer, Unpaced};
 pub use page::Page;
+pub use quotas::{LimitedBy, RateLimiter, Unlimited};
 pub use token::{FixedToken, SlackToken, TokenError, TokenFuture, TokenSource};
 pub use users::User;

@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use apgl_contract::{StepError, Turn};
+use apgl_contract::StepError;
 use apgl_slack::{
-    FixedToken, Metadata, Post, SlackClient, SlackError, SlackToken, TokenFuture, TokenSource,
-    UserError,
-    pacing::{LeaveFuture, PacedCall, Pacer, Wait, WaitFuture},
+    FixedToken, LimitedBy, Metadata, Post, RateLimiter, SlackClient, SlackError, SlackToken,
+    TokenFuture, TokenSource, UserError,
+    quotas::{AcquireFuture, Calls, PenalizeFuture, Permit, Wait},
 };
 use hostile_input::logged;
 use rstest::rstest;
@@ -133,6 +133,7 @@ enum Class {
 
 fn class(error: &SlackError) -> Class {
     match error {
+        SlackError::QueueTooLong { .. } => panic!("Slack has no queue"),
         SlackError::RateLimited { retry_after, .. } => Class::RateLimited(retry_after.as_secs()),
         SlackError::Unavailable { .. } => Class::Unavailable,
         SlackError::OutcomeUnknown { .. } => Class::OutcomeUnknown,
@@ -482,44 +483,53 @@ async fn slack_for_so_many_at_once(calls: usize) -> String {
     url
 }
 
-/// Lets every call pass, and keeps how many calls each leave was for, and each refusal with its time.
+/// Allows every call, and keeps how many were asked for, and each refusal with its time.
 #[derive(Debug, Default)]
 struct Notes {
-    leaves: Mutex<Vec<u32>>,
+    asked: Mutex<Vec<u32>>,
     refusals: Mutex<Vec<(u32, u64)>>,
 }
 
-impl Pacer for Notes {
-    fn leave<'a>(&'a self, call: PacedCall<'a>) -> LeaveFuture<'a> {
-        self.leaves.lock().unwrap().push(call.calls);
-        Box::pin(async { Ok(()) })
+impl RateLimiter for Notes {
+    fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a> {
+        self.asked.lock().unwrap().push(calls.count);
+        Box::pin(async { Ok(Permit::default()) })
     }
 
-    fn refused<'a>(&'a self, call: PacedCall<'a>, retry_after: Duration) -> WaitFuture<'a> {
-        let refusal = (call.calls, retry_after.as_secs());
+    fn penalize<'a>(
+        &'a self,
+        calls: Calls<'a>,
+        _permit: &'a Permit,
+        retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        let refusal = (calls.count, retry_after.as_secs());
         self.refusals.lock().unwrap().push(refusal);
-        let turn = Turn {
-            limit: call.method.to_owned(),
-            calls: 1,
-            at: 0,
-            held_up: 0,
-        };
-        let turns = vec![turn];
-        Box::pin(async move { Wait { retry_after, turns } })
+        Box::pin(async move {
+            Wait {
+                retry_after,
+                reserved: true,
+            }
+        })
     }
+}
+
+/// The client, with this rate limiter.
+fn limited(slack: &SlackClient, limiter: Arc<impl RateLimiter + 'static>) -> SlackClient {
+    let limiter: Arc<dyn RateLimiter> = limiter;
+    slack.limited_by(&limiter)
 }
 
 const THREE: [&str; 3] = ["ana@example.com", "bob@example.com", "eve@example.com"];
 
 #[tokio::test]
-async fn several_people_are_looked_up_at_once_by_one_leave() {
+async fn several_people_are_looked_up_at_once_and_asked_for_together() {
     let url = slack_for_so_many_at_once(THREE.len()).await;
     let (token, notes) = (
         SlackToken::new("xoxb-1").unwrap(),
         Arc::new(Notes::default()),
     );
     let slack = SlackClient::new(url.parse().unwrap(), Arc::new(FixedToken(token))).unwrap();
-    let slack = slack.paced_by(notes.clone());
+    let slack = limited(&slack, notes.clone());
     let users = timeout(LONG_ENOUGH, slack.users_lookup_by_email(&THREE)).await;
     let users = users.unwrap().unwrap();
     assert!(
@@ -528,11 +538,11 @@ async fn several_people_are_looked_up_at_once_by_one_leave() {
             .all(|user| matches!(user, Ok(Some(user)) if user.id == "U1"))
     );
     assert_eq!(users.len(), 3);
-    assert_eq!(*notes.leaves.lock().unwrap(), [3]);
+    assert_eq!(*notes.asked.lock().unwrap(), [3]);
 }
 
 #[tokio::test]
-async fn each_of_several_has_an_answer_of_its_own_and_the_pacer_is_told_once_of_a_limit() {
+async fn each_of_several_has_an_answer_of_its_own_and_the_limiter_is_told_once_of_a_limit() {
     let server = MockServer::start().await;
     for (name, answer) in [
         (
@@ -558,7 +568,7 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_pacer_is_told_once_of_
             .await;
     }
     let notes = Arc::new(Notes::default());
-    let slack = client(&server).paced_by(notes.clone());
+    let slack = limited(&client(&server), notes.clone());
     let people = [
         "ana@example.com",
         "bob@example.com",
@@ -569,12 +579,14 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_pacer_is_told_once_of_
     assert!(matches!(&users[0], Ok(Some(user)) if user.id == "U1"));
     for limited in &users[1..3] {
         let Err(SlackError::RateLimited {
-            retry_after, turns, ..
+            retry_after,
+            reserved,
+            ..
         }) = limited
         else {
             panic!("{limited:?}");
         };
-        assert_eq!((retry_after.as_secs(), turns.len()), (30, 1));
+        assert_eq!((retry_after.as_secs(), *reserved), (30, true));
     }
     assert!(matches!(&users[3], Ok(None)));
     assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);
@@ -597,12 +609,12 @@ fn each_call_that_slack_refuses_by_a_limit_writes_a_line() {
 async fn nobody_costs_no_call() {
     let server = MockServer::start().await;
     let notes = Arc::new(Notes::default());
-    let slack = client(&server).paced_by(notes.clone());
+    let slack = limited(&client(&server), notes.clone());
     assert!(slack.users_lookup_by_email(&[]).await.unwrap().is_empty());
-    assert!(notes.leaves.lock().unwrap().is_empty());
+    assert!(notes.asked.lock().unwrap().is_empty());
 }
 
-/// Gives a token, or leave, only while the other is asked for too.
+/// Gives a token, or a permit, only while the other is asked for too.
 #[derive(Debug)]
 struct Both(Barrier);
 
@@ -619,24 +631,29 @@ impl TokenSource for Both {
     }
 }
 
-impl Pacer for Both {
-    fn leave<'a>(&'a self, _call: PacedCall<'a>) -> LeaveFuture<'a> {
+impl RateLimiter for Both {
+    fn acquire<'a>(&'a self, _calls: Calls<'a>) -> AcquireFuture<'a> {
         Box::pin(async {
             self.0.wait().await;
-            Ok(())
+            Ok(Permit::default())
         })
     }
 
-    fn refused<'a>(&'a self, _call: PacedCall<'a>, _retry_after: Duration) -> WaitFuture<'a> {
-        Box::pin(async { Wait::default() })
+    fn penalize<'a>(
+        &'a self,
+        _calls: Calls<'a>,
+        _permit: &'a Permit,
+        _retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        unreachable!("Slack refuses nobody")
     }
 }
 
 #[tokio::test]
-async fn the_token_and_the_leave_are_asked_for_at_once() {
+async fn the_token_and_the_permit_are_asked_for_at_once() {
     let server = slack_answers(json_answer(json!({ "ok": true }))).await;
     let both = Arc::new(Both(Barrier::new(2)));
-    let slack = client_with(&server, both.clone()).paced_by(both);
+    let slack = limited(&client_with(&server, both.clone()), both);
     let archived = timeout(LONG_ENOUGH, slack.conversations_archive("C1")).await;
     assert_eq!(archived.unwrap(), Ok(()));
 }

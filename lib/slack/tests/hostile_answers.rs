@@ -257,7 +257,7 @@ fn any_answer_is_a_value_or_an_error_that_says_nothing_of_it() {
 fn assert_says_nothing(error: SlackError) -> Result<(), TestCaseError> {
     let as_slack_says_it = format!("{error} {error:?}");
     let error = StepError::from(error);
-    let cause = error.cause(&[]);
+    let cause = error.cause();
     let shown = format!("{as_slack_says_it} {error} {error:?} {cause}");
     prop_assert!(!leaks(&shown), "{shown}");
     prop_assert!(shown.len() < 10_000, "{shown}");
@@ -299,10 +299,7 @@ async fn nobody_waits_for_longer_than_an_hour(#[case] header: &str, #[case] seco
             .checked_add(*retry_after)
             .is_some()
     );
-    assert_eq!(
-        StepError::from(error).cause(&[])["retryAfterSeconds"],
-        seconds
-    );
+    assert_eq!(StepError::from(error).cause()["retryAfterSeconds"], seconds);
 }
 
 #[rstest]

@@ -6,23 +6,21 @@
 //! | [`SlackUsers`] | Slack users | `email` | every step that learns somebody's id |
 //! | [`Channels`] | channels | `name` | every step that learns something of a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
-//! | [`Pacing`] | pacing | `limit` | every step that calls Slack |
 //!
 //! Every call ends in a value or in `Store.Unavailable` (it passes by itself) or `Store.Rejected`
 //! (an operator must act). Ages and leases are compared in code: DynamoDB's own expiry lags.
 
 mod channels;
 mod deliveries;
-mod pacing;
 mod slack_users;
 mod table;
 mod user_profiles;
 
 pub use channels::{
-    Channel, Channels, Creation, Entry, Look, LookUp, Members, Scan, ScanClaim, Scanned,
+    Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry, Look, LookUp, Members,
+    Scan, ScanClaim, Scanned,
 };
 pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME};
-pub use pacing::{Pace, Pacing};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;
 pub use user_profiles::{Preference, UserProfiles};

@@ -14,8 +14,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use apgl_aws::SettingError;
 use apgl_contract::{Email, SlackUserId, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_types::SdkConfig;
 
 use crate::table::{
     Item, Table, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
@@ -23,8 +25,8 @@ use crate::table::{
 
 /// An id is looked up again after this time: people leave, and addresses move to other accounts.
 const MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// Longer than a step waits. An execution that is redriven later looks everybody up again.
-const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(6);
+/// As long as an execution may run. One that is redriven later looks everybody up again.
+const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(24);
 const LIST_KEY: &str = "#list";
 
 /// Somebody in Slack, as the table knows them.
@@ -55,6 +57,11 @@ pub struct SlackUsers(Table);
 impl SlackUsers {
     pub fn new(table: Table) -> Self {
         Self(table)
+    }
+
+    /// The table that `SLACK_USERS_TABLE` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self(Table::from_env(aws, "SLACK_USERS_TABLE")?))
     }
 
     pub async fn look_up(

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use apgl_aws::{SettingError, setting};
 use apgl_contract::{Email, StepError};
 use aws_sdk_dynamodb::{
     Client,
@@ -15,6 +16,7 @@ use aws_sdk_dynamodb::{
         builders::KeysAndAttributesBuilder,
     },
 };
+use aws_types::SdkConfig;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -37,6 +39,11 @@ pub struct Table {
 impl Table {
     pub fn new(client: Client, name: String) -> Self {
         Self { client, name }
+    }
+
+    /// The table that the environment variable `variable` names.
+    pub(crate) fn from_env(aws: &SdkConfig, variable: &'static str) -> Result<Self, SettingError> {
+        Ok(Self::new(Client::new(aws), setting(variable)?))
     }
 
     pub(crate) fn error<E: ProvideErrorMetadata>(

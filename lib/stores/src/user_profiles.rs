@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use apgl_aws::SettingError;
 use apgl_contract::{Email, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::table::{Item, Table, text};
+use aws_types::SdkConfig;
 
 /// What a profile says about Slack notifications: `notificationPreferences.slack`, a BOOL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,11 @@ pub struct UserProfiles(Table);
 impl UserProfiles {
     pub fn new(table: Table) -> Self {
         Self(table)
+    }
+
+    /// The table that `USER_PROFILES_TABLE` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self(Table::from_env(aws, "USER_PROFILES_TABLE")?))
     }
 
     /// The preferences of those of `emails` that have a profile.

@@ -26,8 +26,22 @@ const WAITING = [
   "Channel.ScanInProgress",
   "Step.Unfinished",
 ];
-/** A redrive begins a new count. The local stack has no RedriveCount, which $sum passes over. */
-export const WAITS_LEFT = "$sum([100, 100 * $states.context.Execution.RedriveCount]) - $waits";
+
+/** What a step is told of its execution that may wait: until when it runs, and how often it has waited. */
+export function run(timeoutSeconds: number): string {
+  const startedAt =
+    "$toMillis($exists(Execution.RedriveTime) ? Execution.RedriveTime : Execution.StartTime)";
+  const fields = [
+    "'executionId': Execution.Id",
+    "'workflow': StateMachine.Name",
+    `'startedAt': ${startedAt}`,
+    "'redriveCount': Execution.RedriveCount",
+    `'timeoutSeconds': ${timeoutSeconds}`,
+    "'waits': $waits",
+  ];
+  return `$states.context.{${fields.join(", ")}}`;
+}
+
 const MATCHES_EVERYTHING = ["States.ALL", "States.TaskFailed"];
 
 /** Every Task retries what passes by itself, with bounds on how long and how often. */
@@ -86,21 +100,18 @@ export function waits(machine: Machine): string[] {
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (rules.length === 0) return findings;
-    const told = JSON.stringify(state.Arguments);
-    if (!told.includes(`"waitsLeft":"{% ${WAITS_LEFT} %}"`)) {
-      findings.push(`${name} must tell its function how many waits are left`);
-    }
-    if (!told.includes(`"turns":"{% $turns %}"`)) {
-      findings.push(`${name} must hand its function the turns that it has waited for`);
+    if (runOf(state) !== `{% ${run(machine.TimeoutSeconds ?? 0)} %}`) {
+      findings.push(`${name} must tell its function of the execution, with the machine's time-out`);
     }
     if (state.Assign?.["waits"] !== 0) {
       findings.push(`${name} must begin the count of waits anew when it is done`);
     }
-    if (JSON.stringify(state.Assign?.["turns"]) !== "[]") {
-      findings.push(`${name} must forget its turns when it is done`);
-    }
     return findings;
   });
+}
+
+function runOf(state: State): unknown {
+  return (state.Arguments?.Payload as { run?: unknown } | undefined)?.run;
 }
 
 function waitOf(machine: Machine, name: string, rule: Rule): string[] {
@@ -108,10 +119,8 @@ function waitOf(machine: Machine, name: string, rule: Rule): string[] {
   if (!rule.ErrorEquals.every((error) => WAITING.includes(error))) {
     findings.push(`${name}: a Catch that leads to a Wait must name only errors to wait for`);
   }
-  for (const field of ["retryAfterSeconds", "turns"]) {
-    if (!JSON.stringify(rule.Assign?.[field] ?? "").includes(`.${field} %}`)) {
-      findings.push(`${name}: a Catch of ${rule.ErrorEquals} must assign ${field} from the cause`);
-    }
+  if (!JSON.stringify(rule.Assign?.["retryAfterSeconds"] ?? "").includes(".retryAfterSeconds %}")) {
+    findings.push(`${name}: a Catch of ${rule.ErrorEquals} must assign retryAfterSeconds`);
   }
   if (rule.Assign?.["waits"] !== "{% $waits + 1 %}") {
     findings.push(`${name}: a Catch of ${rule.ErrorEquals} must count the wait`);

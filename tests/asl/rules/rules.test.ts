@@ -1,8 +1,8 @@
 import jsonata from "jsonata";
 import { describe, expect, it } from "vitest";
-import { expressions, machineFiles, type Machine, type Rule, type State } from "../machine.js";
+import { machineFiles, type Machine, type Rule, type State } from "../machine.js";
 import { RULES } from "./all.js";
-import { WAITS_LEFT } from "./errors.js";
+import { run } from "./errors.js";
 import { sameEverywhere } from "./structure.js";
 
 const [, , good] = machineFiles().find(([name]) => name.startsWith("notify-private")) ?? [];
@@ -76,21 +76,11 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "waits",
-    "no bound for the function",
-    (m) => delete (post(m).Arguments?.Payload as { run?: { waitsLeft?: string } }).run?.waitsLeft,
+    "a function that is not told how often its step has waited",
+    (m) => ((post(m).Arguments?.Payload as { run: string }).run = "{% $states.context %}"),
   ],
-  [
-    "waits",
-    "turns that the function does not get back",
-    (m) => delete (post(m).Arguments?.Payload as { run?: { turns?: string } }).run?.turns,
-  ],
-  [
-    "waits",
-    "turns that are not read from the cause",
-    (m) => delete catchOf(post(m), "Slack.RateLimited").Assign?.["turns"],
-  ],
+  ["waits", "a function that is told of another time-out", (m) => (m.TimeoutSeconds = 60)],
   ["waits", "a count that goes on with the next step", (m) => delete post(m).Assign?.["waits"]],
-  ["waits", "turns that go on with the next step", (m) => delete post(m).Assign?.["turns"]],
   [
     "mendableErrors",
     "a mendable error that ends in Fail",
@@ -166,32 +156,27 @@ describe("a rule", () => {
   });
 });
 
-describe("the number of waits left", () => {
-  it.each([
-    ["at the start", { RedriveCount: 0 }, 0, 100],
-    ["when all are used up", { RedriveCount: 0 }, 100, 0],
-    ["after a redrive", { RedriveCount: 1 }, 100, 100],
-    ["after a redrive that used up its own", { RedriveCount: 1 }, 200, 0],
-    ["where there is no RedriveCount", {}, 40, 60],
-  ])("%s", async (_, Execution, waits, left) => {
-    const bound = { states: { context: { Execution } }, waits };
-    expect(await jsonata(WAITS_LEFT).evaluate({}, bound)).toBe(left);
-  });
-});
+describe("what a step is told of its execution", () => {
+  const at = (time: string) => Date.parse(time);
+  const StartTime = "2026-11-26T10:00:00.000Z";
+  const RedriveTime = "2026-11-27T09:00:00.123Z";
 
-describe("the turns in a cause", () => {
-  // JSONata makes a single value of some arrays of one, and nothing of some empty ones.
-  it.each([[[]], [[{ limit: "a" }]], [[{ limit: "a" }, { limit: "b" }]]])(
-    "stay a list: %j",
-    async (turns) => {
-      const rule = catchOf(post(machine()), "Slack.RateLimited");
-      const [[, expression] = []] = expressions(rule.Assign?.["turns"], "turns");
-      const assigned = jsonata(expression ?? "");
-      assigned.registerFunction("parse", (json: string) => JSON.parse(json) as unknown);
-      const cause = JSON.stringify({ errorMessage: JSON.stringify({ turns }) });
-      const bound = { states: { errorOutput: { Cause: cause } } };
-      expect(await assigned.evaluate({}, bound)).toEqual(turns);
-      expect(await jsonata("$turns").evaluate({}, { turns })).toEqual(turns);
-    },
-  );
+  it.each([
+    ["when it was started", { StartTime }, { startedAt: at(StartTime) }],
+    [
+      "when it was redriven",
+      { StartTime, RedriveTime, RedriveCount: 2 },
+      { startedAt: at(RedriveTime), redriveCount: 2 },
+    ],
+  ])("is %s", async (_, times, expected) => {
+    const context = { Execution: { Id: "arn", ...times }, StateMachine: { Name: "apgl-x" } };
+    const told: unknown = await jsonata(run(86400)).evaluate({}, { states: { context }, waits: 3 });
+    expect(told).toEqual({
+      executionId: "arn",
+      workflow: "apgl-x",
+      timeoutSeconds: 86400,
+      waits: 3,
+      ...expected,
+    });
+  });
 });

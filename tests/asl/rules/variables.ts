@@ -92,4 +92,4 @@ function variablesIn(expression: string): string[] {
 }
 
 /** Of JSONata's functions those that the workflows use; `$eval` is not in Step Functions. */
-const JSONATA_FUNCTIONS = ["append", "count", "exists", "merge", "not", "string", "sum"];
+const JSONATA_FUNCTIONS = ["append", "count", "exists", "merge", "not", "string", "toMillis"];

@@ -80,7 +80,7 @@ pub async fn run(project: &Project, options: &Options, ways: &[bool]) -> Result<
 async fn drain(project: &Project, options: &Options, is_paced: bool) -> Result<Drained, Error> {
     let proxy = AwsProxy::start().await?;
     let stack = StackOptions {
-        pacing: is_paced,
+        rate_limiter: is_paced,
         mpc_handlers: false,
         detour: Detour {
             aws_url: Some(proxy.url()),

@@ -1,11 +1,9 @@
 //! Typical notifications, one after the other.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
-use apgl_stores::{Pace, Pacing, Table};
+use apgl_rate_limit::{RateLimits, SlackClock};
+use apgl_slack::quotas::Quota;
 use local_stack::TOKEN;
 use serde_json::json;
 use slack_sandbox::{
@@ -14,7 +12,11 @@ use slack_sandbox::{
     seed::{ChannelSeed, TokenSeed},
 };
 
-use crate::{Error, counter::Counter, work::Work};
+use crate::{
+    Error,
+    counter::{Counter, RATE_LIMITS_TABLE},
+    work::Work,
+};
 
 const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
@@ -161,21 +163,19 @@ async fn arrange(counter: &Counter, case: Case) -> Result<(), Error> {
     }
 }
 
-/// Takes turns in the channel, as other executions do before they post.
+/// Takes calls from the channel's quota, as other executions do before they post.
 async fn others_post(counter: &Counter, case: Case) -> Result<(), Error> {
     let channel = counter.sandbox.channel(&channel(case)).await?;
     let id = channel.map(|channel| channel.id).unwrap_or_default();
     let client = aws_sdk_dynamodb::Client::new(counter.aws());
-    let pacing = Pacing::new(Table::new(client, "apgl-pacing".to_owned()));
-    let pace = Pace {
-        limit: &format!("chat.postMessage#{id}"),
-        interval: 1_000,
-        tolerance: 1_000,
+    let limits = RateLimits::new(client, RATE_LIMITS_TABLE.to_owned());
+    let quota = Quota {
+        name: format!("chat.postMessage#{id}"),
+        interval: Duration::from_secs(1),
+        burst: 2,
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_millis();
-    let now = u64::try_from(now).unwrap_or(u64::MAX);
-    let turns = pacing.take_turns(pace, QUEUE, now).await;
-    turns.map_err(|error| Error::Uncounted(error.to_string()))?;
+    let now = SlackClock::default().now();
+    let taken = limits.take(&quota, QUEUE, now, None).await;
+    taken.map_err(|error| Error::Uncounted(error.to_string()))?;
     Ok(())
 }

@@ -32,7 +32,7 @@ use crate::{
 const AT_MOST: Duration = Duration::from_mins(5);
 /// Profiles that are written at once.
 const PROFILES_AT_ONCE: usize = 50;
-const PACING_TABLE: &str = "apgl-pacing";
+pub(crate) const RATE_LIMITS_TABLE: &str = "apgl-rate-limits";
 
 /// Runs one execution at a time, at the pace of day, and counts what it takes.
 #[derive(Debug)]
@@ -169,14 +169,14 @@ impl Counter {
     pub async fn rest(&self) -> Result<(), Error> {
         let pages = aws_sdk_dynamodb::Client::new(self.aws())
             .scan()
-            .table_name(PACING_TABLE)
+            .table_name(RATE_LIMITS_TABLE)
             .consistent_read(true)
             .into_paginator()
             .items();
-        let limits = pages.send().try_collect().await;
-        let limits = limits.map_err(Error::aws("Scan"))?;
-        let next_at = |limit: &Item| limit.get("nextAt")?.as_n().ok()?.parse().ok();
-        let last = limits.iter().filter_map(next_at).max().unwrap_or_default();
+        let quotas = pages.send().try_collect().await;
+        let quotas = quotas.map_err(Error::aws("Scan"))?;
+        let tat = |quota: &Item| quota.get("tat")?.as_n().ok()?.parse().ok();
+        let last = quotas.iter().filter_map(tat).max().unwrap_or_default();
         let last = UNIX_EPOCH + Duration::from_millis(last);
         sleep(last.duration_since(SystemTime::now()).unwrap_or_default()).await;
         Ok(())

@@ -28,7 +28,7 @@ pub struct Counted {
     pub transitions: BTreeMap<String, u64>,
     /// Invocations, by function.
     pub invocations: BTreeMap<String, u64>,
-    /// Requests to DynamoDB, by table and operation, for example `apgl-pacing UpdateItem`.
+    /// Requests to DynamoDB, by table and operation, for example `apgl-rate-limits UpdateItem`.
     pub dynamodb: BTreeMap<String, Taken>,
     pub secret_reads: u64,
     pub metric_puts: u64,

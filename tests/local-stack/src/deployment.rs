@@ -150,7 +150,7 @@ impl Deployment {
             ("architecture", architecture.to_owned()),
             ("slackApiUrl", self.slack_url.clone()),
             ("functionsDir", app.functions.display().to_string()),
-            ("pacing", options.pacing.to_string()),
+            ("rateLimiter", options.rate_limiter.to_string()),
             ("timeScale", options.wait_scale.to_string()),
             ("mpcHandlers", options.mpc_handlers.to_string()),
             ("bountyChannel", BOUNTY_CHANNEL.to_owned()),

@@ -26,8 +26,7 @@ pub fn post_message_payload(
 ) -> Value {
     json!({
         "run": {
-            "executionId": execution_id, "workflow": format!("apgl-{workflow}"),
-            "waitsLeft": 100, "turns": [],
+            "executionId": execution_id, "workflow": format!("apgl-{workflow}"), "waits": 0,
         },
         "input": {
             "channel": channel_ref(channel),

@@ -44,8 +44,8 @@ pub struct StackOptions {
     pub slack: Slack,
     /// What one second of a workflow's `Wait` or retry lasts, in seconds.
     pub wait_scale: f64,
-    /// Whether executions share out Slack's limits.
-    pub pacing: bool,
+    /// Whether executions share Slack's rate limits.
+    pub rate_limiter: bool,
     /// Whether the MPC service's handlers are deployed too.
     pub mpc_handlers: bool,
     /// Names the logs and files of this stack, so that two stacks don't share them.
@@ -72,7 +72,7 @@ impl StackOptions {
             aws_port: 0,
             slack: Slack::Sandbox { port: 0 },
             wait_scale: 1.0,
-            pacing: true,
+            rate_limiter: true,
             mpc_handlers: true,
             name: name.to_owned(),
             detour: Detour::default(),

@@ -18,16 +18,18 @@ mod creation;
 mod members;
 mod scan;
 
-pub use creation::Creation;
+pub use creation::{Claims, ClaimsOn, Creation, CreationClaim};
 pub use members::{Look, Members};
 pub use scan::{Scan, ScanClaim, Scanned};
 
 use std::time::SystemTime;
 
+use apgl_aws::SettingError;
 use apgl_contract::{ChannelName, ChannelRef, StepError, Visibility};
 use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue,
 };
+use aws_types::SdkConfig;
 use serde::Deserialize;
 
 use crate::table::{Item, Table, epoch_millis, key_of, number, text, time_of};
@@ -76,6 +78,8 @@ pub struct LookUp {
     pub entry: Entry,
     /// The execution that made the channel of the entry, if one of ours did.
     pub created_by: Option<String>,
+    /// The claim on creating a channel of this name.
+    pub creation: Option<CreationClaim>,
     pub scanned: Option<Scanned>,
 }
 
@@ -100,9 +104,15 @@ impl Channels {
         Self(table)
     }
 
+    /// The table that `CHANNELS_TABLE` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self(Table::from_env(aws, "CHANNELS_TABLE")?))
+    }
+
     pub async fn look_up(&self, name: &ChannelName) -> Result<LookUp, StepError> {
         let creator_key = creation::creator_key(name);
-        let keys = [name.as_str(), creator_key.as_str(), scan::KEY];
+        let creating_key = creation::creating_key(name);
+        let keys = [name.as_str(), &creator_key, &creating_key, scan::KEY];
         let items = self.0.get_many_consistently("name", keys).await?;
         let item = |key: &str| items.iter().find(|item| key_of(item, "name") == Some(key));
         let entry = item(name.as_str()).map_or(Entry::Unknown, |item| entry_in(name, item));
@@ -113,6 +123,7 @@ impl Channels {
         Ok(LookUp {
             entry,
             created_by,
+            creation: item(&creating_key).and_then(CreationClaim::read),
             scanned: item(scan::KEY).and_then(Scanned::read),
         })
     }

@@ -16,6 +16,7 @@ mod record;
 
 use std::time::{Duration, SystemTime};
 
+use apgl_aws::SettingError;
 use apgl_contract::{MessageTs, StepError};
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
@@ -24,6 +25,7 @@ use aws_sdk_dynamodb::{
 use self::record::NextStep;
 pub use self::record::Record;
 use crate::table::{Item, Table, epoch_seconds, number, text};
+use aws_types::SdkConfig;
 
 /// A request that Slack has received may still be at work after its sender gave up. Nobody looks for
 /// its message before this time is over.
@@ -77,6 +79,13 @@ pub enum Replaced {
 /// The deliveries in a ledger.
 #[derive(Debug, Clone)]
 pub struct Deliveries<L = Table>(L);
+
+impl Deliveries {
+    /// The table that `DELIVERIES_TABLE` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self(Table::from_env(aws, "DELIVERIES_TABLE")?))
+    }
+}
 
 impl<L: Ledger> Deliveries<L> {
     pub fn new(ledger: L) -> Self {

@@ -336,7 +336,7 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ token: Slack takes it, for the workspace Sandbox",
         "✔ scopes: those of the manifest",
         "✔ table apgl-user-profiles: active",
-        "✔ table apgl-pacing: active",
+        "✔ table apgl-rate-limits: active",
         "✔ alarms: 53, none rings",
         "queue apgl-mpc-event-dead-letters: empty",
         "queue apgl-mpc-content-bounty-dead-letters: ",

@@ -89,8 +89,16 @@ async fn two_copies_of_an_invocation_at_the_same_time_post_once() {
         .await;
     let payload = payload(&unique("execution"), &channel);
     let copy = || invoke(&world.aws, "post-message", &payload);
-    let (first, second) = tokio::join!(copy(), copy());
-    let answers = [first.unwrap(), second.unwrap()];
+    let is_limited = |answer: &Answer| matches!(answer, Answer::Failure { error, .. } if error == "Slack.RateLimited");
+    let answers = loop {
+        let (first, second) = tokio::join!(copy(), copy());
+        let answers = [first.unwrap(), second.unwrap()];
+        // What Slack refuses other tests delays all posts.
+        if !answers.iter().any(is_limited) {
+            break answers;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
     let posted = |answer: &&Answer| matches!(answer, Answer::Outcome(_));
     assert_eq!(answers.iter().filter(posted).count(), 1, "{answers:?}");
     let waits = |answer: &Answer| matches!(answer, Answer::Failure { error, .. } if error == "Delivery.InProgress");

@@ -16,7 +16,7 @@ mod notify_private_channel;
 mod notify_public_channel;
 mod operations;
 mod other_languages;
-mod pacing;
+mod rate_limits;
 mod redrive;
 mod roles;
 mod starting;

@@ -1,7 +1,7 @@
 //! Redrives: an execution goes on from the state that did not end, with what it had.
 #![allow(clippy::unwrap_used)]
 
-use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEventType};
+use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEvent, HistoryEventType};
 use e2e::{World, unique};
 use local_stack::{Status, execution::state_machine_arn};
 use serde_json::json;
@@ -10,7 +10,7 @@ use slack_sandbox::faults::How;
 const WORKFLOW: &str = "notify-private-channel";
 
 /// What the state machine says, in Slack's time.
-const TIMEOUT: &str = r#""TimeoutSeconds": 21600"#;
+const TIMEOUT: &str = r#""TimeoutSeconds": 86400"#;
 
 #[tokio::test]
 async fn a_redrive_runs_the_failed_state_again_and_no_other() {
@@ -45,10 +45,8 @@ async fn a_redrive_runs_the_failed_state_again_and_no_other() {
     );
     let history = sfn.get_execution_history().execution_arn(arn);
     let events = history.max_results(1000).send().await.unwrap().events;
-    let redrives = events
-        .iter()
-        .filter(|event| event.r#type == HistoryEventType::ExecutionRedriven);
-    assert_eq!(redrives.count(), 1);
+    let says_so = |event: &&HistoryEvent| event.r#type == HistoryEventType::ExecutionRedriven;
+    assert_eq!(events.iter().filter(says_so).count(), 1);
     let again = sfn.redrive_execution().execution_arn(arn).send().await;
     let refused = again.unwrap_err().into_service_error();
     assert!(refused.is_execution_not_redrivable(), "{refused}");

@@ -31,7 +31,7 @@ enum Probe {
     UpdateSlackUsers,
     DeleteSlackUsers,
     WriteDeliveries,
-    UpdatePacing,
+    UpdateRateLimits,
     StartNotifyPrivate,
     StartNotifyPublic,
     StartDelete,
@@ -57,7 +57,7 @@ impl Probe {
         UpdateSlackUsers,
         DeleteSlackUsers,
         WriteDeliveries,
-        UpdatePacing,
+        UpdateRateLimits,
         StartNotifyPrivate,
         StartNotifyPublic,
         StartDelete,
@@ -76,20 +76,23 @@ impl Probe {
 const ALLOWED: [(&str, &[Probe]); 14] = [
     (
         "archive-channel",
-        &[ReadToken, UpdatePacing, UpdateChannels, DeleteChannels],
+        &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
     ),
     ("check-request", &[]),
     (
         "ensure-channel",
-        &[ReadToken, UpdatePacing, UpdateChannels, DeleteChannels],
+        &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
     ),
     ("filter-by-preference", &[ReadProfiles]),
-    ("find-channel", &[ReadToken, UpdatePacing, UpdateChannels]),
+    (
+        "find-channel",
+        &[ReadToken, UpdateRateLimits, UpdateChannels],
+    ),
     (
         "invite-members",
         &[
             ReadToken,
-            UpdatePacing,
+            UpdateRateLimits,
             UpdateChannels,
             UpdateSlackUsers,
             DeleteSlackUsers,
@@ -111,16 +114,21 @@ const ALLOWED: [(&str, &[Probe]); 14] = [
     ),
     (
         "post-message",
-        &[ReadToken, UpdatePacing, UpdateChannels, WriteDeliveries],
+        &[ReadToken, UpdateRateLimits, UpdateChannels, WriteDeliveries],
     ),
     ("publish-metrics", &[]),
     (
         "remove-members",
-        &[ReadToken, UpdatePacing, UpdateChannels, DeleteSlackUsers],
+        &[
+            ReadToken,
+            UpdateRateLimits,
+            UpdateChannels,
+            DeleteSlackUsers,
+        ],
     ),
     (
         "resolve-users",
-        &[ReadToken, UpdatePacing, UpdateSlackUsers],
+        &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
     ),
     ("watch-executions", &[ListExecutions]),
 ];
@@ -180,7 +188,10 @@ impl Actor {
             WriteProfiles => self.updates("apgl-user-profiles", "email").await,
             UpdateChannels => self.updates("apgl-channels", "name").await,
             UpdateSlackUsers => self.updates("apgl-slack-users", "email").await,
-            UpdatePacing => self.updates("apgl-pacing", "limit").await,
+            UpdateRateLimits => {
+                self.updates_item("apgl-rate-limits", &["owner", "item"])
+                    .await
+            }
             DeleteChannels => self.deletes("apgl-channels", "name").await,
             DeleteSlackUsers => self.deletes("apgl-slack-users", "email").await,
             WriteDeliveries => {
@@ -281,9 +292,15 @@ impl Actor {
     }
 
     async fn updates(&self, table: &str, key: &str) -> bool {
+        self.updates_item(table, &[key]).await
+    }
+
+    /// The keys are all of the item's.
+    async fn updates_item(&self, table: &str, keys: &[&str]) -> bool {
+        let keys = keys.iter().map(|key| ((*key).to_owned(), text(NO_ONE)));
         let update = self.dynamodb().update_item().table_name(table);
         let update = update
-            .key(key, text(NO_ONE))
+            .set_key(Some(keys.collect()))
             .update_expression("SET a = :a");
         let update = update.expression_attribute_values(":a", text("a"));
         let update = update.condition_expression("attribute_exists(nothing)");

@@ -20,7 +20,7 @@ pub fn setting(name: &'static str) -> Result<String, SettingError> {
 }
 
 /// The value of an environment variable that may be left out.
-pub(crate) fn optional_setting(name: &str) -> Option<String> {
+pub fn optional_setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 

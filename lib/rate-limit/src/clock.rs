@@ -1,0 +1,93 @@
+//! Slack's time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use apgl_aws::{SettingError, optional_setting};
+
+use crate::gcra::millis;
+
+/// Reads Slack's time, in milliseconds since the epoch. It is the time of day, except on a local stack,
+/// where Slack and the waits of workflows run faster.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlackClock {
+    /// How long one of Slack's seconds lasts, in seconds.
+    scale: f64,
+}
+
+impl SlackClock {
+    /// `None` where the scale is not above 0 and at most 1.
+    pub fn with_scale(scale: f64) -> Option<Self> {
+        (scale > 0.0 && scale <= 1.0).then_some(Self { scale })
+    }
+
+    /// With the scale in `TIME_SCALE`, which is set where Slack's time runs faster, on a local stack.
+    ///
+    /// # Errors
+    /// [`SettingError::Bad`] for a scale that is not above 0 and at most 1.
+    pub fn from_env() -> Result<Self, SettingError> {
+        match optional_setting("TIME_SCALE") {
+            Some(scale) => Self::read("TIME_SCALE", &scale),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(name: &'static str, scale: &str) -> Result<Self, SettingError> {
+        let scale = scale.parse().ok().and_then(Self::with_scale);
+        scale.ok_or(SettingError::Bad {
+            name,
+            rule: "must be a number above 0, at most 1",
+        })
+    }
+
+    pub fn now(&self) -> u64 {
+        self.at(SystemTime::now())
+    }
+
+    pub fn at(&self, time: SystemTime) -> u64 {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        millis(since_epoch.div_f64(self.scale))
+    }
+
+    /// How long a time of Slack's lasts in the time of day.
+    pub fn lasts(&self, slack_time: Duration) -> Duration {
+        slack_time.mul_f64(self.scale)
+    }
+
+    /// How long a duration of the time of day is in Slack's time.
+    pub fn in_slack(&self, duration: Duration) -> Duration {
+        duration.div_f64(self.scale)
+    }
+}
+
+impl Default for SlackClock {
+    fn default() -> Self {
+        Self { scale: 1.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_of_time_is_above_0_and_at_most_1() {
+        let scale = |scale| SlackClock::read("TIME_SCALE", scale);
+        assert_eq!(scale("0.05").ok(), SlackClock::with_scale(0.05));
+        for bad in ["0", "-1", "2", "fast", "NaN"] {
+            let error = scale(bad).unwrap_err();
+            assert!(error.to_string().contains("TIME_SCALE must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn slacks_time_is_the_time_of_day_where_it_runs_no_faster() {
+        let now = SystemTime::now();
+        let fast = SlackClock::with_scale(0.05).unwrap();
+        assert_eq!(SlackClock::default().at(now), fast.at(now) / 20);
+        assert_eq!(fast.lasts(Duration::from_secs(20)), Duration::from_secs(1));
+        assert_eq!(
+            fast.in_slack(Duration::from_secs(1)),
+            Duration::from_secs(20)
+        );
+    }
+}

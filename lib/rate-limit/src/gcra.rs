@@ -1,0 +1,256 @@
+//! The generic cell rate algorithm (GCRA), as arithmetic on one quota.
+//!
+//! A quota's state is its theoretical arrival time (TAT): when the next call would arrive if all calls came
+//! evenly. A call may be made `burst` intervals before the TAT that it leaves behind, so a rested quota
+//! allows a burst, and a busy one a call every interval.
+//!
+//! A penalty adds to the delay of the whole quota. Slots are kept without the delay, so a penalty moves every
+//! slot by the same time, whoever holds it, and changes no order.
+//!
+//! Times are in milliseconds of Slack's time since the epoch.
+
+use std::time::Duration;
+
+use apgl_slack::quotas::{Quota, Slot};
+
+/// The state of a quota. One that nobody has used is all 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gcra {
+    /// The theoretical arrival time of the next call, with the delay.
+    pub tat: u64,
+    /// What penalties have added so far.
+    pub delay: u64,
+}
+
+impl Gcra {
+    /// The state after so many more calls, and when they may be made, all together.
+    #[must_use]
+    pub fn after(self, quota: &Quota, calls: u32, now: u64) -> Self {
+        Self {
+            tat: self.tat.max(now) + interval(quota) * u64::from(calls),
+            ..self
+        }
+    }
+
+    /// The slot of the calls that have led to this state.
+    pub fn last_slot(self, quota: &Quota) -> Slot {
+        Slot {
+            quota: quota.name.clone(),
+            at: self.tat.saturating_sub(tolerance(quota) + self.delay),
+            delay: self.delay,
+        }
+    }
+
+    /// The latest TAT to which so many calls can be added that may be made at `latest`.
+    pub fn latest_tat(quota: &Quota, calls: u32, latest: u64) -> u64 {
+        (latest + tolerance(quota)).saturating_sub(interval(quota) * u64::from(calls))
+    }
+
+    /// When a call may be made that has this slot.
+    pub fn ready_at(self, slot: &Slot) -> u64 {
+        slot.at + self.delay
+    }
+
+    /// The state after Slack has refused a call with this slot until `until`: the slot moves to that time,
+    /// and all others move with it. The same refusal, reported again or late, changes nothing.
+    #[must_use]
+    pub fn penalized(self, slot: &Slot, until: u64) -> Self {
+        let longer = until.saturating_sub(self.ready_at(slot));
+        Self {
+            tat: self.tat + longer,
+            delay: self.delay + longer,
+        }
+    }
+}
+
+pub(crate) fn interval(quota: &Quota) -> u64 {
+    millis(quota.interval).max(1)
+}
+
+fn tolerance(quota: &Quota) -> u64 {
+    interval(quota) * u64::from(quota.burst.max(1))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const NOW: u64 = 1_000_000_000;
+
+    /// A call a second, so many at once after a rest.
+    fn quota(burst: u32) -> Quota {
+        Quota {
+            name: "quota".to_owned(),
+            interval: Duration::from_secs(1),
+            burst,
+        }
+    }
+
+    /// One after the other reserves so many calls at this time. Returns when each is ready, from now on.
+    fn ready(burst: u32, reservations: &[(u64, u32)]) -> Vec<u64> {
+        let (quota, mut gcra) = (quota(burst), Gcra::default());
+        let mut ready = Vec::new();
+        for (at, calls) in reservations {
+            gcra = gcra.after(&quota, *calls, NOW + at);
+            ready.push(gcra.ready_at(&gcra.last_slot(&quota)).max(NOW + at) - NOW);
+        }
+        ready
+    }
+
+    #[rstest]
+    #[case::a_burst_and_then_evenly(2, &[(0, 1), (0, 1), (0, 1), (0, 1)], &[0, 0, 1_000, 2_000])]
+    #[case::no_burst(1, &[(0, 1), (0, 1), (0, 1)], &[0, 1_000, 2_000])]
+    #[case::a_burst_again_after_a_rest(2, &[(0, 1), (0, 1), (0, 1), (9_000, 1), (9_000, 1), (9_000, 1)], &[0, 0, 1_000, 9_000, 9_000, 10_000])]
+    #[case::half_a_burst_after_half_a_rest(2, &[(0, 2), (1_000, 1), (1_000, 1)], &[0, 1_000, 2_000])]
+    #[case::many_calls_wait_for_the_last_of_them(2, &[(0, 5), (0, 1)], &[3_000, 4_000])]
+    #[case::calls_as_fast_as_the_quota_never_wait(1, &[(0, 1), (1_000, 1), (2_000, 1)], &[0, 1_000, 2_000])]
+    fn calls_are_ready(
+        #[case] burst: u32,
+        #[case] reservations: &[(u64, u32)],
+        #[case] expected: &[u64],
+    ) {
+        assert_eq!(ready(burst, reservations), expected);
+    }
+
+    #[test]
+    fn a_refused_call_keeps_its_place_and_those_behind_it_move_with_it() {
+        let quota = quota(2);
+        let first = Gcra::default().after(&quota, 1, NOW);
+        let second = first.after(&quota, 1, NOW);
+        let third = second.after(&quota, 1, NOW);
+        let slots = [first, second, third].map(|gcra| gcra.last_slot(&quota));
+        let until = NOW + 30_000;
+        let penalized = third.penalized(&slots[0], until);
+        let ready = slots.clone().map(|slot| penalized.ready_at(&slot) - NOW);
+        assert_eq!(ready, [30_000, 31_000, 32_000]);
+        // The second call of the burst was refused too.
+        assert_eq!(penalized.penalized(&slots[1], until), penalized);
+        let next = penalized.after(&quota, 1, NOW);
+        assert_eq!(next.ready_at(&next.last_slot(&quota)), NOW + 33_000);
+    }
+
+    #[test]
+    fn after_a_penalty_of_a_rested_quota_there_is_no_burst() {
+        let quota = quota(5);
+        let mut gcra = Gcra::default().after(&quota, 1, NOW);
+        let until = NOW + 5_000;
+        gcra = gcra.penalized(&gcra.last_slot(&quota), until);
+        for n in 1..8 {
+            gcra = gcra.after(&quota, 1, NOW);
+            let ready = gcra.ready_at(&gcra.last_slot(&quota));
+            assert_eq!(ready, until + n * 1_000);
+        }
+    }
+
+    #[rstest]
+    #[case::room(10_000, true)]
+    #[case::just_room(4_000, true)]
+    #[case::no_room(3_999, false)]
+    fn calls_fit_before_a_time_if_they_may_be_made_then(#[case] latest: u64, #[case] fits: bool) {
+        let quota = quota(2);
+        let busy = Gcra::default().after(&quota, 4, NOW);
+        let after = busy.after(&quota, 2, NOW);
+        assert_eq!(after.ready_at(&after.last_slot(&quota)), NOW + 4_000);
+        assert_eq!(busy.tat <= Gcra::latest_tat(&quota, 2, NOW + latest), fits);
+    }
+
+    /// What happens to a quota, some milliseconds after what happened before.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Reserve {
+            calls: u32,
+        },
+        /// Slack refuses one of the calls that are ready, and asks for so many seconds.
+        Refuse {
+            which: usize,
+            seconds: u64,
+        },
+    }
+
+    fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
+        let reserve = (1..4u32).prop_map(|calls| Event::Reserve { calls });
+        let refuse = (any::<usize>(), 1..60u64)
+            .prop_map(|(which, seconds)| Event::Refuse { which, seconds });
+        prop::collection::vec(
+            (0..5_000u64, prop_oneof![9 => reserve, 1 => refuse]),
+            1..200,
+        )
+    }
+
+    /// A reservation's calls, the time at which it was made and its slot.
+    type Reservation = (u32, u64, Slot);
+
+    /// The state at the end, and the reservations in their order.
+    fn after_all(quota: &Quota, events: &[(u64, Event)]) -> (Gcra, Vec<Reservation>) {
+        let (mut now, mut gcra) = (NOW, Gcra::default());
+        let mut reservations: Vec<Reservation> = Vec::new();
+        for (later, event) in events {
+            now += later;
+            match event {
+                Event::Reserve { calls } => {
+                    gcra = gcra.after(quota, *calls, now);
+                    reservations.push((*calls, now, gcra.last_slot(quota)));
+                }
+                Event::Refuse { which, seconds } => {
+                    let Some((_, _, slot)) =
+                        reservations.get(which % reservations.len().max(1)).cloned()
+                    else {
+                        continue;
+                    };
+                    let before = gcra;
+                    gcra = gcra.penalized(&slot, now + seconds * 1_000);
+                    // Everybody is delayed by the same time, those who come next too.
+                    assert_eq!(gcra.tat - before.tat, gcra.delay - before.delay);
+                }
+            }
+        }
+        (gcra, reservations)
+    }
+
+    proptest! {
+        /// The delay stretches time and never compresses it, so it is enough to look at slots.
+        #[test]
+        fn there_are_never_more_calls_than_a_burst_and_the_rate(
+            burst in 1..30u32,
+            events in events(),
+        ) {
+            let quota = quota(burst);
+            let (_, reservations) = after_all(&quota, &events);
+            for (n, (_, _, first)) in reservations.iter().enumerate() {
+                let mut calls = 0;
+                for (count, _, last) in &reservations[n..] {
+                    calls += u64::from(*count);
+                    let allowed = u64::from(burst) + (last.at - first.at) / 1_000;
+                    // More calls than a burst are ready together when the last of them is.
+                    let at_once = u64::from(*count.max(&reservations[n].0));
+                    prop_assert!(calls <= allowed + at_once, "{calls} of {allowed} allowed");
+                }
+            }
+        }
+
+        #[test]
+        fn first_come_first_served(burst in 1..30u32, events in events()) {
+            let (gcra, reservations) = after_all(&quota(burst), &events);
+            let ready: Vec<u64> = reservations.iter().map(|(_, _, slot)| gcra.ready_at(slot)).collect();
+            prop_assert!(ready.is_sorted(), "{ready:?}");
+        }
+
+        #[test]
+        fn nobody_waits_for_a_quota_that_is_rested(burst in 1..30u32, events in events()) {
+            let quota = quota(burst);
+            let (gcra, _) = after_all(&quota, &events);
+            let rested = gcra.tat.max(NOW) + 1;
+            for n in 1..=burst {
+                let after = gcra.after(&quota, n, rested);
+                prop_assert!(after.ready_at(&after.last_slot(&quota)) <= rested);
+            }
+        }
+    }
+}

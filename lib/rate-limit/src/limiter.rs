@@ -1,0 +1,645 @@
+//! What a step asks before it calls Slack.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use apgl_contract::{Run, StepError};
+use apgl_slack::quotas::{
+    AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Quota, RateLimiter, Slot, Wait,
+};
+use aws_sdk_dynamodb::{Client, config};
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+
+use crate::{
+    clock::SlackClock,
+    gcra::{Gcra, millis},
+    table::{Holder, RateLimits, Reservation, Taken},
+};
+
+/// A table that does not answer delays no call for longer.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
+const TABLE_ATTEMPTS: u32 = 2;
+/// A call that is ready within this time is made now: the call itself takes longer.
+const NOW_MILLIS: u64 = 50;
+/// A refusal that lasts for more intervals of the narrowest quota comes from a wider one too.
+const REFUSAL_INTERVALS: u32 = 10;
+/// A reservation that was not used for so long after its time no longer counts, as after a redrive.
+const RESERVATION_LIFETIME_MILLIS: u64 = 10 * 60_000;
+/// A workflow looks again after so long, or after half of the time that its execution has left.
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+
+/// The rate limiter that all executions share.
+#[derive(Debug)]
+pub struct SharedLimiter {
+    limits: RateLimits,
+    clock: SlackClock,
+}
+
+impl SharedLimiter {
+    /// `table` is the table of rate limits.
+    pub fn new(aws: &aws_types::SdkConfig, table: String, clock: SlackClock) -> Self {
+        let config = config::Builder::from(aws)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(TABLE_TIMEOUT)
+                    .build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(TABLE_ATTEMPTS))
+            .build();
+        Self {
+            limits: RateLimits::new(Client::from_conf(config), table),
+            clock,
+        }
+    }
+
+    /// The limiter for one invocation of a step.
+    pub fn for_step(self: &Arc<Self>, run: &Run, step: &'static str) -> StepLimiter {
+        StepLimiter {
+            holder: Holder {
+                execution_id: run.execution_id.clone(),
+                step,
+            },
+            ends_at: self.end_of(run),
+            known: Mutex::new(Known {
+                may_have_reserved: run.may_have_waited(),
+                reservations: HashMap::new(),
+            }),
+            shared: self.clone(),
+        }
+    }
+
+    /// When the execution must have ended, in Slack's time.
+    fn end_of(&self, run: &Run) -> Option<u64> {
+        let started_at = UNIX_EPOCH + Duration::from_millis(run.started_at?);
+        Some(self.clock.at(started_at) + run.timeout_seconds? * 1_000)
+    }
+}
+
+/// The limiter for one invocation of a step. Where the table can't be reached, calls are made all the same:
+/// Slack's own refusals hold, and no notification fails for want of a table.
+#[derive(Debug)]
+pub struct StepLimiter {
+    shared: Arc<SharedLimiter>,
+    holder: Holder,
+    ends_at: Option<u64>,
+    known: Mutex<Known>,
+}
+
+/// What this invocation knows of its step's reservations.
+#[derive(Debug)]
+struct Known {
+    /// A step that has not waited has none, and need not read the table.
+    may_have_reserved: bool,
+    /// What was read, by the name of the narrowest quota.
+    reservations: HashMap<String, Option<Reserved>>,
+}
+
+/// Reserved calls that are left.
+#[derive(Debug, Clone)]
+struct Reserved {
+    reservation: Reservation,
+    ready_at: u64,
+    /// Which of the call's quotas they are reserved in.
+    position: usize,
+}
+
+impl StepLimiter {
+    async fn acquire(&self, calls: Calls<'_>) -> Result<Permit, Limited> {
+        let mut reserved = self.reserved(calls.quotas).await;
+        // The narrower quotas were passed before this one was waited for.
+        let passed = reserved.as_ref().map_or(0, |reserved| reserved.position);
+        let mut permit = Permit::default();
+        for quota in &calls.quotas[passed..] {
+            match self.pass(quota, calls, reserved.take()).await {
+                Ok(slot) => permit.slots.push(slot?),
+                Err(error) => log_outage(&error),
+            }
+        }
+        Ok(permit)
+    }
+
+    /// The calls that the step has left in one of these quotas.
+    async fn reserved(&self, quotas: &[Quota]) -> Option<Reserved> {
+        let narrowest = &quotas.first()?.name;
+        let known = {
+            let known = self.known();
+            if !known.may_have_reserved {
+                return None;
+            }
+            known.reservations.get(narrowest).cloned()
+        };
+        if let Some(reserved) = known {
+            return reserved.filter(|reserved| reserved.reservation.left() > 0);
+        }
+        let read = self.shared.limits.read(&self.holder, quotas).await;
+        let read = read.inspect_err(log_outage).ok()?;
+        let reserved = read
+            .into_iter()
+            .enumerate()
+            .find_map(|(position, (gcra, reservation))| {
+                let reservation = reservation?;
+                let ready_at = gcra.ready_at(&reservation.slot);
+                let is_stale = ready_at + RESERVATION_LIFETIME_MILLIS < self.now();
+                (reservation.left() > 0 && !is_stale).then_some(Reserved {
+                    reservation,
+                    ready_at,
+                    position,
+                })
+            });
+        let mut known = self.known();
+        known
+            .reservations
+            .insert(narrowest.clone(), reserved.clone());
+        reserved
+    }
+
+    /// Takes the calls from one quota: reserved ones first.
+    async fn pass(
+        &self,
+        quota: &Quota,
+        calls: Calls<'_>,
+        reserved: Option<Reserved>,
+    ) -> Result<Result<Slot, Limited>, StepError> {
+        let left = reserved
+            .as_ref()
+            .map_or(0, |reserved| reserved.reservation.left());
+        if let Some(reserved) = &reserved
+            && left >= calls.count
+        {
+            if !calls.never_wait && !self.is_now(reserved.ready_at) {
+                return Ok(Err(self.wait(reserved.ready_at)));
+            }
+            if self.use_reserved(calls, reserved, calls.count).await? {
+                return Ok(Ok(reserved.reservation.slot.clone()));
+            }
+        }
+        let left = if left < calls.count { left } else { 0 };
+        let limits = &self.shared.limits;
+        let more = calls.count - left;
+        let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
+        let (slot, ready_at) = match taken {
+            Taken::Calls { slot, ready_at } => (slot, ready_at),
+            Taken::TooLate { ready_at } => return Ok(Err(self.too_long(ready_at))),
+        };
+        if calls.never_wait || self.is_now(ready_at) {
+            if let Some(reserved) = &reserved
+                && left > 0
+            {
+                self.use_reserved(calls, reserved, left).await?;
+            }
+            return Ok(Ok(slot));
+        }
+        let (slot, ready_at, count) = self.plan(quota, calls, slot, ready_at).await?;
+        let reservation = Reservation {
+            slot,
+            calls: count,
+            used: 0,
+        };
+        limits.reserve(&self.holder, &reservation).await?;
+        self.read_again();
+        Ok(Err(self.wait(ready_at)))
+    }
+
+    /// Whether the reserved calls were still there.
+    async fn use_reserved(
+        &self,
+        calls: Calls<'_>,
+        reserved: &Reserved,
+        count: u32,
+    ) -> Result<bool, StepError> {
+        let reservation = &reserved.reservation;
+        let used = self
+            .shared
+            .limits
+            .use_reserved(&self.holder, reservation, count);
+        let are_used = used.await?;
+        let mut known = self.known();
+        let left = known.reservations.get_mut(&calls.quotas[0].name);
+        if let Some(left) = left {
+            *left = are_used.then(|| {
+                let mut left = reserved.clone();
+                left.reservation.used += count;
+                left
+            });
+        }
+        Ok(are_used)
+    }
+
+    /// Calls that have to wait wait together with those that the step plans, as many as a burst has.
+    async fn plan(
+        &self,
+        quota: &Quota,
+        calls: Calls<'_>,
+        slot: Slot,
+        ready_at: u64,
+    ) -> Result<(Slot, u64, u32), StepError> {
+        let planned = calls.planned.min(quota.burst).max(calls.count);
+        let more = planned - calls.count;
+        if more > 0 {
+            let limits = &self.shared.limits;
+            let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
+            if let Taken::Calls { slot, ready_at } = taken {
+                return Ok((slot, ready_at, planned));
+            }
+        }
+        Ok((slot, ready_at, calls.count))
+    }
+
+    async fn penalize(&self, calls: Calls<'_>, permit: &Permit, retry_after: Duration) -> Wait {
+        let until = self.now() + millis(retry_after);
+        let mut wait = Wait {
+            retry_after,
+            reserved: false,
+        };
+        for quota in quotas_that_refused(calls.quotas, retry_after) {
+            match self.penalize_quota(quota, permit, until).await {
+                // The reservation is for the narrowest quota; the others are asked again.
+                Ok((slot, gcra)) if quota == &calls.quotas[0] => {
+                    wait = self.wait_for_refused(calls, &slot, gcra, until).await;
+                }
+                Ok(_) => {}
+                Err(error) => log_outage(&error),
+            }
+        }
+        wait
+    }
+
+    async fn penalize_quota(
+        &self,
+        quota: &Quota,
+        permit: &Permit,
+        until: u64,
+    ) -> Result<(Slot, Gcra), StepError> {
+        let slot = permit.slots.iter().find(|slot| slot.quota == quota.name);
+        // A call that was made without the table, or whose narrower quotas were passed earlier.
+        let slot = slot.cloned().unwrap_or_else(|| Slot {
+            quota: quota.name.clone(),
+            at: self.now(),
+            delay: 0,
+        });
+        let gcra = self.shared.limits.penalize(&slot, until).await?;
+        Ok((slot, gcra))
+    }
+
+    /// The refused calls keep their place, and wait until they are ready there.
+    async fn wait_for_refused(
+        &self,
+        calls: Calls<'_>,
+        slot: &Slot,
+        gcra: Gcra,
+        until: u64,
+    ) -> Wait {
+        let given_back = self
+            .shared
+            .limits
+            .give_back(&self.holder, slot, calls.count);
+        let _ = given_back.await.inspect_err(log_outage);
+        self.read_again();
+        Wait {
+            retry_after: self.time_until(gcra.ready_at(slot).max(until)),
+            reserved: false,
+        }
+    }
+
+    fn wait(&self, ready_at: u64) -> Limited {
+        if self.ends_at.is_some_and(|end| ready_at > end) {
+            return self.too_long(ready_at);
+        }
+        Limited::Wait(Wait {
+            retry_after: self.time_until(ready_at),
+            reserved: true,
+        })
+    }
+
+    fn too_long(&self, ready_at: u64) -> Limited {
+        Limited::QueueTooLong {
+            wait: Duration::from_millis(ready_at.saturating_sub(self.now())),
+        }
+    }
+
+    /// How long the workflow sleeps before it looks whether the time has come.
+    fn time_until(&self, time: u64) -> Duration {
+        let now = self.now();
+        let until = |time: u64| Duration::from_millis(time.saturating_sub(now));
+        let half_of_what_is_left = self.ends_at.map_or(Duration::MAX, |end| until(end) / 2);
+        until(time).min(LONGEST_WAIT.max(half_of_what_is_left))
+    }
+
+    fn is_now(&self, ready_at: u64) -> bool {
+        ready_at <= self.now() + NOW_MILLIS
+    }
+
+    fn now(&self) -> u64 {
+        self.shared.clock.now()
+    }
+
+    /// The table has changed for this step.
+    fn read_again(&self) {
+        *self.known() = Known {
+            may_have_reserved: true,
+            reservations: HashMap::new(),
+        };
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RateLimiter for StepLimiter {
+    fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a> {
+        Box::pin(self.acquire(calls))
+    }
+
+    fn penalize<'a>(
+        &'a self,
+        calls: Calls<'a>,
+        permit: &'a Permit,
+        retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        Box::pin(self.penalize(calls, permit, retry_after))
+    }
+}
+
+/// Slack does not say which of a call's quotas it was. The narrowest is available again soon; where Slack
+/// asks for more time than that, the wider ones were used up as well.
+fn quotas_that_refused(quotas: &[Quota], retry_after: Duration) -> &[Quota] {
+    match quotas {
+        [narrowest, _, ..] if retry_after <= narrowest.interval * REFUSAL_INTERVALS => &quotas[..1],
+        all => all,
+    }
+}
+
+fn log_outage(error: &StepError) {
+    tracing::warn!(
+        error.name = %error.name(),
+        error.reason = error.to_string(),
+        "the table of rate limits can't be reached; the call is made all the same"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_http_client::test_util::infallible_client_fn;
+    use aws_smithy_types::body::SdkBody;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const CHANNEL: &str = "chat.postMessage#C1";
+    const WORKSPACE: &str = "chat.postMessage";
+
+    fn quota(name: &str, millis: u64) -> Quota {
+        Quota {
+            name: name.to_owned(),
+            interval: Duration::from_millis(millis),
+            burst: 25,
+        }
+    }
+
+    fn quotas() -> [Quota; 2] {
+        [quota(CHANNEL, 1_000), quota(WORKSPACE, 100)]
+    }
+
+    fn calls(quotas: &[Quota], count: u32) -> Calls<'_> {
+        Calls {
+            quotas,
+            count,
+            planned: count,
+            never_wait: false,
+        }
+    }
+
+    fn now() -> u64 {
+        SlackClock::default().now()
+    }
+
+    /// A reservation, as it stands in the table.
+    fn reservation(quota: &str, slot: u64, left: u32) -> Value {
+        let number = |number: u64| json!({ "N": number.to_string() });
+        json!({
+            "owner": { "S": "execution" }, "item": { "S": format!("PostMessage/{quota}") },
+            "slot": number(slot), "delay": number(0),
+            "calls": number(u64::from(left) + 1), "used": number(1),
+        })
+    }
+
+    type Requests = Arc<Mutex<Vec<String>>>;
+
+    /// The limiter of an execution that started now, with a table in which every quota has this TAT, every
+    /// condition holds, and these reservations are. The requests that the table gets, by operation.
+    fn limiter(status: u16, tat: u64, waits: u32, items: &[Value]) -> (StepLimiter, Requests) {
+        let requests = Requests::default();
+        let got = requests.clone();
+        let items = items.to_vec();
+        let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
+            let target = request.headers()["x-amz-target"].to_str().unwrap();
+            let operation = target.rsplit('.').next().unwrap().to_owned();
+            got.lock().unwrap().push(operation);
+            let answer = json!({
+                "Attributes": { "tat": { "N": tat.to_string() } },
+                "Responses": { "rate-limits": items },
+            });
+            http::Response::builder()
+                .status(status)
+                .body(SdkBody::from(answer.to_string()))
+                .unwrap()
+        });
+        let aws = fake_aws::config(http);
+        let shared = SharedLimiter::new(&aws, "rate-limits".to_owned(), SlackClock::default());
+        let run = Run {
+            execution_id: "execution".to_owned(),
+            started_at: Some(now()),
+            timeout_seconds: Some(24 * 60 * 60),
+            waits,
+            ..Run::default()
+        };
+        (Arc::new(shared).for_step(&run, "PostMessage"), requests)
+    }
+
+    fn requests(requests: &Requests) -> Vec<String> {
+        std::mem::take(&mut *requests.lock().unwrap())
+    }
+
+    /// How long the wait for a reserved call is, to the second.
+    fn seconds(limited: Limited) -> u64 {
+        match limited {
+            Limited::Wait(Wait {
+                retry_after,
+                reserved: true,
+            }) => (retry_after + Duration::from_millis(500)).as_secs(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_takes_from_each_of_its_quotas() {
+        let (limiter, table) = limiter(200, now(), 0, &[]);
+        let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
+        let names: Vec<_> = permit
+            .slots
+            .iter()
+            .map(|slot| slot.quota.as_str())
+            .collect();
+        assert_eq!(names, [CHANNEL, WORKSPACE]);
+        assert_eq!(requests(&table), ["UpdateItem", "UpdateItem"]);
+    }
+
+    #[rstest]
+    #[case::as_many_as_are_made_at_once(1, 1, &["UpdateItem", "PutItem"])]
+    #[case::those_that_are_planned_too(1, 9, &["UpdateItem", "UpdateItem", "PutItem"])]
+    #[tokio::test]
+    async fn a_call_that_must_wait_is_reserved(
+        #[case] count: u32,
+        #[case] planned: u32,
+        #[case] expected: &[&str],
+    ) {
+        let (limiter, table) = limiter(200, now() + 85_000, 0, &[]);
+        let quotas = quotas();
+        let calls = Calls {
+            planned,
+            ..calls(&quotas, count)
+        };
+        let limited = limiter.acquire(calls).await.unwrap_err();
+        assert_eq!(seconds(limited), 60);
+        assert_eq!(requests(&table), expected);
+    }
+
+    #[tokio::test]
+    async fn a_reserved_call_is_used_at_its_time_and_the_wider_quota_is_asked_then() {
+        let reserved = reservation(CHANNEL, now(), 1);
+        let (limiter, table) = limiter(200, now(), 1, &[reserved]);
+        let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
+        assert_eq!(permit.slots.len(), 2);
+        let expected = ["BatchGetItem", "UpdateItem", "UpdateItem"];
+        assert_eq!(requests(&table), expected);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_reservation_in_the_wider_quota_has_passed_the_narrower_one() {
+        let reserved = reservation(WORKSPACE, now(), 1);
+        let (limiter, table) = limiter(200, now(), 1, &[reserved]);
+        let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
+        assert_eq!(permit.slots[0].quota, WORKSPACE);
+        assert_eq!(requests(&table), ["BatchGetItem", "UpdateItem"]);
+    }
+
+    #[tokio::test]
+    async fn reserved_calls_are_read_once_and_used_one_by_one() {
+        let reserved = reservation(CHANNEL, now(), 2);
+        let (limiter, table) = limiter(200, now(), 1, &[reserved]);
+        let quotas = [quota(CHANNEL, 1_000)];
+        for expected in [&["BatchGetItem", "UpdateItem"][..], &["UpdateItem"]] {
+            limiter.acquire(calls(&quotas, 1)).await.unwrap();
+            assert_eq!(requests(&table), expected);
+        }
+        // No more are left: the third call is taken anew.
+        limiter.acquire(calls(&quotas, 1)).await.unwrap();
+        assert_eq!(requests(&table), ["UpdateItem"]);
+    }
+
+    #[rstest]
+    #[case::comes_in_a_minute(now() + 60_000, 60)]
+    #[case::looks_again_after_half_of_the_time_left(now() + 20 * 60 * 60_000, 12 * 60 * 60)]
+    #[tokio::test]
+    async fn a_reserved_call_whose_time_has_not_come_waits(
+        #[case] slot: u64,
+        #[case] expected: u64,
+    ) {
+        let (limiter, table) = limiter(200, now(), 1, &[reservation(CHANNEL, slot, 1)]);
+        let limited = limiter.acquire(calls(&quotas(), 1)).await.unwrap_err();
+        assert_eq!(seconds(limited), expected);
+        assert_eq!(requests(&table), ["BatchGetItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_time_comes_after_the_executions_end_fails() {
+        let slot = now() + 25 * 60 * 60_000;
+        let (limiter, _) = limiter(200, now(), 1, &[reservation(CHANNEL, slot, 1)]);
+        let answer = limiter.acquire(calls(&quotas(), 1)).await;
+        let Err(Limited::QueueTooLong { wait }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(wait.as_secs().div_ceil(60 * 60), 25);
+    }
+
+    #[rstest]
+    #[case::too_few_are_left(reservation(CHANNEL, now(), 1), 2)]
+    #[case::it_is_long_ago(reservation(CHANNEL, now() - 11 * 60_000, 9), 1)]
+    #[tokio::test]
+    async fn what_a_reservation_does_not_cover_is_taken_anew(
+        #[case] reserved: Value,
+        #[case] count: u32,
+    ) {
+        let (limiter, table) = limiter(200, now() + 85_000, 1, &[reserved]);
+        let quotas = quotas();
+        let limited = limiter.acquire(calls(&quotas, count)).await.unwrap_err();
+        assert_eq!(seconds(limited), 60);
+        assert_eq!(requests(&table), ["BatchGetItem", "UpdateItem", "PutItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_further_page_counts_and_never_waits() {
+        let (limiter, table) = limiter(200, now() + 85_000, 0, &[]);
+        let quotas = [quota("conversations.members", 600)];
+        let page = Calls {
+            never_wait: true,
+            ..calls(&quotas, 1)
+        };
+        limiter.acquire(page).await.unwrap();
+        assert_eq!(requests(&table), ["UpdateItem"]);
+    }
+
+    #[tokio::test]
+    async fn a_table_that_can_not_be_reached_delays_nobody() {
+        let (limiter, _) = limiter(400, 0, 1, &[]);
+        let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
+        assert_eq!(permit, Permit::default());
+        let retry_after = Duration::from_secs(5);
+        let quotas = quotas();
+        let wait = limiter.penalize(calls(&quotas, 1), &permit, retry_after);
+        let reserved = false;
+        assert_eq!(
+            wait.await,
+            Wait {
+                retry_after,
+                reserved
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_is_reserved_and_waits_as_long_as_slack_asks() {
+        let (limiter, table) = limiter(200, now(), 0, &[]);
+        let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
+        requests(&table);
+        let retry_after = Duration::from_secs(5);
+        let quotas = quotas();
+        let wait = limiter
+            .penalize(calls(&quotas, 1), &permit, retry_after)
+            .await;
+        assert!(
+            wait.retry_after.as_millis().abs_diff(5_000) < 500,
+            "{wait:?}"
+        );
+        assert!(!wait.reserved, "Slack may refuse it again");
+        assert_eq!(requests(&table), ["UpdateItem", "UpdateItem"]);
+    }
+
+    #[rstest]
+    #[case::over_soon(3, &[CHANNEL])]
+    #[case::too_long_for_the_channel(30, &[CHANNEL, WORKSPACE])]
+    fn a_long_refusal_comes_from_the_wider_quota_too(
+        #[case] seconds: u64,
+        #[case] expected: &[&str],
+    ) {
+        let quotas = quotas();
+        let refused = quotas_that_refused(&quotas, Duration::from_secs(seconds));
+        let names: Vec<&str> = refused.iter().map(|quota| quota.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+}

@@ -1,0 +1,412 @@
+//! The state of the quotas and the reservations, in a table that all executions share.
+//!
+//! | `owner` | `item` | what it is |
+//! |---|---|---|
+//! | a quota's name | `quota` | the [`Gcra`] of the quota: `tat`, `delay` |
+//! | an execution's ARN | a step's name, `/`, a quota's name | a [`Reservation`]: `slot`, `delay`, `calls`, `used` |
+//!
+//! A call that need not wait costs one conditional update, however many executions call at the same time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apgl_contract::StepError;
+use apgl_slack::quotas::{Quota, Slot};
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use crate::gcra::{Gcra, interval};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A quota that nobody has used for so long is forgotten: channels come and go. Longer than an execution may
+/// run, so that no reservation outlives the delay of its quota.
+const RETENTION: Duration = Duration::from_hours(3 * 24);
+/// How often a write is tried again that others came before.
+const MAX_CONFLICTS: usize = 8;
+
+/// Calls that an execution may make at a later time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    pub slot: Slot,
+    pub calls: u32,
+    /// How many of them have been made, or are being made.
+    pub used: u32,
+}
+
+impl Reservation {
+    pub fn left(&self) -> u32 {
+        self.calls.saturating_sub(self.used)
+    }
+}
+
+/// Whose reservation it is. It has one for each quota.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    pub execution_id: String,
+    pub step: &'static str,
+}
+
+impl Holder {
+    fn key(&self, quota: &str) -> Item {
+        key(&self.execution_id, &format!("{}/{quota}", self.step))
+    }
+}
+
+/// The answer to a wish for calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// They are taken from the quota, and may be made when their slot is ready.
+    Calls { slot: Slot, ready_at: u64 },
+    /// They would be ready only then, which is too late. Nothing is taken.
+    TooLate { ready_at: u64 },
+}
+
+#[derive(Debug)]
+pub struct RateLimits {
+    client: Client,
+    table: String,
+    /// The quotas that were not rested the last time: decides which of two updates is tried first.
+    busy: Mutex<HashSet<String>>,
+}
+
+impl RateLimits {
+    pub fn new(client: Client, table: String) -> Self {
+        Self {
+            client,
+            table,
+            busy: Mutex::default(),
+        }
+    }
+
+    /// Takes so many calls from a quota, if they are ready at `latest` or before.
+    ///
+    /// # Errors
+    /// [`StepError::StoreUnavailable`] and [`StepError::StoreRejected`].
+    pub async fn take(
+        &self,
+        quota: &Quota,
+        calls: u32,
+        now: u64,
+        latest: Option<u64>,
+    ) -> Result<Taken, StepError> {
+        let added = interval(quota) * u64::from(calls);
+        let latest = latest.unwrap_or(u64::MAX / 2);
+        let latest_tat = Gcra::latest_tat(quota, calls, latest);
+        let mut is_busy = self.busy().contains(&quota.name);
+        for _ in 0..MAX_CONFLICTS {
+            let update = if is_busy {
+                self.update_quota(&quota.name, "SET tat = tat + :added, expiresAt = :expiry")
+                    .condition_expression("tat > :now AND tat <= :latest")
+                    .expression_attribute_values(":added", number(added))
+                    .expression_attribute_values(":latest", number(latest_tat))
+            } else {
+                self.update_quota(&quota.name, "SET tat = :tat, expiresAt = :expiry")
+                    .condition_expression("attribute_not_exists(tat) OR tat <= :now")
+                    .expression_attribute_values(":tat", number(now + added))
+            };
+            let update = update
+                .expression_attribute_values(":now", number(now))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
+            let state = match self.if_it_holds(update).await? {
+                Written::Yes(item) => gcra_of(&item),
+                Written::No(item) => {
+                    let state = gcra_of(&item);
+                    if state.tat > latest_tat.max(now) {
+                        let after = state.after(quota, calls, now);
+                        let ready_at = after.ready_at(&after.last_slot(quota));
+                        return Ok(Taken::TooLate { ready_at });
+                    }
+                    is_busy = state.tat > now;
+                    continue;
+                }
+            };
+            self.remember_whether_busy(&quota.name, is_busy);
+            let slot = state.last_slot(quota);
+            let ready_at = state.ready_at(&slot);
+            return Ok(Taken::Calls { slot, ready_at });
+        }
+        Err(self.others_were_faster())
+    }
+
+    /// Delays the whole quota until the call with this slot is ready at `until`. Returns the state then.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn penalize(&self, slot: &Slot, until: u64) -> Result<Gcra, StepError> {
+        // What the state was when the slot was given: mostly it is still so.
+        let mut delay = slot.delay;
+        for _ in 0..MAX_CONFLICTS {
+            let before = Gcra { tat: 0, delay };
+            let longer = before.penalized(slot, until).delay - delay;
+            let unchanged = if delay == 0 {
+                "attribute_not_exists(delay) OR delay = :delay"
+            } else {
+                "delay = :delay"
+            };
+            let update = self
+                .update_quota(
+                    &slot.quota,
+                    "SET tat = if_not_exists(tat, :ready) + :longer, delay = :longest, expiresAt = :expiry",
+                )
+                .condition_expression(unchanged)
+                .expression_attribute_values(":ready", number(before.ready_at(slot)))
+                .expression_attribute_values(":longer", number(longer))
+                .expression_attribute_values(":longest", number(delay + longer))
+                .expression_attribute_values(":delay", number(delay))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
+            match self.if_it_holds(update).await? {
+                Written::Yes(item) => return Ok(gcra_of(&item)),
+                Written::No(item) => delay = gcra_of(&item).delay,
+            }
+        }
+        Err(self.others_were_faster())
+    }
+
+    /// The state of each of these quotas, and the reservation that the holder has in it.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn read(
+        &self,
+        holder: &Holder,
+        quotas: &[Quota],
+    ) -> Result<Vec<(Gcra, Option<Reservation>)>, StepError> {
+        let names = quotas.iter().map(|quota| quota.name.as_str());
+        let keys = names.flat_map(|name| [quota_key(name), holder.key(name)]);
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys.collect()))
+            .consistent_read(true)
+            .build()
+            .map_err(|_| self.failed("BatchGetItem", "there are no keys"))?;
+        let read = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, keys)
+            .send()
+            .await
+            .map_err(|error| self.error("BatchGetItem", &error))?;
+        if read.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(self.failed("BatchGetItem", "DynamoDB left a part of the batch undone"));
+        }
+        let items: Vec<Item> = read
+            .responses
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, items)| items)
+            .collect();
+        let with_key = |key: Item| {
+            let is_it = |item: &&Item| {
+                key.iter()
+                    .all(|(field, value)| item.get(field) == Some(value))
+            };
+            items.iter().find(is_it)
+        };
+        let found = quotas.iter().map(|quota| {
+            let gcra = with_key(quota_key(&quota.name)).map(gcra_of);
+            let reservation = with_key(holder.key(&quota.name));
+            let reservation = reservation.and_then(|item| reservation_of(&quota.name, item));
+            (gcra.unwrap_or_default(), reservation)
+        });
+        Ok(found.collect())
+    }
+
+    /// Writes a reservation, in place of the one that the holder may have in the quota.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn reserve(
+        &self,
+        holder: &Holder,
+        reservation: &Reservation,
+    ) -> Result<(), StepError> {
+        let Reservation { slot, calls, used } = reservation;
+        let mut item = holder.key(&slot.quota);
+        let fields = [
+            ("slot", number(slot.at)),
+            ("delay", number(slot.delay)),
+            ("calls", number(u64::from(*calls))),
+            ("used", number(u64::from(*used))),
+            ("expiresAt", number(expiry())),
+        ];
+        item.extend(fields.map(|(field, value)| (field.to_owned(), value)));
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| self.error("PutItem", &error))?;
+        Ok(())
+    }
+
+    /// Uses so many calls of a reservation. `false` where they are no longer there: a copy of the invocation,
+    /// or an earlier attempt of the Task, has used them.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn use_reserved(
+        &self,
+        holder: &Holder,
+        reservation: &Reservation,
+        calls: u32,
+    ) -> Result<bool, StepError> {
+        let most = reservation.calls.saturating_sub(calls);
+        let update = self
+            .update(holder.key(&reservation.slot.quota))
+            .update_expression("SET used = used + :calls")
+            .condition_expression("slot = :slot AND used <= :most")
+            .expression_attribute_values(":calls", number(u64::from(calls)))
+            .expression_attribute_values(":slot", number(reservation.slot.at))
+            .expression_attribute_values(":most", number(u64::from(most)));
+        Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
+    }
+
+    /// Puts calls that Slack has refused back under their slot, so that they keep their place.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn give_back(
+        &self,
+        holder: &Holder,
+        slot: &Slot,
+        calls: u32,
+    ) -> Result<(), StepError> {
+        let update = self
+            .update(holder.key(&slot.quota))
+            .update_expression("SET used = used - :calls")
+            .condition_expression("slot = :slot AND used >= :calls")
+            .expression_attribute_values(":calls", number(u64::from(calls)))
+            .expression_attribute_values(":slot", number(slot.at));
+        if matches!(self.if_it_holds(update).await?, Written::Yes(_)) {
+            return Ok(());
+        }
+        // They were made at once, without a reservation.
+        let reservation = Reservation {
+            slot: slot.clone(),
+            calls,
+            used: 0,
+        };
+        self.reserve(holder, &reservation).await
+    }
+
+    fn update_quota(&self, quota: &str, expression: &str) -> UpdateItemFluentBuilder {
+        self.update(quota_key(quota))
+            .update_expression(expression)
+            .expression_attribute_values(":expiry", number(expiry()))
+    }
+
+    fn update(&self, key: Item) -> UpdateItemFluentBuilder {
+        let update = self.client.update_item();
+        update.table_name(&self.table).set_key(Some(key))
+    }
+
+    async fn if_it_holds(&self, update: UpdateItemFluentBuilder) -> Result<Written, StepError> {
+        match update.send().await {
+            Ok(updated) => Ok(Written::Yes(updated.attributes.unwrap_or_default())),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    Ok(Written::No(refused.item.clone().unwrap_or_default()))
+                }
+                _ => Err(self.error("UpdateItem", &error)),
+            },
+        }
+    }
+
+    fn remember_whether_busy(&self, quota: &str, is_busy: bool) {
+        if is_busy {
+            self.busy().insert(quota.to_owned());
+        } else {
+            self.busy().remove(quota);
+        }
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error<E: ProvideErrorMetadata>(
+        &self,
+        operation: &'static str,
+        error: &SdkError<E>,
+    ) -> StepError {
+        apgl_aws::step_error(&self.table, operation, error)
+    }
+
+    fn others_were_faster(&self) -> StepError {
+        self.failed("UpdateItem", "others were faster again and again")
+    }
+
+    fn failed(&self, operation: &'static str, reason: &str) -> StepError {
+        StepError::StoreUnavailable {
+            store: self.table.clone(),
+            operation,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Whether the condition of an update held, with the item as it is now.
+enum Written {
+    Yes(Item),
+    No(Item),
+}
+
+fn gcra_of(item: &Item) -> Gcra {
+    Gcra {
+        tat: whole_number(item, "tat").unwrap_or_default(),
+        delay: whole_number(item, "delay").unwrap_or_default(),
+    }
+}
+
+/// A reservation that can't be read is none: the calls are taken anew.
+fn reservation_of(quota: &str, item: &Item) -> Option<Reservation> {
+    let calls = |field| u32::try_from(whole_number(item, field)?).ok();
+    Some(Reservation {
+        slot: Slot {
+            quota: quota.to_owned(),
+            at: whole_number(item, "slot")?,
+            delay: whole_number(item, "delay")?,
+        },
+        calls: calls("calls")?,
+        used: calls("used")?,
+    })
+}
+
+fn quota_key(quota: &str) -> Item {
+    key(quota, "quota")
+}
+
+fn key(owner: &str, item: &str) -> Item {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let fields = [("owner", text(owner)), ("item", text(item))];
+    fields
+        .map(|(field, value)| (field.to_owned(), value))
+        .into()
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn whole_number(item: &Item, field: &str) -> Option<u64> {
+    item.get(field)?.as_n().ok()?.parse().ok()
+}
+
+fn expiry() -> u64 {
+    let since_epoch = (SystemTime::now() + RETENTION).duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
+}

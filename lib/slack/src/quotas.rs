@@ -1,0 +1,213 @@
+//! Slack's rate limits: which call falls under which quota, and who is asked before a call is made.
+//!
+//! Slack limits each method for a workspace and an app, and posts for each channel too. Everything that
+//! runs at the same time shares these limits, so a [`RateLimiter`] is asked before each call.
+//!
+//! Source: "Rate limits", Slack's documentation, 2026-11. It does not say how large a burst may be.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// One of Slack's limits: on average one call every `interval`, and up to `burst` calls at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// For example `users.lookupByEmail`, or `chat.postMessage#C012AB3CD` for one channel.
+    pub name: String,
+    pub interval: Duration,
+    pub burst: u32,
+}
+
+/// Calls of one method that are made at the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls<'a> {
+    /// The quotas that they fall under, the narrowest first.
+    pub quotas: &'a [Quota],
+    pub count: u32,
+    /// How many calls of the method the caller plans to make in all, including these. Calls that have to
+    /// wait then wait together.
+    pub planned: u32,
+    /// They count, but never wait: a further page of a list that is read from its beginning.
+    pub never_wait: bool,
+}
+
+/// Under which slots calls are made. Whoever is refused hands them back to [`RateLimiter::penalize`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permit {
+    pub slots: Vec<Slot>,
+}
+
+/// The time at which a quota allows a call, before what penalties add to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The quota's name.
+    pub quota: String,
+    /// In milliseconds of Slack's time since the epoch.
+    pub at: u64,
+    /// What penalties added when the slot was given, in milliseconds.
+    pub delay: u64,
+}
+
+/// Why calls may not be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    Wait(Wait),
+    /// The quota is used up for longer than the caller may wait. Nothing is reserved.
+    QueueTooLong {
+        wait: Duration,
+    },
+}
+
+/// How long to wait before calls are made, or made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    pub retry_after: Duration,
+    /// Whether the calls are made for certain when their time comes. Slack may refuse a refused call again.
+    pub reserved: bool,
+}
+
+pub type AcquireFuture<'a> = Pin<Box<dyn Future<Output = Result<Permit, Limited>> + Send + 'a>>;
+pub type PenalizeFuture<'a> = Pin<Box<dyn Future<Output = Wait> + Send + 'a>>;
+
+/// Says when calls may be made.
+pub trait RateLimiter: fmt::Debug + Send + Sync {
+    /// Takes the calls from their quotas.
+    ///
+    /// # Errors
+    /// [`Limited`] where they can't be made now.
+    fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a>;
+
+    /// Slack refused `calls.count` of the calls that the permit allowed, and asks for `retry_after`. All who
+    /// call under the same quota wait. Returns how long the refused calls wait.
+    fn penalize<'a>(
+        &'a self,
+        calls: Calls<'a>,
+        permit: &'a Permit,
+        retry_after: Duration,
+    ) -> PenalizeFuture<'a>;
+}
+
+/// What calls Slack, and can be made to ask a rate limiter first.
+pub trait LimitedBy {
+    /// The same, with this rate limiter.
+    #[must_use]
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self;
+}
+
+/// Every call is made at once: for a tool that calls Slack alone, and where Slack's own refusals will do.
+#[derive(Debug, Clone, Copy)]
+pub struct Unlimited;
+
+impl RateLimiter for Unlimited {
+    fn acquire<'a>(&'a self, _calls: Calls<'a>) -> AcquireFuture<'a> {
+        Box::pin(async { Ok(Permit::default()) })
+    }
+
+    fn penalize<'a>(
+        &'a self,
+        _calls: Calls<'a>,
+        _permit: &'a Permit,
+        retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        let reserved = false;
+        Box::pin(async move {
+            Wait {
+                retry_after,
+                reserved,
+            }
+        })
+    }
+}
+
+/// "About one message a second per channel"; "short bursts" of more are allowed.
+const POST_INTERVAL: Duration = Duration::from_secs(1);
+const POST_BURST: u32 = 2;
+/// "Several hundred a minute" for the workspace.
+const POSTS_PER_MINUTE: u32 = 600;
+
+/// The quotas that a call of `method` falls under, the narrowest first.
+pub(crate) fn quotas_of(method: &'static str, arguments: &[(&str, &str)]) -> Vec<Quota> {
+    if method != "chat.postMessage" {
+        return vec![per_minute(method, calls_per_minute(method))];
+    }
+    let channel = arguments.iter().find(|(name, _)| *name == "channel");
+    let in_channel = channel.map(|(_, channel)| Quota {
+        name: format!("{method}#{channel}"),
+        interval: POST_INTERVAL,
+        burst: POST_BURST,
+    });
+    in_channel
+        .into_iter()
+        .chain([per_minute(method, POSTS_PER_MINUTE)])
+        .collect()
+}
+
+/// Half of a minute's calls may come at once. Whoever goes on at that rate meets Slack's limit once, in
+/// the first minute, and stays below it from then on.
+fn per_minute(method: &str, calls: u32) -> Quota {
+    Quota {
+        name: method.to_owned(),
+        interval: Duration::from_mins(1) / calls,
+        burst: calls / 2,
+    }
+}
+
+/// Whether the call reads a further page of a list that is read from its beginning each time. Slack
+/// welcomes bursts of such calls ("especially when using cursor-based pagination"), and a list that
+/// waited between its pages would never come to its end. The lists whose cursor is kept, of channels
+/// and of users, do wait.
+pub(crate) fn is_further_page(method: &str, arguments: &[(&str, &str)]) -> bool {
+    let is_read_from_its_beginning = matches!(
+        method,
+        "conversations.members" | "conversations.history" | "conversations.replies"
+    );
+    let mut cursors = arguments.iter().filter(|(name, _)| *name == "cursor");
+    is_read_from_its_beginning && cursors.any(|(_, cursor)| !cursor.is_empty())
+}
+
+/// Calls a minute, by Slack's tiers.
+fn calls_per_minute(method: &str) -> u32 {
+    match method {
+        "auth.test" => 600,
+        "conversations.members" => 100,
+        "users.lookupByEmail"
+        | "conversations.invite"
+        | "conversations.kick"
+        | "conversations.info"
+        | "conversations.join"
+        | "conversations.history"
+        | "conversations.replies" => 50,
+        _ => 20,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_falls_under_its_channels_quota_and_then_the_workspaces() {
+        let arguments = [("channel", "C1"), ("text", "x")];
+        let quotas = quotas_of("chat.postMessage", &arguments);
+        let names: Vec<_> = quotas.iter().map(|quota| quota.name.as_str()).collect();
+        assert_eq!(names, ["chat.postMessage#C1", "chat.postMessage"]);
+        assert_eq!(quotas[0].interval, Duration::from_secs(1));
+        assert_eq!(quotas[1].interval, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn only_further_pages_of_a_list_that_is_read_from_its_beginning_never_wait() {
+        let (first, further) = ([("cursor", "")], [("cursor", "next")]);
+        assert!(!is_further_page("conversations.members", &first));
+        assert!(is_further_page("conversations.members", &further));
+        assert!(!is_further_page("conversations.list", &further));
+    }
+
+    #[test]
+    fn any_other_method_has_the_quota_of_its_tier() {
+        let quotas = quotas_of("users.lookupByEmail", &[("email", "a@example.com")]);
+        let [quota] = &quotas[..] else {
+            panic!("one quota");
+        };
+        assert_eq!(quota.name, "users.lookupByEmail");
+        assert_eq!(quota.interval, Duration::from_millis(1_200));
+    }
+}

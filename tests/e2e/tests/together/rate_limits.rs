@@ -1,0 +1,227 @@
+//! Slack's rate limits, shared by all executions: in the table, and as Slack sees it.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use apgl_rate_limit::{
+    RateLimits,
+    table::{Holder, Reservation, Taken},
+};
+use apgl_slack::quotas::{Quota, Slot};
+use e2e::{World, unique};
+use serde_json::json;
+use slack_sandbox::faults::How;
+
+const NOW: u64 = 1_000_000;
+
+fn rate_limits() -> RateLimits {
+    let client = aws_sdk_dynamodb::Client::new(&World::here().aws);
+    RateLimits::new(client, "apgl-rate-limits".to_owned())
+}
+
+/// A call every second, two at once after a rest.
+fn quota() -> Quota {
+    Quota {
+        name: unique("quota"),
+        interval: Duration::from_secs(1),
+        burst: 2,
+    }
+}
+
+fn holder() -> Holder {
+    Holder {
+        execution_id: unique("execution"),
+        step: "PostMessage",
+    }
+}
+
+/// Takes so many calls. Returns their slot, and when they are ready from now on.
+async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
+    match limits.take(quota, calls, NOW, None).await.unwrap() {
+        Taken::Calls { slot, ready_at } => (slot, ready_at.saturating_sub(NOW)),
+        Taken::TooLate { .. } => panic!("nothing is too late"),
+    }
+}
+
+#[tokio::test]
+async fn after_a_burst_calls_are_ready_at_the_interval() {
+    let (limits, quota) = (rate_limits(), quota());
+    for expected in [0, 0, 1_000, 2_000] {
+        assert_eq!(take(&limits, &quota, 1).await.1, expected);
+    }
+    // Nobody came for long, and a burst is possible again.
+    let later = NOW + 60_000;
+    for _ in 0..2 {
+        let taken = limits.take(&quota, 1, later, None).await.unwrap();
+        assert!(matches!(taken, Taken::Calls { ready_at, .. } if ready_at <= later));
+    }
+}
+
+#[tokio::test]
+async fn of_calls_that_are_taken_at_the_same_time_no_two_have_the_same_slot() {
+    let (limits, quota) = (Arc::new(rate_limits()), quota());
+    let takers: Vec<_> = (0..30)
+        .map(|_| {
+            let (limits, quota) = (limits.clone(), quota.clone());
+            tokio::spawn(async move { take(&limits, &quota, 1).await })
+        })
+        .collect();
+    let mut slots = BTreeSet::new();
+    for taker in takers {
+        slots.insert(taker.await.unwrap().0.at);
+    }
+    assert_eq!(slots.len(), 30);
+    assert_eq!(slots.last(), Some(&(NOW + 28_000)));
+}
+
+#[tokio::test]
+async fn calls_that_would_be_ready_too_late_take_nothing() {
+    let (limits, quota) = (rate_limits(), quota());
+    take(&limits, &quota, 12).await;
+    let latest = NOW + 10_500;
+    let too_late = limits.take(&quota, 1, NOW, Some(latest)).await.unwrap();
+    let ready_at = NOW + 11_000;
+    assert_eq!(too_late, Taken::TooLate { ready_at });
+    let in_time = limits.take(&quota, 1, NOW, Some(ready_at)).await.unwrap();
+    assert!(matches!(in_time, Taken::Calls { .. }), "{in_time:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() {
+    let (limits, quota) = (rate_limits(), quota());
+    let refused = take(&limits, &quota, 1).await.0;
+    let (other, _) = take(&limits, &quota, 1).await;
+    let (waiting, _) = take(&limits, &quota, 1).await;
+    let until = NOW + 10_000;
+    let state = limits.penalize(&refused, until).await.unwrap();
+    // The second call of the burst is refused as well, and reported later.
+    assert_eq!(limits.penalize(&other, until).await.unwrap(), state);
+    let ready = [&refused, &other, &waiting].map(|slot| state.ready_at(slot) - NOW);
+    assert_eq!(ready, [10_000, 11_000, 12_000]);
+    assert_eq!(take(&limits, &quota, 1).await.1, 13_000);
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
+    let (limits, quota) = (rate_limits(), quota());
+    let slot = Slot {
+        quota: quota.name.clone(),
+        at: NOW,
+        delay: 0,
+    };
+    let state = limits.penalize(&slot, NOW + 5_000).await.unwrap();
+    assert_eq!(state.ready_at(&slot), NOW + 5_000);
+    let read = limits.read(&holder(), &[quota]).await.unwrap();
+    assert_eq!(read, [(state, None)]);
+}
+
+#[tokio::test]
+async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
+    let (limits, quota, holder) = (rate_limits(), quota(), holder());
+    let reservation = Reservation {
+        slot: take(&limits, &quota, 3).await.0,
+        calls: 3,
+        used: 0,
+    };
+    limits.reserve(&holder, &reservation).await.unwrap();
+    for (calls, expected) in [(2, true), (2, false), (1, true), (1, false)] {
+        let used = limits.use_reserved(&holder, &reservation, calls).await;
+        assert_eq!(used.unwrap(), expected);
+    }
+    limits
+        .give_back(&holder, &reservation.slot, 2)
+        .await
+        .unwrap();
+    let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+    let left = read.unwrap()[0].1.as_ref().map(Reservation::left);
+    assert_eq!(left, Some(2));
+    // Another step of the execution has none.
+    let other = Holder {
+        step: "InviteMembers",
+        ..holder
+    };
+    assert_eq!(limits.read(&other, &[quota]).await.unwrap()[0].1, None);
+}
+
+#[tokio::test]
+async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
+    let (limits, quota, holder) = (rate_limits(), quota(), holder());
+    let (slot, _) = take(&limits, &quota, 1).await;
+    limits.penalize(&slot, NOW + 10_000).await.unwrap();
+    limits.give_back(&holder, &slot, 1).await.unwrap();
+    let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+    let (state, reservation) = &read.unwrap()[0];
+    let slot = &reservation.as_ref().unwrap().slot;
+    assert_eq!(state.ready_at(slot), NOW + 10_000);
+}
+
+#[tokio::test]
+async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
+    let world = World::here();
+    let channel = unique("busy");
+    let id = world.public_channel(&channel).await.id;
+    let request = |n| json!({ "channelName": channel, "message": format!("message {n}") });
+    world
+        .run("notify-public-channel", &request(0))
+        .await
+        .output();
+    let mut executions = Vec::new();
+    for n in 1..=12 {
+        executions.push(world.start("notify-public-channel", &request(n)).await);
+    }
+    for arn in executions {
+        world.end_of(&arn).await.output();
+    }
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 13);
+    // A second of the sandbox's lasts 50 ms here, so a busy machine makes some calls come too early all
+    // the same: `cargo xtask burst` measures how many. Without the rate limiter most are refused several
+    // times.
+    let calls = world.calls_with(&id).await;
+    let refused = calls.iter().filter(|call| call.status == 429).count();
+    assert!(refused < 12, "{refused} calls were refused");
+}
+
+#[tokio::test]
+async fn what_slack_refuses_one_execution_the_others_wait_for_too() {
+    let world = World::here();
+    let channel = unique("refused");
+    let id = world.public_channel(&channel).await.id;
+    let request = |n| json!({ "channelName": channel, "message": format!("message {n}") });
+    let refusal = How::RateLimited { retry_after: 60 };
+    world
+        .fault("chat.postMessage", "channel", &id, 1, refusal)
+        .await;
+    // The first one is refused. A minute of the sandbox's is three seconds.
+    let first = world.start("notify-public-channel", &request(0)).await;
+    while world.calls_with(&id).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let second = world.run("notify-public-channel", &request(1)).await;
+    assert!(
+        second.states().contains(&"WaitToPost"),
+        "{:?}",
+        second.states()
+    );
+    second.output();
+    world.end_of(&first).await.output();
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 2);
+}
+
+#[tokio::test]
+async fn many_removals_wait_together() {
+    let world = World::here();
+    let channel = unique("removals");
+    let people = world.people("leaving", 60).await;
+    let members: Vec<&str> = people.iter().map(String::as_str).collect();
+    world.private_channel(&channel, &members).await;
+    let request = json!({ "channelName": channel, "remove": people });
+    let ended = world.run("change-channel-members", &request).await;
+    assert_eq!(ended.output()["members"]["removed"], json!(people));
+    let states = ended.states();
+    let waits = states
+        .iter()
+        .filter(|state| **state == "WaitToRemoveMembers")
+        .count();
+    // 25 at once, and then 25 for each wait; one by one they would wait up to 35 times.
+    assert!(waits <= 8, "{waits} waits");
+}
