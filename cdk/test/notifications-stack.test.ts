@@ -44,9 +44,9 @@ describe("functions", () => {
   });
 
   it("call Slack without a table of rate limits where the rate limiter is off", () => {
-    const unpaced = templateOf({ rateLimiter: false });
-    expect(JSON.stringify(unpaced)).not.toContain("RATE_LIMITS_TABLE");
-    unpaced.resourceCountIs("AWS::DynamoDB::GlobalTable", 4);
+    const unlimited = templateOf({ rateLimiter: false });
+    expect(JSON.stringify(unlimited)).not.toContain("RATE_LIMITS_TABLE");
+    unlimited.resourceCountIs("AWS::DynamoDB::GlobalTable", 4);
   });
 
   it("know of another pace of time on the local stack only", () => {

@@ -334,7 +334,7 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
             .map(KeySchemaElement::attribute_name)
             .collect();
         findings.push(match described.table_status() {
-            _ if keys != [holder] => Finding::bad(
+            _ if keys.join(", ") != holder => Finding::bad(
                 format!(
                     "table {table} has the key {}, not {holder}",
                     keys.join(", ")
@@ -511,6 +511,14 @@ fn report(findings: &[Finding]) -> Report {
 }
 
 impl Deployment {
+    /// The table of rate limits, if the deployment has one.
+    pub async fn rate_limits_table(&self) -> Result<Option<String>, Failure> {
+        let stack = stack(self, "notifications").await?;
+        let named = stack.as_ref();
+        let named = named.and_then(|stack| output(stack, "RateLimitsTableName"));
+        Ok(named.map(str::to_owned))
+    }
+
     /// The table that the stack says, or the one that it would make.
     pub async fn user_profiles_table(&self) -> Result<String, Failure> {
         let stack = stack(self, "notifications").await?;

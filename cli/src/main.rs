@@ -6,6 +6,7 @@
 //! | `operations` | the six operations |
 //! | `list`, `inspect`, `redrive` | executions; `history` is what `inspect` reads |
 //! | `preferences` | who wants Slack notifications |
+//! | `limits` | the queues for Slack's limits |
 //! | `doctor` | checks the deployment |
 //! | `advice` | what to do about a failed execution |
 //! | `status`, `time` | what Step Functions says, as people read it |
@@ -16,6 +17,7 @@ mod deployment;
 mod doctor;
 mod history;
 mod inspect;
+mod limits;
 mod list;
 mod operations;
 mod preferences;
@@ -67,6 +69,8 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Reads or writes whether a person wants Slack notifications.
     Preferences(preferences::Arguments),
+    /// Shows how long calls to Slack wait for its limits, or clears a queue.
+    Limits(limits::Arguments),
     /// Checks the deployment: stacks, token, scopes, tables, dead letters, alarms; says what to do.
     Doctor,
     /// Prints a completion script for a shell.
@@ -104,6 +108,7 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
             redrive::run(&Deployment::of(&target).await?, &arguments).await
         }
         Command::Preferences(arguments) => preferences::run(&target, arguments).await,
+        Command::Limits(arguments) => limits::run(&target, arguments).await,
         Command::Doctor => doctor::run(&Deployment::of(&target).await?).await,
         Command::Completion { shell } => Ok(completion(shell)),
     }

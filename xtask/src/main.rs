@@ -34,7 +34,7 @@ enum Command {
     Bench(Rest),
     /// Checks that no notification takes more, and no function is larger, than is written down.
     Budget(Rest),
-    /// Sends many notifications at once, paced and not, and measures how they drain.
+    /// Sends many notifications at once, with the rate limiter and without it, and measures how they drain.
     Burst(Rest),
     /// Sends notifications under faults at every seam, and counts what became of each.
     Chaos(Rest),

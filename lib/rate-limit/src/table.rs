@@ -14,7 +14,7 @@ use std::{
 };
 
 use apgl_contract::StepError;
-use apgl_slack::quotas::{Quota, Slot};
+use apgl_slack::quotas::{Quota, Slot, quota_named};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
@@ -25,6 +25,9 @@ use aws_sdk_dynamodb::{
 use crate::gcra::{Gcra, interval};
 
 type Item = HashMap<String, AttributeValue>;
+
+/// What the sort key of a quota's state is.
+const QUOTA: &str = "quota";
 
 /// A quota that nobody has used for so long is forgotten: channels come and go. Longer than an execution may
 /// run, so that no reservation outlives the delay of its quota.
@@ -67,6 +70,17 @@ pub enum Taken {
     Calls { slot: Slot, ready_at: u64 },
     /// They would be ready only then, which is too late. Nothing is taken.
     TooLate { ready_at: u64 },
+}
+
+/// The calls that wait for a quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// The quota's name.
+    pub quota: String,
+    /// How long one more call would wait.
+    pub wait: Duration,
+    /// How many calls executions have reserved and not used.
+    pub reserved: u32,
 }
 
 #[derive(Debug)]
@@ -303,6 +317,54 @@ impl RateLimits {
         self.reserve(holder, &reservation).await
     }
 
+    /// The quotas for which a call has to wait, the longest queue first. Reads the whole table: for a person.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn queues(&self, now: u64) -> Result<Vec<Queue>, StepError> {
+        let scan = self.client.scan().table_name(&self.table);
+        let items = scan.into_paginator().items().send().try_collect().await;
+        let items: Vec<Item> = items.map_err(|error| self.error("Scan", &error))?;
+        let mut reserved: HashMap<&str, u32> = HashMap::new();
+        for item in &items {
+            let quota = text_in(item, "item").and_then(|item| item.split_once('/'));
+            let Some((_, quota)) = quota else { continue };
+            let left = reservation_of(quota, item).map_or(0, |reservation| reservation.left());
+            *reserved.entry(quota).or_default() += left;
+        }
+        let quotas = items
+            .iter()
+            .filter(|item| text_in(item, "item") == Some(QUOTA));
+        let mut queues: Vec<Queue> = quotas
+            .filter_map(|item| {
+                let name = text_in(item, "owner")?;
+                let quota = quota_named(name);
+                let after = gcra_of(item).after(&quota, 1, now);
+                let wait = after.ready_at(&after.last_slot(&quota)).checked_sub(now)?;
+                (wait > 0).then(|| Queue {
+                    quota: name.to_owned(),
+                    wait: Duration::from_millis(wait),
+                    reserved: reserved.get(name).copied().unwrap_or_default(),
+                })
+            })
+            .collect();
+        queues.sort_by_key(|queue| std::cmp::Reverse(queue.wait));
+        Ok(queues)
+    }
+
+    /// Clears a quota's queue: the next call is ready now. Reserved calls keep their slots. `false` where there is
+    /// no such quota.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn reset(&self, quota: &str, now: u64) -> Result<bool, StepError> {
+        let update = self
+            .update_quota(quota, "SET tat = :now, expiresAt = :expiry")
+            .condition_expression("attribute_exists(tat)")
+            .expression_attribute_values(":now", number(now));
+        Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
+    }
+
     fn update_quota(&self, quota: &str, expression: &str) -> UpdateItemFluentBuilder {
         self.update(quota_key(quota))
             .update_expression(expression)
@@ -387,7 +449,7 @@ fn reservation_of(quota: &str, item: &Item) -> Option<Reservation> {
 }
 
 fn quota_key(quota: &str) -> Item {
-    key(quota, "quota")
+    key(quota, QUOTA)
 }
 
 fn key(owner: &str, item: &str) -> Item {
@@ -400,6 +462,10 @@ fn key(owner: &str, item: &str) -> Item {
 
 fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+fn text_in<'a>(item: &'a Item, field: &str) -> Option<&'a str> {
+    item.get(field)?.as_s().ok().map(String::as_str)
 }
 
 fn whole_number(item: &Item, field: &str) -> Option<u64> {

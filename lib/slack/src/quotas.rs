@@ -117,6 +117,7 @@ impl RateLimiter for Unlimited {
     }
 }
 
+const POST: &str = "chat.postMessage";
 /// "About one message a second per channel"; "short bursts" of more are allowed.
 const POST_INTERVAL: Duration = Duration::from_secs(1);
 const POST_BURST: u32 = 2;
@@ -125,19 +126,24 @@ const POSTS_PER_MINUTE: u32 = 600;
 
 /// The quotas that a call of `method` falls under, the narrowest first.
 pub(crate) fn quotas_of(method: &'static str, arguments: &[(&str, &str)]) -> Vec<Quota> {
-    if method != "chat.postMessage" {
-        return vec![per_minute(method, calls_per_minute(method))];
-    }
     let channel = arguments.iter().find(|(name, _)| *name == "channel");
-    let in_channel = channel.map(|(_, channel)| Quota {
-        name: format!("{method}#{channel}"),
-        interval: POST_INTERVAL,
-        burst: POST_BURST,
-    });
-    in_channel
-        .into_iter()
-        .chain([per_minute(method, POSTS_PER_MINUTE)])
-        .collect()
+    let in_channel = channel
+        .filter(|_| method == POST)
+        .map(|(_, channel)| quota_named(&format!("{method}#{channel}")));
+    let in_workspace = quota_named(method);
+    in_channel.into_iter().chain([in_workspace]).collect()
+}
+
+/// The quota with this name.
+pub fn quota_named(name: &str) -> Quota {
+    if name.contains('#') {
+        return Quota {
+            name: name.to_owned(),
+            interval: POST_INTERVAL,
+            burst: POST_BURST,
+        };
+    }
+    per_minute(name, calls_per_minute(name))
 }
 
 /// Half of a minute's calls may come at once. Whoever goes on at that rate meets Slack's limit once, in
@@ -166,6 +172,7 @@ pub(crate) fn is_further_page(method: &str, arguments: &[(&str, &str)]) -> bool 
 /// Calls a minute, by Slack's tiers.
 fn calls_per_minute(method: &str) -> u32 {
     match method {
+        POST => POSTS_PER_MINUTE,
         "auth.test" => 600,
         "conversations.members" => 100,
         "users.lookupByEmail"

@@ -23,7 +23,7 @@ use crate::{
     caller,
     dice::{Dice, Seam, Tally},
     lambda::{FATES_URL, Fates, put_in_front},
-    notifications::{Audience, InSlack, Notification, SlackCalls, end_of},
+    notifications::{Audience, Channels, InSlack, Notification, SlackCalls, end_of},
 };
 
 /// An execution that has not ended by then counts as lost.
@@ -183,7 +183,7 @@ impl World {
 
     async fn measure(&self, options: &Options) -> Result<Report, Error> {
         let run = format!("run{}", options.seed);
-        let audience = Audience::new(&run, options.channels, true);
+        let audience = Audience::new(&run, options.channels, Channels::Mixed);
         audience.settle(&self.stack, &self.sandbox).await?;
         let notifications = audience.notifications(&run, options.executions);
 

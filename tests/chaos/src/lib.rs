@@ -8,7 +8,7 @@
 //! | [`caller`] | callers go wrong: they start twice, or die when they have started |
 //! | [`notifications`] | what is asked for, and what stands in Slack afterwards |
 //! | [`faults`] | `cargo xtask chaos`: all of it at once |
-//! | [`burst`] | `cargo xtask burst`: many at once without faults, paced and not paced |
+//! | [`burst`] | `cargo xtask burst`: many at once without faults, with the rate limiter and without it |
 //! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed meanwhile |
 //!
 //! Slack's own faults are the sandbox's: `slack_sandbox::chaos`.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::Error;
 
 const POLL: Duration = Duration::from_secs(1);
-/// Every so many channels is a private one, which the workflow makes and fills.
+/// Of mixed channels, every so many is a private one.
 const PRIVATE_EVERY: usize = 5;
 const PEOPLE: usize = 6;
 const MEMBERS: usize = 2;
@@ -29,18 +29,33 @@ pub struct Notification {
     pub request: Value,
 }
 
+/// Which channels a run has. Private ones are made and filled by the workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    Public,
+    /// A fifth is private.
+    Mixed,
+    /// All are private, and nobody is invited.
+    Private,
+}
+
 /// The channels and people of a run.
 #[derive(Debug, Clone)]
 pub struct Audience {
     pub public: Vec<String>,
     private: Vec<String>,
     people: Vec<String>,
+    members: usize,
 }
 
 impl Audience {
-    /// So many channels; without `private` ones, all are public.
-    pub fn new(run: &str, channels: usize, private: bool) -> Self {
-        let is_private = |n: &usize| private && n % PRIVATE_EVERY == PRIVATE_EVERY - 1;
+    /// So many channels of this kind.
+    pub fn new(run: &str, channels: usize, kind: Channels) -> Self {
+        let is_private = |n: &usize| match kind {
+            Channels::Public => false,
+            Channels::Mixed => n % PRIVATE_EVERY == PRIVATE_EVERY - 1,
+            Channels::Private => true,
+        };
         let (private, public): (Vec<_>, Vec<_>) = (0..channels).partition(is_private);
         let names = |numbers: Vec<usize>| {
             let name = |n| format!("{run}-{n}");
@@ -52,6 +67,11 @@ impl Audience {
             people: (0..PEOPLE)
                 .map(|n| format!("{run}-{n}@example.com"))
                 .collect(),
+            members: if kind == Channels::Private {
+                0
+            } else {
+                MEMBERS
+            },
         }
     }
 
@@ -90,7 +110,7 @@ impl Audience {
                 let text = format!("{run} notification {n}");
                 let mut request = json!({ "channelName": channel, "message": text });
                 if is_private {
-                    let members = self.people.iter().cycle().skip(n).take(MEMBERS);
+                    let members = self.people.iter().cycle().skip(n).take(self.members);
                     request["members"] = json!(members.collect::<Vec<_>>());
                 }
                 Notification {

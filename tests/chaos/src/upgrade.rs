@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     Error, caller,
     dice::Dice,
-    notifications::{Audience, InSlack, Notification, end_of},
+    notifications::{Audience, Channels, InSlack, Notification, end_of},
 };
 
 /// What is not over by then counts as failed.
@@ -66,7 +66,7 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
     let sandbox = stack
         .sandbox()
         .ok_or_else(|| Error::Setup("an upgrade needs the sandbox".to_owned()))?;
-    let audience = Audience::new("upgrade", CHANNELS, true);
+    let audience = Audience::new("upgrade", CHANNELS, Channels::Mixed);
     audience.settle(stack, &sandbox).await?;
     hold_messages(&sandbox, &audience.public[0]).await?;
     let notifications = audience.notifications("upgrade", NOTIFICATIONS);

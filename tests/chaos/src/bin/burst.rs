@@ -15,7 +15,7 @@ use xtask::{
     progress,
 };
 
-/// Sends many notifications at once, paced and not, and measures how they drain.
+/// Sends many notifications at once, with the rate limiter and without it, and measures how they drain.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask burst")]
 struct Arguments {
@@ -28,9 +28,12 @@ struct Arguments {
     /// How many executions are started in a second. Slack takes ten messages.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     starts_per_second: u32,
-    /// Only the burst that is paced.
+    /// To private channels that the notifications make.
     #[arg(long)]
-    paced_only: bool,
+    new_channels: bool,
+    /// Only with the rate limiter.
+    #[arg(long)]
+    limited_only: bool,
 }
 
 #[tokio::main]
@@ -44,9 +47,10 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
     let options = Options {
         notifications: arguments.notifications,
         channels: arguments.channels,
+        new_channels: arguments.new_channels,
         starts_per_second: arguments.starts_per_second,
     };
-    let ways: &[bool] = if arguments.paced_only {
+    let ways: &[bool] = if arguments.limited_only {
         &[true]
     } else {
         &[true, false]

@@ -217,6 +217,20 @@ async fn a_failed_execution_is_redriven_and_its_timeline_says_so() {
 }
 
 #[tokio::test]
+async fn queues_for_slacks_limits_are_listed_and_cleared_by_name() {
+    let world = World::here();
+    let listed = json(&world, &["limits"]).await;
+    assert!(listed["queues"].is_array(), "{listed}");
+    let cleared = apgl(&world, &["limits", "reset", "no.such.method"]).await;
+    assert_eq!(cleared.status.code(), Some(2), "{cleared:?}");
+    let line = String::from_utf8(cleared.stderr).unwrap();
+    assert!(
+        line.contains("there is no quota `no.such.method`"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_two_workflows_have_is_refused_with_both_arns() {
     let world = World::here();
     let (channel, key) = (unique("cli"), unique("key"));

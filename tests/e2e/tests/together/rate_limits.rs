@@ -156,6 +156,29 @@ async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_queue_is_shown_and_cleared() {
+    let (limits, quota) = (rate_limits(), quota());
+    let slot = take(&limits, &quota, 90).await.0;
+    let reservation = Reservation {
+        slot,
+        calls: 25,
+        used: 5,
+    };
+    limits.reserve(&holder(), &reservation).await.unwrap();
+    let of_ours = async || {
+        let queues = limits.queues(NOW).await.unwrap();
+        queues.into_iter().find(|queue| queue.quota == quota.name)
+    };
+    // A quota of which only the name is known is one of 20 calls a minute.
+    let queue = of_ours().await.unwrap();
+    assert_eq!((queue.reserved, queue.wait.as_secs()), (20, 63));
+    assert!(limits.reset(&quota.name, NOW).await.unwrap());
+    assert_eq!(of_ours().await, None);
+    assert_eq!(take(&limits, &quota, 1).await.1, 0);
+    assert!(!limits.reset(&unique("unknown"), NOW).await.unwrap());
+}
+
+#[tokio::test]
 async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
     let world = World::here();
     let channel = unique("busy");
