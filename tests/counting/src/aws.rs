@@ -318,7 +318,7 @@ fn taken(touched: &Touched, before: &[u64], after: &[u64]) -> BTreeMap<String, T
 struct Items {
     client: OnceLock<Client>,
     /// The name of each table's key.
-    keys: Mutex<HashMap<String, String>>,
+    keys: Mutex<HashMap<String, Vec<String>>>,
 }
 
 impl Items {
@@ -349,24 +349,26 @@ impl Items {
 
     async fn key_of(&self, client: &Client, table: &str, item: &Item) -> Result<Item, String> {
         let known = self.keys().get(table).cloned();
-        let name = if let Some(name) = known {
-            name
+        let names = if let Some(names) = known {
+            names
         } else {
             let answer = client.describe_table().table_name(table).send().await;
             let answer = answer.map_err(|error| format!("{table}: {error:?}"))?;
             let keys = answer.table.and_then(|table| table.key_schema);
-            let first = keys.into_iter().flatten().next();
-            let name = first.ok_or_else(|| format!("{table} has no key"))?;
-            let name = name.attribute_name;
-            self.keys().insert(table.to_owned(), name.clone());
-            name
+            let names = keys.into_iter().flatten().map(|key| key.attribute_name);
+            let names: Vec<String> = names.collect();
+            self.keys().insert(table.to_owned(), names.clone());
+            names
         };
-        let value = item.get(&name).cloned();
-        let value = value.ok_or_else(|| format!("an item of {table} has no {name}"))?;
-        Ok(Item::from([(name, value)]))
+        let key = names.into_iter().map(|name| {
+            let value = item.get(&name).cloned();
+            let value = value.ok_or_else(|| format!("an item of {table} has no {name}"))?;
+            Ok((name, value))
+        });
+        key.collect()
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<String, String>> {
+    fn keys(&self) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
