@@ -513,19 +513,20 @@ fn report(findings: &[Finding]) -> Report {
 impl Deployment {
     /// The table of rate limits, if the deployment has one.
     pub async fn rate_limits_table(&self) -> Result<Option<String>, Failure> {
-        let stack = stack(self, "notifications").await?;
-        let named = stack.as_ref();
-        let named = named.and_then(|stack| output(stack, "RateLimitsTableName"));
-        Ok(named.map(str::to_owned))
+        self.table("RateLimitsTableName").await
     }
 
     /// The table that the stack says, or the one that it would make.
     pub async fn user_profiles_table(&self) -> Result<String, Failure> {
+        let named = self.table("UserProfilesTableName").await?;
+        Ok(named.unwrap_or_else(|| format!("{}-user-profiles", self.prefix)))
+    }
+
+    /// The table that the stack's output with this key names.
+    async fn table(&self, key: &str) -> Result<Option<String>, Failure> {
         let stack = stack(self, "notifications").await?;
-        let named = stack
-            .as_ref()
-            .and_then(|stack| output(stack, "UserProfilesTableName"));
-        Ok(named.map_or_else(|| format!("{}-user-profiles", self.prefix), str::to_owned))
+        let named = stack.as_ref().and_then(|stack| output(stack, key));
+        Ok(named.map(str::to_owned))
     }
 }
 

@@ -55,9 +55,7 @@ pub async fn ensure(workspace: &impl Workspace, execution_id: &str) -> Result<Fo
         let Some(claim) = uncertain else {
             return Ok(found);
         };
-        let found = recognise(workspace, found, claim.uncertain_since).await?;
-        workspace.replace(Some(&claim), None).await?.ok();
-        return Ok(found);
+        return finish(workspace, found, &claim, claim.uncertain_since).await;
     }
     match workspace
         .claim(claim, execution_id, workspace.now())
@@ -90,11 +88,7 @@ async fn create(
         known => known.map(|(found, _)| found),
     };
     match created {
-        Ok(Some(found)) => {
-            let found = recognise(workspace, found, uncertain_since).await?;
-            workspace.replace(Some(&claim), None).await?.ok();
-            Ok(found)
-        }
+        Ok(Some(found)) => finish(workspace, found, &claim, uncertain_since).await,
         Ok(None) => {
             let taken = claim.name_taken(uncertain_since, workspace.now());
             workspace.replace(Some(&claim), Some(&taken)).await?.ok();
@@ -106,6 +100,18 @@ async fn create(
             Err(error)
         }
     }
+}
+
+/// The channel is there, so this execution's claim ends.
+async fn finish(
+    workspace: &impl Workspace,
+    found: Found,
+    claim: &CreationClaim,
+    uncertain_since: Option<SystemTime>,
+) -> Result<Found, StepError> {
+    let found = recognise(workspace, found, uncertain_since).await?;
+    workspace.replace(Some(claim), None).await?.ok();
+    Ok(found)
 }
 
 /// What is left of a claim when the creation has failed.

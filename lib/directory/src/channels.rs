@@ -66,8 +66,8 @@ impl Directory {
         name: &ChannelName,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        let look_up = self.channels.look_up(name).await?;
-        self.confirmed(name, &look_up, usable).await
+        let (found, _) = self.known_or_claimed(name, usable).await?;
+        Ok(found)
     }
 
     /// The same, with the claim on creating a channel of this name.
