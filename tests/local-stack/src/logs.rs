@@ -1,13 +1,15 @@
 //! The functions' log lines, from CloudWatch Logs, where they stand in AWS too.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{Error, signed};
 
 pub const GROUPS: &str = "/aws/lambda/";
+const ATTEMPTS: u32 = 5;
 
 /// Every line of every function, by function and time.
 pub async fn function_logs(aws: &SdkConfig) -> Result<Vec<String>, Error> {
@@ -43,24 +45,35 @@ async fn all(
     mut query: Value,
     items: &str,
 ) -> Result<Vec<Value>, Error> {
-    let target = format!("Logs_20140328.{operation}");
-    let headers = [
-        ("content-type", "application/x-amz-json-1.1"),
-        ("x-amz-target", target.as_str()),
-    ];
     let mut found = Vec::new();
     loop {
-        let answer = signed::post(aws, "logs", "/", &headers, &query).await?;
-        let page: Value = answer
-            .json()
-            .await
-            .map_err(|error| Error::Setup(format!("{operation}: {error}")))?;
+        let page = read(aws, operation, &query).await?;
         found.extend(page[items].as_array().into_iter().flatten().cloned());
         if page["nextToken"].is_null() {
             return Ok(found);
         }
         query["nextToken"] = page["nextToken"].clone();
     }
+}
+
+/// One page. MiniStack fails when a function opens a log stream while it reads them, so it is asked again, as an
+/// SDK would.
+async fn read(aws: &SdkConfig, operation: &str, query: &Value) -> Result<Value, Error> {
+    let target = format!("Logs_20140328.{operation}");
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target.as_str()),
+    ];
+    let mut attempts = 1;
+    let answer = loop {
+        match signed::post(aws, "logs", "/", &headers, query).await {
+            Err(_) if attempts < ATTEMPTS => attempts += 1,
+            answer => break answer?,
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
+    let page = answer.json().await;
+    page.map_err(|error| Error::Setup(format!("{operation}: {error}")))
 }
 
 fn text<'a>(item: &'a Value, field: &str) -> &'a str {

@@ -253,8 +253,8 @@ impl Inner {
         HeaderValue::from_str(&scopes.join(",")).ok()
     }
 
-    /// In Slack's order: the token, the method, the limit, then scopes and arguments; faults come
-    /// after the token and take the place of what follows.
+    /// In Slack's order: the token, the method, the limit, then scopes and arguments. A fault takes the place
+    /// of what follows the limit, so a call that the limit refuses leaves it to the next one.
     fn reply(
         &mut self,
         method: &str,
@@ -273,6 +273,13 @@ impl Inner {
         if !methods::exists(method) {
             return refused("unknown_method");
         }
+        let channel = arguments.get("channel").map(String::as_str);
+        if let Err(retry_after) = self
+            .limits
+            .count(token_text, method, channel, Instant::now())
+        {
+            return (Reply::RateLimited { retry_after }, None);
+        }
         let fault = self
             .faults
             .take(method, arguments)
@@ -284,13 +291,6 @@ impl Inner {
                 Reply::of_fault(fault).unwrap_or(Reply::Html500),
                 Some(fault.clone()),
             );
-        }
-        let channel = arguments.get("channel").map(String::as_str);
-        if let Err(retry_after) = self
-            .limits
-            .count(token_text, method, channel, Instant::now())
-        {
-            return (Reply::RateLimited { retry_after }, None);
         }
         let call = methods::Call {
             token: &token,

@@ -186,7 +186,9 @@ async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too
 
     sleep(Duration::from_secs(46).saturating_sub(stored.elapsed())).await;
     burst("later").await;
-    assert_eq!(posts_by("later").await, vec![end(new); channels.len()]);
+    let later = posts_by("later").await;
+    assert!(later.len() >= channels.len(), "{later:?}");
+    assert!(later.iter().all(|used| *used == end(new)), "{later:?}");
     world.sandbox.revoke_token(old).await.unwrap();
     restore(&world, new).await;
 }

@@ -216,12 +216,12 @@ async fn a_rate_limit_is_waited_for_as_long_as_slack_says() {
             .filter(|visit| visit.state == state)
             .collect::<Vec<_>>()
     };
-    // And for their turns, if other tests call the same methods just then.
+    // More, if other tests call the same methods just then.
     assert!(waits("WaitToEnsureChannel").len() >= 2);
     let waited = waits("WaitToResolveUsers");
-    assert!(!waited.is_empty());
     // 20 s, scaled by 0.05.
-    assert!(waited[0].took.as_secs_f64() >= 0.9, "{waited:?}");
+    let mut seconds = waited.iter().map(|wait| wait.took.as_secs_f64());
+    assert!(seconds.any(|seconds| seconds >= 0.9), "{waited:?}");
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 
