@@ -1,12 +1,17 @@
+import type { ITableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { Rule, Schedule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import { FIVE_MINUTES } from "./metrics.js";
 import { RustFunction, type RustFunctionProps } from "./rust-function.js";
-import { statesArn } from "./workflow.js";
+import type { OutcomeRecorder } from "./outcome-recorder.js";
+import { statesArn } from "./states-arn.js";
 
-/** Measures every five minutes how old the oldest running execution of each workflow is. */
+/** The index of receipts that say `RUNNING`. */
+export const RUNNING = "running";
+
+/** Measures every five minutes how old the oldest running execution of each workflow is, and completes receipts. */
 export class ExecutionWatcher extends RustFunction {
   readonly whenItFails =
     "Look at its log for the error, and mend the cause. Until then no alarm rings for executions that get old.";
@@ -21,13 +26,20 @@ export class ExecutionWatcher extends RustFunction {
     });
   }
 
-  /** Which state machines it lists the running executions of. */
-  watches(stateMachineNames: string[]): this {
+  /** Watches the executions of these state machines, and completes their receipts through the recorder. */
+  watches(stateMachineNames: string[], receipts: ITableV2, recorder: OutcomeRecorder): this {
     const arns = stateMachineNames.map((name) => statesArn(this, "stateMachine", name));
     this.role.addToPolicy(
       new PolicyStatement({ actions: ["states:ListExecutions"], resources: arns }),
     );
+    this.mayReadExecutions(stateMachineNames, "states:DescribeExecution");
+    this.mayUse(receipts, "BatchGetItem").mayQuery(receipts, RUNNING);
+    this.role.addToPolicy(
+      new PolicyStatement({ actions: ["sqs:SendMessage"], resources: [recorder.queue.queueArn] }),
+    );
     this.function.addEnvironment("STATE_MACHINES", arns.join(","));
+    this.function.addEnvironment("RECEIPTS_TABLE", receipts.tableName);
+    this.function.addEnvironment("OUTCOMES_QUEUE_URL", recorder.queue.queueUrl);
     return this;
   }
 }

@@ -1,9 +1,9 @@
-import { Stack, Token, Validations } from "aws-cdk-lib";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { LIVE } from "./live.js";
 import { RustFunction } from "./rust-function.js";
 import { hasStateMachineAliases } from "./settings.js";
-import { stateMachineNameOf, statesArn } from "./workflow.js";
+import { statesArn } from "./states-arn.js";
+import { stateMachineNameOf } from "./workflow.js";
 
 /** A caller of the workflows: starts them through `lib/client`, and reads what it has started. */
 export class MpcHandler extends RustFunction {
@@ -27,24 +27,7 @@ export class MpcHandler extends RustFunction {
           : undefined,
       }),
     );
-    this.role.addToPolicy(
-      new PolicyStatement({
-        actions: ["states:DescribeExecution"],
-        resources: names.map((name) => `${statesArn(this, "execution", name)}:*`),
-      }),
-    );
-    const { account, region } = Stack.of(this);
-    // As cdk-nag writes what only the deployment knows.
-    const place = [
-      Token.isUnresolved(region) ? "<AWS::Region>" : region,
-      Token.isUnresolved(account) ? "<AWS::AccountId>" : account,
-    ].join(":");
-    for (const name of names) {
-      Validations.of(this.role).acknowledge({
-        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${place}:execution:${name}:*]`,
-        reason: "It reads the executions that it has started; their names are known only then",
-      });
-    }
+    this.mayReadExecutions(names, "states:DescribeExecution");
     this.function.addEnvironment(
       "APGL_STATE_MACHINES",
       statesArn(this, "stateMachine", this.settings.prefix),

@@ -7,14 +7,15 @@ import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
-import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { Alarms, knownAlarmTopic } from "./alarms.js";
 import { FIVE_MINUTES } from "./metrics.js";
 import { MpcHandler } from "./mpc-handler.js";
+import { newQueue } from "./queue.js";
 import { watchAndRelease } from "./releases.js";
 import { ServiceLogs } from "./service-logs.js";
-import { isLocal, removalPolicy, type Settings } from "./settings.js";
+import { type Settings } from "./settings.js";
 
 /** What the publisher of content items' events puts into `detail-type`. */
 const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
@@ -151,7 +152,7 @@ export class MpcHandlersStack extends Stack {
       BOUNTY_CHANNEL: bountyChannel,
     }).mayStart("notify-public-channel");
     const deadLetters = this.deadLetters("BountyDeadLetters", "mpc-content-bounty-dead-letters");
-    const bounties = this.queue("Bounties", "mpc-content-bounties", {
+    const bounties = newQueue(this, "Bounties", this.settings, "mpc-content-bounties", {
       // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").
       visibilityTimeout: Duration.seconds(Math.ceil(6 * TIMEOUT_SECONDS * timeScale)),
       deadLetterQueue: { queue: deadLetters, maxReceiveCount: TRIES },
@@ -174,7 +175,7 @@ export class MpcHandlersStack extends Stack {
 
   /** A queue for what nobody could handle. An alarm rings as soon as something stands in it. */
   private deadLetters(id: string, name: string): Queue {
-    const queue = this.queue(id, name, { retentionPeriod: KEEP_DEAD_LETTERS });
+    const queue = newQueue(this, id, this.settings, name, { retentionPeriod: KEEP_DEAD_LETTERS });
     this.alarms?.add(id, {
       metric: queue.metricApproximateNumberOfMessagesVisible({
         period: FIVE_MINUTES,
@@ -202,17 +203,5 @@ export class MpcHandlersStack extends Stack {
     });
     this.handlers.push(handler);
     return handler;
-  }
-
-  private queue(id: string, name: string, props: QueueProps): Queue {
-    const { settings } = this;
-    return new Queue(this, id, {
-      queueName: `${settings.prefix}-${name}`,
-      encryption: QueueEncryption.SQS_MANAGED,
-      // The local stack speaks HTTP.
-      enforceSSL: !isLocal(settings),
-      removalPolicy: removalPolicy(settings),
-      ...props,
-    });
   }
 }

@@ -3,18 +3,19 @@ import type { IAlarm } from "aws-cdk-lib/aws-cloudwatch";
 import {
   AttributeType,
   Billing,
+  ProjectionType,
   TableEncryptionV2,
   TableV2,
+  type Attribute,
+  type GlobalSecondaryIndexPropsV2,
   type ITableV2,
 } from "aws-cdk-lib/aws-dynamodb";
-import { Rule } from "aws-cdk-lib/aws-events";
-import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Construct } from "constructs";
 import { Alarms, alarmTopic } from "./alarms.js";
 import { NotificationsDashboard } from "./dashboard.js";
 import { keyOf } from "./encryption.js";
-import { ExecutionWatcher } from "./execution-watcher.js";
+import { ExecutionWatcher, RUNNING } from "./execution-watcher.js";
 import { LogQueries } from "./log-queries.js";
 import {
   FIVE_MINUTES,
@@ -24,6 +25,7 @@ import {
   TOKEN_REJECTIONS,
   workflowMetric,
 } from "./metrics.js";
+import { OutcomeRecorder } from "./outcome-recorder.js";
 import { watchAndRelease } from "./releases.js";
 import type { RustFunction } from "./rust-function.js";
 import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from "./settings.js";
@@ -42,6 +44,7 @@ const EXISTING_TABLE = {
   Channels: "channelsTableName",
   Deliveries: "deliveriesTableName",
   RateLimits: "rateLimitsTableName",
+  Receipts: "receiptsTableName",
 } as const satisfies Record<string, keyof Settings>;
 
 type TableId = keyof typeof EXISTING_TABLE;
@@ -66,6 +69,15 @@ export class NotificationsStack extends Stack {
     const rateLimits = settings.rateLimiter
       ? this.table("RateLimits", "rate-limits", "owner", "item")
       : undefined;
+    const receipts = this.table("Receipts", "receipts", "id", "item", [
+      { indexName: "byChannel", partitionKey: string("channelName"), sortKey: number("startedAt") },
+      {
+        indexName: RUNNING,
+        partitionKey: string("runningWorkflow"),
+        sortKey: number("runningSince"),
+        projectionType: ProjectionType.KEYS_ONLY,
+      },
+    ]);
     const token = this.tokenSecret();
     const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, rateLimits };
     const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
@@ -101,16 +113,19 @@ export class NotificationsStack extends Stack {
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
       .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");
-    const metrics = this.step("PublishMetrics", {}, 10).mayPublishMetrics();
+    this.step("PublishMetrics", {}, 10);
 
     const workflows = [...workflowFiles()].map(
       ([id, file]) => new Workflow(this, id, { settings, file, steps: this.steps }),
     );
-    this.countFailures(workflows, metrics);
+    const recorder = new OutcomeRecorder(this, "RecordOutcome", { settings });
+    recorder.records(workflows, receipts);
     const watcher = new ExecutionWatcher(this, "WatchExecutions", { settings }).watches(
       workflows.map(({ stateMachineName }) => stateMachineName),
+      receipts,
+      recorder,
     );
-    this.operate([...this.steps.values(), watcher], workflows);
+    this.operate([...this.steps.values(), recorder, watcher], workflows, recorder);
 
     new CfnOutput(this, "UserProfilesTableName", { value: profiles.tableName });
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
@@ -119,6 +134,8 @@ export class NotificationsStack extends Stack {
     if (rateLimits !== undefined) {
       new CfnOutput(this, "RateLimitsTableName", { value: rateLimits.tableName });
     }
+    new CfnOutput(this, "ReceiptsTableName", { value: receipts.tableName });
+    new CfnOutput(this, "OutcomeDeadLettersUrl", { value: recorder.deadLetters.queueUrl });
     new CfnOutput(this, "SlackApiTokenSecretName", { value: token });
   }
 
@@ -132,7 +149,13 @@ export class NotificationsStack extends Stack {
   }
 
   /** A table of ours, or the existing one that the settings name in its place. */
-  private table(id: TableId, name: string, partitionKey: string, sortKey?: string): ITableV2 {
+  private table(
+    id: TableId,
+    name: string,
+    partitionKey: string,
+    sortKey?: string,
+    globalSecondaryIndexes?: GlobalSecondaryIndexPropsV2[],
+  ): ITableV2 {
     const { settings } = this;
     const existing = settings[EXISTING_TABLE[id]];
     if (existing !== undefined) return TableV2.fromTableName(this, id, existing);
@@ -140,8 +163,9 @@ export class NotificationsStack extends Stack {
     const awsKey = settings.keepData ? TableEncryptionV2.awsManagedKey() : undefined;
     return new TableV2(this, id, {
       tableName: `${settings.prefix}-${name}`,
-      partitionKey: { name: partitionKey, type: AttributeType.STRING },
-      sortKey: sortKey === undefined ? undefined : { name: sortKey, type: AttributeType.STRING },
+      partitionKey: string(partitionKey),
+      sortKey: sortKey === undefined ? undefined : string(sortKey),
+      globalSecondaryIndexes,
       billing: Billing.onDemand(),
       timeToLiveAttribute: "expiresAt",
       encryption: key === undefined ? awsKey : TableEncryptionV2.customerManagedKey(key),
@@ -170,24 +194,12 @@ export class NotificationsStack extends Stack {
     return name;
   }
 
-  /** What a workflow does not catch, it can't count: EventBridge tells of each such end. */
-  private countFailures(workflows: Workflow[], metrics: StepFunction): void {
-    new Rule(this, "ExecutionFailed", {
-      description: "Counts executions that failed, timed out or were stopped",
-      eventPattern: {
-        source: ["aws.states"],
-        detailType: ["Step Functions Execution Status Change"],
-        detail: {
-          status: ["FAILED", "TIMED_OUT", "ABORTED"],
-          stateMachineArn: workflows.map(({ stateMachine }) => stateMachine.stateMachineArn),
-        },
-      },
-      targets: [new LambdaFunction(metrics.alias)],
-    });
-  }
-
   /** How a release is let in, and how an operator sees what happens. */
-  private operate(functions: RustFunction[], workflows: Workflow[]): void {
+  private operate(
+    functions: RustFunction[],
+    workflows: Workflow[],
+    recorder: OutcomeRecorder,
+  ): void {
     const { settings } = this;
     const alarms = settings.alarms
       ? new Alarms(this, "Alarms", { settings, topic: alarmTopic(this, settings) })
@@ -195,6 +207,7 @@ export class NotificationsStack extends Stack {
     if (alarms !== undefined) {
       this.watchSlack(alarms);
       this.watchTheWatcher(alarms, workflows);
+      watchRecorder(alarms, recorder);
     }
     watchAndRelease(this, settings, functions, alarms);
     for (const workflow of workflows) {
@@ -252,6 +265,30 @@ export class NotificationsStack extends Stack {
       todo: 'Run the query "slack limits". If it lasts, find what else uses the app\'s limits, and whether the rate limiter is on.',
     });
   }
+}
+
+const string = (name: string): Attribute => ({ name, type: AttributeType.STRING });
+const number = (name: string): Attribute => ({ name, type: AttributeType.NUMBER });
+
+/** Rings when status changes could not be recorded. */
+function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder): void {
+  alarms.add("OutcomeDeadLetters", {
+    metric: deadLetters.metricApproximateNumberOfMessagesVisible({
+      period: FIVE_MINUTES,
+      statistic: "Maximum",
+    }),
+    threshold: 1,
+    means:
+      "Status changes of executions could not be recorded: their receipts are missing or say RUNNING.",
+    todo: "Look at the log of record-outcome for the cause. Fix it, and move the dead letters back to their queue with `aws sqs start-message-move-task`. They are kept for 14 days.",
+  });
+  alarms.add("OutcomesWait", {
+    metric: queue.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
+    threshold: 15 * 60,
+    means:
+      "A status change of an execution has been waiting for more than 15 minutes to be recorded.",
+    todo: "Look at the log of record-outcome: it says why it does not get on.",
+  });
 }
 
 /** Rings when executions fail, run out of time or get old. Answers what a release is taken back for. */

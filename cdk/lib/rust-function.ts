@@ -1,20 +1,23 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Duration, Validations } from "aws-cdk-lib";
+import { Duration, Stack, Token, Validations } from "aws-cdk-lib";
 import type { IAlarm, Metric } from "aws-cdk-lib/aws-cloudwatch";
 import {
   LambdaDeploymentConfig,
   LambdaDeploymentGroup,
   type ILambdaApplication,
 } from "aws-cdk-lib/aws-codedeploy";
+import type { ITableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Alias, Code, Function, LoggingFormat, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import { FilterPattern, MetricFilter, type IFilterPattern } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { keyOf } from "./encryption.js";
 import { FIVE_MINUTES, logMetric, logMetricsNamespace, METRICS_NAMESPACE } from "./metrics.js";
 import { LIVE } from "./live.js";
 import { ServiceLogs } from "./service-logs.js";
 import { removalPolicy, type Settings } from "./settings.js";
+import { statesArn } from "./states-arn.js";
 
 /** A function's own time-out where it does not say another; the workflows' Tasks wait longer. */
 const DEFAULT_TIMEOUT_SECONDS = 30;
@@ -32,6 +35,16 @@ const TROUBLE = `{ ${[
     (type) => `($.record.errorType = "${type}")`,
   ),
 ].join(" || ")} }`;
+
+/** What DynamoDB does with a key on behalf of a function. Secrets Manager only decrypts for it. */
+const TABLE_KEY_ACTIONS = [
+  "kms:Decrypt",
+  "kms:DescribeKey",
+  "kms:Encrypt",
+  "kms:GenerateDataKey",
+  "kms:ReEncryptFrom",
+  "kms:ReEncryptTo",
+];
 
 export interface RustFunctionProps {
   readonly settings: Settings;
@@ -111,6 +124,51 @@ export abstract class RustFunction extends Construct {
     });
   }
 
+  /** May do just these actions on the table itself. */
+  mayUse(table: ITableV2, ...actions: string[]): this {
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: actions.map((action) => `dynamodb:${action}`),
+        resources: [table.tableArn],
+      }),
+    );
+    this.mayUseKey("dynamodb", TABLE_KEY_ACTIONS);
+    return this;
+  }
+
+  /** May look up items by one of the table's indexes. */
+  mayQuery(table: ITableV2, index: string): this {
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: ["dynamodb:Query"],
+        resources: [`${table.tableArn}/index/${index}`],
+      }),
+    );
+    return this;
+  }
+
+  /** May do these actions on the executions of the state machines with these names. */
+  protected mayReadExecutions(stateMachineNames: string[], ...actions: string[]): void {
+    const { account, region } = Stack.of(this);
+    // As cdk-nag writes what only the deployment knows.
+    const place = [
+      Token.isUnresolved(region) ? "<AWS::Region>" : region,
+      Token.isUnresolved(account) ? "<AWS::AccountId>" : account,
+    ].join(":");
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions,
+        resources: stateMachineNames.map((name) => `${statesArn(this, "execution", name)}:*`),
+      }),
+    );
+    for (const name of stateMachineNames) {
+      Validations.of(this.role).acknowledge({
+        id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${place}:execution:${name}:*]`,
+        reason: "It reads executions, whose names are not known beforehand",
+      });
+    }
+  }
+
   /** Publishes metrics of ours, and no others. */
   mayPublishMetrics(): this {
     this.role.addToPolicy(
@@ -145,6 +203,20 @@ export abstract class RustFunction extends Construct {
       alarms: [alarm],
       deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_10MINUTES,
     });
+  }
+
+  /** May have the key used by that service, where the deployment brings a key along. */
+  protected mayUseKey(service: string, actions: string[]): void {
+    const key = keyOf(this, this.settings);
+    if (key === undefined) return;
+    const { region, urlSuffix } = Stack.of(this);
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions,
+        resources: [key.keyArn],
+        conditions: { StringEquals: { "kms:ViaService": `${service}.${region}.${urlSuffix}` } },
+      }),
+    );
   }
 }
 

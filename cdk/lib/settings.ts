@@ -19,6 +19,7 @@ export interface Settings {
   readonly channelsTableName?: string;
   readonly deliveriesTableName?: string;
   readonly rateLimitsTableName?: string;
+  readonly receiptsTableName?: string;
   /** An existing secret that holds the Slack token, in place of one that the stack makes. */
   readonly slackTokenSecretName?: string;
   /** An existing KMS key for the tables, the secret and the logs, in place of AWS's own. */
@@ -87,6 +88,7 @@ export function readSettings(node: Node): Settings {
     channelsTableName: given("channelsTableName", TABLE_NAME),
     deliveriesTableName: given("deliveriesTableName", TABLE_NAME),
     rateLimitsTableName: given("rateLimitsTableName", TABLE_NAME),
+    receiptsTableName: given("receiptsTableName", TABLE_NAME),
     slackTokenSecretName: given("slackTokenSecretName", {
       pattern: /^[a-zA-Z0-9/_+=.@-]{1,512}$/,
       rule: "must be a secret's name, not its ARN",

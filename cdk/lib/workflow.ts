@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Arn, ArnFormat, RemovalPolicy, Stack, Validations } from "aws-cdk-lib";
+import { RemovalPolicy, Validations } from "aws-cdk-lib";
 import type { IAlarm } from "aws-cdk-lib/aws-cloudwatch";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
@@ -119,16 +119,6 @@ export class Workflow extends Construct {
 /** The name of a workflow's state machine, by which its callers know it. */
 export function stateMachineNameOf(settings: Settings, workflow: string): string {
   return `${settings.prefix}-${workflow}`;
-}
-
-/** The ARN of a state machine by its name, or what the ARNs of its executions start with. */
-export function statesArn(
-  scope: Construct,
-  resource: "stateMachine" | "execution",
-  resourceName: string,
-): string {
-  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
-  return Arn.format({ service: "states", resource, resourceName, arnFormat }, Stack.of(scope));
 }
 
 /** The workflows that there are: construct id → ASL file. */

@@ -28,6 +28,8 @@ const KINDS = [
   "<workflow>-timed-out",
   "<workflow>-old",
   "watch-executions-silent",
+  "outcomes-wait",
+  "outcome-dead-letters",
   "mpc-requests-fail",
   "bounties-wait",
   "event-dead-letters",
@@ -45,6 +47,9 @@ address to it. One cause may ring several: look at the token first, then at the 
 
 The names are those of the prefix \`apgl\`. But for one, an alarm is silent where nothing was measured, and stops by itself when its cause is gone.
 What has failed until then is redriven by hand.
+
+The metrics of what workflows did (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) come with [the receipts](receipts.md). If
+\`record-outcome\` crashes after it has published them and before it has noted that, an execution counts twice. No alarm relies on them.
 `;
 
 /** The page docs/alarms.md, from what the stacks deploy. */

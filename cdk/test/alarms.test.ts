@@ -34,6 +34,8 @@ describe("alarms", () => {
         "apgl-token-rejected",
         "apgl-slack-refusals",
         "apgl-watch-executions-silent",
+        "apgl-outcome-dead-letters",
+        "apgl-outcomes-wait",
         ...ofFunctions([...STEPS, ...WATCHERS]),
         ...ofWorkflows,
       ].sort(),

@@ -32,7 +32,7 @@ describe("tables", () => {
       deliveries: "deliveryId",
     };
     const template = templatesOf({ prefix: "other" }).notifications;
-    template.resourceCountIs(TABLE, Object.keys(keys).length + 1);
+    template.resourceCountIs(TABLE, Object.keys(keys).length + 2);
     for (const [name, key] of Object.entries(keys)) {
       template.hasResourceProperties(TABLE, {
         TableName: `other-${name}`,
@@ -50,6 +50,23 @@ describe("tables", () => {
       KeySchema: [
         { AttributeName: "owner", KeyType: "HASH" },
         { AttributeName: "item", KeyType: "RANGE" },
+      ],
+    });
+  });
+
+  it("find receipts by their execution, by their channel, and those that run", () => {
+    const index = (IndexName: string, hash: string, range: string) => ({
+      IndexName,
+      KeySchema: [
+        { AttributeName: hash, KeyType: "HASH" },
+        { AttributeName: range, KeyType: "RANGE" },
+      ],
+    });
+    production.notifications.hasResourceProperties(TABLE, {
+      TableName: "apgl-receipts",
+      GlobalSecondaryIndexes: [
+        Match.objectLike(index("byChannel", "channelName", "startedAt")),
+        Match.objectLike(index("running", "runningWorkflow", "runningSince")),
       ],
     });
   });
@@ -141,6 +158,7 @@ describe("what a deployment brings along", () => {
       ],
       "rate-limits",
     ],
+    ["receiptsTableName", "RECEIPTS_TABLE", ["RecordOutcome", "WatchExecutions"], "receipts"],
   ];
 
   it.each(USED_BY)("as %s is used, and not made", (setting, variable, users, name) => {
@@ -149,7 +167,7 @@ describe("what a deployment brings along", () => {
     const tables = resourcesOf(template, TABLE).map(
       ([, { Properties }]) => Properties["TableName"],
     );
-    expect(tables).toHaveLength(4);
+    expect(tables).toHaveLength(5);
     expect(tables).not.toContain(`apgl-${name}`);
     const functions = resourcesOf(template, "AWS::Lambda::Function").filter(([, { Properties }]) =>
       JSON.stringify(Properties["Environment"] ?? {}).includes(`"${variable}":"${table}"`),

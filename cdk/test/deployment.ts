@@ -18,6 +18,7 @@ export const EXISTING_TABLES = {
   channelsTableName: "library-channels",
   deliveriesTableName: "library-deliveries",
   rateLimitsTableName: "library-rate-limits",
+  receiptsTableName: "library-receipts",
 };
 
 const functionsDir = fakeFunctionsDir();

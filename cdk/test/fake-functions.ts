@@ -7,8 +7,8 @@ export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../fu
 
 /** Those that the MPC service's stack deploys. */
 export const HANDLERS = FUNCTIONS.filter((crate) => crate.startsWith("mpc-"));
-/** Those that a schedule calls. */
-export const WATCHERS = ["watch-executions"];
+/** Those that watch the executions. */
+export const WATCHERS = ["record-outcome", "watch-executions"];
 /** The steps of the workflows. */
 export const STEPS = FUNCTIONS.filter((crate) => ![...HANDLERS, ...WATCHERS].includes(crate));
 

@@ -51,6 +51,17 @@ const starts = (...workflows: string[]) =>
     ]),
   );
 
+const eachExecution = (action: string) =>
+  Object.fromEntries(WORKFLOWS.map((name) => [executions(name), [action]]));
+/** What it takes to be given the messages of a queue. */
+const RECEIVES = [
+  "sqs:ChangeMessageVisibility",
+  "sqs:DeleteMessage",
+  "sqs:GetQueueAttributes",
+  "sqs:GetQueueUrl",
+  "sqs:ReceiveMessage",
+];
+
 /** What each function may do beside that: resource → actions. */
 const ALLOWED: Record<string, Record<string, string[]>> = {
   CheckRequest: {},
@@ -77,10 +88,20 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...CALLS_SLACK,
     ...on("Channels", "BatchWriteItem", "DeleteItem", "UpdateItem"),
   },
-  PublishMetrics: PUBLISHES_METRICS,
+  PublishMetrics: {},
+  RecordOutcome: {
+    ...PUBLISHES_METRICS,
+    ...on("Receipts", "BatchWriteItem", "PutItem", "UpdateItem"),
+    RecordOutcomeQueue: RECEIVES,
+    ...eachExecution("states:GetExecutionHistory"),
+  },
   WatchExecutions: {
     ...PUBLISHES_METRICS,
     ...Object.fromEntries(WORKFLOWS.map((name) => [stateMachine(name), ["states:ListExecutions"]])),
+    ...eachExecution("states:DescribeExecution"),
+    ...on("Receipts", "BatchGetItem"),
+    ...on("Receipts/index/running", "Query"),
+    RecordOutcomeQueue: ["sqs:SendMessage"],
   },
   MpcRequestHandler: starts(...WORKFLOWS.filter((name) => name !== "check-channel-exists")),
   MpcEventHandler: {
@@ -89,13 +110,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   },
   MpcContentBountyProcessor: {
     ...starts("notify-public-channel"),
-    Bounties: [
-      "sqs:ChangeMessageVisibility",
-      "sqs:DeleteMessage",
-      "sqs:GetQueueAttributes",
-      "sqs:GetQueueUrl",
-      "sqs:ReceiveMessage",
-    ],
+    Bounties: RECEIVES,
   },
 };
 
@@ -110,7 +125,7 @@ describe("a function", () => {
     expect(grantsOf(templateOf(id), id)).toEqual({ ...base(id), ...ALLOWED[id] });
   });
 
-  it.each(["PublishMetrics", "WatchExecutions"])(
+  it.each(["RecordOutcome", "WatchExecutions"])(
     "like %s publishes metrics in our namespace only",
     (id) => {
       expect(conditionsOf(notifications, id, "cloudwatch:PutMetricData")).toEqual([
@@ -274,6 +289,10 @@ describe("no policy", () => {
       why: "Secrets Manager appends six characters to a secret's name",
     },
     "states:DescribeExecution": {
+      ends: /:execution:apgl(-dev)?-[a-z-]+:\*$/,
+      why: "executions get their names when they are started",
+    },
+    "states:GetExecutionHistory": {
       ends: /:execution:apgl(-dev)?-[a-z-]+:\*$/,
       why: "executions get their names when they are started",
     },

@@ -165,7 +165,7 @@ describe("the local stack", () => {
     for (const template of bothOf({ environment: "local" })) {
       expect(lacks.filter((type) => type in typesOf(template))).toEqual([]);
     }
-    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 11 });
+    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 12 });
   });
 
   it("gets callers and outputs that name the state machines; in AWS these name the alias", () => {

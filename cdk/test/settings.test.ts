@@ -24,6 +24,7 @@ describe("settings", () => {
       channelsTableName: undefined,
       deliveriesTableName: undefined,
       rateLimitsTableName: undefined,
+      receiptsTableName: undefined,
       slackTokenSecretName: undefined,
       kmsKeyArn: undefined,
       defaultSlackPreference: true,
@@ -117,6 +118,7 @@ describe("settings", () => {
     ["channelsTableName", "a".repeat(256)],
     ["deliveriesTableName", "arn:aws:dynamodb:eu-central-1:123456789012:table/library"],
     ["rateLimitsTableName", ""],
+    ["receiptsTableName", ""],
     ["slackTokenSecretName", ""],
     [
       "slackTokenSecretName",

@@ -91,11 +91,13 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
         )));
     };
     let mut findings = vec![of_stack(&main)];
+    findings.extend(dead_letters(deployment, &main, &["OutcomeDeadLettersUrl"]).await);
     let handlers = stack(deployment, OPTIONAL_STACK).await?;
     match &handlers {
         Some(handlers) => {
             findings.push(of_stack(handlers));
-            findings.extend(dead_letters(deployment, handlers).await);
+            let queues = ["EventDeadLettersUrl", "BountyDeadLettersUrl"];
+            findings.extend(dead_letters(deployment, handlers, &queues).await);
         }
         None => findings.push(Finding::good(format!(
             "stack {prefix}-{OPTIONAL_STACK} is left out"
@@ -300,6 +302,7 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         ("ChannelsTableName", "name"),
         ("DeliveriesTableName", "deliveryId"),
         ("RateLimitsTableName", "owner, item"),
+        ("ReceiptsTableName", "id, item"),
     ] {
         // The rate limiter may be off; then there is no such output.
         let Some(table) = output(stack, key) else {
@@ -393,12 +396,12 @@ async fn failed_executions(
     })
 }
 
-/// What the handlers could not do, and somebody has to see to.
-async fn dead_letters(deployment: &Deployment, handlers: &Stack) -> Vec<Finding> {
+/// What no function could handle, and somebody has to see to: the queues that these outputs of the stack name.
+async fn dead_letters(deployment: &Deployment, stack: &Stack, keys: &[&str]) -> Vec<Finding> {
     let sqs = aws_sdk_sqs::Client::new(&deployment.aws);
     let mut findings = Vec::new();
-    for key in ["EventDeadLettersUrl", "BountyDeadLettersUrl"] {
-        let Some(url) = output(handlers, key) else {
+    for key in keys {
+        let Some(url) = output(stack, key) else {
             continue;
         };
         let name = url.rsplit('/').next().unwrap_or(url);
@@ -421,7 +424,7 @@ async fn dead_letters(deployment: &Deployment, handlers: &Stack) -> Vec<Finding>
             None | Some("0") => Finding::good(format!("queue {name}: empty")),
             Some(count) => Finding::bad(
                 format!("queue {name}: {count} dead letters, kept for 14 days"),
-                "docs/mpc-handlers.md says how to read them and how to send them again",
+                "docs/alarms.md says what they are and how to send them again",
             ),
         });
     }

@@ -24,8 +24,6 @@ use crate::{
 
 /// `GetExecutionHistory` answers so many at most.
 const EVENTS_A_PAGE: i32 = 1_000;
-/// The state that counts a final error, after the one that failed.
-const COUNTING: &str = "CountFailure";
 const LOGS_MAY_BE_LATE_MILLIS: i64 = 60_000;
 /// What is shown of a cause that is not ours, in characters.
 const CAUSE: usize = 400;
@@ -196,7 +194,7 @@ impl Inspected {
 
     /// The log lines of the function that failed: the last one that did, or the last one.
     fn where_to_look(&self) -> Option<String> {
-        let at_work = |visit: &&Visit| visit.kind == Kind::Task && visit.state != COUNTING;
+        let at_work = |visit: &&Visit| visit.kind == Kind::Task;
         let mut tasks = self.visits.iter().rev().filter(at_work);
         let last = tasks.clone().next()?;
         let failed = tasks.find(|visit| visit.failures().next().is_some());
@@ -440,12 +438,11 @@ mod tests {
             .called(900.0)
             .answered(900.4)
             .exited(900.4, "PostMessage")
-            .task(900.4, 900.5, "PublishMetrics")
-            .event(900.5, HistoryEventType::ExecutionSucceeded, |event| event);
+            .event(900.4, HistoryEventType::ExecutionSucceeded, |event| event);
         insta::assert_snapshot!(inspected(
             &history,
             ExecutionStatus::Succeeded,
-            Some(900.5),
+            Some(900.4),
             None
         ));
     }
@@ -462,7 +459,7 @@ mod tests {
                 "Slack limits chat.postMessage; it may be called again in 90 s",
             )
             .exited(0.2, "PostMessage")
-            .entered(0.2, HistoryEventType::WaitStateEntered, "WaitToPost");
+            .entered(0.2, HistoryEventType::WaitStateEntered, "WaitToPostMessage");
         insta::assert_snapshot!(inspected(&history, ExecutionStatus::Running, None, None));
     }
 
@@ -514,12 +511,11 @@ mod tests {
                 "Slack refused conversations.create: restricted_action",
             )
             .exited(0.2, "EnsureChannel")
-            .task(0.2, 0.3, "CountFailure")
-            .entered(0.3, HistoryEventType::FailStateEntered, "Fail")
-            .event(0.3, HistoryEventType::ExecutionFailed, |event| event);
+            .entered(0.2, HistoryEventType::FailStateEntered, "Fail")
+            .event(0.2, HistoryEventType::ExecutionFailed, |event| event);
         let cause = r#"{"message":"Slack refused conversations.create: restricted_action"}"#;
         let error = Some(("Slack.Rejected", cause.to_owned()));
-        let shown = inspected(&history, ExecutionStatus::Failed, Some(0.3), error);
+        let shown = inspected(&history, ExecutionStatus::Failed, Some(0.2), error);
         assert!(shown.contains("/aws/lambda/apgl-ensure-channel"), "{shown}");
     }
 

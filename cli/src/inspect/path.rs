@@ -32,7 +32,7 @@ pub(super) fn drawn(inspected: &Inspected) -> String {
     format!("{:<11}{}{end}", "path", lines.join(&indent))
 }
 
-/// One after the other: `PostMessage ⇄ WaitToPost (3 times)` where two states took turns.
+/// One after the other: `PostMessage ⇄ WaitToPostMessage (3 times)` where two states took turns.
 pub(super) fn steps(visits: &[Visit]) -> Vec<String> {
     let mut steps = Vec::new();
     let mut n = 0;

@@ -1,18 +1,27 @@
-//! Measures how old the oldest running execution of each workflow is, and publishes it as a metric: Step
-//! Functions itself tells of an execution only when it is over.
+//! Watches the executions of each workflow.
+//!
+//! 1. It publishes how old the oldest running one is, as a metric: Step Functions itself tells of an execution
+//!    only when it is over.
+//! 2. It completes the receipts that no event has completed.
 //!
 //! A schedule calls it; what stands in the event does not matter.
+
+mod receipts;
 
 use std::time::{Duration, SystemTime};
 
 use apgl_aws::{METRICS_NAMESPACE, Refusal};
+use apgl_contract::{Kind, StepError};
 use apgl_runtime::SettingError;
+use apgl_stores::Receipts;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::try_join_all;
 use lambda_runtime::Diagnostic;
+
+use crate::receipts::catch_up;
 
 const METRIC: &str = "OldestRunningExecution";
 /// As many as `ListExecutions` lists at once: in a burst it is limited.
@@ -22,7 +31,11 @@ const PAGE: i32 = 1_000;
 pub struct Deps {
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    pub receipts: Receipts,
     pub state_machines: Vec<StateMachine>,
+    /// The URL of the queue of status changes.
+    pub outcomes_queue: String,
 }
 
 /// A state machine to watch.
@@ -58,19 +71,28 @@ pub fn state_machines(setting: &str) -> Result<Vec<StateMachine>, SettingError> 
     })
 }
 
-/// Publishes the age of the oldest execution that runs `now`, for each state machine: 0 where none runs.
+/// Publishes the age of the oldest execution that runs `now`, for each state machine: 0 where none runs. Then
+/// completes receipts.
 ///
 /// # Errors
-/// [`NotMeasured`], and nothing is published.
+/// [`NotMeasured`].
 pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
-    measure(deps, now).await.inspect_err(|error| {
-        let message = "the age of running executions is not known";
+    watch(deps, now).await.inspect_err(|error| {
+        let message = "not all executions could be watched";
         // An alarm counts errors, and another one rings when there is no measurement for long.
         match error.refusal {
             Refusal::Passing(_) => tracing::warn!(%error, "{message}"),
             Refusal::Lasting(_) => tracing::error!(%error, "{message}"),
         }
     })
+}
+
+async fn watch(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
+    measure(deps, now).await?;
+    for machine in &deps.state_machines {
+        catch_up(deps, machine, now).await?;
+    }
+    Ok(())
 }
 
 async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
@@ -80,7 +102,7 @@ async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
             .map_or(Duration::ZERO, |start| {
                 now.duration_since(start).unwrap_or_default()
             });
-        Ok(datum(machine, age))
+        Ok::<_, NotMeasured>(datum(machine, age))
     });
     let data = try_join_all(ages).await?;
     deps.cloudwatch
@@ -136,6 +158,18 @@ fn not_measured<E: ProvideErrorMetadata>(
 ) -> NotMeasured {
     let refusal = Refusal::of(error);
     NotMeasured { operation, refusal }
+}
+
+impl From<StepError> for NotMeasured {
+    fn from(error: StepError) -> Self {
+        let reason = error.to_string();
+        let refusal = match error.name().kind() {
+            Kind::Passing => Refusal::Passing(reason),
+            _ => Refusal::Lasting(reason),
+        };
+        let operation = "the table of receipts";
+        Self { operation, refusal }
+    }
 }
 
 impl From<NotMeasured> for Diagnostic {

@@ -1,6 +1,7 @@
 use std::{process::ExitCode, time::SystemTime};
 
 use apgl_runtime::{StartError, aws_config, serve, setting};
+use apgl_stores::Receipts;
 use watch_executions::{Deps, handle, state_machines};
 
 fn deps() -> Result<Deps, StartError> {
@@ -8,6 +9,9 @@ fn deps() -> Result<Deps, StartError> {
     Ok(Deps {
         sfn: aws_sdk_sfn::Client::new(&aws),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&aws),
+        sqs: aws_sdk_sqs::Client::new(&aws),
+        receipts: Receipts::from_env(&aws)?,
+        outcomes_queue: setting("OUTCOMES_QUEUE_URL")?,
         state_machines: state_machines(&setting("STATE_MACHINES")?)?,
     })
 }

@@ -6,6 +6,6 @@ mod run;
 mod slack;
 
 pub use apgl_aws::{SettingError, config_from_env as aws_config, flag, setting};
-pub use run::{StartError, run, run_decoding, serve};
+pub use run::{StartError, run, serve};
 #[cfg(feature = "slack")]
 pub use slack::{SecretToken, run_slack_step, slack_client};

@@ -54,25 +54,12 @@ where
     I: DeserializeOwned,
     O: Serialize,
 {
-    run_decoding(name, deps, decode::<Step<I>>, handle).await
-}
-
-/// The same for a function that also gets payloads of another shape.
-pub async fn run_decoding<D, I, O>(
-    name: &'static str,
-    deps: impl FnOnce() -> Result<D, StartError>,
-    decode: impl Fn(Value) -> Result<Step<I>, InvalidField>,
-    handle: impl AsyncFn(&D, Invocation, I) -> Result<O, StepError>,
-) -> ExitCode
-where
-    O: Serialize,
-{
-    let (decode, handle) = (&decode, &handle);
+    let handle = &handle;
     serve(name, deps, async |deps, event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
         let channel_id = text_in(&payload, "/input/channel/id");
         let execution_id = text_in(&payload, "/run/executionId");
-        let decoded = decode(payload).map_err(malformed);
+        let decoded = decode::<Step<I>>(payload).map_err(malformed);
         let Step { run, input } = decoded.map_err(|error| {
             tracing::info_span!("step", executionId = execution_id, step = name)
                 .in_scope(|| log_failure(&error));

@@ -104,16 +104,33 @@ impl Table {
         self.get_batches(key, values, &read).await
     }
 
+    /// The items with these whole keys, in no order; `projection` is the attributes that are read.
+    pub(crate) async fn get_items(
+        &self,
+        keys: Vec<Item>,
+        projection: &str,
+    ) -> Result<Vec<Item>, StepError> {
+        let read = KeysAndAttributes::builder().projection_expression(projection);
+        self.get_by_keys(keys, &read).await
+    }
+
     async fn get_batches(
         &self,
         key: &str,
         values: impl IntoIterator<Item = &'_ str>,
         read: &KeysAndAttributesBuilder,
     ) -> Result<Vec<Item>, StepError> {
-        let keys: Vec<_> = values
+        let keys = values
             .into_iter()
-            .map(|value| Item::from([(key.to_owned(), text(value))]))
-            .collect();
+            .map(|value| Item::from([(key.to_owned(), text(value))]));
+        self.get_by_keys(keys.collect(), read).await
+    }
+
+    async fn get_by_keys(
+        &self,
+        keys: Vec<Item>,
+        read: &KeysAndAttributesBuilder,
+    ) -> Result<Vec<Item>, StepError> {
         let batches = keys.chunks(READ_BATCH);
         stream::iter(batches.map(|batch| self.get_batch(batch.to_vec(), read)))
             .buffer_unordered(BATCHES_AT_ONCE)

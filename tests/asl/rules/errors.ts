@@ -42,8 +42,6 @@ export function run(timeoutSeconds: number): string {
   return `$states.context.{${fields.join(", ")}}`;
 }
 
-const MATCHES_EVERYTHING = ["States.ALL", "States.TaskFailed"];
-
 /** Every Task retries what passes by itself, with bounds on how long and how often. */
 export function retries(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
@@ -142,34 +140,26 @@ export function mendableErrors(machine: Machine): string[] {
     (state.Catch ?? []).flatMap((rule) => {
       if (!endsInFail(machine, rule.Next)) return [];
       const mendable = rule.ErrorEquals.filter((error) => !FINAL.includes(error));
-      // What counts a failure may fail itself: the error that ends the execution is the first one.
-      if (MATCHES_EVERYTHING.includes(mendable[0] ?? "") && countsOnly(state)) return [];
       return mendable.map((error) => `${name}: ${error} is mendable and must not end in Fail`);
     }),
   );
 }
 
-/** Whether a Fail state follows, with nothing but counting in between. */
+/** Whether a Fail state follows without another step in between. */
 function endsInFail(machine: Machine, name: string | undefined): boolean {
   const state = machine.States[name ?? ""];
   if (state === undefined) return false;
   if (state.Type === "Fail") return true;
-  if (state.Type === "Wait" || (state.Type === "Task" && !countsOnly(state))) return false;
+  if (state.Type === "Wait" || state.Type === "Task") return false;
   return edges(state).some(({ to }) => endsInFail(machine, to));
-}
-
-function countsOnly(state: State): boolean {
-  return state.Arguments?.FunctionName === "${PublishMetricsFunctionArn}";
 }
 
 /** The branch that ends in Fail keeps the first error and its cause. */
 export function firstError(machine: Machine): string[] {
   const findings = tasks(machine).flatMap(([name, state]) =>
     (state.Catch ?? [])
-      .filter((rule) => endsInFail(machine, rule.Next) && !countsOnly(state))
-      .filter(
-        (rule) => !JSON.stringify(rule.Assign?.["failure"] ?? "").includes("$states.errorOutput"),
-      )
+      .filter((rule) => endsInFail(machine, rule.Next))
+      .filter((rule) => rule.Assign?.["failure"] !== "{% $states.errorOutput %}")
       .map((rule) => `${name}: a Catch of ${rule.ErrorEquals} must keep the error in $failure`),
   );
   for (const [name, state] of Object.entries(machine.States)) {

@@ -53,11 +53,15 @@ const broken: [rule: string, what: string, Break][] = [
   ["catchAll", "no error at all", (m) => post(m).Catch?.push({ ErrorEquals: [], Next: "Fail" })],
   ["timeouts", "no time-out", (m) => delete post(m).TimeoutSeconds],
   ["timeouts", "a heartbeat longer than the time-out", (m) => (post(m)["HeartbeatSeconds"] = 900)],
-  ["waits", "a wait of a fixed time", (m) => ((m.States["WaitToPost"] as State)["Seconds"] = 30)],
+  [
+    "waits",
+    "a wait of a fixed time",
+    (m) => ((m.States["WaitToPostMessage"] as State)["Seconds"] = 30),
+  ],
   [
     "waits",
     "a wait that goes elsewhere",
-    (m) => ((m.States["WaitToPost"] as State).Next = "CheckRequest"),
+    (m) => ((m.States["WaitToPostMessage"] as State).Next = "CheckRequest"),
   ],
   [
     "waits",

@@ -19,8 +19,6 @@ const KEY_ORDER = [
   "Next",
   "End",
 ];
-/** The failure branch counts with publish-metrics under a name that says why. */
-const NAMED_OTHERWISE: Record<string, string> = { CountFailure: "PublishMetrics" };
 
 /** The machine as a whole: where it starts, how long it may run, and that every state has a place. */
 export function wholeMachine(machine: Machine): string[] {
@@ -61,12 +59,11 @@ export function keyOrder(machine: Machine): string[] {
 /** One name for one step: the state is named as the function that it calls. */
 export function stateNames(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
-    const step = NAMED_OTHERWISE[name] ?? name;
     const called = state.Arguments?.FunctionName;
     if (state["Resource"] !== "arn:aws:states:::lambda:invoke") {
       return [`${name} must be a lambda:invoke`];
     }
-    return called === `\${${step}FunctionArn}` ? [] : [`${name} must call \${${step}FunctionArn}`];
+    return called === `\${${name}FunctionArn}` ? [] : [`${name} must call \${${name}FunctionArn}`];
   });
 }
 

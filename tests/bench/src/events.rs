@@ -121,6 +121,16 @@ impl Scene {
 fn event_of_a_service(function: &str) -> Option<Value> {
     match function {
         "watch-executions" => Some(json!({})),
+        "record-outcome" => {
+            let id = "apgl-notify-private-channel:bench-record-outcome";
+            let change = json!({ "detail": {
+                "executionArn": format!("arn:aws:states:us-east-1:{ACCOUNT}:execution:{id}"),
+                "stateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:apgl-notify-private-channel",
+                "name": "bench-record-outcome", "status": "RUNNING", "startDate": 1_795_000_000_000_u64,
+                "input": json!({ "channelName": CHANNEL, "message": "hi" }).to_string(),
+            } });
+            Some(json!({ "Records": [{ "messageId": "1", "body": change.to_string() }] }))
+        }
         "mpc-event-handler" => Some(json!({
             "version": "0", "id": "7bf73129-1428-4cd3-a780-95db273d1602",
             "detail-type": "Content Item State Changed", "source": "apgl.mpc", "account": ACCOUNT,

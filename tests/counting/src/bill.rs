@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     deployment::Deployment,
     prices::{
-        GB_SECOND, INVOCATION, LOG_GB, METRIC_PUT, PROTECTED_LOG_GB, Price, READ_UNIT, SECRET_READ,
-        STATE_TRANSITION, STATUS_EVENT, TRACE, WRITE_UNIT,
+        GB_SECOND, INVOCATION, LOG_GB, METRIC_PUT, PROTECTED_LOG_GB, Price, QUEUE_REQUEST,
+        READ_UNIT, SECRET_READ, STATE_TRANSITION, STATUS_EVENT, TRACE, WRITE_UNIT,
     },
     work::Work,
 };
@@ -91,6 +91,12 @@ pub fn lines(work: &Work, deployment: &Deployment) -> Vec<Line> {
             "EventBridge: events of executions",
             number(counted.status_events),
             STATUS_EVENT,
+        ),
+        // Each of them is sent to the queue, received and deleted.
+        line(
+            "SQS: requests",
+            3.0 * number(counted.status_events),
+            QUEUE_REQUEST,
         ),
     ]
 }

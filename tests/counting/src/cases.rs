@@ -34,10 +34,12 @@ pub enum Case {
     Public,
     PublicInAQueue,
     PublicRefused,
+    Receipt,
+    ReceiptOfMany,
 }
 
 impl Case {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::FirstByColdFunctions,
         Self::First,
         Self::FirstToMany,
@@ -46,6 +48,8 @@ impl Case {
         Self::Public,
         Self::PublicInAQueue,
         Self::PublicRefused,
+        Self::Receipt,
+        Self::ReceiptOfMany,
     ];
 
     /// A letter, where a whole sentence would be too long.
@@ -69,6 +73,8 @@ impl fmt::Display for Case {
             Self::PublicRefused => {
                 "repeated to a known public channel, refused once by Slack's limit"
             }
+            Self::Receipt => "the receipt of a notification to 1 person",
+            Self::ReceiptOfMany => "the receipt of a notification to 10 people",
         })
     }
 }
@@ -89,9 +95,20 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
         }
         counter.rest().await?;
         arrange(counter, case).await?;
-        let workflow = if case < Case::Public { PRIVATE } else { PUBLIC };
         let members = members(case, &people);
-        let work = counter.count(workflow, &request(case, members)).await?;
+        let request = request(case, members);
+        let work = match case {
+            Case::Receipt | Case::ReceiptOfMany => {
+                let outcome = repeated(case, members);
+                counter
+                    .count_receipt(&channel(case), &request, &outcome)
+                    .await?
+            }
+            Case::Public | Case::PublicInAQueue | Case::PublicRefused => {
+                counter.count(PUBLIC, &request).await?
+            }
+            _ => counter.count(PRIVATE, &request).await?,
+        };
         works.push((case, work));
     }
     Ok(works)
@@ -132,6 +149,18 @@ fn request(case: Case, members: &[String]) -> serde_json::Value {
     request
 }
 
+/// What a notification to a known channel with known members did.
+fn repeated(case: Case, members: &[String]) -> serde_json::Value {
+    json!({
+        "channel": {
+            "id": "C00000001", "name": channel(case), "visibility": "private", "archived": false,
+            "created": false,
+        },
+        "members": { "invited": [], "alreadyMembers": members, "skipped": [] },
+        "message": { "ts": "1795000003.000100", "duplicate": false },
+    })
+}
+
 /// Repeated notifications go where the first went.
 fn channel(case: Case) -> String {
     let case = match case {
@@ -145,8 +174,8 @@ fn channel(case: Case) -> String {
 fn members(case: Case, people: &[String]) -> &[String] {
     match case {
         Case::FirstByColdFunctions => &people[..1],
-        Case::First | Case::Repeated => &people[1..2],
-        Case::FirstToMany | Case::RepeatedToMany => &people[2..],
+        Case::First | Case::Repeated | Case::Receipt => &people[1..2],
+        Case::FirstToMany | Case::RepeatedToMany | Case::ReceiptOfMany => &people[2..],
         Case::Public | Case::PublicInAQueue | Case::PublicRefused => &[],
     }
 }

@@ -10,7 +10,7 @@ use aws_types::SdkConfig;
 use futures_util::future::try_join_all;
 use local_stack::{
     Detour, LocalStack, Project, StackOptions, Status,
-    execution::Executions,
+    execution::{Executions, state_machine_arn},
     invoke::{Answer, invoke},
     stack::{ACCOUNT, REGION, put_profile},
 };
@@ -129,9 +129,6 @@ impl Counter {
 
     /// Invokes a function as EventBridge does when its time has come.
     pub async fn count_invocation(&self, function: &str) -> Result<Work, Error> {
-        self.sandbox.clear_calls().await?;
-        self.proxy.take();
-        let began = SystemTime::now();
         let event = json!({
             "version": "0",
             "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
@@ -143,16 +140,47 @@ impl Counter {
             "resources": [],
             "detail": {},
         });
+        self.count_invocations(function, &[event]).await
+    }
+
+    /// Records that an execution started and how it ended: two status changes, each in a batch of its own.
+    pub async fn count_receipt(
+        &self,
+        name: &str,
+        request: &Value,
+        outcome: &Value,
+    ) -> Result<Work, Error> {
+        let machine = state_machine_arn("notify-private-channel");
+        let execution = machine.replace(":stateMachine:", ":execution:") + ":" + name;
+        let change = |status: &str, output: Option<String>| {
+            let is_over = status != "RUNNING";
+            json!({ "detail": {
+                "executionArn": execution, "stateMachineArn": machine, "name": name, "status": status,
+                "startDate": 1_795_000_000_000_u64, "stopDate": is_over.then_some(1_795_000_004_000_u64),
+                "redriveCount": 0, "input": request.to_string(), "output": output,
+            } })
+        };
+        let started = change("RUNNING", None);
+        let ended = change("SUCCEEDED", Some(outcome.to_string()));
+        let batches = [started, ended]
+            .map(|change| json!({ "Records": [{ "messageId": "1", "body": change.to_string() }] }));
+        self.count_invocations("apgl-record-outcome", &batches)
+            .await
+    }
+
+    async fn count_invocations(&self, function: &str, events: &[Value]) -> Result<Work, Error> {
+        self.sandbox.clear_calls().await?;
+        self.proxy.take();
+        let began = SystemTime::now();
         let name = function.strip_prefix("apgl-").unwrap_or(function);
-        match invoke(self.aws(), name, &event).await? {
-            Answer::Outcome(_) => {}
-            Answer::Failure { error, .. } => {
+        for event in events {
+            if let Answer::Failure { error, .. } = invoke(self.aws(), name, event).await? {
                 let arn = function.to_owned();
                 return Err(Error::Failed { arn, error });
             }
         }
         let steps = Steps {
-            invocations: BTreeMap::from([(function.to_owned(), 1)]),
+            invocations: BTreeMap::from([(function.to_owned(), events.len() as u64)]),
             ..Steps::default()
         };
         self.work_since(began, steps).await

@@ -94,6 +94,12 @@ pub const STATUS_EVENT: Price = Price {
     unit: "events of AWS's own services in EventBridge",
     source: "https://aws.amazon.com/eventbridge/pricing/",
 };
+pub const QUEUE_REQUEST: Price = Price {
+    dollars: 0.40,
+    per: MILLION,
+    unit: "requests to a standard queue of SQS",
+    source: "https://aws.amazon.com/sqs/pricing/",
+};
 
 /// What one costs in a month, as those below.
 pub const SECRET: Price = Price {
@@ -135,7 +141,7 @@ pub const KMS_KEY: Price = Price {
 };
 
 /// In the order in which they are shown.
-pub const ALL: [Price; 17] = [
+pub const ALL: [Price; 18] = [
     STATE_TRANSITION,
     INVOCATION,
     GB_SECOND,
@@ -147,6 +153,7 @@ pub const ALL: [Price; 17] = [
     TRACE,
     SECRET_READ,
     STATUS_EVENT,
+    QUEUE_REQUEST,
     SECRET,
     CUSTOM_METRIC,
     ALARM_METRIC,

@@ -21,13 +21,15 @@ use crate::{
 const THOUSAND: f64 = 1_000.0;
 const KB: f64 = 1_024.0;
 
-/// A busy month: so many of each.
-const BUSY_MONTH: [(Case, u64); 5] = [
+/// A busy month: so many of each, and each has a receipt.
+const BUSY_MONTH: [(Case, u64); 7] = [
     (Case::FirstToMany, 1_000),
     (Case::RepeatedToMany, 60_000),
     (Case::Repeated, 20_000),
     (Case::Public, 15_000),
     (Case::PublicInAQueue, 4_000),
+    (Case::Receipt, 39_000),
+    (Case::ReceiptOfMany, 61_000),
 ];
 
 #[derive(Debug, Clone)]
@@ -289,7 +291,9 @@ impl Report {
             let dollars: f64 = work.map(|work| bill::dollars(work, &self.deployment)).sum();
             let dollars = number(count) * dollars;
             together += dollars;
-            notifications += count;
+            if !matches!(case, Case::Receipt | Case::ReceiptOfMany) {
+                notifications += count;
+            }
             let letter = case.letter().to_string();
             table.row([
                 letter,

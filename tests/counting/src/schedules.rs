@@ -1,4 +1,4 @@
-//! What runs by the clock, however much is sent.
+//! What EventBridge's rules run beside the executions that are counted.
 
 use aws_sdk_eventbridge::Client;
 use aws_types::SdkConfig;
@@ -14,18 +14,19 @@ pub struct Schedule {
     pub times_a_month: u64,
 }
 
-/// Stops every schedule, so that nothing runs between what is counted. Answers what was stopped.
+/// Stops every rule, so that nothing runs between what is counted. Returns what ran by the clock.
 pub async fn stop_all(aws: &SdkConfig) -> Result<Vec<Schedule>, Error> {
     let client = Client::new(aws);
     let rules = client.list_rules().send().await;
     let rules = rules.map_err(Error::aws("ListRules"))?;
     let mut schedules = Vec::new();
     for rule in rules.rules() {
-        let (Some(name), Some(expression)) = (rule.name(), rule.schedule_expression()) else {
-            continue;
-        };
+        let Some(name) = rule.name() else { continue };
         let stopped = client.disable_rule().name(name).send().await;
         stopped.map_err(Error::aws("DisableRule"))?;
+        let Some(expression) = rule.schedule_expression() else {
+            continue;
+        };
         let targets = client.list_targets_by_rule().rule(name).send().await;
         let targets = targets.map_err(Error::aws("ListTargetsByRule"))?;
         let times_a_month = times_a_month(expression)

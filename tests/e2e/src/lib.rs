@@ -20,7 +20,7 @@ use std::{
     path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -29,9 +29,11 @@ use aws_types::SdkConfig;
 use local_stack::{
     Execution, Status, Visit,
     execution::{Executions, state_machine_arn},
-    stack::{aws_config, put_profile},
+    invoke::Answer,
+    runtime_api,
+    stack::{aws_config, client_environment, put_profile},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use slack_sandbox::{
     Admin, Seed,
     admin::ChannelState,
@@ -41,11 +43,13 @@ use slack_sandbox::{
     server::ChannelChange,
     workspace::{BOT_USER_ID, User},
 };
+use tokio::time::sleep;
 
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
 const CHANNELS_TABLE: &str = "apgl-channels";
+pub const RECEIPTS_TABLE: &str = "apgl-receipts";
 
 /// The stack that the program `e2e` has started.
 #[derive(Debug)]
@@ -248,6 +252,25 @@ impl World {
         copy
     }
 
+    /// Runs the deployed function `watch-executions` once, with these workflows to watch.
+    pub async fn watch(&self, workflows: &[&str]) {
+        let program = self.functions.join("watch-executions/bootstrap");
+        let url = self.aws.endpoint_url().expect("the stack has an address");
+        let machines: Vec<String> = workflows
+            .iter()
+            .map(|name| state_machine_arn(name))
+            .collect();
+        let queue = format!("{url}/000000000000/apgl-outcomes");
+        let environment = client_environment(url).into_iter().chain([
+            ("STATE_MACHINES", machines.join(",")),
+            ("RECEIPTS_TABLE", RECEIPTS_TABLE.to_owned()),
+            ("OUTCOMES_QUEUE_URL", queue),
+        ]);
+        let answers = runtime_api::run(&program, environment, vec![json!({})]).await;
+        let answers = answers.expect("the function runs");
+        assert_eq!(answers, [Answer::Outcome(Value::Null)]);
+    }
+
     /// The functions that are deployed, by their crates' names.
     pub async fn functions(&self) -> BTreeMap<String, FunctionConfiguration> {
         let functions = aws_sdk_lambda::Client::new(&self.aws).list_functions();
@@ -288,6 +311,20 @@ impl World {
     pub async fn stop(&self, arn: &str) {
         let stopped = self.executions.stop(arn).await;
         stopped.expect("the execution is stopped");
+    }
+
+    /// Waits until the execution is in this state.
+    pub async fn is_in(&self, arn: &str, state: &str) {
+        let started = Instant::now();
+        while started.elapsed() < AT_MOST {
+            let visits = self.executions.visits(arn).await;
+            let visits = visits.expect("the execution has a history");
+            if visits.last().is_some_and(|visit| visit.state == state) {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{arn} is not in {state}");
     }
 
     pub async fn end_of(&self, arn: &str) -> Ended {

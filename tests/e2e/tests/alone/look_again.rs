@@ -32,7 +32,6 @@ async fn a_workflow_looks_for_the_channel_once_more() {
             "PostMessage",
             "LookAgain",
             "FindChannel",
-            "CountFailure",
             "Fail"
         ]
     );
@@ -60,8 +59,7 @@ async fn a_workflow_looks_for_the_channel_once_more() {
             "LookAgain",
             "EnsureChannel",
             "InviteMembers",
-            "PostMessage",
-            "PublishMetrics"
+            "PostMessage"
         ]
     );
 }

@@ -27,7 +27,7 @@ async fn is_refused(workflow: &str, request: &Value, field: &str) {
     let ended = world.run(workflow, request).await;
     let (error, cause) = ended.failure();
     assert_eq!((error, &cause["field"]), ("InvalidRequest", &json!(field)));
-    assert_eq!(ended.states(), ["CheckRequest", "CountFailure", "Fail"]);
+    assert_eq!(ended.states(), ["CheckRequest", "Fail"]);
     assert_eq!(world.calls_with(channel).await, []);
     assert!(world.find_in_slack(channel).await.is_none());
 }

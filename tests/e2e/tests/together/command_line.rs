@@ -296,9 +296,9 @@ async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
         "● ResolveUsers  2 attempts",
         "✗ Slack.Unavailable: ",
         "↻ tried again after ",
-        "◷ WaitToPost",
+        "◷ WaitToPostMessage",
         "waits: Slack.RateLimited: Slack limits chat.postMessage",
-        "PostMessage ⇄ WaitToPost (",
+        "PostMessage ⇄ WaitToPostMessage (",
         "─▶ ✔",
     ] {
         assert!(
@@ -351,7 +351,9 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ scopes: those of the manifest",
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
-        "✔ alarms: 53, none rings",
+        "✔ table apgl-receipts: active",
+        "✔ alarms: 57, none rings",
+        "✔ queue apgl-outcome-dead-letters: empty",
         "queue apgl-mpc-event-dead-letters: empty",
         "queue apgl-mpc-content-bounty-dead-letters: ",
     ] {

@@ -56,8 +56,7 @@ async fn a_channel_is_made_with_its_members_topic_and_purpose(
             "FilterByPreference",
             "ResolveUsers",
             "EnsureChannel",
-            "InviteMembers",
-            "PublishMetrics"
+            "InviteMembers"
         ]
     );
 }

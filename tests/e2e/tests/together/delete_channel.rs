@@ -49,8 +49,7 @@ async fn a_deleted_channel_is_archived_and_its_name_is_free_again() {
             "CheckRequest",
             "FindChannel",
             "ArchiveIfActive",
-            "ArchiveChannel",
-            "PublishMetrics"
+            "ArchiveChannel"
         ]
     );
     // Again is a success that says so, and the name serves for a new channel.

@@ -17,6 +17,7 @@ mod notify_public_channel;
 mod operations;
 mod other_languages;
 mod rate_limits;
+mod receipts;
 mod redrive;
 mod roles;
 mod starting;

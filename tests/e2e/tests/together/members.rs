@@ -284,8 +284,7 @@ async fn some_come_and_others_go_in_one_execution() {
             "FilterByPreference",
             "ResolveUsers",
             "InviteMembers",
-            "RemoveMembers",
-            "PublishMetrics"
+            "RemoveMembers"
         ]
     );
 }

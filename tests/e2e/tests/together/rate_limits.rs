@@ -221,7 +221,7 @@ async fn what_slack_refuses_one_execution_the_others_wait_for_too() {
     }
     let second = world.run("notify-public-channel", &request(1)).await;
     assert!(
-        second.states().contains(&"WaitToPost"),
+        second.states().contains(&"WaitToPostMessage"),
         "{:?}",
         second.states()
     );

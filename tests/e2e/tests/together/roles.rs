@@ -32,10 +32,12 @@ enum Probe {
     DeleteSlackUsers,
     WriteDeliveries,
     UpdateRateLimits,
+    WriteReceipts,
     StartNotifyPrivate,
     StartNotifyPublic,
     StartDelete,
     ReadExecution,
+    ReadHistory,
     ListExecutions,
     PublishElsewhere,
     InvokeStep,
@@ -48,7 +50,7 @@ enum Probe {
 use Probe::*;
 
 impl Probe {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
@@ -58,10 +60,12 @@ impl Probe {
         DeleteSlackUsers,
         WriteDeliveries,
         UpdateRateLimits,
+        WriteReceipts,
         StartNotifyPrivate,
         StartNotifyPublic,
         StartDelete,
         ReadExecution,
+        ReadHistory,
         ListExecutions,
         PublishElsewhere,
         InvokeStep,
@@ -73,7 +77,7 @@ impl Probe {
 }
 
 /// Each function that is deployed, and all that it may do of this.
-const ALLOWED: [(&str, &[Probe]); 14] = [
+const ALLOWED: [(&str, &[Probe]); 15] = [
     (
         "archive-channel",
         &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
@@ -117,6 +121,7 @@ const ALLOWED: [(&str, &[Probe]); 14] = [
         &[ReadToken, UpdateRateLimits, UpdateChannels, WriteDeliveries],
     ),
     ("publish-metrics", &[]),
+    ("record-outcome", &[WriteReceipts, ReadHistory]),
     (
         "remove-members",
         &[
@@ -130,7 +135,7 @@ const ALLOWED: [(&str, &[Probe]); 14] = [
         "resolve-users",
         &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
     ),
-    ("watch-executions", &[ListExecutions]),
+    ("watch-executions", &[ReadExecution, ListExecutions]),
 ];
 
 /// Somebody who acts in the role of a function.
@@ -192,6 +197,7 @@ impl Actor {
                 self.updates_item("apgl-rate-limits", &["owner", "item"])
                     .await
             }
+            WriteReceipts => self.updates_item("apgl-receipts", &["id", "item"]).await,
             DeleteChannels => self.deletes("apgl-channels", "name").await,
             DeleteSlackUsers => self.deletes("apgl-slack-users", "email").await,
             WriteDeliveries => {
@@ -204,15 +210,12 @@ impl Actor {
             StartNotifyPublic => self.starts("notify-public-channel").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {
-                let arn = state_machine_arn("notify-public-channel");
-                let arn = arn.replace(":stateMachine:", ":execution:") + ":nobody";
-                is_let(
-                    self.sfn()
-                        .describe_execution()
-                        .execution_arn(arn)
-                        .send()
-                        .await,
-                )
+                let read = self.sfn().describe_execution();
+                is_let(read.execution_arn(no_execution()).send().await)
+            }
+            ReadHistory => {
+                let read = self.sfn().get_execution_history();
+                is_let(read.execution_arn(no_execution()).send().await)
             }
             ListExecutions => {
                 let arn = state_machine_arn("notify-public-channel");
@@ -247,7 +250,13 @@ impl Actor {
             }
             ScanTables => {
                 let mut may = false;
-                for table in ["user-profiles", "slack-users", "channels", "deliveries"] {
+                for table in [
+                    "user-profiles",
+                    "slack-users",
+                    "channels",
+                    "deliveries",
+                    "receipts",
+                ] {
                     let scan = self.dynamodb().scan().table_name(format!("apgl-{table}"));
                     may |= is_let(scan.limit(1).send().await);
                 }
@@ -318,6 +327,12 @@ impl Actor {
         let start = start.state_machine_arn(state_machine_arn(workflow));
         is_let(start.input("{}").send().await)
     }
+}
+
+/// The ARN of an execution that is not there.
+fn no_execution() -> String {
+    let arn = state_machine_arn("notify-public-channel");
+    arn.replace(":stateMachine:", ":execution:") + ":nobody"
 }
 
 fn text(value: &str) -> AttributeValue {
@@ -446,6 +461,7 @@ async fn a_policy_that_is_widened_is_found_out() {
         (ListBuckets, "s3:ListAllMyBuckets"),
         (StartDelete, "states:StartExecution"),
         (ReadExecution, "states:DescribeExecution"),
+        (ReadHistory, "states:GetExecutionHistory"),
         (InvokeStep, "lambda:InvokeFunction"),
         (ScanTables, "dynamodb:Scan"),
     ] {

@@ -5,32 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
 use e2e::{World, metrics::datapoints, unique};
-use local_stack::{
-    execution::{Executions, state_machine_arn},
-    invoke::Answer,
-    runtime_api,
-    stack::client_environment,
-};
-use serde_json::{Value, json};
+use serde_json::json;
 use slack_sandbox::faults::How;
 use tokio::time::sleep;
 
 const WORKFLOW: &str = "notify-public-channel";
-
-/// Runs the function that is deployed, with these workflows to watch.
-async fn measure(world: &World, workflows: &[&str]) {
-    let program = world.functions.join("watch-executions/bootstrap");
-    let arns: Vec<String> = workflows
-        .iter()
-        .map(|name| state_machine_arn(name))
-        .collect();
-    let environment = client_environment(world.aws.endpoint_url().unwrap());
-    let environment = environment
-        .into_iter()
-        .chain([("STATE_MACHINES", arns.join(","))]);
-    let answers = runtime_api::run(&program, environment, vec![json!({})]).await;
-    assert_eq!(answers.unwrap(), [Answer::Outcome(Value::Null)]);
-}
 
 /// The lowest and the highest age that was published for the workflow.
 async fn ages(world: &World, workflow: &str) -> (f64, f64) {
@@ -63,26 +42,16 @@ async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
         .await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start(&waiting, &request).await;
-    let executions = Executions::new(&world.aws);
-    loop {
-        let visits = executions.visits(&execution).await.unwrap();
-        if visits
-            .last()
-            .is_some_and(|visit| visit.state == "WaitToPost")
-        {
-            break;
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
+    world.is_in(&execution, "WaitToPostMessage").await;
     // Ages are published in whole seconds.
     sleep(Duration::from_secs(1)).await;
 
-    measure(&world, &[&waiting, &idle]).await;
+    world.watch(&[&waiting, &idle]).await;
     let (lowest, highest) = ages(&world, &waiting).await;
     assert!(lowest >= 1.0, "{lowest}");
     assert_eq!(ages(&world, &idle).await, (0.0, 0.0));
 
     world.end_of(&execution).await.output();
-    measure(&world, &[&waiting, &idle]).await;
+    world.watch(&[&waiting, &idle]).await;
     assert_eq!(ages(&world, &waiting).await, (0.0, highest));
 }

@@ -1,22 +1,26 @@
-//! What there is to count: pure rules, from a workflow's end to metrics.
+//! What is counted of an execution that ended: pure rules, from its end to metrics.
 
-use apgl_contract::{ErrorName, Kind};
-
-use crate::Input;
+use apgl_contract::outcome::Outcome;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Count {
-    pub metric: &'static str,
-    pub value: usize,
-    pub dimension: Option<(&'static str, String)>,
+    metric: &'static str,
+    value: usize,
+    dimension: Option<(&'static str, String)>,
 }
 
-pub(crate) fn counts(input: &Input) -> Vec<Count> {
-    let outcome = match input {
-        Input::Outcome(outcome) => outcome,
-        Input::Ended(error) if is_final(error) => return Vec::new(),
-        Input::Ended(error) | Input::FinalError(error) => return vec![failed(error)],
-    };
+/// Of an execution that failed: one failure, by its error.
+pub(crate) fn failure(error: &str) -> Vec<Count> {
+    vec![Count {
+        metric: "WorkflowsFailed",
+        value: 1,
+        dimension: Some(("Error", error.to_owned())),
+    }]
+}
+
+/// Of an execution that succeeded: what it did.
+pub(crate) fn successes(outcome: &Outcome) -> Vec<Count> {
     let count = |metric, value| Count {
         metric,
         value,
@@ -53,28 +57,32 @@ pub(crate) fn counts(input: &Input) -> Vec<Count> {
     counts
 }
 
-fn failed(error: &str) -> Count {
-    let dimension = Some(("Error", error.to_owned()));
-    Count {
-        metric: "WorkflowsFailed",
-        value: 1,
-        dimension,
+impl Count {
+    pub(crate) fn datum(&self, workflow: &str) -> MetricDatum {
+        let dimension =
+            |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+        let own = self.dimension.as_ref();
+        let own = own.map(|(name, value)| dimension(name, value));
+        let dimensions = std::iter::once(dimension("Workflow", workflow)).chain(own);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a request names at most 1,000 people"
+        )]
+        let value = self.value as f64;
+        MetricDatum::builder()
+            .metric_name(self.metric)
+            .value(value)
+            .unit(StandardUnit::Count)
+            .set_dimensions(Some(dimensions.collect()))
+            .build()
     }
-}
-
-fn is_final(error: &str) -> bool {
-    ErrorName::ALL
-        .iter()
-        .any(|name| name.as_str() == error && name.kind() == Kind::Final)
 }
 
 #[cfg(test)]
 mod tests {
-    use apgl_contract::{Step, outcome::Outcome};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::read;
 
     fn count(metric: &'static str, value: usize) -> Count {
         Count {
@@ -90,19 +98,6 @@ mod tests {
             value,
             dimension: Some((name, of.to_owned())),
         }
-    }
-
-    fn event(status: &str, error: Option<&str>) -> Value {
-        json!({
-            "detail-type": "Step Functions Execution Status Change",
-            "detail": {
-                "executionArn": "arn:aws:states:us-east-1:1:execution:apgl-x:e",
-                "stateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:apgl-x",
-                "status": status,
-                "error": error,
-                "input": "never read",
-            },
-        })
     }
 
     #[test]
@@ -122,9 +117,8 @@ mod tests {
             },
             "message": { "ts": "1.0", "duplicate": false },
         });
-        let input = Input::Outcome(serde_json::from_value(outcome).unwrap());
         assert_eq!(
-            counts(&input),
+            successes(&serde_json::from_value(outcome).unwrap()),
             [
                 count("ChannelsCreated", 1),
                 count("ChannelsDeleted", 1),
@@ -141,49 +135,12 @@ mod tests {
     fn what_did_not_happen_is_not_counted() {
         let outcome = json!({ "exists": false, "deleted": false });
         let outcome: Outcome = serde_json::from_value(outcome).unwrap();
-        assert_eq!(counts(&Input::Outcome(outcome)), []);
+        assert_eq!(successes(&outcome), []);
     }
 
     #[test]
-    fn a_failure_is_counted_once_by_the_workflow_or_by_its_event() {
-        let by_branch = Input::FinalError("Channel.NotFound".to_owned());
-        assert_eq!(
-            counts(&by_branch),
-            [count_by("WorkflowsFailed", 1, "Error", "Channel.NotFound")]
-        );
-        let its_event = read(event("FAILED", Some("Channel.NotFound"))).unwrap();
-        assert_eq!(counts(&its_event.input), []);
-        let mendable = read(event("FAILED", Some("Slack.Unauthorized"))).unwrap();
-        assert_eq!(
-            counts(&mendable.input),
-            [count_by(
-                "WorkflowsFailed",
-                1,
-                "Error",
-                "Slack.Unauthorized"
-            )]
-        );
-    }
-
-    #[test]
-    fn an_event_without_an_error_is_counted_by_its_status() {
-        let Step { run, input } = read(event("TIMED_OUT", None)).unwrap();
-        assert_eq!(run.workflow, "apgl-x");
-        assert_eq!(
-            counts(&input),
-            [count_by("WorkflowsFailed", 1, "Error", "TIMED_OUT")]
-        );
-    }
-
-    #[test]
-    fn a_workflows_payload_is_a_step() {
-        let payload = json!({
-            "run": { "executionId": "e", "workflow": "w" },
-            "input": { "finalError": "InvalidRequest" },
-        });
-        assert_eq!(
-            read(payload).unwrap().input,
-            Input::FinalError("InvalidRequest".to_owned())
-        );
+    fn a_failure_is_counted_by_its_error() {
+        let expected = [count_by("WorkflowsFailed", 1, "Error", "TIMED_OUT")];
+        assert_eq!(failure("TIMED_OUT"), expected);
     }
 }

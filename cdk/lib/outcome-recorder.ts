@@ -1,0 +1,68 @@
+import { Duration } from "aws-cdk-lib";
+import type { ITableV2 } from "aws-cdk-lib/aws-dynamodb";
+import { Rule } from "aws-cdk-lib/aws-events";
+import { SqsQueue } from "aws-cdk-lib/aws-events-targets";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
+import type { Construct } from "constructs";
+import { newQueue } from "./queue.js";
+import { RustFunction, type RustFunctionProps } from "./rust-function.js";
+import type { Workflow } from "./workflow.js";
+
+const TIMEOUT_SECONDS = 30;
+/** How often a status change is received before it is a dead letter. */
+const TRIES = 10;
+const RETENTION = Duration.days(14);
+
+/** Keeps a receipt of each execution. EventBridge tells of every status change through a queue. */
+export class OutcomeRecorder extends RustFunction {
+  readonly whenItFails =
+    "Look at its log for the error, and mend the cause. Until then receipts and metrics are late; notifications are not.";
+  readonly queue: Queue;
+  readonly deadLetters: Queue;
+
+  constructor(scope: Construct, id: string, props: RustFunctionProps) {
+    super(scope, id, { timeoutSeconds: TIMEOUT_SECONDS, ...props });
+    const { settings } = props;
+    this.mayPublishMetrics();
+    this.deadLetters = newQueue(this, "DeadLetters", settings, "outcome-dead-letters", {
+      retentionPeriod: RETENTION,
+    });
+    this.queue = newQueue(this, "Queue", settings, "outcomes", {
+      // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").
+      visibilityTimeout: Duration.seconds(6 * TIMEOUT_SECONDS),
+      retentionPeriod: RETENTION,
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: TRIES },
+    });
+    this.alias.addEventSource(
+      new SqsEventSource(this.queue, {
+        batchSize: 10,
+        // Steps need the concurrency.
+        maxConcurrency: 2,
+        reportBatchItemFailures: true,
+      }),
+    );
+  }
+
+  /** Records every status change of these workflows' executions. */
+  records(workflows: Workflow[], receipts: ITableV2): this {
+    new Rule(this, "StatusChange", {
+      description: "Every status change of the workflows' executions",
+      eventPattern: {
+        source: ["aws.states"],
+        detailType: ["Step Functions Execution Status Change"],
+        detail: {
+          stateMachineArn: workflows.map(({ stateMachine }) => stateMachine.stateMachineArn),
+        },
+      },
+      targets: [new SqsQueue(this.queue, { deadLetterQueue: this.deadLetters })],
+    });
+    this.function.addEnvironment("RECEIPTS_TABLE", receipts.tableName);
+    this.mayUse(receipts, "BatchWriteItem", "PutItem", "UpdateItem");
+    this.mayReadExecutions(
+      workflows.map(({ stateMachineName }) => stateMachineName),
+      "states:GetExecutionHistory",
+    );
+    return this;
+  }
+}

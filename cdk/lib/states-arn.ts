@@ -1,0 +1,12 @@
+import { Arn, ArnFormat, Stack } from "aws-cdk-lib";
+import type { Construct } from "constructs";
+
+/** The ARN of a state machine by its name, or what the ARNs of its executions start with. */
+export function statesArn(
+  scope: Construct,
+  resource: "stateMachine" | "execution",
+  resourceName: string,
+): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return Arn.format({ service: "states", resource, resourceName, arnFormat }, Stack.of(scope));
+}

@@ -1,0 +1,199 @@
+//! What an execution did, from its history: where its event has no outcome.
+
+use std::collections::HashMap;
+
+use aws_sdk_sfn::{
+    Client, error::SdkError, operation::get_execution_history::GetExecutionHistoryError,
+    types::HistoryEvent,
+};
+use serde_json::{Value, json};
+
+/// As many events as `GetExecutionHistory` returns at once.
+const PAGE: i32 = 1_000;
+
+/// The input of an execution, and what its steps returned.
+#[derive(Debug, Default, PartialEq)]
+pub struct History {
+    pub input: Option<String>,
+    /// The execution's own output, if it succeeded.
+    pub output: Option<String>,
+    /// The last result of each state that succeeded.
+    pub results: HashMap<String, Value>,
+}
+
+impl History {
+    /// Reads the whole history.
+    pub async fn of(
+        sfn: &Client,
+        execution_id: &str,
+    ) -> Result<Self, SdkError<GetExecutionHistoryError>> {
+        let history = sfn.get_execution_history().execution_arn(execution_id);
+        let mut pages = history.max_results(PAGE).into_paginator().items().send();
+        let (mut history, mut state) = (Self::default(), String::new());
+        while let Some(event) = pages.next().await {
+            history.add(&event?, &mut state);
+        }
+        Ok(history)
+    }
+
+    fn add(&mut self, event: &HistoryEvent, state: &mut String) {
+        if let Some(started) = &event.execution_started_event_details {
+            self.input.clone_from(&started.input);
+        } else if let Some(succeeded) = &event.execution_succeeded_event_details {
+            self.output.clone_from(&succeeded.output);
+        } else if let Some(entered) = &event.state_entered_event_details {
+            state.clone_from(&entered.name);
+        } else if let Some(succeeded) = &event.task_succeeded_event_details {
+            let result = succeeded.output.as_deref().unwrap_or_default();
+            let result: Value = serde_json::from_str(result).unwrap_or_default();
+            self.results
+                .insert(state.clone(), result["Payload"].clone());
+        }
+    }
+
+    /// The outcome, as far as the steps that succeeded tell it.
+    pub fn partial_outcome(&self) -> Value {
+        let mut outcome = json!({});
+        for state in ["FindChannel", "EnsureChannel", "ArchiveChannel"] {
+            let channel = self.result(state, "channel");
+            if channel.is_object() {
+                outcome["channel"] = channel.clone();
+            }
+        }
+        if self.results.contains_key("ArchiveChannel") {
+            outcome["deleted"] = json!(true);
+        }
+        let members = self.members();
+        if members != json!({}) {
+            outcome["members"] = members;
+        }
+        if let Some(message) = self.results.get("PostMessage") {
+            outcome["message"] = message.clone();
+        }
+        outcome
+    }
+
+    fn members(&self) -> Value {
+        let mut members = json!({});
+        for (state, field) in [
+            ("InviteMembers", "invited"),
+            ("InviteMembers", "alreadyMembers"),
+            ("RemoveMembers", "removed"),
+        ] {
+            let people = self.result(state, field);
+            if people.is_array() {
+                members[field] = people.clone();
+            }
+        }
+        let steps = [
+            "FilterByPreference",
+            "ResolveUsers",
+            "InviteMembers",
+            "RemoveMembers",
+        ];
+        let skipped = steps.map(|state| self.result(state, "skipped").as_array());
+        let skipped: Vec<&Value> = skipped.into_iter().flatten().flatten().collect();
+        if !skipped.is_empty() {
+            members["skipped"] = json!(skipped);
+        }
+        members
+    }
+
+    fn result(&self, state: &str, field: &str) -> &Value {
+        let result = self.results.get(state);
+        result.map_or(&Value::Null, |result| &result[field])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::{
+        primitives::DateTime,
+        types::{
+            HistoryEventType, StateEnteredEventDetails, TaskSucceededEventDetails,
+            builders::HistoryEventBuilder,
+        },
+    };
+
+    use super::*;
+
+    fn event(kind: HistoryEventType) -> HistoryEventBuilder {
+        let at = DateTime::from_secs(1);
+        HistoryEvent::builder().id(1).timestamp(at).r#type(kind)
+    }
+
+    /// The history of an execution whose states returned these payloads.
+    fn history(results: &[(&str, Value)]) -> History {
+        let (mut history, mut entered) = (History::default(), String::new());
+        for (state, payload) in results {
+            let details = StateEnteredEventDetails::builder().name(*state).build();
+            let enter = event(HistoryEventType::TaskStateEntered);
+            let enter = enter.state_entered_event_details(details.unwrap());
+            let result = json!({ "StatusCode": 200, "Payload": payload }).to_string();
+            let details = TaskSucceededEventDetails::builder()
+                .resource_type("lambda")
+                .resource("invoke")
+                .output(result)
+                .build();
+            let succeed = event(HistoryEventType::TaskSucceeded);
+            let succeed = succeed.task_succeeded_event_details(details.unwrap());
+            for event in [enter.build().unwrap(), succeed.build().unwrap()] {
+                history.add(&event, &mut entered);
+            }
+        }
+        history
+    }
+
+    #[test]
+    fn an_outcome_is_put_together_from_the_steps_that_succeeded() {
+        let channel = json!({ "id": "C1", "name": "x" });
+        let history = history(&[
+            (
+                "CheckRequest",
+                json!({ "channelName": "x", "message": "secret" }),
+            ),
+            (
+                "FilterByPreference",
+                json!({ "wanted": ["a@x.org"], "skipped": [{ "email": "b@x.org", "reason": "opted_out" }] }),
+            ),
+            (
+                "ResolveUsers",
+                json!({ "users": [], "leaving": [], "skipped": [{ "email": "a@x.org", "reason": "not_in_slack" }] }),
+            ),
+            ("EnsureChannel", json!({ "channel": channel })),
+            (
+                "InviteMembers",
+                json!({ "invited": [], "alreadyMembers": [], "skipped": [] }),
+            ),
+        ]);
+        let expected = json!({
+            "channel": channel,
+            "members": {
+                "invited": [], "alreadyMembers": [],
+                "skipped": [
+                    { "email": "b@x.org", "reason": "opted_out" },
+                    { "email": "a@x.org", "reason": "not_in_slack" },
+                ],
+            },
+        });
+        assert_eq!(history.partial_outcome(), expected);
+    }
+
+    #[test]
+    fn of_a_state_that_ran_twice_the_last_result_counts() {
+        let channel = |id: &str| json!({ "channel": { "id": id } });
+        let history = history(&[
+            ("EnsureChannel", channel("C1")),
+            ("EnsureChannel", channel("C2")),
+            ("PostMessage", json!({ "ts": "1.0", "duplicate": false })),
+        ]);
+        let outcome = history.partial_outcome();
+        assert_eq!(outcome["channel"]["id"], "C2");
+        assert_eq!(outcome["message"]["ts"], "1.0");
+    }
+
+    #[test]
+    fn an_execution_that_did_nothing_has_an_empty_outcome() {
+        assert_eq!(history(&[]).partial_outcome(), json!({}));
+    }
+}

@@ -1,0 +1,240 @@
+//! Keeps a receipt of each execution of the workflows, and counts what it did as CloudWatch metrics.
+//!
+//! EventBridge tells of every status change through a queue: at least once, and in no order. A status change
+//! that can't be recorded stays in the queue and comes again; after some tries it is a dead letter.
+//!
+//! 1. The receipt is opened when the execution starts, from its input.
+//! 2. It is completed when the execution ends, with its outcome. Where the event has none, since the execution
+//!    failed or the outcome is too large, the history tells.
+//! 3. The metrics are published, and then the receipt says so. A crash in between counts once more.
+
+mod counts;
+mod event;
+mod history;
+
+use apgl_contract::{InvalidField, StepError, decode};
+use apgl_stores::{End, Receipt, Receipts, Recorded};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future::join_all;
+use lambda_runtime::Diagnostic;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    event::{Ended, StatusChange},
+    history::History,
+};
+
+const SUCCEEDED: &str = "SUCCEEDED";
+
+#[derive(Debug)]
+pub struct Deps {
+    pub receipts: Receipts,
+    pub sfn: aws_sdk_sfn::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+}
+
+/// Why a status change is not recorded yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum NotRecorded {
+    /// It is not a status change of an execution.
+    #[error(transparent)]
+    InvalidEvent(#[from] InvalidField),
+    #[error(transparent)]
+    Aws(#[from] StepError),
+}
+
+/// The batch could not be read, so all of it stays in the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnreadableBatch(InvalidField);
+
+/// Records each status change of the batch, all at once, and returns those that failed.
+///
+/// # Errors
+/// [`UnreadableBatch`].
+pub async fn handle(deps: &Deps, batch: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
+    let SqsEvent { records, .. } = decode(batch).map_err(|invalid| {
+        tracing::error!(error = %invalid, "the batch is not one of SQS");
+        UnreadableBatch(invalid)
+    })?;
+    let recorded = join_all(records.iter().map(|message| record(deps, message))).await;
+    let mut failed = SqsBatchResponse::default();
+    for (message, recorded) in records.iter().zip(recorded) {
+        if let Err(error) = recorded {
+            let id = message.message_id.as_deref().unwrap_or_default();
+            tracing::error!(sqs.message_id = id, %error, "the status change is not recorded yet");
+            failed.add_failure(id);
+        }
+    }
+    Ok(failed)
+}
+
+async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
+    let body = message.body.as_deref().unwrap_or_default();
+    let body = serde_json::from_str(body).map_err(|_| InvalidField::new("body", "must be JSON"))?;
+    let change = event::read(body).map_err(|invalid| invalid.within("body"))?;
+    let receipt = receipt(deps, change).await?;
+    let recorded = deps.receipts.record(&receipt).await?;
+    let Some(end) = &receipt.end else {
+        return Ok(());
+    };
+    match recorded {
+        Recorded::Written | Recorded::AlreadyEnded { counted: false } => {}
+        Recorded::AlreadyEnded { counted: true } | Recorded::Outdated => return Ok(()),
+    }
+    count(deps, &receipt.workflow, end).await?;
+    deps.receipts.mark_counted(&receipt).await?;
+    tracing::info!(
+        executionId = receipt.execution_id,
+        workflow = receipt.workflow,
+        execution.status = end.status,
+        "recorded how the execution ended"
+    );
+    Ok(())
+}
+
+/// The receipt, by the event and, where that does not say enough, by the history.
+async fn receipt(deps: &Deps, change: StatusChange) -> Result<Receipt, StepError> {
+    let has_output = |ended: &Ended| ended.output.is_some();
+    let is_complete = change.input.is_some() && change.ended.as_ref().is_none_or(has_output);
+    let history = if is_complete {
+        History::default()
+    } else {
+        let history = History::of(&deps.sfn, &change.execution_id).await;
+        history.map_err(|error| {
+            apgl_aws::step_error("Step Functions", "GetExecutionHistory", &error)
+        })?
+    };
+    let input = change.input.as_ref().or(history.input.as_ref());
+    let asked = Asked::read(input.map_or("{}", String::as_str));
+    let end = change.ended.map(|ended| end(ended, &history));
+    Ok(Receipt {
+        execution_id: change.execution_id,
+        workflow: change.workflow,
+        key: change.key,
+        channel_name: asked.channel_name,
+        people: [asked.members, asked.add, asked.remove].concat(),
+        started_at: change.started_at,
+        since: change.redriven_at.unwrap_or(change.started_at),
+        redrive_count: change.redrive_count,
+        end,
+    })
+}
+
+fn end(ended: Ended, history: &History) -> End {
+    let output = ended.output.or_else(|| history.output.clone());
+    let is_partial = output.is_none();
+    End {
+        status: ended.status,
+        at: ended.at,
+        error: ended.error,
+        outcome: output.unwrap_or_else(|| history.partial_outcome().to_string()),
+        is_partial,
+    }
+}
+
+async fn count(deps: &Deps, workflow: &str, end: &End) -> Result<(), StepError> {
+    let counts = if end.status == SUCCEEDED {
+        let outcome = serde_json::from_str(&end.outcome).unwrap_or_default();
+        counts::successes(&outcome)
+    } else {
+        counts::failure(end.error.as_ref().unwrap_or(&end.status))
+    };
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let data = counts.iter().map(|count| count.datum(workflow)).collect();
+    deps.cloudwatch
+        .put_metric_data()
+        .namespace(apgl_aws::METRICS_NAMESPACE)
+        .set_metric_data(Some(data))
+        .send()
+        .await
+        .map_err(|error| apgl_aws::step_error("CloudWatch", "PutMetricData", &error))?;
+    Ok(())
+}
+
+/// What a request names, checked or not: a request that breaks a rule has a receipt too.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    channel_name: Option<String>,
+    members: Vec<String>,
+    add: Vec<String>,
+    remove: Vec<String>,
+}
+
+impl Asked {
+    fn read(input: &str) -> Self {
+        let input: Value = serde_json::from_str(input).unwrap_or_default();
+        let people = |field: &str| {
+            let people = Vec::<String>::deserialize(&input[field]).unwrap_or_default();
+            let people = people.iter().map(|person| person.trim().to_lowercase());
+            people.filter(|person| !person.is_empty()).collect()
+        };
+        let channel_name = input["channelName"].as_str();
+        let channel_name = channel_name.map(|name| name.trim_start_matches('#').to_owned());
+        Self {
+            channel_name: channel_name.filter(|name| !name.is_empty()),
+            members: people("members"),
+            add: people("add"),
+            remove: people("remove"),
+        }
+    }
+}
+
+impl From<UnreadableBatch> for Diagnostic {
+    fn from(UnreadableBatch(invalid): UnreadableBatch) -> Self {
+        Self {
+            error_type: "UnreadableBatch".to_owned(),
+            error_message: invalid.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read_without_the_message() {
+        let asked = Asked::read(
+            &json!({
+                "channelName": "#project-x", "message": "secret", "members": [" Ana@X.org", ""],
+            })
+            .to_string(),
+        );
+        assert_eq!(asked.channel_name.as_deref(), Some("project-x"));
+        assert_eq!(asked.members, ["ana@x.org"]);
+        assert!(!format!("{asked:?}").contains("secret"));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("null")]
+    #[case(r#"{ "channelName": "", "members": "ana@x.org", "add": [1], "remove": null }"#)]
+    fn a_request_that_breaks_rules_names_nobody(#[case] input: &str) {
+        assert_eq!(Asked::read(input), Asked::default());
+    }
+
+    #[test]
+    fn an_end_without_an_output_is_partial() {
+        let ended = |output: Option<&str>| Ended {
+            status: SUCCEEDED.to_owned(),
+            at: std::time::SystemTime::UNIX_EPOCH,
+            output: output.map(str::to_owned),
+            error: None,
+        };
+        let whole = end(ended(Some(r#"{"deleted":true}"#)), &History::default());
+        assert!(!whole.is_partial);
+        let too_large = History {
+            output: Some("{}".to_owned()),
+            ..History::default()
+        };
+        assert!(!end(ended(None), &too_large).is_partial);
+        let unknown = end(ended(None), &History::default());
+        assert_eq!((unknown.outcome.as_str(), unknown.is_partial), ("{}", true));
+    }
+}

@@ -1,0 +1,22 @@
+use std::process::ExitCode;
+
+use apgl_runtime::{StartError, aws_config, serve};
+use apgl_stores::Receipts;
+use record_outcome::{Deps, handle};
+
+fn deps() -> Result<Deps, StartError> {
+    let aws = aws_config()?;
+    Ok(Deps {
+        receipts: Receipts::from_env(&aws)?,
+        sfn: aws_sdk_sfn::Client::new(&aws),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(&aws),
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve("RecordOutcome", deps, async |deps, event| {
+        handle(deps, event.payload).await
+    })
+    .await
+}
