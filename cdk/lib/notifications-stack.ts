@@ -119,7 +119,7 @@ export class NotificationsStack extends Stack {
       ([id, file]) => new Workflow(this, id, { settings, file, steps: this.steps }),
     );
     const recorder = new OutcomeRecorder(this, "RecordOutcome", { settings });
-    recorder.records(workflows, receipts);
+    recorder.records(workflows, receipts, rateLimits);
     const watcher = new ExecutionWatcher(this, "WatchExecutions", { settings }).watches(
       workflows.map(({ stateMachineName }) => stateMachineName),
       receipts,

@@ -45,7 +45,7 @@ export class OutcomeRecorder extends RustFunction {
   }
 
   /** Records every status change of these workflows' executions. */
-  records(workflows: Workflow[], receipts: ITableV2): this {
+  records(workflows: Workflow[], receipts: ITableV2, rateLimits: ITableV2 | undefined): this {
     new Rule(this, "StatusChange", {
       description: "Every status change of the workflows' executions",
       eventPattern: {
@@ -59,6 +59,9 @@ export class OutcomeRecorder extends RustFunction {
     });
     this.function.addEnvironment("RECEIPTS_TABLE", receipts.tableName);
     this.mayUse(receipts, "BatchWriteItem", "PutItem", "UpdateItem");
+    if (rateLimits !== undefined) {
+      this.mayUseRateLimits(rateLimits, "Query", "UpdateItem");
+    }
     this.mayReadExecutions(
       workflows.map(({ stateMachineName }) => stateMachineName),
       "states:GetExecutionHistory",

@@ -136,6 +136,14 @@ export abstract class RustFunction extends Construct {
     return this;
   }
 
+  /** Knows the table of rate limits and Slack's time, and may do just these actions on the table. */
+  mayUseRateLimits(table: ITableV2, ...actions: string[]): this {
+    this.function.addEnvironment("RATE_LIMITS_TABLE", table.tableName);
+    const { timeScale } = this.settings;
+    if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
+    return this.mayUse(table, ...actions);
+  }
+
   /** May look up items by one of the table's indexes. */
   mayQuery(table: ITableV2, index: string): this {
     this.role.addToPolicy(

@@ -5,6 +5,9 @@ import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { SLACK_REFUSALS, SLACK_REFUSED, TOKEN_REJECTIONS } from "./metrics.js";
 import { RustFunction } from "./rust-function.js";
 
+/** Taking calls from the rate limits. */
+const TAKES_CALLS = ["BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"];
+
 /** What it takes to call Slack. */
 export interface SlackAccess {
   readonly apiUrl: string;
@@ -24,10 +27,7 @@ export class StepFunction extends RustFunction {
     this.function.addEnvironment("SLACK_API_URL", apiUrl);
     this.function.addEnvironment("SLACK_TOKEN_SECRET", token);
     if (rateLimits !== undefined) {
-      this.function.addEnvironment("RATE_LIMITS_TABLE", rateLimits.tableName);
-      const { timeScale } = this.settings;
-      if (timeScale !== 1) this.function.addEnvironment("TIME_SCALE", String(timeScale));
-      this.mayUse(rateLimits, "BatchGetItem", "PutItem", "UpdateItem");
+      this.mayUseRateLimits(rateLimits, ...TAKES_CALLS);
     }
     this.countLines(SLACK_REFUSALS, FilterPattern.literal(`"${SLACK_REFUSED}"`));
     this.countLines(TOKEN_REJECTIONS, FilterPattern.literal('"Slack.Unauthorized"'));

@@ -155,6 +155,7 @@ describe("what a deployment brings along", () => {
         "RemoveMembers",
         "PostMessage",
         "ArchiveChannel",
+        "RecordOutcome",
       ],
       "rate-limits",
     ],

@@ -39,7 +39,7 @@ const on = (table: string, ...actions: string[]) => ({
 /** Whoever calls Slack reads the token, and queues for Slack's limits. */
 const CALLS_SLACK = {
   [SECRET]: ["secretsmanager:GetSecretValue"],
-  ...on("RateLimits", "BatchGetItem", "PutItem", "UpdateItem"),
+  ...on("RateLimits", "BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
 };
 const FINDS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
 const LOOKS_UP = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
@@ -92,6 +92,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   RecordOutcome: {
     ...PUBLISHES_METRICS,
     ...on("Receipts", "BatchWriteItem", "PutItem", "UpdateItem"),
+    ...on("RateLimits", "Query", "UpdateItem"),
     RecordOutcomeQueue: RECEIVES,
     ...eachExecution("states:GetExecutionHistory"),
   },

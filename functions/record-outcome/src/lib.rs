@@ -6,13 +6,15 @@
 //! 1. The receipt is opened when the execution starts, from its input.
 //! 2. It is completed when the execution ends, with its outcome. Where the event has none, since the execution
 //!    failed or the outcome is too large, the history tells.
-//! 3. The metrics are published, and then the receipt says so. A crash in between counts once more.
+//! 3. Calls to Slack that the execution has reserved and not made are freed for others.
+//! 4. The metrics are published, and then the receipt says so. A crash in between counts once more.
 
 mod counts;
 mod event;
 mod history;
 
 use apgl_contract::{InvalidField, StepError, decode};
+use apgl_rate_limit::{RateLimits, SlackClock};
 use apgl_stores::{End, Receipt, Receipts, Recorded};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
@@ -30,6 +32,9 @@ const SUCCEEDED: &str = "SUCCEEDED";
 #[derive(Debug)]
 pub struct Deps {
     pub receipts: Receipts,
+    /// `None` where the rate limiter is off.
+    pub rate_limits: Option<RateLimits>,
+    pub slack_clock: SlackClock,
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
@@ -81,6 +86,10 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     match recorded {
         Recorded::Written | Recorded::AlreadyEnded { counted: false } => {}
         Recorded::AlreadyEnded { counted: true } | Recorded::Outdated => return Ok(()),
+    }
+    if let Some(rate_limits) = &deps.rate_limits {
+        let now = deps.slack_clock.now();
+        rate_limits.release(&receipt.execution_id, now).await?;
     }
     count(deps, &receipt.workflow, end).await?;
     deps.receipts.mark_counted(&receipt).await?;

@@ -63,6 +63,31 @@ impl Gcra {
     }
 }
 
+/// Slots that an ended execution has left in a quota: so many, an interval apart, the last of them at `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeSlots {
+    /// Without the delay, as of [`Slot`].
+    pub at: u64,
+    pub calls: u32,
+}
+
+impl FreeSlots {
+    /// Takes the earliest slots for so many calls that are not over at `now`. Returns their slot, and how many are
+    /// left behind them. `None` where there are too few.
+    pub fn take(self, quota: &Quota, state: Gcra, calls: u32, now: u64) -> Option<(Slot, u32)> {
+        let now = now.saturating_sub(state.delay);
+        let to_come = self.at.checked_sub(now)? / interval(quota) + 1;
+        let to_come = self.calls.min(u32::try_from(to_come).unwrap_or(u32::MAX));
+        let left = to_come.checked_sub(calls)?;
+        let slot = Slot {
+            quota: quota.name.clone(),
+            at: self.at - interval(quota) * u64::from(left),
+            delay: state.delay,
+        };
+        Some((slot, left))
+    }
+}
+
 pub(crate) fn interval(quota: &Quota) -> u64 {
     millis(quota.interval).max(1)
 }
@@ -117,6 +142,32 @@ mod tests {
         #[case] expected: &[u64],
     ) {
         assert_eq!(ready(burst, reservations), expected);
+    }
+
+    /// Ten slots, the last one 20 seconds from now: the first is in 11 seconds.
+    #[rstest]
+    #[case::the_first(0, 1, Some((11, 9)))]
+    #[case::several_wait_for_the_last_of_them(0, 4, Some((14, 6)))]
+    #[case::all(0, 10, Some((20, 0)))]
+    #[case::too_few(0, 11, None)]
+    #[case::those_that_are_over_are_lost(15, 1, Some((15, 5)))]
+    #[case::all_are_over(21, 1, None)]
+    fn free_slots_are_taken_from_the_earliest(
+        #[case] seconds_later: u64,
+        #[case] calls: u32,
+        #[case] expected: Option<(u64, u32)>,
+    ) {
+        for delay in [0, 7_000] {
+            let free = FreeSlots {
+                at: NOW + 20_000 - delay,
+                calls: 10,
+            };
+            let state = Gcra { tat: 0, delay };
+            let now = NOW + 1_000 * seconds_later;
+            let taken = free.take(&quota(2), state, calls, now);
+            let taken = taken.map(|(slot, left)| ((state.ready_at(&slot) - NOW) / 1_000, left));
+            assert_eq!(taken, expected);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use crate::{
     clock::SlackClock,
     gcra::{Gcra, millis},
-    table::{Holder, RateLimits, Reservation, Taken},
+    table::{Free, Holder, RateLimits, Reservation, Taken},
 };
 
 /// A table that does not answer delays no call for longer.
@@ -170,7 +170,8 @@ impl StepLimiter {
             && left >= calls.count
         {
             if !calls.never_wait && !self.is_now(reserved.ready_at) {
-                return Ok(Err(self.wait(reserved.ready_at)));
+                let ready_at = self.move_forward(quota, reserved).await?;
+                return Ok(Err(self.wait(ready_at)));
             }
             if self.use_reserved(calls, reserved, calls.count).await? {
                 return Ok(Ok(reserved.reservation.slot.clone()));
@@ -201,6 +202,28 @@ impl StepLimiter {
         limits.reserve(&self.holder, &reservation).await?;
         self.read_again();
         Ok(Err(self.wait(ready_at)))
+    }
+
+    /// Moves reserved calls to free slots before them, if there are any. Returns when they are ready.
+    async fn move_forward(&self, quota: &Quota, reserved: &Reserved) -> Result<u64, StepError> {
+        let (reservation, limits) = (&reserved.reservation, &self.shared.limits);
+        let calls = reservation.left();
+        let state = Gcra {
+            tat: 0,
+            delay: reserved.ready_at - reservation.slot.at,
+        };
+        let earlier = reserved.ready_at - 1;
+        let free = limits.take_free(quota, calls, state, self.now(), earlier);
+        let Free::Taken(slot) = free.await? else {
+            return Ok(reserved.ready_at);
+        };
+        let ready_at = state.ready_at(&slot);
+        limits.free(&self.holder, reservation).await?;
+        let used = 0;
+        let reservation = Reservation { slot, calls, used };
+        limits.reserve(&self.holder, &reservation).await?;
+        self.read_again();
+        Ok(ready_at)
     }
 
     /// Whether the reserved calls were still there.
@@ -255,7 +278,10 @@ impl StepLimiter {
             reserved: false,
         };
         for quota in quotas_that_refused(calls.quotas, retry_after) {
-            match self.penalize_quota(quota, permit, until).await {
+            // A call has no slot if it was made without the table, or passed its narrower quotas earlier.
+            let slot = permit.slots.iter().find(|slot| slot.quota == quota.name);
+            let limits = &self.shared.limits;
+            match limits.penalize(&quota.name, slot, self.now(), until).await {
                 // The reservation is for the narrowest quota; the others are asked again.
                 Ok((slot, gcra)) if quota == &calls.quotas[0] => {
                     wait = self.wait_for_refused(calls, &slot, gcra, until).await;
@@ -265,23 +291,6 @@ impl StepLimiter {
             }
         }
         wait
-    }
-
-    async fn penalize_quota(
-        &self,
-        quota: &Quota,
-        permit: &Permit,
-        until: u64,
-    ) -> Result<(Slot, Gcra), StepError> {
-        let slot = permit.slots.iter().find(|slot| slot.quota == quota.name);
-        // A call that was made without the table, or whose narrower quotas were passed earlier.
-        let slot = slot.cloned().unwrap_or_else(|| Slot {
-            quota: quota.name.clone(),
-            at: self.now(),
-            delay: 0,
-        });
-        let gcra = self.shared.limits.penalize(&slot, until).await?;
-        Ok((slot, gcra))
     }
 
     /// The refused calls keep their place, and wait until they are ready there.
@@ -553,7 +562,7 @@ mod tests {
         let (limiter, table) = limiter(200, now(), 1, &[reservation(CHANNEL, slot, 1)]);
         let limited = limiter.acquire(calls(&quotas(), 1)).await.unwrap_err();
         assert_eq!(seconds(limited), expected);
-        assert_eq!(requests(&table), ["BatchGetItem"]);
+        assert_eq!(requests(&table), ["BatchGetItem", "Query"]);
     }
 
     #[tokio::test]

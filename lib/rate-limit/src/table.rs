@@ -2,7 +2,8 @@
 //!
 //! | `owner` | `item` | what it is |
 //! |---|---|---|
-//! | a quota's name | `quota` | the [`Gcra`] of the quota: `tat`, `delay` |
+//! | a quota's name | `quota` | the [`Gcra`] of the quota: `tat`, `delay`; `hasFree` where it may have free slots |
+//! | a quota's name | `free/`, a slot | [`FreeSlots`] of an execution that has ended: `calls` |
 //! | an execution's ARN | a step's name, `/`, a quota's name | a [`Reservation`]: `slot`, `delay`, `calls`, `used` |
 //!
 //! A call that need not wait costs one conditional update, however many executions call at the same time.
@@ -18,16 +19,24 @@ use apgl_slack::quotas::{Quota, Slot, quota_named};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    operation::{
+        delete_item::DeleteItemError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
     types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
-use crate::gcra::{Gcra, interval};
+use crate::gcra::{FreeSlots, Gcra, interval};
 
 type Item = HashMap<String, AttributeValue>;
 
 /// What the sort key of a quota's state is.
 const QUOTA: &str = "quota";
+/// What the sort key of free slots starts with.
+const FREE: &str = "free/";
+
+/// How many free slots are looked at: others may take the first ones at the same time.
+const FREE_SLOTS_AT_ONCE: i32 = 25;
 
 /// A quota that nobody has used for so long is forgotten: channels come and go. Longer than an execution may
 /// run, so that no reservation outlives the delay of its quota.
@@ -72,6 +81,24 @@ pub enum Taken {
     TooLate { ready_at: u64 },
 }
 
+impl Taken {
+    fn calls(slot: Slot, state: Gcra) -> Self {
+        let ready_at = state.ready_at(&slot);
+        Self::Calls { slot, ready_at }
+    }
+}
+
+/// What became of the wish for free slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Free {
+    Taken(Slot),
+    /// There are some, but for fewer calls at once, or others took them first.
+    NoneFits,
+    None,
+    /// Nobody has looked.
+    Unknown,
+}
+
 /// The calls that wait for a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -111,58 +138,233 @@ impl RateLimits {
         now: u64,
         latest: Option<u64>,
     ) -> Result<Taken, StepError> {
-        let added = interval(quota) * u64::from(calls);
         let latest = latest.unwrap_or(u64::MAX / 2);
         let latest_tat = Gcra::latest_tat(quota, calls, latest);
         let mut is_busy = self.busy().contains(&quota.name);
+        let mut free = Free::Unknown;
         for _ in 0..MAX_CONFLICTS {
             let update = if is_busy {
-                self.update_quota(&quota.name, "SET tat = tat + :added, expiresAt = :expiry")
-                    .condition_expression("tat > :now AND tat <= :latest")
-                    .expression_attribute_values(":added", number(added))
-                    .expression_attribute_values(":latest", number(latest_tat))
+                self.add_to_queue(quota, calls, latest_tat, &free)
             } else {
-                self.update_quota(&quota.name, "SET tat = :tat, expiresAt = :expiry")
-                    .condition_expression("attribute_not_exists(tat) OR tat <= :now")
-                    .expression_attribute_values(":tat", number(now + added))
+                self.begin_queue(quota, calls, now)
             };
-            let update = update
-                .expression_attribute_values(":now", number(now))
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                );
-            let state = match self.if_it_holds(update).await? {
-                Written::Yes(item) => gcra_of(&item),
-                Written::No(item) => {
+            let update = update.expression_attribute_values(":now", number(now));
+            let item = match self.if_it_holds(update).await? {
+                Written::Yes(item) => {
+                    self.remember_whether_busy(&quota.name, is_busy);
                     let state = gcra_of(&item);
-                    if state.tat > latest_tat.max(now) {
-                        let after = state.after(quota, calls, now);
-                        let ready_at = after.ready_at(&after.last_slot(quota));
-                        return Ok(Taken::TooLate { ready_at });
-                    }
-                    is_busy = state.tat > now;
-                    continue;
+                    return Ok(Taken::calls(state.last_slot(quota), state));
                 }
+                Written::No(item) => item,
             };
-            self.remember_whether_busy(&quota.name, is_busy);
-            let slot = state.last_slot(quota);
-            let ready_at = state.ready_at(&slot);
-            return Ok(Taken::Calls { slot, ready_at });
+            let state = gcra_of(&item);
+            is_busy = state.tat > now;
+            if free == Free::Unknown && is_busy && item.contains_key("hasFree") {
+                free = self.take_free(quota, calls, state, now, latest).await?;
+                if let Free::Taken(slot) = free {
+                    return Ok(Taken::calls(slot, state));
+                }
+            } else if state.tat > latest_tat.max(now) {
+                let after = state.after(quota, calls, now);
+                let ready_at = after.ready_at(&after.last_slot(quota));
+                return Ok(Taken::TooLate { ready_at });
+            }
         }
         Err(self.others_were_faster())
     }
 
-    /// Delays the whole quota until the call with this slot is ready at `until`. Returns the state then.
+    /// Takes calls from a quota that others wait for or have just called under.
+    fn add_to_queue(
+        &self,
+        quota: &Quota,
+        calls: u32,
+        latest_tat: u64,
+        free: &Free,
+    ) -> UpdateItemFluentBuilder {
+        let added = interval(quota) * u64::from(calls);
+        let (forget, unless) = match free {
+            Free::Unknown => ("", " AND attribute_not_exists(hasFree)"),
+            Free::None => (" REMOVE hasFree", ""),
+            Free::NoneFits | Free::Taken(_) => ("", ""),
+        };
+        let set = format!("SET tat = tat + :added, expiresAt = :expiry{forget}");
+        self.update_quota(&quota.name, &set)
+            .condition_expression(format!("tat > :now AND tat <= :latest{unless}"))
+            .expression_attribute_values(":added", number(added))
+            .expression_attribute_values(":latest", number(latest_tat))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// Takes calls from a rested quota. Its free slots, if there were any, are over.
+    fn begin_queue(&self, quota: &Quota, calls: u32, now: u64) -> UpdateItemFluentBuilder {
+        let tat = now + interval(quota) * u64::from(calls);
+        self.update_quota(
+            &quota.name,
+            "SET tat = :tat, expiresAt = :expiry REMOVE hasFree",
+        )
+        .condition_expression("attribute_not_exists(tat) OR tat <= :now")
+        .expression_attribute_values(":tat", number(tat))
+        .return_values(ReturnValue::AllNew)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// Takes so many calls from free slots: the earliest, if they are ready at `latest` or before.
     ///
     /// # Errors
     /// As of [`RateLimits::take`].
-    pub async fn penalize(&self, slot: &Slot, until: u64) -> Result<Gcra, StepError> {
+    pub async fn take_free(
+        &self,
+        quota: &Quota,
+        calls: u32,
+        state: Gcra,
+        now: u64,
+        latest: u64,
+    ) -> Result<Free, StepError> {
+        let from = now.saturating_sub(state.delay);
+        let to = latest.saturating_sub(state.delay);
+        let query = self.client.query().table_name(&self.table);
+        let found = query
+            .key_condition_expression("#owner = :owner AND #item BETWEEN :from AND :to")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":owner", text(&quota.name))
+            .expression_attribute_values(":from", text(&free_item(from)))
+            .expression_attribute_values(":to", text(&free_item(to)))
+            .consistent_read(true)
+            .limit(FREE_SLOTS_AT_ONCE)
+            .send()
+            .await
+            .map_err(|error| self.error("Query", &error))?;
+        for item in found.items() {
+            let Some(free) = free_slots_of(item) else {
+                continue;
+            };
+            let Some((slot, left)) = free.take(quota, state, calls, now) else {
+                continue;
+            };
+            if self.leave(&quota.name, free, left).await? {
+                return Ok(Free::Taken(slot));
+            }
+        }
+        Ok(if found.items().is_empty() {
+            Free::None
+        } else {
+            Free::NoneFits
+        })
+    }
+
+    /// Leaves only so many of these free slots. `false` where they have changed meanwhile.
+    async fn leave(&self, quota: &str, free: FreeSlots, left: u32) -> Result<bool, StepError> {
+        let key = key(quota, &free_item(free.at));
+        if left > 0 {
+            let update = self
+                .update(key)
+                .update_expression("SET calls = :left")
+                .condition_expression("calls = :calls")
+                .expression_attribute_values(":left", number(left.into()))
+                .expression_attribute_values(":calls", number(free.calls.into()));
+            return Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)));
+        }
+        let delete = self.client.delete_item().table_name(&self.table);
+        let deleted = delete
+            .set_key(Some(key))
+            .condition_expression("calls = :calls")
+            .expression_attribute_values(":calls", number(free.calls.into()))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(self.error("DeleteItem", &error)),
+            },
+        }
+    }
+
+    /// Frees what an execution that has ended did not use of its reservations.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn release(&self, execution_id: &str, now: u64) -> Result<(), StepError> {
+        let query = self.client.query().table_name(&self.table);
+        let items = query
+            .key_condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(execution_id))
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await;
+        let items: Vec<Item> = items.map_err(|error| self.error("Query", &error))?;
+        for item in &items {
+            let reserved_item = text_in(item, "item").unwrap_or_default();
+            let Some((_, quota)) = reserved_item.split_once('/') else {
+                continue;
+            };
+            let reservation = reservation_of(quota, item);
+            let to_come = |slot: &Slot| slot.at + slot.delay >= now;
+            if let Some(reservation) = reservation.filter(|one| to_come(&one.slot)) {
+                let key = key(execution_id, reserved_item);
+                self.free_reserved(key, &reservation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees what is left of a reservation.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn free(&self, holder: &Holder, reservation: &Reservation) -> Result<(), StepError> {
+        let key = holder.key(&reservation.slot.quota);
+        self.free_reserved(key, reservation).await
+    }
+
+    /// Nobody uses the calls twice: they are used up here before they are free.
+    async fn free_reserved(&self, key: Item, reservation: &Reservation) -> Result<(), StepError> {
+        let (slot, left) = (&reservation.slot, reservation.left());
+        if left == 0 || !self.use_up(key, reservation, left).await? {
+            return Ok(());
+        }
+        let free = self
+            .update(self::key(&slot.quota, &free_item(slot.at)))
+            .update_expression("SET calls = :calls, expiresAt = :expiry")
+            .expression_attribute_values(":calls", number(left.into()))
+            .expression_attribute_values(":expiry", number(expiry()));
+        self.if_it_holds(free).await?;
+        let tell = self
+            .update_quota(&slot.quota, "SET hasFree = :true, expiresAt = :expiry")
+            .condition_expression("attribute_exists(tat)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        self.if_it_holds(tell).await?;
+        Ok(())
+    }
+
+    /// Delays the whole quota until a refused call is ready at `until`. Returns the call's slot, and the state then.
+    /// A call that was made without a slot, since the table could not be reached, has one of `now`.
+    ///
+    /// # Errors
+    /// As of [`RateLimits::take`].
+    pub async fn penalize(
+        &self,
+        quota: &str,
+        slot: Option<&Slot>,
+        now: u64,
+        until: u64,
+    ) -> Result<(Slot, Gcra), StepError> {
         // What the state was when the slot was given: mostly it is still so.
-        let mut delay = slot.delay;
+        let mut delay = slot.map_or(0, |slot| slot.delay);
         for _ in 0..MAX_CONFLICTS {
+            let slot_of_now = || Slot {
+                quota: quota.to_owned(),
+                at: now.saturating_sub(delay),
+                delay,
+            };
+            let slot = slot.cloned().unwrap_or_else(slot_of_now);
             let before = Gcra { tat: 0, delay };
-            let longer = before.penalized(slot, until).delay - delay;
+            let longer = before.penalized(&slot, until).delay - delay;
             let unchanged = if delay == 0 {
                 "attribute_not_exists(delay) OR delay = :delay"
             } else {
@@ -170,11 +372,11 @@ impl RateLimits {
             };
             let update = self
                 .update_quota(
-                    &slot.quota,
+                    quota,
                     "SET tat = if_not_exists(tat, :ready) + :longer, delay = :longest, expiresAt = :expiry",
                 )
                 .condition_expression(unchanged)
-                .expression_attribute_values(":ready", number(before.ready_at(slot)))
+                .expression_attribute_values(":ready", number(before.ready_at(&slot)))
                 .expression_attribute_values(":longer", number(longer))
                 .expression_attribute_values(":longest", number(delay + longer))
                 .expression_attribute_values(":delay", number(delay))
@@ -183,7 +385,7 @@ impl RateLimits {
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 );
             match self.if_it_holds(update).await? {
-                Written::Yes(item) => return Ok(gcra_of(&item)),
+                Written::Yes(item) => return Ok((slot, gcra_of(&item))),
                 Written::No(item) => delay = gcra_of(&item).delay,
             }
         }
@@ -278,9 +480,19 @@ impl RateLimits {
         reservation: &Reservation,
         calls: u32,
     ) -> Result<bool, StepError> {
+        let key = holder.key(&reservation.slot.quota);
+        self.use_up(key, reservation, calls).await
+    }
+
+    async fn use_up(
+        &self,
+        key: Item,
+        reservation: &Reservation,
+        calls: u32,
+    ) -> Result<bool, StepError> {
         let most = reservation.calls.saturating_sub(calls);
         let update = self
-            .update(holder.key(&reservation.slot.quota))
+            .update(key)
             .update_expression("SET used = used + :calls")
             .condition_expression("slot = :slot AND used <= :most")
             .expression_attribute_values(":calls", number(u64::from(calls)))
@@ -328,7 +540,9 @@ impl RateLimits {
         let mut reserved: HashMap<&str, u32> = HashMap::new();
         for item in &items {
             let quota = text_in(item, "item").and_then(|item| item.split_once('/'));
-            let Some((_, quota)) = quota else { continue };
+            let Some((_, quota)) = quota.filter(|(step, _)| !FREE.starts_with(step)) else {
+                continue;
+            };
             let left = reservation_of(quota, item).map_or(0, |reservation| reservation.left());
             *reserved.entry(quota).or_default() += left;
         }
@@ -359,7 +573,7 @@ impl RateLimits {
     /// As of [`RateLimits::take`].
     pub async fn reset(&self, quota: &str, now: u64) -> Result<bool, StepError> {
         let update = self
-            .update_quota(quota, "SET tat = :now, expiresAt = :expiry")
+            .update_quota(quota, "SET tat = :now, expiresAt = :expiry REMOVE hasFree")
             .condition_expression("attribute_exists(tat)")
             .expression_attribute_values(":now", number(now));
         Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
@@ -448,16 +662,32 @@ fn reservation_of(quota: &str, item: &Item) -> Option<Reservation> {
     })
 }
 
+fn free_slots_of(item: &Item) -> Option<FreeSlots> {
+    let calls = whole_number(item, "calls")?;
+    Some(FreeSlots {
+        at: text_in(item, "item")?.strip_prefix(FREE)?.parse().ok()?,
+        calls: calls.try_into().ok()?,
+    })
+}
+
+/// The sort key of free slots, in the order of time.
+fn free_item(at: u64) -> String {
+    format!("{FREE}{at:020}")
+}
+
 fn quota_key(quota: &str) -> Item {
     key(quota, QUOTA)
 }
 
 fn key(owner: &str, item: &str) -> Item {
-    let text = |value: &str| AttributeValue::S(value.to_owned());
     let fields = [("owner", text(owner)), ("item", text(item))];
     fields
         .map(|(field, value)| (field.to_owned(), value))
         .into()
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
 }
 
 fn number(value: u64) -> AttributeValue {

@@ -287,7 +287,7 @@ type Touched = [(String, Vec<Touch>)];
 
 fn writes(touched: &Touched) -> bool {
     let mut each = touched.iter().flat_map(|(_, touches)| touches);
-    each.any(|touch| !matches!(touch, Touch::Read { .. }))
+    each.any(|touch| !matches!(touch, Touch::Read { .. } | Touch::Query { .. }))
 }
 
 fn taken(touched: &Touched, before: &[u64], after: &[u64]) -> BTreeMap<String, Taken> {
@@ -302,6 +302,9 @@ fn taken(touched: &Touched, before: &[u64], after: &[u64]) -> BTreeMap<String, T
             match touch {
                 Touch::Read { consistent, .. } => {
                     taken.half_read_units += half_read_units(*before, *consistent);
+                }
+                Touch::Query { consistent } => {
+                    taken.half_read_units += half_read_units(0, *consistent);
                 }
                 Touch::Write { .. } | Touch::Put { .. } => {
                     taken.write_units += write_units(*before.max(after));
@@ -335,6 +338,7 @@ impl Items {
         let key = match touch {
             Touch::Read { key, .. } | Touch::Write { key } => key.clone(),
             Touch::Put { item } => self.key_of(client, table, item).await?,
+            Touch::Query { .. } => return Ok(0),
         };
         let answer = client
             .get_item()

@@ -86,9 +86,20 @@ fn bytes(of: impl AsRef<[u8]>) -> u64 {
 /// An item that a request touches.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Touch {
-    Read { key: Item, consistent: bool },
-    Write { key: Item },
-    Put { item: Item },
+    Read {
+        key: Item,
+        consistent: bool,
+    },
+    /// What a query finds: with us always a few small items, which fit into one block.
+    Query {
+        consistent: bool,
+    },
+    Write {
+        key: Item,
+    },
+    Put {
+        item: Item,
+    },
 }
 
 /// The items that a request touches, by table; `None` for an operation that our functions don't use.
@@ -100,6 +111,9 @@ pub fn touched(operation: &str, body: &Value) -> Option<Vec<(String, Vec<Touch>)
     match operation {
         "GetItem" => of_one_table(Touch::Read {
             key: item(&body["Key"])?,
+            consistent: body["ConsistentRead"] == true,
+        }),
+        "Query" => of_one_table(Touch::Query {
             consistent: body["ConsistentRead"] == true,
         }),
         "UpdateItem" | "DeleteItem" => of_one_table(Touch::Write {

@@ -45,6 +45,8 @@ use slack_sandbox::{
 };
 use tokio::time::sleep;
 
+/// How long one of Slack's seconds lasts on the stack, in seconds: waits are that much shorter.
+pub const WAIT_SCALE: f64 = 0.05;
 /// Generous: a test fails for what happens, not for how long it takes.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";

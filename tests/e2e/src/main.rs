@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Parser;
+use e2e::WAIT_SCALE;
 use local_stack::{LocalStack, Project, StackOptions};
 use tokio::process::Command;
 use xtask::{
@@ -15,8 +16,6 @@ use xtask::{
     progress,
 };
 
-/// How long a second of a wait lasts, for the workflows and for Slack's limits alike.
-const WAIT_SCALE: f64 = 0.05;
 /// Tests wait for a workflow most of the time, so more of them run at once than there are processors.
 const TESTS_AT_ONCE: usize = 8;
 /// The program whose tests have the stack to themselves.

@@ -4,11 +4,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apgl_rate_limit::{
-    RateLimits,
+    RateLimits, SlackClock,
+    gcra::Gcra,
     table::{Holder, Reservation, Taken},
 };
 use apgl_slack::quotas::{Quota, Slot};
-use e2e::{World, unique};
+use e2e::{WAIT_SCALE, World, unique};
 use serde_json::json;
 use slack_sandbox::faults::How;
 
@@ -41,6 +42,12 @@ async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
         Taken::Calls { slot, ready_at } => (slot, ready_at.saturating_sub(NOW)),
         Taken::TooLate { .. } => panic!("nothing is too late"),
     }
+}
+
+/// Reports the refusal of the call with this slot. Returns the quota's state then.
+async fn penalize(limits: &RateLimits, slot: &Slot, until: u64) -> Gcra {
+    let penalized = limits.penalize(&slot.quota, Some(slot), NOW, until).await;
+    penalized.unwrap().1
 }
 
 #[tokio::test]
@@ -93,9 +100,9 @@ async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() 
     let (other, _) = take(&limits, &quota, 1).await;
     let (waiting, _) = take(&limits, &quota, 1).await;
     let until = NOW + 10_000;
-    let state = limits.penalize(&refused, until).await.unwrap();
+    let state = penalize(&limits, &refused, until).await;
     // The second call of the burst is refused as well, and reported later.
-    assert_eq!(limits.penalize(&other, until).await.unwrap(), state);
+    assert_eq!(penalize(&limits, &other, until).await, state);
     let ready = [&refused, &other, &waiting].map(|slot| state.ready_at(slot) - NOW);
     assert_eq!(ready, [10_000, 11_000, 12_000]);
     assert_eq!(take(&limits, &quota, 1).await.1, 13_000);
@@ -104,15 +111,17 @@ async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() 
 #[tokio::test]
 async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
     let (limits, quota) = (rate_limits(), quota());
-    let slot = Slot {
-        quota: quota.name.clone(),
-        at: NOW,
-        delay: 0,
-    };
-    let state = limits.penalize(&slot, NOW + 5_000).await.unwrap();
+    let penalized = limits.penalize(&quota.name, None, NOW, NOW + 5_000).await;
+    let (slot, state) = penalized.unwrap();
     assert_eq!(state.ready_at(&slot), NOW + 5_000);
-    let read = limits.read(&holder(), &[quota]).await.unwrap();
-    assert_eq!(read, [(state, None)]);
+    let read = limits.read(&holder(), std::slice::from_ref(&quota)).await;
+    assert_eq!(read.unwrap(), [(state, None)]);
+    // A quota that was delayed before is delayed once more, from now on.
+    let until = NOW + 60_000;
+    let penalized = limits.penalize(&quota.name, None, NOW, until).await;
+    let (slot, state) = penalized.unwrap();
+    assert_eq!(state.ready_at(&slot), until);
+    assert!(take(&limits, &quota, 1).await.1 >= 60_000);
 }
 
 #[tokio::test]
@@ -147,12 +156,79 @@ async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
 async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
     let (limits, quota, holder) = (rate_limits(), quota(), holder());
     let (slot, _) = take(&limits, &quota, 1).await;
-    limits.penalize(&slot, NOW + 10_000).await.unwrap();
+    penalize(&limits, &slot, NOW + 10_000).await;
     limits.give_back(&holder, &slot, 1).await.unwrap();
     let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
     let (state, reservation) = &read.unwrap()[0];
     let slot = &reservation.as_ref().unwrap().slot;
     assert_eq!(state.ready_at(slot), NOW + 10_000);
+}
+
+/// Takes one call for each of so many executions. Returns their ARNs, in the order of their slots.
+async fn reserve(limits: &RateLimits, quota: &Quota, executions: usize) -> Vec<String> {
+    let mut waiting = Vec::new();
+    for _ in 0..executions {
+        let holder = holder();
+        let reservation = Reservation {
+            slot: take(limits, quota, 1).await.0,
+            calls: 1,
+            used: 0,
+        };
+        limits.reserve(&holder, &reservation).await.unwrap();
+        waiting.push(holder.execution_id);
+    }
+    waiting
+}
+
+#[tokio::test]
+async fn five_hundred_executions_that_were_stopped_block_nobody() {
+    let (limits, quota) = (rate_limits(), quota());
+    take(&limits, &quota, 2).await;
+    for execution in reserve(&limits, &quota, 500).await {
+        limits.release(&execution, NOW).await.unwrap();
+        // The event may come twice.
+        limits.release(&execution, NOW).await.unwrap();
+    }
+    // Each slot is given once, the earliest first.
+    for expected in [1_000, 2_000, 3_000] {
+        assert_eq!(take(&limits, &quota, 1).await.1, expected);
+    }
+    // Three at once fit into none of them.
+    assert_eq!(take(&limits, &quota, 3).await.1, 503_000);
+    assert_eq!(take(&limits, &quota, 1).await.1, 4_000);
+}
+
+#[tokio::test]
+async fn a_penalty_moves_free_slots_too() {
+    let (limits, quota) = (rate_limits(), quota());
+    let first = take(&limits, &quota, 2).await.0;
+    let stopped = reserve(&limits, &quota, 3).await;
+    limits.release(&stopped[1], NOW).await.unwrap();
+    penalize(&limits, &first, NOW + 30_000).await;
+    assert_eq!(take(&limits, &quota, 1).await.1, 32_000);
+    // What is over when somebody comes is lost.
+    limits.release(&stopped[0], NOW).await.unwrap();
+    let later = NOW + 31_500;
+    let taken = limits.take(&quota, 1, later, None).await.unwrap();
+    let Taken::Calls { ready_at, .. } = taken else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(ready_at, NOW + 34_000);
+}
+
+#[tokio::test]
+async fn an_execution_that_was_redriven_before_its_slots_were_freed_uses_none_twice() {
+    let (limits, quota, holder) = (rate_limits(), quota(), holder());
+    take(&limits, &quota, 2).await;
+    let reservation = Reservation {
+        slot: take(&limits, &quota, 1).await.0,
+        calls: 1,
+        used: 0,
+    };
+    limits.reserve(&holder, &reservation).await.unwrap();
+    assert!(limits.use_reserved(&holder, &reservation, 1).await.unwrap());
+    limits.release(&holder.execution_id, NOW).await.unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 2_000);
 }
 
 #[tokio::test]
@@ -202,6 +278,62 @@ async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
     let calls = world.calls_with(&id).await;
     let refused = calls.iter().filter(|call| call.status == 429).count();
     assert!(refused < 12, "{refused} calls were refused");
+}
+
+#[tokio::test]
+async fn executions_that_were_stopped_hold_up_no_later_one() {
+    const STOPPED: usize = 40;
+    let world = World::here();
+    let channel = unique("stopped");
+    let id = world.public_channel(&channel).await.id;
+    let request = |n| json!({ "channelName": channel, "message": format!("message {n}") });
+    let limits = rate_limits();
+    let quota = Quota {
+        name: format!("chat.postMessage#{id}"),
+        ..quota()
+    };
+    // All wait behind others: 40 minutes of the sandbox's, which are two of ours.
+    let now = SlackClock::with_scale(WAIT_SCALE).unwrap().now();
+    limits.take(&quota, 2_400, now, None).await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..STOPPED {
+        waiting.push(world.start("notify-public-channel", &request(n)).await);
+    }
+    for execution in &waiting {
+        world.is_in(execution, "WaitToPostMessage").await;
+    }
+    for execution in &waiting {
+        world.stop(execution).await;
+    }
+    let is_freed = async |execution: &String| {
+        let holder = Holder {
+            execution_id: execution.clone(),
+            step: "PostMessage",
+        };
+        let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+        let (_, reservation) = read.unwrap().remove(0);
+        reservation.is_none_or(|reservation| reservation.left() == 0)
+    };
+    for execution in &waiting {
+        while !is_freed(execution).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let last = world
+        .start("notify-public-channel", &request(STOPPED))
+        .await;
+    world.is_in(&last, "WaitToPostMessage").await;
+    // It has the first of their slots, and not the one behind them all.
+    let holder = Holder {
+        execution_id: last.clone(),
+        step: "PostMessage",
+    };
+    let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+    let (state, reservation) = read.unwrap().remove(0);
+    let slot = reservation.unwrap().slot;
+    let behind = state.tat - state.ready_at(&slot);
+    assert!(behind > 30_000, "{behind} ms before the end of the queue");
+    world.stop(&last).await;
 }
 
 #[tokio::test]

@@ -121,7 +121,10 @@ const ALLOWED: [(&str, &[Probe]); 15] = [
         &[ReadToken, UpdateRateLimits, UpdateChannels, WriteDeliveries],
     ),
     ("publish-metrics", &[]),
-    ("record-outcome", &[WriteReceipts, ReadHistory]),
+    (
+        "record-outcome",
+        &[UpdateRateLimits, WriteReceipts, ReadHistory],
+    ),
     (
         "remove-members",
         &[
