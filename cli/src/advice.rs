@@ -37,6 +37,7 @@ pub fn advice(error: &str, execution: &str) -> String {
         Some(ErrorName::StepMalformed) => {
             format!("deploy workflows and functions together again, {redrive}")
         }
+        Some(ErrorName::StepBug) => format!("report it and deploy a fixed function, {redrive}"),
         Some(ErrorName::StoreRejected) => {
             format!("mend the table, the secret or the role that the error names, {redrive}")
         }

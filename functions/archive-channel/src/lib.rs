@@ -55,7 +55,7 @@ pub async fn handle(deps: &Deps, _: &Invocation, input: Input) -> Result<Outcome
     let archived = step.rename_and_archive().await;
     let name = match archived {
         Ok(name) => name,
-        Err(error) => return Err(deps.directory.learn(&input.channel, error).await),
+        Err(error) => return Err(deps.directory.correct_table(&input.channel, error).await),
     };
     let channel = ChannelRef {
         name,

@@ -126,7 +126,7 @@ async fn describe(
         invocation.need_time_for(TIME_TO_DESCRIBE, what)?;
         let set = slack.conversations_set_topic(&channel.id, topic.as_str());
         if let Err(error) = set.await {
-            return Err(directory.learn(channel, error).await);
+            return Err(directory.correct_table(channel, error).await);
         }
         tracing::info!("set the channel's topic");
     }
@@ -134,7 +134,7 @@ async fn describe(
         invocation.need_time_for(TIME_TO_DESCRIBE, what)?;
         let set = slack.conversations_set_purpose(&channel.id, purpose.as_str());
         if let Err(error) = set.await {
-            return Err(directory.learn(channel, error).await);
+            return Err(directory.correct_table(channel, error).await);
         }
         tracing::info!("set the channel's purpose");
     }

@@ -1,9 +1,9 @@
-//! Invites those who are not in the channel yet, at most 100 at once.
+//! Invites users who are not in the channel yet, at most 100 at once.
 //!
-//! Who is known to be in the channel costs no Slack call: what Slack said is remembered in the
-//! channel table. What happens to one user is an outcome and never stops the others.
+//! A user who is known to be in the channel costs no Slack call: the channel table remembers members. A user who
+//! can't be invited is an outcome and never stops the others.
 
-mod fates;
+mod results;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -11,16 +11,15 @@ use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUser
 use apgl_directory::{Directory, People, Person};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
-use apgl_stores::Look;
+use apgl_stores::Snapshot;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-use tokio::join;
 
-use crate::fates::{Fate, Fates, fates_in, invited_earlier, outcome};
+use crate::results::{InviteResult, Results, credit_earlier_attempts, outcome, results_of};
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
-/// What an invitation takes at most.
+/// How long an invitation takes at most.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -62,6 +61,9 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
+/// 1. Reads who is in the channel: from the table, or from Slack if the table does not know.
+/// 2. Invites those who are missing.
+/// 3. Looks up the users again whose ids Slack does not know, and invites those who have a new id.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -71,137 +73,128 @@ pub async fn handle(
     if users.is_empty() {
         return Ok(Outcome::default());
     }
-    let (look, execution_id) = (Look::BeforeInviting, &invocation.run.execution_id);
-    let channels = &deps.directory.channels;
-    let members = channels.members(look, &channel.id, execution_id).await?;
-    let known = members.present.is_some();
-    let (present, first_look) = match members.present {
-        // The two were read in no order: what a copy of this invocation does meanwhile may count as done by
-        // somebody else.
-        Some(remembered) => (remembered, FirstLook::Read(members.at_first)),
-        // While Slack is asked, a copy may look, and invite.
-        None => (members_by_slack(deps, &channel).await?, FirstLook::Unread),
-    };
     let step = Inviting {
         deps,
         invocation,
         channel: &channel,
-        present: &present,
     };
-    let looked = step.look_for(users.iter().map(|user| user.id.clone()));
-    let remembering = async {
-        if known {
-            return Ok(());
-        }
-        channels.remember_members(&channel.id, &present).await
-    };
-    let looking = step.at_first(look, first_look, &looked);
-    // Both to their ends: a write that is dropped may still come, late.
-    let (at_first, remembered) = join!(looking, remembering);
-    remembered?;
-    let mut fates = step.invite_missing(looked, at_first?).await?;
-    let corrected = step.correct_ids(&fates, &mut users).await?;
-    if !corrected.is_empty() {
-        let look = Look::BeforeInvitingCorrected;
-        let looked = step.look_for(corrected);
-        let at_first = step.at_first(look, FirstLook::Unread, &looked).await?;
-        fates.extend(step.invite_missing(looked, at_first).await?);
-    }
-    let outcome = outcome(users, &fates);
-    tracing::info!(
-        members.invited = outcome.invited.len(),
-        members.already = outcome.already_members.len(),
-        members.skipped = outcome.skipped.len(),
-        "invited members"
+    let members = step.members().await?;
+    let ids = users.iter().map(|user| user.id.clone()).collect();
+    let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
+    let corrected = step.correct_ids(&mut users, &results).await?;
+    let members = members.with_unread_snapshot();
+    results.extend(
+        step.invite(corrected, Snapshot::BeforeInvitingCorrected, &members)
+            .await?,
     );
+    let outcome = outcome(users, &results)?;
+    log(&outcome);
     Ok(outcome)
-}
-
-/// Who is in a channel whose members are not remembered: nobody in a new one, else those whom Slack
-/// names.
-async fn members_by_slack(
-    deps: &Deps,
-    channel: &ChannelRef,
-) -> Result<BTreeSet<SlackUserId>, StepError> {
-    if channel.created {
-        return Ok(BTreeSet::new());
-    }
-    deps.directory.members_in_slack(channel).await
-}
-
-/// Whom an earlier attempt of this execution found in the channel, if one has looked.
-enum FirstLook {
-    Read(Option<BTreeSet<SlackUserId>>),
-    Unread,
 }
 
 struct Inviting<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     channel: &'a ChannelRef,
-    present: &'a BTreeSet<SlackUserId>,
 }
 
-/// Which of the users are in the channel, and which are not.
-struct Looked {
-    there: BTreeSet<SlackUserId>,
-    missing: Vec<SlackUserId>,
+/// Who is in the channel.
+struct Members {
+    present: BTreeSet<SlackUserId>,
+    before: Before,
+}
+
+/// The snapshot of an earlier attempt of this execution.
+enum Before {
+    Read(Option<BTreeSet<SlackUserId>>),
+    Unread,
+}
+
+impl Members {
+    /// The same members, for another snapshot.
+    fn with_unread_snapshot(self) -> Self {
+        let before = Before::Unread;
+        Self { before, ..self }
+    }
 }
 
 impl Inviting<'_> {
-    fn look_for(&self, users: impl IntoIterator<Item = SlackUserId>) -> Looked {
-        let users: BTreeSet<SlackUserId> = users.into_iter().collect();
-        let (there, missing): (BTreeSet<_>, BTreeSet<_>) =
-            users.into_iter().partition(|id| self.present.contains(id));
-        Looked {
-            there,
-            missing: missing.into_iter().collect(),
+    async fn members(&self) -> Result<Members, StepError> {
+        let (directory, channel) = (&self.deps.directory, self.channel);
+        let known = directory
+            .channels
+            .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
+            .await?;
+        if let Some(present) = known.present {
+            let before = Before::Read(known.before);
+            return Ok(Members { present, before });
         }
+        let present = if channel.created {
+            BTreeSet::new()
+        } else {
+            directory.members_in_slack(channel).await?
+        };
+        directory
+            .channels
+            .remember_members(&channel.id, &present)
+            .await?;
+        // While Slack was asked, a copy of this invocation may have taken the snapshot.
+        let before = Before::Unread;
+        Ok(Members { present, before })
     }
 
-    /// Whom this execution found in the channel when it first looked; `None` where that is now. It is kept
-    /// before the first invitation, for the attempts that may have to go on.
-    async fn at_first(
+    /// Invites the users who are missing, and returns the result of each user.
+    async fn invite(
         &self,
-        look: Look,
-        first_look: FirstLook,
-        looked: &Looked,
+        users: BTreeSet<SlackUserId>,
+        snapshot: Snapshot,
+        members: &Members,
+    ) -> Result<Results, StepError> {
+        if users.is_empty() {
+            return Ok(Results::new());
+        }
+        let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users
+            .into_iter()
+            .partition(|id| members.present.contains(id));
+        let before = self.before(snapshot, members, &present, &missing).await?;
+        let mut results: Results = present
+            .into_iter()
+            .map(|id| (id, InviteResult::AlreadyMember))
+            .collect();
+        let missing: Vec<SlackUserId> = missing.into_iter().collect();
+        for batch in missing.chunks(INVITE_BATCH) {
+            results.extend(self.invite_batch(batch).await?);
+        }
+        if let Some(before) = before {
+            credit_earlier_attempts(&mut results, &before);
+        }
+        Ok(results)
+    }
+
+    /// Which of the users an earlier attempt of this execution found in the channel, before any was invited. Before
+    /// the first invitation it is written down, for the attempts that may follow.
+    async fn before(
+        &self,
+        snapshot: Snapshot,
+        members: &Members,
+        present: &BTreeSet<SlackUserId>,
+        missing: &BTreeSet<SlackUserId>,
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let channels = &self.deps.directory.channels;
-        let (channel_id, execution_id) = (&self.channel.id, &self.invocation.run.execution_id);
-        match first_look {
-            FirstLook::Read(Some(kept)) => Ok(Some(kept)),
-            _ if !looked.missing.is_empty() => {
+        let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
+        let execution_id = self.execution_id();
+        match &members.before {
+            Before::Read(Some(before)) => Ok(Some(before.clone())),
+            _ if !missing.is_empty() => {
                 channels
-                    .keep_first_look(look, channel_id, execution_id, &looked.there)
+                    .take_snapshot(snapshot, id, execution_id, present)
                     .await
             }
-            FirstLook::Read(None) => Ok(None),
-            FirstLook::Unread => channels.first_look(look, channel_id, execution_id).await,
+            Before::Read(None) => Ok(None),
+            Before::Unread => channels.snapshot(snapshot, id, execution_id).await,
         }
     }
 
-    /// Invites those who are not there, and says what became of each user.
-    async fn invite_missing(
-        &self,
-        looked: Looked,
-        at_first: Option<BTreeSet<SlackUserId>>,
-    ) -> Result<Fates, StepError> {
-        let Looked { there, missing } = looked;
-        let mut fates: Fates = there
-            .into_iter()
-            .map(|id| (id, Fate::AlreadyMember))
-            .collect();
-        for batch in missing.chunks(INVITE_BATCH) {
-            fates.extend(self.invite(batch).await?);
-        }
-        if let Some(there_at_first) = at_first {
-            invited_earlier(&mut fates, &there_at_first);
-        }
-        Ok(fates)
-    }
-
-    async fn invite(&self, users: &[SlackUserId]) -> Result<Fates, StepError> {
+    async fn invite_batch(&self, users: &[SlackUserId]) -> Result<Results, StepError> {
         self.invocation
             .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
@@ -217,42 +210,52 @@ impl Inviting<'_> {
             .await;
         let errors = match invited {
             Ok(invited) => invited.errors,
-            Err(error) => return Err(directory.learn(channel, error).await),
+            Err(error) => return Err(directory.correct_table(channel, error).await),
         };
-        let fates = fates_in(users, &errors)?;
-        let members = fates
+        let results = results_of(users, &errors)?;
+        let members = results
             .iter()
-            .filter(|(_, fate)| matches!(fate, Fate::Invited | Fate::AlreadyMember));
-        let members = members.map(|(id, _)| id.clone()).collect();
+            .filter(|(_, result)| result.is_member())
+            .map(|(id, _)| id.clone())
+            .collect();
         directory
             .channels
             .add_members(&channel.id, &members)
             .await?;
-        Ok(fates)
+        Ok(results)
     }
 
-    /// Looks those up again whom Slack does not know by the ids that our table has, and answers the
-    /// new ids of those who have one.
+    /// Looks up the users again whose ids Slack does not know. Returns the new ids.
     async fn correct_ids(
         &self,
-        fates: &Fates,
         users: &mut [SlackUser],
+        results: &Results,
     ) -> Result<BTreeSet<SlackUserId>, StepError> {
         let mut corrected = BTreeSet::new();
         let unknown = users
             .iter_mut()
-            .filter(|user| fates.get(&user.id) == Some(&Fate::NotInSlack));
+            .filter(|user| results.get(&user.id) == Some(&InviteResult::UnknownId));
         for user in unknown {
-            let person = self
-                .deps
-                .people
-                .corrected(&user.email, &user.id, self.invocation)
-                .await?;
-            if let Person::Human(id) | Person::Bot(id) = person {
+            let people = &self.deps.people;
+            let person = people.corrected(&user.email, &user.id, self.invocation);
+            if let Person::Human(id) | Person::Bot(id) = person.await? {
                 corrected.insert(id.clone());
                 user.id = id;
             }
         }
         Ok(corrected)
     }
+
+    fn execution_id(&self) -> &str {
+        &self.invocation.run.execution_id
+    }
+}
+
+fn log(outcome: &Outcome) {
+    tracing::info!(
+        members.invited = outcome.invited.len(),
+        members.already = outcome.already_members.len(),
+        members.skipped = outcome.skipped.len(),
+        "invited members"
+    );
 }

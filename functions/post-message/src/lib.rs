@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     outbox::SlackOutbox,
-    protocol::{Delivery, deliver},
+    protocol::{Delivery, NotDelivered, deliver},
 };
 
 #[derive(Debug)]
@@ -68,6 +68,9 @@ pub async fn handle(
     let outbox = SlackOutbox::new(&deps.directory.slack, &input, &delivery.id);
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
-        Err(error) => Err(deps.directory.learn(&input.channel, error).await),
+        Err(NotDelivered::Slack(error)) => {
+            Err(deps.directory.correct_table(&input.channel, error).await)
+        }
+        Err(error) => Err(error.into()),
     }
 }

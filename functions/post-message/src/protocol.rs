@@ -37,16 +37,50 @@ pub trait Outbox {
     async fn post(&self) -> Result<MessageTs, SlackError>;
 }
 
+/// Why the message is not known to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotDelivered {
+    /// Another attempt holds the claim until then.
+    #[error("another attempt is delivering this message")]
+    InProgress { retry_after: Duration },
+    /// Slack may have posted it. The next attempt looks for it, after the settle time.
+    #[error("the outcome of {method} is unknown: {reason}")]
+    OutcomeUnknown {
+        method: &'static str,
+        reason: String,
+    },
+    /// Slack did not post it.
+    #[error(transparent)]
+    Slack(#[from] SlackError),
+    /// The record of the delivery can't be read or written.
+    #[error(transparent)]
+    Ledger(#[from] StepError),
+}
+
+impl From<NotDelivered> for StepError {
+    fn from(error: NotDelivered) -> Self {
+        match error {
+            NotDelivered::InProgress { retry_after } => Self::DeliveryInProgress { retry_after },
+            NotDelivered::OutcomeUnknown { method, reason } => Self::SlackOutcomeUnknown {
+                method,
+                reason,
+                retry_after: SETTLE_TIME,
+            },
+            NotDelivered::Slack(error) => error.into(),
+            NotDelivered::Ledger(error) => error,
+        }
+    }
+}
+
 /// Delivers the message, unless an earlier attempt has.
 ///
 /// # Errors
-/// [`StepError::DeliveryInProgress`] and [`StepError::SlackOutcomeUnknown`] ask for another run after
-/// a while; any other error is Slack's or the ledger's.
+/// [`NotDelivered`].
 pub async fn deliver(
     deliveries: &Deliveries<impl Ledger>,
     outbox: &impl Outbox,
     delivery: &Delivery,
-) -> Result<PostedMessage, SlackError> {
+) -> Result<PostedMessage, NotDelivered> {
     let Delivery {
         id,
         attempt_id,
@@ -59,7 +93,7 @@ pub async fn deliver(
         Claim::Mine(attempt) => attempt,
         Claim::Posted(ts) => return Ok(already_posted(ts)),
         Claim::Held(retry_after) => {
-            return Err(StepError::DeliveryInProgress { retry_after }.into());
+            return Err(NotDelivered::InProgress { retry_after });
         }
     };
     if let Some(since) = attempt.uncertain_since() {
@@ -91,25 +125,21 @@ pub async fn deliver(
         }
         Err(SlackError::OutcomeUnknown { method, reason }) => {
             deliveries.give_up(&attempt, outbox.now()).await?;
-            Err(SlackError::Step(StepError::SlackOutcomeUnknown {
-                method,
-                reason,
-                retry_after: SETTLE_TIME,
-            }))
+            Err(NotDelivered::OutcomeUnknown { method, reason })
         }
         Err(error) => Err(release(deliveries, outbox, &attempt, error).await),
     }
 }
 
-/// Ends an attempt that surely posted nothing, and answers the error to fail with.
+/// Ends an attempt that certainly posted nothing. Returns the error to fail with.
 async fn release(
     deliveries: &Deliveries<impl Ledger>,
     outbox: &impl Outbox,
     attempt: &Attempt,
     error: SlackError,
-) -> SlackError {
+) -> NotDelivered {
     match deliveries.release(attempt, outbox.now()).await {
-        Ok(()) => error,
+        Ok(()) => error.into(),
         Err(not_released) => not_released.into(),
     }
 }

@@ -1,9 +1,9 @@
-//! Removes those who are in the channel, one by one, since Slack has no other way.
+//! Removes users from a channel, one by one, since Slack has no other way.
 //!
-//! What happens to one user is an outcome and never stops the others. The bot itself is never removed:
-//! Slack does not let it.
+//! A user who can't be removed is an outcome and never stops the others. The bot itself is never removed: Slack
+//! does not let it.
 
-mod fates;
+mod results;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -11,13 +11,13 @@ use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUser
 use apgl_directory::{Directory, People};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::Look;
+use apgl_stores::Snapshot;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::fates::{Fate, Fates, fate_of, outcome};
+use crate::results::{RemovalResult, Results, outcome, result_of};
 
-/// What a kick takes at most.
+/// How long a kick takes at most.
 const TIME_FOR_A_KICK: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -66,30 +66,19 @@ pub async fn handle(
     if users.is_empty() {
         return Ok(Outcome::default());
     }
-    let present = deps.directory.members_in_slack(&channel).await?;
-    let there: BTreeSet<SlackUserId> = users
-        .iter()
-        .map(|user| user.id.clone())
-        .filter(|id| present.contains(id))
-        .collect();
-    let there_at_first = first_look(deps, invocation, &channel, &there).await?;
+    let step = Removing {
+        deps,
+        invocation,
+        channel: &channel,
+    };
+    let present = step.present(&users).await?;
+    let before = step.before(&present).await?;
+    // Before the first user is gone, so that nobody counts as a member who may no longer be one.
     let channels = &deps.directory.channels;
-    // Before the first of them is gone: nobody counts as a member who may not be one.
-    channels.take_members(&channel.id, &there).await?;
-    let mut fates: Fates = there_at_first
-        .difference(&there)
-        .map(|id| (id.clone(), Fate::Removed))
-        .collect();
-    let mut left = there.len();
-    for user in &users {
-        if there.contains(&user.id) && !fates.contains_key(&user.id) {
-            let slack = deps.directory.slack.planning(left);
-            let fate = kick(deps, &slack, invocation, &channel, user).await?;
-            fates.insert(user.id.clone(), fate);
-            left -= 1;
-        }
-    }
-    let outcome = outcome(users, &fates);
+    channels.forget_members(&channel.id, &present).await?;
+    let mut results = removed_earlier(&before, &present);
+    step.remove(&users, &present, &mut results).await?;
+    let outcome = outcome(users, &results);
     tracing::info!(
         members.removed = outcome.removed.len(),
         members.skipped = outcome.skipped.len(),
@@ -98,74 +87,114 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// Who was in the channel before this execution removed anybody.
-async fn first_look(
-    deps: &Deps,
-    invocation: &Invocation,
-    channel: &ChannelRef,
-    there: &BTreeSet<SlackUserId>,
-) -> Result<BTreeSet<SlackUserId>, StepError> {
-    let (channels, execution_id) = (&deps.directory.channels, &invocation.run.execution_id);
-    let look = Look::BeforeRemoving;
-    let earlier = if there.is_empty() {
-        channels.first_look(look, &channel.id, execution_id).await?
-    } else {
-        channels
-            .keep_first_look(look, &channel.id, execution_id, there)
-            .await?
-    };
-    Ok(earlier.unwrap_or_else(|| there.clone()))
+/// The users who were there before and are gone now: an earlier attempt of this execution removed them.
+fn removed_earlier(before: &BTreeSet<SlackUserId>, present: &BTreeSet<SlackUserId>) -> Results {
+    let gone = before.difference(present);
+    gone.map(|id| (id.clone(), RemovalResult::Removed))
+        .collect()
 }
 
-async fn kick(
-    deps: &Deps,
-    slack: &SlackClient,
-    invocation: &Invocation,
-    channel: &ChannelRef,
-    user: &SlackUser,
-) -> Result<Fate, StepError> {
-    invocation.need_time_for(TIME_FOR_A_KICK, "removing members")?;
-    let kicked = slack
-        .in_channel(channel, async || {
-            slack.conversations_kick(&channel.id, &user.id.0).await
-        })
-        .await;
-    match kicked {
-        Ok(()) => {
-            tracing::info!(slack.user = user.id.0, "removed a member");
-            Ok(Fate::Removed)
-        }
-        Err(error) if is_absent(&error) => after_absence(deps, channel, user, error).await,
-        Err(error) => {
-            if error.rejected_code() == Some("user_not_found") {
-                deps.people.known.forget(&user.email, &user.id).await?;
+struct Removing<'a> {
+    deps: &'a Deps,
+    invocation: &'a Invocation,
+    channel: &'a ChannelRef,
+}
+
+impl Removing<'_> {
+    /// Which of the users are in the channel.
+    async fn present(&self, users: &[SlackUser]) -> Result<BTreeSet<SlackUserId>, StepError> {
+        let members = self.deps.directory.members_in_slack(self.channel).await?;
+        let ids = users.iter().map(|user| user.id.clone());
+        Ok(ids.filter(|id| members.contains(id)).collect())
+    }
+
+    /// Which of the users were in the channel before this execution removed any.
+    async fn before(
+        &self,
+        present: &BTreeSet<SlackUserId>,
+    ) -> Result<BTreeSet<SlackUserId>, StepError> {
+        let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
+        let execution_id = &self.invocation.run.execution_id;
+        let snapshot = Snapshot::BeforeRemoving;
+        let before = if present.is_empty() {
+            channels.snapshot(snapshot, id, execution_id).await?
+        } else {
+            let taken = channels.take_snapshot(snapshot, id, execution_id, present);
+            taken.await?
+        };
+        Ok(before.unwrap_or_else(|| present.clone()))
+    }
+
+    /// Removes the users who are present, and adds the result of each.
+    async fn remove(
+        &self,
+        users: &[SlackUser],
+        present: &BTreeSet<SlackUserId>,
+        results: &mut Results,
+    ) -> Result<(), StepError> {
+        let mut left = present.len();
+        for user in users {
+            if present.contains(&user.id) && !results.contains_key(&user.id) {
+                let slack = self.deps.directory.slack.planning(left);
+                let result = self.kick(&slack, user).await?;
+                results.insert(user.id.clone(), result);
+                left -= 1;
             }
-            match fate_of(error) {
-                Ok(fate) => Ok(fate),
-                Err(error) => Err(deps.directory.learn(channel, error).await),
-            }
         }
+        Ok(())
+    }
+
+    async fn kick(
+        &self,
+        slack: &SlackClient,
+        user: &SlackUser,
+    ) -> Result<RemovalResult, StepError> {
+        let Self { deps, channel, .. } = self;
+        self.invocation
+            .need_time_for(TIME_FOR_A_KICK, "removing members")?;
+        let kicked = slack
+            .in_channel(channel, async || {
+                slack.conversations_kick(&channel.id, &user.id.0).await
+            })
+            .await;
+        let error = match kicked {
+            Ok(()) => {
+                tracing::info!(slack.user = user.id.0, "removed a member");
+                return Ok(RemovalResult::Removed);
+            }
+            Err(error) => error,
+        };
+        if is_absent(&error) {
+            return self.after_absence(user, error).await;
+        }
+        if error.rejected_code() == Some("user_not_found") {
+            deps.people.known.forget(&user.email, &user.id).await?;
+        }
+        match result_of(error) {
+            Ok(result) => Ok(result),
+            Err(error) => Err(deps.directory.correct_table(channel, error).await),
+        }
+    }
+
+    /// The user was there a moment ago. If they are gone now, that is what was asked for.
+    async fn after_absence(
+        &self,
+        user: &SlackUser,
+        error: SlackError,
+    ) -> Result<RemovalResult, StepError> {
+        let directory = &self.deps.directory;
+        let members = directory.members_in_slack(self.channel).await?;
+        if members.contains(&user.id) {
+            return Err(directory.correct_table(self.channel, error).await);
+        }
+        Ok(RemovalResult::Removed)
     }
 }
 
-/// What Slack says when the user is not there, and also when the bot is not.
+/// What Slack says when the user is not in the channel, and also when the bot is not.
 fn is_absent(error: &SlackError) -> bool {
     matches!(
         error.rejected_code(),
         Some("not_in_channel" | "user_not_in_channel")
     )
-}
-
-/// The user was there a moment ago. If they are no more, that is what was asked for.
-async fn after_absence(
-    deps: &Deps,
-    channel: &ChannelRef,
-    user: &SlackUser,
-    error: SlackError,
-) -> Result<Fate, StepError> {
-    let present = deps.directory.members_in_slack(channel).await?;
-    if present.contains(&user.id) {
-        return Err(deps.directory.learn(channel, error).await);
-    }
-    Ok(Fate::Removed)
 }

@@ -12,6 +12,7 @@
 //! | [`Kind::Final`] | catches it by name, counts it, ends in `Fail` | no |
 //! | [`Kind::Passing`] | retries the step with exponential backoff | yes, when the retries ran out |
 //! | [`Kind::Waiting`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
+//! | [`Kind::LookUp`] | goes back, once, to the step that looks the channel up | – |
 //! | [`Kind::Mendable`] | lets the Task fail the execution | yes, once an operator has mended the cause |
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub enum Kind {
     Final,
     Passing,
     Waiting,
+    LookUp,
     Mendable,
 }
 
@@ -75,6 +77,9 @@ error_names! {
     ChannelNameTaken = "Channel.NameTaken", Final;
     /// The channel is archived. A bot can't unarchive it.
     ChannelArchived = "Channel.Archived", Final;
+    /// The channel that the table knows is gone or archived. The workflow looks it up again, once; after that
+    /// the step returns `Channel.NotFound` or `Channel.Archived`.
+    ChannelStale = "Channel.Stale", LookUp;
     /// Slack refused the call for good; the cause carries Slack's code.
     SlackRejected = "Slack.Rejected", Final;
     /// Slack limits the method; wait for `retryAfterSeconds`.
@@ -103,6 +108,8 @@ error_names! {
     /// A workflow and its function don't fit together: what the one sends the other can't read. An
     /// operator deploys both again, then redrives.
     StepMalformed = "Step.Malformed", Mendable;
+    /// The step broke a rule of its own. An operator deploys a fixed function, then redrives.
+    StepBug = "Step.Bug", Mendable;
     /// DynamoDB or Secrets Manager refused a call (access denied, no such table or secret), or a
     /// stored value can't be read. An operator mends it, then redrives.
     StoreRejected = "Store.Rejected", Mendable;
@@ -136,6 +143,8 @@ pub enum StepError {
     },
     #[error("channel `{channel}` is archived; a person must unarchive it, since a bot can't")]
     ChannelArchived { channel: String },
+    #[error("channel `{channel}` is no longer what the table says; it is looked up again")]
+    ChannelStale { channel: String },
     #[error("Slack refused {method}: {code}")]
     SlackRejected { method: &'static str, code: String },
     #[error("Slack limits {method}; it may be called again in {} s", retry_after.as_secs())]
@@ -199,6 +208,8 @@ pub enum StepError {
     SlackWaitsExhausted { last: ErrorName },
     #[error("the workflow's payload does not fit the function: {field}: {rule}")]
     StepMalformed { field: String, rule: String },
+    #[error("this is a bug of the step: {what}")]
+    StepBug { what: &'static str },
     #[error("{store} refused {operation}: {reason}")]
     StoreRejected {
         store: String,
@@ -214,6 +225,7 @@ impl StepError {
             Self::ChannelNotFound { .. } => ErrorName::ChannelNotFound,
             Self::ChannelNameTaken { .. } => ErrorName::ChannelNameTaken,
             Self::ChannelArchived { .. } => ErrorName::ChannelArchived,
+            Self::ChannelStale { .. } => ErrorName::ChannelStale,
             Self::SlackRejected { .. } => ErrorName::SlackRejected,
             Self::SlackRateLimited { .. } => ErrorName::SlackRateLimited,
             Self::SlackQueueTooLong { .. } => ErrorName::SlackQueueTooLong,
@@ -227,6 +239,7 @@ impl StepError {
             Self::SlackUnauthorized { .. } => ErrorName::SlackUnauthorized,
             Self::SlackWaitsExhausted { .. } => ErrorName::SlackWaitsExhausted,
             Self::StepMalformed { .. } => ErrorName::StepMalformed,
+            Self::StepBug { .. } => ErrorName::StepBug,
             Self::StoreRejected { .. } => ErrorName::StoreRejected,
         }
     }

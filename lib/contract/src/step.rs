@@ -39,6 +39,10 @@ pub struct Run {
     /// How often the workflow has waited for this step.
     #[serde(default)]
     pub waits: u32,
+    /// How often the workflow has gone back to look the channel up again. `None` for a step from which it does
+    /// not go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookups: Option<u32>,
     /// The same as definitions of release 0.1 say it: how often the workflow is still willing to wait.
     #[serde(default, skip_serializing)]
     pub waits_left: Option<i64>,
@@ -51,6 +55,11 @@ impl Run {
         let allowed = WAITS * (1 + i64::from(self.redrive_count));
         let left = allowed - i64::from(self.waits);
         self.waits_left.unwrap_or(left) > 0
+    }
+
+    /// Whether the workflow looks the channel up again where the table was wrong.
+    pub fn may_look_up_again(&self) -> bool {
+        self.lookups == Some(0)
     }
 
     /// Whether an earlier invocation for this step may have asked for a wait.

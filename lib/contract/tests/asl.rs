@@ -50,10 +50,10 @@ fn the_state_machines_retry_just_what_passes_by_itself() {
 }
 
 #[test]
-fn the_state_machines_catch_just_what_they_wait_for_and_what_is_final() {
+fn the_state_machines_catch_just_what_they_wait_for_what_is_final_and_what_is_looked_up_again() {
     assert_eq!(
         without_awss(names_matched("Catch")),
-        ours(&[Kind::Final, Kind::Waiting])
+        ours(&[Kind::Final, Kind::Waiting, Kind::LookUp])
     );
 }
 

@@ -256,11 +256,10 @@ impl Directory {
         self.channels.remember_all(&[now]).await
     }
 
-    /// The step's error for a call about a channel that came out of the table. Where Slack says that
-    /// the table is wrong, the table is corrected.
-    pub async fn learn(&self, channel: &ChannelRef, error: SlackError) -> StepError {
+    /// Corrects the table if Slack's error says that it is wrong about the channel. Returns the step's error.
+    pub async fn correct_table(&self, channel: &ChannelRef, error: SlackError) -> StepError {
         let code = error.rejected_code().unwrap_or_default().to_owned();
-        let error = error.about_channel(&channel.name);
+        let error = about_channel(error, &channel.name);
         let corrected = match error {
             StepError::ChannelNotFound { .. } => {
                 self.channels
@@ -298,7 +297,7 @@ impl Directory {
                 .await;
             let page = match page {
                 Ok(page) => page,
-                Err(error) => return Err(self.learn(channel, error).await),
+                Err(error) => return Err(self.correct_table(channel, error).await),
             };
             members.extend(page.items.into_iter().map(SlackUserId));
             cursor = page.next_cursor;
@@ -306,6 +305,19 @@ impl Directory {
                 return Ok(members);
             }
         }
+    }
+}
+
+/// The step's error for a call about one channel.
+fn about_channel(error: SlackError, name: &str) -> StepError {
+    let channel = name.to_owned();
+    match error.rejected_code() {
+        Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
+            channel,
+            hint: "Slack no longer shows it to the bot; invite the bot if it is private",
+        },
+        Some("is_archived") => StepError::ChannelArchived { channel },
+        _ => error.into(),
     }
 }
 

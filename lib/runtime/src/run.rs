@@ -72,7 +72,7 @@ where
             step = name,
             channel.id = channel_id,
         );
-        let has_waits_left = run.has_waits_left();
+        let (has_waits_left, may_look_up_again) = (run.has_waits_left(), run.may_look_up_again());
         let invocation = Invocation {
             run,
             request_id: context.request_id,
@@ -81,7 +81,9 @@ where
         async {
             // Boxed, or the compiler has to look through every future of every client at once.
             let outcome = Box::pin(handle(deps, invocation, input)).await;
-            let outcome = outcome.map_err(|error| bounded(error, has_waits_left));
+            let outcome = outcome
+                .map_err(|error| bounded(error, has_waits_left))
+                .map_err(|error| stale(error, may_look_up_again));
             outcome.inspect_err(log_failure).map_err(Failure)
         }
         .instrument(span)
@@ -142,6 +144,18 @@ fn bounded(error: StepError, has_waits_left: bool) -> StepError {
     error
 }
 
+/// A channel that is not there for a step is looked up again, if the workflow does that.
+fn stale(error: StepError, may_look_up_again: bool) -> StepError {
+    match error {
+        StepError::ChannelNotFound { channel, .. } | StepError::ChannelArchived { channel }
+            if may_look_up_again =>
+        {
+            StepError::ChannelStale { channel }
+        }
+        error => error,
+    }
+}
+
 /// An error is what an operator mends: an alarm counts these lines. Waiting is what a workflow does all
 /// the time, and a final error is the caller's to mend.
 fn log_failure(error: &StepError) {
@@ -149,6 +163,9 @@ fn log_failure(error: &StepError) {
     match name.kind() {
         Kind::Waiting => {
             tracing::info!(error.name = %name, error.reason = reason, slack.error = code, "the step waits");
+        }
+        Kind::LookUp => {
+            tracing::info!(error.name = %name, error.reason = reason, "the channel is looked up again");
         }
         Kind::Passing => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step is tried again");
@@ -206,6 +223,18 @@ mod tests {
     fn a_payload_that_does_not_fit_can_be_redriven_after_a_new_deployment() {
         let error = malformed(InvalidField::new("input.users", "is required"));
         assert_eq!(error.name().kind(), Kind::Mendable);
+    }
+
+    #[test]
+    fn a_channel_that_is_gone_is_looked_up_again_once() {
+        let channel = "x".to_owned();
+        let archived = StepError::ChannelArchived {
+            channel: channel.clone(),
+        };
+        let again = StepError::ChannelStale { channel };
+        assert_eq!(stale(archived.clone(), true), again);
+        assert_eq!(stale(archived.clone(), false), archived);
+        assert_eq!(stale(limited(false), true), limited(false));
     }
 
     #[test]

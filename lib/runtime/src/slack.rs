@@ -2,11 +2,12 @@
 
 use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
-use apgl_aws::{ConfigError, SettingError, config_from_env, optional_setting, setting};
+use apgl_aws::{ConfigError, Refusal, SettingError, config_from_env, optional_setting, setting};
 use apgl_contract::{Invocation, StepError};
 use apgl_rate_limit::{SharedLimiter, SlackClock};
 use apgl_slack::{
-    DEFAULT_API_URL, LimitedBy, RateLimiter, SlackClient, SlackToken, TokenFuture, TokenSource,
+    DEFAULT_API_URL, LimitedBy, NoToken, RateLimiter, SlackClient, SlackToken, TokenFuture,
+    TokenSource,
 };
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
@@ -85,21 +86,27 @@ impl SecretToken {
         }
     }
 
-    async fn read(&self) -> Result<SlackToken, StepError> {
+    async fn read(&self) -> Result<SlackToken, NoToken> {
         let answer = self
             .client
             .get_secret_value()
             .secret_id(&self.secret)
             .send()
             .await
-            .map_err(|error| apgl_aws::step_error(&self.secret, "GetSecretValue", &error))?;
-        SlackToken::new(answer.secret_string().unwrap_or_default()).map_err(|error| {
-            StepError::StoreRejected {
-                store: self.secret.clone(),
-                operation: "GetSecretValue",
-                reason: error.to_string(),
-            }
-        })
+            .map_err(|error| self.failed(Refusal::of(&error)))?;
+        SlackToken::new(answer.secret_string().unwrap_or_default())
+            .map_err(|error| self.failed(Refusal::Lasting(error.to_string())))
+    }
+
+    fn failed(&self, refusal: Refusal) -> NoToken {
+        let is_transient = matches!(refusal, Refusal::Passing(_));
+        let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = refusal;
+        NoToken {
+            store: self.secret.clone(),
+            operation: "GetSecretValue",
+            reason,
+            is_transient,
+        }
     }
 }
 

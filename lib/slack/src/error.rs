@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use apgl_contract::StepError;
 
+use crate::token::NoToken;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
     /// Nothing happened; call again after `retry_after`.
@@ -45,9 +47,9 @@ pub enum SlackError {
     /// Permanent.
     #[error("Slack refused {method}: {code}")]
     Rejected { method: &'static str, code: String },
-    /// Something beside Slack failed: the token could not be had, or what Slack said not be stored.
+    /// Slack was not called.
     #[error(transparent)]
-    Step(#[from] StepError),
+    NoToken(#[from] NoToken),
 }
 
 impl SlackError {
@@ -56,20 +58,6 @@ impl SlackError {
         match self {
             Self::Rejected { code, .. } => Some(code),
             _ => None,
-        }
-    }
-
-    /// The step's error for a call about one channel.
-    pub fn about_channel(self, name: &str) -> StepError {
-        match self.rejected_code() {
-            Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
-                channel: name.to_owned(),
-                hint: "Slack shows it to the bot no more; invite the bot if it is private",
-            },
-            Some("is_archived") => StepError::ChannelArchived {
-                channel: name.to_owned(),
-            },
-            _ => self.into(),
         }
     }
 
@@ -159,7 +147,30 @@ impl From<SlackError> for StepError {
                 scopes,
             },
             SlackError::Rejected { method, code } => Self::SlackRejected { method, code },
-            SlackError::Step(error) => error,
+            SlackError::NoToken(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoToken> for StepError {
+    fn from(error: NoToken) -> Self {
+        let NoToken {
+            store,
+            operation,
+            reason,
+            is_transient,
+        } = error;
+        if is_transient {
+            return Self::StoreUnavailable {
+                store,
+                operation,
+                reason,
+            };
+        }
+        Self::StoreRejected {
+            store,
+            operation,
+            reason,
         }
     }
 }

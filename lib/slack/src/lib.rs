@@ -30,5 +30,5 @@ pub use history::HistoryMessage;
 pub use membership::{Invite, UserError};
 pub use page::Page;
 pub use quotas::{LimitedBy, RateLimiter, Unlimited};
-pub use token::{FixedToken, SlackToken, TokenError, TokenFuture, TokenSource};
+pub use token::{FixedToken, NoToken, SlackToken, TokenError, TokenFuture, TokenSource};
 pub use users::User;

@@ -2,8 +2,6 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use apgl_contract::StepError;
-
 /// A Slack bot token. Neither `Debug` nor any error shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SlackToken(String);
@@ -33,20 +31,31 @@ impl fmt::Debug for SlackToken {
     }
 }
 
-/// What was given as a token is none.
+/// The text is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token must be visible ASCII characters and not empty, such as xoxb-…")]
 pub struct TokenError;
 
-/// A token, or the step's error because it can't be had.
-pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<SlackToken, StepError>> + Send + 'a>>;
+/// The store of the token did not return it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{store} did not return the token to {operation}: {reason}")]
+pub struct NoToken {
+    /// The name of the secret.
+    pub store: String,
+    pub operation: &'static str,
+    pub reason: String,
+    /// Whether another attempt may succeed. If not, an operator must act.
+    pub is_transient: bool,
+}
+
+pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<SlackToken, NoToken>> + Send + 'a>>;
 
 /// Where the client gets its token: Secrets Manager in a function, a fixed one in a tool.
 pub trait TokenSource: fmt::Debug + Send + Sync {
     /// The token to call Slack with.
     fn token(&self) -> TokenFuture<'_>;
 
-    /// Slack refused `refused`: the token as it stands now, read afresh.
+    /// Slack refused `refused`: reads the token again.
     fn renewed<'a>(&'a self, refused: &'a SlackToken) -> TokenFuture<'a>;
 }
 

@@ -10,10 +10,9 @@ use std::{
     time::Duration,
 };
 
-use apgl_contract::StepError;
 use apgl_slack::{
-    FixedToken, LimitedBy, Metadata, Post, RateLimiter, SlackClient, SlackError, SlackToken,
-    TokenFuture, TokenSource, UserError,
+    FixedToken, LimitedBy, Metadata, NoToken, Post, RateLimiter, SlackClient, SlackError,
+    SlackToken, TokenFuture, TokenSource, UserError,
     quotas::{AcquireFuture, Calls, PenalizeFuture, Permit, Wait},
 };
 use hostile_input::logged;
@@ -139,7 +138,7 @@ fn class(error: &SlackError) -> Class {
         SlackError::OutcomeUnknown { .. } => Class::OutcomeUnknown,
         SlackError::Unauthorized { .. } => Class::Unauthorized,
         SlackError::Rejected { .. } => Class::Rejected,
-        SlackError::Step(_) => panic!("not a Slack error"),
+        SlackError::NoToken(_) => panic!("there is a token"),
     }
 }
 
@@ -428,10 +427,11 @@ impl TokenSource for LostToken {
 
     fn renewed<'a>(&'a self, _refused: &'a SlackToken) -> TokenFuture<'a> {
         Box::pin(async {
-            Err(StepError::StoreUnavailable {
+            Err(NoToken {
                 store: "secret".to_owned(),
                 operation: "GetSecretValue",
                 reason: "ThrottlingException".to_owned(),
+                is_transient: true,
             })
         })
     }
@@ -453,7 +453,10 @@ async fn a_token_that_can_not_be_renewed_spoils_no_other_answer() {
     let slack = client_with(&server, Arc::new(LostToken));
     let users = slack.users_lookup_by_email(&THREE).await.unwrap();
     assert!(matches!(&users[0], Ok(Some(_))), "{users:?}");
-    assert!(matches!(&users[1], Err(SlackError::Step(_))), "{users:?}");
+    assert!(
+        matches!(&users[1], Err(SlackError::NoToken(_))),
+        "{users:?}"
+    );
     assert!(
         matches!(&users[2], Err(SlackError::RateLimited { .. })),
         "{users:?}"

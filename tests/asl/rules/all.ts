@@ -1,5 +1,5 @@
 import type { Machine } from "../machine.js";
-import { catchAll, firstError, mendableErrors, retries, timeouts, waits } from "./errors.js";
+import { catchAll, firstError, mendableErrors, retries, staleChannels, timeouts, waits } from "./errors.js";
 import { keyOrder, loops, stateNames, wholeMachine } from "./structure.js";
 import { assignedVariables, expressionSyntax, reservedVariables } from "./variables.js";
 
@@ -13,6 +13,7 @@ export const RULES: Record<string, (machine: Machine) => string[]> = {
   catchAll,
   timeouts,
   waits,
+  staleChannels,
   mendableErrors,
   firstError,
   expressionSyntax,

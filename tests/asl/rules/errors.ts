@@ -27,8 +27,14 @@ const WAITING = [
   "Step.Unfinished",
 ];
 
-/** What a step is told of its execution that may wait: until when it runs, and how often it has waited. */
-export function run(timeoutSeconds: number): string {
+/** What the table says about the channel is out of date: the workflow looks it up again, once. */
+export const STALE = "Channel.Stale";
+
+/**
+ * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
+ * that may go back to the look-up of the channel is also told how often that has happened.
+ */
+export function run(timeoutSeconds: number, lookups: boolean): string {
   const startedAt =
     "$toMillis($exists(Execution.RedriveTime) ? Execution.RedriveTime : Execution.StartTime)";
   const fields = [
@@ -38,6 +44,7 @@ export function run(timeoutSeconds: number): string {
     "'redriveCount': Execution.RedriveCount",
     `'timeoutSeconds': ${timeoutSeconds}`,
     "'waits': $waits",
+    ...(lookups ? ["'lookups': $lookups"] : []),
   ];
   return `$states.context.{${fields.join(", ")}}`;
 }
@@ -98,7 +105,8 @@ export function waits(machine: Machine): string[] {
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (rules.length === 0) return findings;
-    if (runOf(state) !== `{% ${run(machine.TimeoutSeconds ?? 0)} %}`) {
+    const told = run(machine.TimeoutSeconds ?? 0, catchOfStale(state) !== undefined);
+    if (runOf(state) !== `{% ${told} %}`) {
       findings.push(`${name} must tell its function of the execution, with the machine's time-out`);
     }
     if (state.Assign?.["waits"] !== 0) {
@@ -106,6 +114,27 @@ export function waits(machine: Machine): string[] {
     }
     return findings;
   });
+}
+
+/** A step that finds the channel gone goes back to the look-up; after that, the error is final. */
+export function staleChannels(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) => {
+    const rule = catchOfStale(state);
+    if (rule === undefined) return [];
+    const findings: string[] = [];
+    if (rule.ErrorEquals.length > 1) findings.push(`${name}: ${STALE} must be caught by itself`);
+    if (rule.Assign?.["lookups"] !== 1 || rule.Assign["waits"] !== 0) {
+      findings.push(`${name}: a Catch of ${STALE} must count in lookups and begin waits anew`);
+    }
+    if (!["FindChannel", "EnsureChannel"].includes(rule.Next ?? "")) {
+      findings.push(`${name}: ${STALE} must lead to the look-up of the channel`);
+    }
+    return findings;
+  });
+}
+
+export function catchOfStale(state: State): Rule | undefined {
+  return (state.Catch ?? []).find((rule) => rule.ErrorEquals.includes(STALE));
 }
 
 function runOf(state: State): unknown {

@@ -33,8 +33,24 @@ const broken: [rule: string, what: string, Break][] = [
   ["loops", "a way back", (m) => (post(m).Next = "ResolveUsers")],
   [
     "loops",
-    "a choice that is made again and again",
-    (m) => delete (m.States["LookAgain"] as State).Choices?.[0]?.["Assign"],
+    "a way back for an error that may come again and again",
+    (m) => catchOf(post(m), "Channel.Stale").ErrorEquals.push("Channel.NotFound"),
+  ],
+  [
+    "staleChannels",
+    "a look-up that is not counted",
+    (m) => delete catchOf(post(m), "Channel.Stale").Assign?.["lookups"],
+  ],
+  [
+    "staleChannels",
+    "a way back that looks nothing up",
+    (m) => (catchOf(post(m), "Channel.Stale").Next = "InviteMembers"),
+  ],
+  [
+    "waits",
+    "a function that is not told of look-ups",
+    (m) =>
+      ((post(m).Arguments?.Payload as { run: string }).run = `{% ${run(86400, false)} %}`),
   ],
   ["retries", "no retry", (m) => delete post(m).Retry],
   ["retries", "no bound on the delay", (m) => delete post(m).Retry?.[0]?.["MaxDelaySeconds"]],
@@ -174,12 +190,16 @@ describe("what a step is told of its execution", () => {
     ],
   ])("is %s", async (_, times, expected) => {
     const context = { Execution: { Id: "arn", ...times }, StateMachine: { Name: "apgl-x" } };
-    const told: unknown = await jsonata(run(86400)).evaluate({}, { states: { context }, waits: 3 });
+    const told: unknown = await jsonata(run(86400, true)).evaluate(
+      {},
+      { states: { context }, waits: 3, lookups: 1 },
+    );
     expect(told).toEqual({
       executionId: "arn",
       workflow: "apgl-x",
       timeoutSeconds: 86400,
       waits: 3,
+      lookups: 1,
       ...expected,
     });
   });

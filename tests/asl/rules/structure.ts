@@ -1,4 +1,5 @@
-import { edges, type Json, type Machine, type State } from "../machine.js";
+import { edges, type Machine, type State } from "../machine.js";
+import { catchOfStale, STALE } from "./errors.js";
 
 const KEY_ORDER = [
   "Type",
@@ -67,17 +68,14 @@ export function stateNames(machine: Machine): string[] {
   });
 }
 
-/**
- * Nothing goes round for ever: a way back is a wait, whose number the function is told, or a choice
- * that is made once.
- */
+/** Nothing loops without a bound: a way back is a wait or a second look-up, which the function is told about. */
 export function loops(machine: Machine): string[] {
   const findings: string[] = [];
   const onward = (name: string): string[] => {
     const state = machine.States[name];
     if (state === undefined || state.Type === "Wait") return [];
-    if (name !== "LookAgain") return edges(state).map(({ to }) => to);
-    return state.Default === undefined ? [] : [state.Default];
+    const ahead = edges(state).filter(({ error }) => error?.join() !== STALE);
+    return ahead.map(({ to }) => to);
   };
   const done = new Set<string>();
   const visit = (name: string, path: string[]): void => {
@@ -87,26 +85,23 @@ export function loops(machine: Machine): string[] {
     done.add(name);
   };
   visit(machine.StartAt, []);
-  const again = machine.States["LookAgain"];
-  const isMadeOnce = (again?.Choices ?? []).every((choice) => {
-    const assign = choice["Assign"] as Record<string, Json> | undefined;
-    return choice["Condition"] === "{% $lookups = 0 %}" && assign?.["lookups"] === 1;
-  });
-  if (!isMadeOnce) findings.push("LookAgain must count in $lookups and go back once");
   return findings;
 }
 
 /**
  * The same step is written the same way in every file: all but its input, what it assigns and where
- * it leads.
+ * it leads. Which state looks the channel up is the workflow's own, too.
  */
 export function sameEverywhere(machines: [name: string, machine: Machine][]): string[] {
   const seen = new Map<string, [file: string, written: string]>();
   const findings: string[] = [];
   for (const [file, machine] of machines) {
     for (const [name, state] of Object.entries(machine.States)) {
-      const { Arguments, Assign, Output, Choices, Next, End, ...rest } = state;
-      const written = JSON.stringify({ ...rest, FunctionName: Arguments?.FunctionName });
+      const { Arguments, Assign, Output, Choices, Catch, Next, End, ...rest } = state;
+      const caught = Catch?.map((rule) =>
+        rule === catchOfStale(state) ? { ...rule, Next: "LookUp" } : rule,
+      );
+      const written = JSON.stringify({ ...rest, caught, FunctionName: Arguments?.FunctionName });
       const other = seen.get(name);
       if (other === undefined) seen.set(name, [file, written]);
       else if (other[1] !== written)

@@ -21,9 +21,8 @@ use std::{
 };
 
 use apgl_contract::{Kind, StepError, outcome::PostedMessage};
-use apgl_slack::SlackError;
 use apgl_stores::{Deliveries, SETTLE_TIME};
-use post_message::protocol::{Delivery, deliver};
+use post_message::protocol::{Delivery, NotDelivered, deliver};
 
 use crate::{
     choices::{Choices, Explored, by_chance, every_way},
@@ -41,7 +40,7 @@ const BACKOFF: Duration = Duration::from_secs(2);
 /// With so few faults a workflow needs fewer attempts than this.
 const MAX_ATTEMPTS: usize = 30;
 
-type Run = Pin<Box<dyn Future<Output = Result<PostedMessage, SlackError>>>>;
+type Run = Pin<Box<dyn Future<Output = Result<PostedMessage, NotDelivered>>>>;
 
 /// One copy of the function at work.
 struct Copy {
@@ -75,7 +74,7 @@ impl Copy {
     }
 
     /// Goes on to the next await; `Some` at the end.
-    fn step(&mut self) -> Option<Result<PostedMessage, SlackError>> {
+    fn step(&mut self) -> Option<Result<PostedMessage, NotDelivered>> {
         let mut context = Context::from_waker(Waker::noop());
         match self.run.as_mut().poll(&mut context) {
             Poll::Ready(result) => Some(result),
@@ -213,7 +212,7 @@ impl Execution {
     }
 
     /// What the workflow does about the step's answer.
-    fn ended(&mut self, result: Result<PostedMessage, SlackError>) -> Option<End> {
+    fn ended(&mut self, result: Result<PostedMessage, NotDelivered>) -> Option<End> {
         let error = match result {
             Ok(_) => return Some(End::Well),
             Err(error) => StepError::from(error),
@@ -223,7 +222,7 @@ impl Execution {
             Kind::Passing => self.pause_for(BACKOFF),
             // An operator mends it, and redrives.
             Kind::Mendable => self.pause_for(MENDED_AFTER),
-            Kind::Final => return Some(End::Failed),
+            Kind::Final | Kind::LookUp => return Some(End::Failed),
         }
         None
     }

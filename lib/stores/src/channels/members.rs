@@ -1,4 +1,4 @@
-//! Who was seen in a channel.
+//! Which users are in a channel, and which were there before an execution changed that.
 
 use std::{
     collections::BTreeSet,
@@ -11,25 +11,25 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::Channels;
 use crate::table::{Item, epoch_seconds, expired, key_of, number, text};
 
-/// How long a member counts as a member without asking Slack. Who left the channel within this time
-/// is not asked back.
+/// How long a member counts as a member without asking Slack. Somebody who leaves the channel is not invited
+/// again for this time.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
 /// Members of a larger channel are not remembered: an item holds at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
 /// Longer than an execution can be redriven, which is 14 days.
-const LOOK_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+const SNAPSHOT_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
-/// What an execution looks at a channel for. Whom it found there at first tells the attempts that
-/// follow what the ones before have done.
+/// Which of its users an execution found in the channel before it changed anything. A later attempt compares it
+/// with the members of the day: the difference is what earlier attempts have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Snapshot {
     BeforeInviting,
-    /// Those whose ids our table had wrong.
+    /// Of users whose ids our table had wrong.
     BeforeInvitingCorrected,
     BeforeRemoving,
 }
 
-impl Look {
+impl Snapshot {
     fn key(self, channel_id: &str, execution_id: &str) -> String {
         let kind = match self {
             Self::BeforeInviting => "first-look",
@@ -40,33 +40,31 @@ impl Look {
     }
 }
 
-/// What the table says of a channel's members.
+/// What the table says about a channel's members.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Members {
-    /// The users who are known to be in the channel; `None` when it is not known, or too old.
+    /// The users who are known to be in the channel; `None` if that is unknown or too old.
     pub present: Option<BTreeSet<SlackUserId>>,
-    /// Which of its users the execution found there when it first looked; `None` where it has not
-    /// looked before.
-    pub at_first: Option<BTreeSet<SlackUserId>>,
+    /// The snapshot of an earlier attempt, if there is one.
+    pub before: Option<BTreeSet<SlackUserId>>,
 }
 
 impl Channels {
-    /// Who is known to be in the channel, and whom this execution found there at first: one request, which
-    /// reads them in no order.
+    /// Reads the known members and the execution's snapshot, in one request and in no order.
     pub async fn members(
         &self,
-        look: Look,
+        snapshot: Snapshot,
         channel_id: &str,
         execution_id: &str,
     ) -> Result<Members, StepError> {
         let members = members_key(channel_id);
-        let first_look = look.key(channel_id, execution_id);
-        let keys = [members.as_str(), first_look.as_str()];
+        let before = snapshot.key(channel_id, execution_id);
+        let keys = [members.as_str(), before.as_str()];
         let mut found = Members::default();
         for item in self.0.get_many_consistently("name", keys).await? {
             match key_of(&item, "name") {
                 Some(key) if key == members => found.present = users_in(&item),
-                _ => found.at_first = users_in(&item),
+                _ => found.before = users_in(&item),
             }
         }
         Ok(found)
@@ -85,7 +83,7 @@ impl Channels {
         self.0.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
     }
 
-    /// Adds members to those that are remembered. Where none are, nothing is: the others are unknown.
+    /// Adds members to those that are remembered. Does nothing if none are: the others are unknown.
     pub async fn add_members(
         &self,
         channel_id: &str,
@@ -95,8 +93,8 @@ impl Channels {
             .await
     }
 
-    /// Takes members out of those that are remembered.
-    pub async fn take_members(
+    /// Removes members from those that are remembered.
+    pub async fn forget_members(
         &self,
         channel_id: &str,
         members: &BTreeSet<SlackUserId>,
@@ -124,32 +122,31 @@ impl Channels {
         Ok(())
     }
 
-    /// Which of its users this execution found in the channel when it first looked; `None` where it
-    /// has not looked before.
-    pub async fn first_look(
+    /// The snapshot of an earlier attempt of this execution, if there is one.
+    pub async fn snapshot(
         &self,
-        look: Look,
+        snapshot: Snapshot,
         channel_id: &str,
         execution_id: &str,
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        self.users(&look.key(channel_id, execution_id)).await
+        self.users(&snapshot.key(channel_id, execution_id)).await
     }
 
-    /// Keeps `there` as this execution's first look, or answers the one that is kept already.
-    pub async fn keep_first_look(
+    /// Writes `present` as this execution's snapshot, unless there is one: returns that of the earlier attempt.
+    pub async fn take_snapshot(
         &self,
-        look: Look,
+        snapshot: Snapshot,
         channel_id: &str,
         execution_id: &str,
-        there: &BTreeSet<SlackUserId>,
+        present: &BTreeSet<SlackUserId>,
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
-        let key = look.key(channel_id, execution_id);
+        let key = snapshot.key(channel_id, execution_id);
         let put = self
             .0
             .client
             .put_item()
             .table_name(&self.0.name)
-            .set_item(Some(users_item(&key, there, LOOK_MAX_AGE)))
+            .set_item(Some(users_item(&key, present, SNAPSHOT_MAX_AGE)))
             .condition_expression("attribute_not_exists(#name)")
             .expression_attribute_names("#name", "name");
         match self.0.if_it_holds("PutItem", put.send().await)? {
@@ -164,7 +161,7 @@ impl Channels {
     }
 }
 
-/// The users whom an item holds, unless it counts no more.
+/// The users in an item, unless it has expired.
 fn users_in(item: &Item) -> Option<BTreeSet<SlackUserId>> {
     if expired(item) {
         return None;

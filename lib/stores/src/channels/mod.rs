@@ -19,7 +19,7 @@ mod members;
 mod scan;
 
 pub use creation::{Claims, ClaimsOn, Creation, CreationClaim};
-pub use members::{Look, Members};
+pub use members::{Members, Snapshot};
 pub use scan::{Scan, ScanClaim, Scanned};
 
 use std::time::SystemTime;

@@ -1,9 +1,9 @@
 //! Tests of what all executions share, such as the token and the metrics: each has the whole stack to itself, one
 //! after the other.
 
-mod look_again;
 mod lost_answer;
 mod metrics;
 mod people;
 mod scan;
+mod stale_channel;
 mod token;

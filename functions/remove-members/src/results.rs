@@ -1,4 +1,4 @@
-//! What became of each user: pure rules, from Slack's answers to the step's outcome.
+//! The result of each user's removal: pure rules, from Slack's answers to the step's outcome.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,19 @@ use apgl_slack::SlackError;
 
 use crate::Outcome;
 
-/// What became of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RemovalResult {
     Removed,
     Skipped(SkipReason),
 }
 
-pub(crate) type Fates = HashMap<SlackUserId, Fate>;
+pub(crate) type Results = HashMap<SlackUserId, RemovalResult>;
 
-/// What a refused kick means for the user; an error that is not about the user stays one.
-pub(crate) fn fate_of(error: SlackError) -> Result<Fate, SlackError> {
+/// The user's result after Slack refused the kick. An error that is not about the user remains an error.
+pub(crate) fn result_of(error: SlackError) -> Result<RemovalResult, SlackError> {
     match error.rejected_code() {
-        Some("cant_kick_self") => Ok(Fate::Skipped(SkipReason::Bot)),
-        Some("user_not_found") => Ok(Fate::Skipped(SkipReason::NotInSlack)),
+        Some("cant_kick_self") => Ok(RemovalResult::Skipped(SkipReason::Bot)),
+        Some("user_not_found") => Ok(RemovalResult::Skipped(SkipReason::NotInSlack)),
         // Nobody can be removed: the workspace forbids it, or the channel is not of the kind.
         Some(
             "restricted_action"
@@ -31,17 +30,17 @@ pub(crate) fn fate_of(error: SlackError) -> Result<Fate, SlackError> {
         )
         | None => Err(error),
         Some(code) if code.starts_with("invalid_") || code.starts_with("http_") => Err(error),
-        Some(_) => Ok(Fate::Skipped(SkipReason::CannotRemove)),
+        Some(_) => Ok(RemovalResult::Skipped(SkipReason::CannotRemove)),
     }
 }
 
-/// In the order of the request.
-pub(crate) fn outcome(users: Vec<SlackUser>, fates: &Fates) -> Outcome {
+/// The outcome, in the order of the request. A user without a result was not in the channel.
+pub(crate) fn outcome(users: Vec<SlackUser>, results: &Results) -> Outcome {
     let mut outcome = Outcome::default();
     for SlackUser { email, id } in users {
-        match fates.get(&id) {
-            Some(Fate::Removed) => outcome.removed.push(email),
-            Some(Fate::Skipped(reason)) => outcome.skipped.push(Skipped {
+        match results.get(&id) {
+            Some(RemovalResult::Removed) => outcome.removed.push(email),
+            Some(RemovalResult::Skipped(reason)) => outcome.skipped.push(Skipped {
                 email,
                 reason: *reason,
             }),
@@ -72,7 +71,10 @@ mod tests {
     #[case("user_not_found", SkipReason::NotInSlack)]
     #[case("a_code_of_tomorrow", SkipReason::CannotRemove)]
     fn what_is_wrong_with_one_user_is_an_outcome(#[case] code: &str, #[case] reason: SkipReason) {
-        assert_eq!(fate_of(rejected(code)), Ok(Fate::Skipped(reason)));
+        assert_eq!(
+            result_of(rejected(code)),
+            Ok(RemovalResult::Skipped(reason))
+        );
     }
 
     #[rstest]
@@ -82,7 +84,7 @@ mod tests {
     #[case("is_archived")]
     #[case("invalid_arguments")]
     fn what_is_wrong_with_the_call_is_an_error(#[case] code: &str) {
-        assert_eq!(fate_of(rejected(code)), Err(rejected(code)));
+        assert_eq!(result_of(rejected(code)), Err(rejected(code)));
     }
 
     #[test]
@@ -91,6 +93,6 @@ mod tests {
             method: "conversations.kick",
             reason: "service_unavailable".to_owned(),
         };
-        assert_eq!(fate_of(unavailable.clone()), Err(unavailable));
+        assert_eq!(result_of(unavailable.clone()), Err(unavailable));
     }
 }

@@ -30,7 +30,6 @@ async fn a_workflow_looks_for_the_channel_once_more() {
             "CheckRequest",
             "FindChannel",
             "PostMessage",
-            "LookAgain",
             "FindChannel",
             "Fail"
         ]
@@ -56,7 +55,6 @@ async fn a_workflow_looks_for_the_channel_once_more() {
             "EnsureChannel",
             "InviteMembers",
             "PostMessage",
-            "LookAgain",
             "EnsureChannel",
             "InviteMembers",
             "PostMessage"

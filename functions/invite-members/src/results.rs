@@ -1,0 +1,180 @@
+//! The result of each user's invitation: pure rules, from Slack's answers to the step's outcome.
+
+use std::collections::{BTreeSet, HashMap};
+
+use apgl_contract::{SkipReason, Skipped, SlackUser, SlackUserId, StepError};
+use apgl_slack::{SlackError, UserError};
+
+use crate::Outcome;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InviteResult {
+    Invited,
+    AlreadyMember,
+    /// Slack does not know the id.
+    UnknownId,
+    Skipped(SkipReason),
+}
+
+impl InviteResult {
+    pub(crate) fn is_member(self) -> bool {
+        matches!(self, Self::Invited | Self::AlreadyMember)
+    }
+}
+
+pub(crate) type Results = HashMap<SlackUserId, InviteResult>;
+
+/// The results of one call to Slack: a user without an error was invited.
+pub(crate) fn results_of(
+    users: &[SlackUserId],
+    errors: &[UserError],
+) -> Result<Results, StepError> {
+    let invited = users.iter().map(|id| (id.clone(), InviteResult::Invited));
+    let mut results: Results = invited.collect();
+    for error in errors {
+        if let Some(result) = results.get_mut(&SlackUserId(error.user.clone())) {
+            *result = result_of(error)?;
+        }
+    }
+    Ok(results)
+}
+
+fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
+    Ok(match error.error.as_str() {
+        // The bot is in every channel that it invites to.
+        "already_in_channel" | "cant_invite_self" => InviteResult::AlreadyMember,
+        "user_not_found" => InviteResult::UnknownId,
+        "user_is_restricted"
+        | "ura_max_channels"
+        | "org_user_not_in_team"
+        | "invitee_cant_see_channel"
+        | "no_external_invite_permission" => InviteResult::Skipped(SkipReason::Restricted),
+        "app_cannot_join_channel" => InviteResult::Skipped(SkipReason::Bot),
+        _ => match error.to_slack_error() {
+            SlackError::Rejected { .. } => InviteResult::Skipped(SkipReason::CannotInvite),
+            // A transient error: the step fails, and a retry reaches this user.
+            transient => return Err(transient.into()),
+        },
+    })
+}
+
+/// A user who is in the channel now and was not there `before` was invited by an earlier attempt of this execution.
+pub(crate) fn credit_earlier_attempts(results: &mut Results, before: &BTreeSet<SlackUserId>) {
+    for (id, result) in results {
+        if *result == InviteResult::AlreadyMember && !before.contains(id) {
+            *result = InviteResult::Invited;
+        }
+    }
+}
+
+/// The outcome, in the order of the request.
+///
+/// # Errors
+/// [`StepError::StepBug`] if a user has no result.
+pub(crate) fn outcome(users: Vec<SlackUser>, results: &Results) -> Result<Outcome, StepError> {
+    let mut outcome = Outcome::default();
+    for SlackUser { email, id } in users {
+        let result = results.get(&id).ok_or(StepError::StepBug {
+            what: "a user was neither invited nor skipped",
+        })?;
+        let reason = match result {
+            InviteResult::Invited => {
+                outcome.invited.push(email);
+                continue;
+            }
+            InviteResult::AlreadyMember => {
+                outcome.already_members.push(email);
+                continue;
+            }
+            InviteResult::UnknownId => SkipReason::NotInSlack,
+            InviteResult::Skipped(reason) => *reason,
+        };
+        outcome.skipped.push(Skipped { email, reason });
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use apgl_contract::ErrorName;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn user_error(code: &str) -> UserError {
+        UserError {
+            user: "U1".to_owned(),
+            error: code.to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case("already_in_channel", Ok(InviteResult::AlreadyMember))]
+    #[case("cant_invite_self", Ok(InviteResult::AlreadyMember))]
+    #[case("user_not_found", Ok(InviteResult::UnknownId))]
+    #[case("cant_invite", Ok(InviteResult::Skipped(SkipReason::CannotInvite)))]
+    #[case(
+        "user_is_restricted",
+        Ok(InviteResult::Skipped(SkipReason::Restricted))
+    )]
+    #[case("ura_max_channels", Ok(InviteResult::Skipped(SkipReason::Restricted)))]
+    #[case(
+        "org_user_not_in_team",
+        Ok(InviteResult::Skipped(SkipReason::Restricted))
+    )]
+    #[case(
+        "invitee_cant_see_channel",
+        Ok(InviteResult::Skipped(SkipReason::Restricted))
+    )]
+    #[case(
+        "no_external_invite_permission",
+        Ok(InviteResult::Skipped(SkipReason::Restricted))
+    )]
+    #[case("app_cannot_join_channel", Ok(InviteResult::Skipped(SkipReason::Bot)))]
+    #[case(
+        "a_code_of_tomorrow",
+        Ok(InviteResult::Skipped(SkipReason::CannotInvite))
+    )]
+    #[case("internal_error", Err(ErrorName::SlackUnavailable))]
+    #[case("ratelimited", Err(ErrorName::SlackRateLimited))]
+    fn a_users_error_is_an_outcome_unless_it_passes_by_itself(
+        #[case] code: &str,
+        #[case] expected: Result<InviteResult, ErrorName>,
+    ) {
+        assert_eq!(
+            result_of(&user_error(code)).map_err(|error| error.name()),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_user_who_was_not_there_before_was_invited_by_an_earlier_attempt() {
+        let [ana, bob] = ["U1", "U2"].map(|id| SlackUserId(id.to_owned()));
+        let mut results = Results::from([
+            (ana.clone(), InviteResult::AlreadyMember),
+            (bob.clone(), InviteResult::AlreadyMember),
+        ]);
+        credit_earlier_attempts(&mut results, &BTreeSet::from([ana.clone()]));
+        assert_eq!(results[&ana], InviteResult::AlreadyMember);
+        assert_eq!(results[&bob], InviteResult::Invited);
+    }
+
+    #[test]
+    fn a_user_without_an_error_was_invited() {
+        let users = ["U1", "U2"].map(|id| SlackUserId(id.to_owned()));
+        let results = results_of(&users, &[user_error("user_not_found")]).unwrap();
+        assert_eq!(results[&users[0]], InviteResult::UnknownId);
+        assert_eq!(results[&users[1]], InviteResult::Invited);
+    }
+
+    #[test]
+    fn a_user_without_a_result_is_a_bug_and_not_a_member() {
+        let user = SlackUser {
+            email: "ana@example.com".to_owned().try_into().unwrap(),
+            id: SlackUserId("U1".to_owned()),
+        };
+        let bug = outcome(vec![user], &Results::new()).unwrap_err();
+        assert_eq!(bug.name(), ErrorName::StepBug);
+        assert!(!bug.to_string().contains("ana"));
+    }
+}
