@@ -9,7 +9,7 @@ const LAMBDA_SERVICE_ERRORS = [
   "Lambda.ClientExecutionTimeoutException",
   "Lambda.TooManyRequestsException",
 ];
-/** Errors that no redrive can fix. A test of the contract crate compares these names with its enum. */
+/** Errors that no redrive can fix. `lib/contract/tests/asl.rs` compares the workflows' error names with its enum. */
 const FINAL = [
   "InvalidRequest",
   "Channel.NotFound",
