@@ -4,9 +4,9 @@ export default defineConfig({
   test: {
     // A synthesis takes seconds on a busy machine.
     testTimeout: 60_000,
-    // Test files share what they have synthesised.
+    // Test files share the synthesised templates.
     isolate: false,
-    // CloudFormation's own schemas are checked where a test asks for it: reading them takes seconds.
+    // Reading CloudFormation's schemas takes seconds, so only the tests that need this check turn it on.
     env: { CDK_VALIDATION: "false" },
   },
 });

@@ -5,7 +5,7 @@ try {
   buildApp();
 } catch (error) {
   if (!(error instanceof SettingError)) throw error;
-  // Where in the code it was found is of no use to whoever has set it.
+  // A stack trace does not help the person who set the value.
   console.error(`error: ${error.message}`);
   process.exitCode = 1;
 }

@@ -15,11 +15,11 @@ import { isLocal, type Settings } from "./settings.js";
 
 export interface AlarmProps {
   readonly metric: IMetric;
-  /** Rings when the metric is at least this, unless `whenSilent` says otherwise. */
+  /** Rings when the metric is at least this, unless `whenSilent` is set. */
   readonly threshold: number;
-  /** For so many of the metric's periods in a row. */
+  /** The number of the metric's periods in a row for which this must hold. */
   readonly periods?: number;
-  /** Rings when the metric is below the threshold, or was not measured at all. */
+  /** Rings when the metric is below the threshold or has no data. */
   readonly whenSilent?: boolean;
   readonly means: string;
   readonly todo: string;
@@ -30,7 +30,7 @@ export interface AlarmsProps {
   readonly topic: ITopic;
 }
 
-/** The alarms of a stack. Each says what it means and what to do. */
+/** The alarms of a stack. Each description says what the alarm means and what to do. */
 export class Alarms extends Construct {
   readonly all: Alarm[] = [];
   private readonly settings: Settings;
@@ -42,7 +42,7 @@ export class Alarms extends Construct {
     this.topic = topic;
   }
 
-  /** An alarm named `<prefix>-<id>`. What was not measured is nothing to ring for, unless it is said so. */
+  /** Adds an alarm named `<prefix>-<id>`. Missing data does not ring it, unless `whenSilent` is set. */
   add(id: string, props: AlarmProps): Alarm {
     const { metric, threshold, periods, whenSilent = false, means, todo } = props;
     const alarm = new Alarm(this, id, {
@@ -61,7 +61,7 @@ export class Alarms extends Construct {
     return alarm;
   }
 
-  /** For a function: it failed in a way that passes by no retry, or it comes near its time-out. */
+  /** Adds a function's alarms: for failures that no retry can fix, and for running close to its time-out. */
   watchFunction(watched: RustFunction): Alarm {
     const { id } = watched.node;
     const seconds = watched.timeout.toSeconds();
@@ -69,19 +69,19 @@ export class Alarms extends Construct {
       metric: watched.longest,
       threshold: 0.9 * watched.timeout.toMilliseconds(),
       periods: 3,
-      means: `${id} has come near its time-out of ${String(seconds)} s for 15 minutes.`,
-      todo: "Look at its traces for what takes the time, and at the health page of Slack or of the AWS service that does.",
+      means: `${id} has been running close to its time-out of ${String(seconds)} s for 15 minutes.`,
+      todo: "Look at its traces to find the slow call, then at the status page of Slack or of the AWS service that is slow.",
     });
     return this.add(`${id}Errors`, {
       metric: watched.errors,
       threshold: 1,
-      means: `${id} failed in a way that no retry mends, ran out of time, or died.`,
+      means: `${id} failed in a way that no retry can fix, timed out, or crashed.`,
       todo: watched.whenItFails,
     });
   }
 }
 
-/** The topic that a deployment's alarms go to. Made here, unless there is one. */
+/** The topic that a deployment's alarms go to: the existing one from the settings, or a new one. */
 export function alarmTopic(scope: Construct, settings: Settings): ITopic {
   const { alarmEmail, alarmTopicArn } = settings;
   if (alarmTopicArn !== undefined) return knownAlarmTopic(scope, settings);
@@ -91,7 +91,7 @@ export function alarmTopic(scope: Construct, settings: Settings): ITopic {
     // The local stack speaks HTTP.
     enforceSSL: !isLocal(settings),
   });
-  // A policy takes the place of the default one, which let the account's alarms publish.
+  // A topic policy replaces the default policy, which allows the account's alarms to publish.
   topic.addToResourcePolicy(
     new PolicyStatement({
       principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -104,7 +104,7 @@ export function alarmTopic(scope: Construct, settings: Settings): ITopic {
   return topic;
 }
 
-/** The same topic for another stack, which does not hold on to the one that made it. */
+/** The same topic for another stack, by its ARN, so that this stack does not depend on the one that creates it. */
 export function knownAlarmTopic(scope: Construct, settings: Settings): ITopic {
   const arn = settings.alarmTopicArn ?? arnOf(scope, alarmTopicName(settings));
   return Topic.fromTopicArn(scope, "AlarmTopic", arn);

@@ -5,14 +5,14 @@ import { MpcHandlersStack } from "./mpc-handlers-stack.js";
 import { NotificationsStack } from "./notifications-stack.js";
 import { isLocal, readSettings } from "./settings.js";
 
-/** The stacks that the context asks for. What breaks a rule of AWS Solutions is not synthesised. */
+/** Builds the stacks that the context asks for. Synthesis fails if they break a rule of AWS Solutions. */
 export function buildApp(context?: Record<string, unknown>): App {
   const app = new App({ context });
   const settings = readSettings(app.node);
   const props = (description: string): StackProps => ({
     description,
     env: boundTo(settings),
-    // The local stack enforces IAM and lets no bootstrap role read the assets.
+    // The local stack enforces IAM, and its bootstrap role may not read the assets.
     synthesizer: isLocal(settings) ? new CliCredentialsStackSynthesizer() : undefined,
     terminationProtection: settings.keepData,
     tags: { application: "apgl-notifications", environment: settings.environment },
@@ -27,7 +27,7 @@ export function buildApp(context?: Record<string, unknown>): App {
       settings,
       ...props("APGL Notifications: the MPC service's handlers, which start the workflows"),
     });
-    // They start nothing that is not there.
+    // The handlers start the workflows, so the workflows must exist first.
     handlers.addStackDependency(notifications);
   }
   if (!isLocal(settings)) Validations.of(app).addPlugins(new AwsSolutionsChecks(app));

@@ -32,7 +32,7 @@ export interface NotificationsDashboardProps {
   readonly alarms: Alarm[];
 }
 
-/** What an operator looks at first: what was done, how long it took, and what went wrong. */
+/** The first page for an operator: what the workflows did, how long it took, and what went wrong. */
 export class NotificationsDashboard extends Dashboard {
   constructor(scope: Construct, id: string, props: NotificationsDashboardProps) {
     const { settings, workflows, functions, alarms } = props;
@@ -76,13 +76,13 @@ export class NotificationsDashboard extends Dashboard {
     this.addWidgets(
       graph("Failures, by error", [searched("WorkflowsFailed", "Error", names)]),
       graph("What Slack refuses", [
-        logMetric(settings, SLACK_REFUSALS).with({ label: "calls, by a limit" }),
-        logMetric(settings, TOKEN_REJECTIONS).with({ label: "the token" }),
+        logMetric(settings, SLACK_REFUSALS).with({ label: "rate-limited calls" }),
+        logMetric(settings, TOKEN_REJECTIONS).with({ label: "rejected token" }),
       ]),
     );
     this.addWidgets(
       graph(
-        "Functions: what asks for an operator",
+        "Functions: errors that need an operator",
         functions.map(({ node, errors }) => errors.with({ label: node.id })),
       ),
       graph(
@@ -106,7 +106,7 @@ function graph(title: string, left: IMetric[]): GraphWidget {
   return new GraphWidget({ title, left, width: HALF, height: HEIGHT });
 }
 
-/** Every value of a dimension that a metric has been seen with, of these workflows. */
+/** One line for each value of the dimension that these workflows have published. */
 function searched(metricName: string, dimension: string, workflows: string[]): MathExpression {
   const ours = workflows.map((name) => `"${name}"`).join(" OR ");
   const schema = `${METRICS_NAMESPACE},Workflow,${dimension}`;

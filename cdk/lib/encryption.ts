@@ -5,7 +5,7 @@ import type { Settings } from "./settings.js";
 
 const ID = "Key";
 
-/** The existing key that a stack encrypts with, or none, where AWS's own serve. */
+/** The existing key that a stack encrypts with, or `undefined` if it uses AWS's own keys. */
 export function keyOf(scope: Construct, { kmsKeyArn }: Settings): IKey | undefined {
   if (kmsKeyArn === undefined) return undefined;
   const stack = Stack.of(scope);
@@ -13,7 +13,7 @@ export function keyOf(scope: Construct, { kmsKeyArn }: Settings): IKey | undefin
   return known ?? Key.fromKeyArn(stack, ID, kmsKeyArn);
 }
 
-/** The account and region that a deployment is bound to by its key: those of the key. */
+/** The key's account and region. A deployment with its own key must run there. */
 export function boundTo({ kmsKeyArn }: Settings): Environment | undefined {
   if (kmsKeyArn === undefined) return undefined;
   const { account, region } = Arn.split(kmsKeyArn, ArnFormat.SLASH_RESOURCE_NAME);

@@ -1,15 +1,15 @@
 /** Where a deployment runs: on the local stack, in a developers' account, or for the library's users. */
 export type EnvironmentName = "local" | "dev" | "prod";
 
-/** What the environments differ in. A context value of the same name comes first. */
+/** The defaults that differ between environments. A context value of the same name overrides them. */
 export interface EnvironmentDefaults {
-  /** What every name starts with, so that the environments can share an account. */
+  /** The prefix of every name. It lets several environments share an account. */
   readonly prefix: string;
-  /** Whether data outlives mistakes: restored to any point in time, not deleted, kept when the stack goes. */
+  /** Whether data survives mistakes: point-in-time recovery, deletion protection, kept when the stack is deleted. */
   readonly keepData: boolean;
   readonly logRetentionDays: number;
   readonly alarms: boolean;
-  /** Whether a release takes a part of the traffic first, and is rolled back when an alarm rings. */
+  /** Whether a release gets a part of the traffic first, and is rolled back if an alarm rings. */
   readonly gradualShift: boolean;
 }
 

@@ -8,19 +8,19 @@ import { RustFunction, type RustFunctionProps } from "./rust-function.js";
 import type { OutcomeRecorder } from "./outcome-recorder.js";
 import { statesArn } from "./states-arn.js";
 
-/** The index of receipts that say `RUNNING`. */
+/** The index of the receipts with status `RUNNING`. */
 export const RUNNING = "running";
 
-/** Measures every five minutes how old the oldest running execution of each workflow is, and completes receipts. */
+/** Every five minutes, measures the age of each workflow's oldest running execution and completes receipts. */
 export class ExecutionWatcher extends RustFunction {
   readonly whenItFails =
-    "Look at its log for the error, and mend the cause. Until then no alarm rings for executions that get old.";
+    "Look at its log for the error and fix the cause. Until then no alarm rings for old executions.";
 
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
     super(scope, id, props);
     this.mayPublishMetrics();
     new Rule(this, "Schedule", {
-      description: "Has the age of running executions measured",
+      description: "Measures the age of running executions",
       schedule: Schedule.rate(FIVE_MINUTES),
       targets: [new LambdaFunction(this.alias)],
     });

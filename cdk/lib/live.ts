@@ -1,2 +1,2 @@
-/** The alias of every function and of every state machine: what callers call, and what a release shifts. */
+/** The alias of every function and every state machine. Callers use it, and a release moves it to a new version. */
 export const LIVE = "live";

@@ -9,7 +9,7 @@ export interface LogQueriesProps {
   readonly workflows: ILogGroup[];
 }
 
-/** Queries that the console of CloudWatch Logs Insights offers, in a folder with the prefix's name. */
+/** Saved queries for CloudWatch Logs Insights, in a folder that is named after the prefix. */
 export class LogQueries extends Construct {
   constructor(scope: Construct, id: string, { settings, functions, workflows }: LogQueriesProps) {
     super(scope, id);

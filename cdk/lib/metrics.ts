@@ -5,34 +5,34 @@ import type { Settings } from "./settings.js";
 /** The metrics that functions publish themselves, each with the dimension `Workflow`. */
 export const METRICS_NAMESPACE = "APGL/Notifications";
 
-/** Calls that Slack refused by a limit. */
+/** The number of calls that Slack rate-limited. */
 export const SLACK_REFUSALS = "SlackRefusals";
-/** Failures because Slack does not accept the token, or its scopes. */
+/** The number of failures because Slack did not accept the token or a scope was missing. */
 export const TOKEN_REJECTIONS = "TokenRejections";
 
-/** How old the oldest running execution of a workflow is, in seconds. */
+/** The age of a workflow's oldest running execution, in seconds. */
 export const OLDEST_RUNNING_EXECUTION = "OldestRunningExecution";
 
-/** What a function logs when Slack refuses a call by a limit. */
+/** The message that a function logs when Slack rate-limits a call. */
 export const SLACK_REFUSED = "Slack refused a call by a limit";
 
 export const FIVE_MINUTES = Duration.minutes(5);
 
 /**
- * The namespace of what is counted from log lines. Such metrics have no dimension that tells
- * deployments apart.
+ * The namespace of the metrics that are counted from log lines. They have no dimension for the deployment,
+ * so the namespace contains the prefix.
  */
 export function logMetricsNamespace({ prefix }: Settings): string {
   return `${METRICS_NAMESPACE}/${prefix}`;
 }
 
-/** How often lines were counted as this metric. */
+/** The number of log lines that were counted for this metric. */
 export function logMetric(settings: Settings, metricName: string, period = FIVE_MINUTES): Metric {
   const namespace = logMetricsNamespace(settings);
   return new Metric({ namespace, metricName, statistic: "Sum", period });
 }
 
-/** A metric that the functions publish, of one workflow's state machine. */
+/** A metric that the functions publish for one workflow. */
 export function workflowMetric(
   metricName: string,
   workflow: string,

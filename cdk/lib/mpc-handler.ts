@@ -5,14 +5,14 @@ import { hasStateMachineAliases } from "./settings.js";
 import { statesArn } from "./states-arn.js";
 import { stateMachineNameOf } from "./workflow.js";
 
-/** A caller of the workflows: starts them through `lib/client`, and reads what it has started. */
+/** A caller of the workflows: it starts them through `lib/client` and reads the executions that it started. */
 export class MpcHandler extends RustFunction {
   readonly whenItFails =
-    "Look at its log for the error, and mend the cause. What could not be started is a dead letter, or a request that its caller sends again.";
+    "Look at its log for the error and fix the cause. An event or a bounty message that could not be handled becomes a dead letter. The caller of a failed request sends it again.";
 
   /**
-   * May start these workflows. They are known by their names, so that neither stack holds on to the
-   * other when it is changed or removed.
+   * Allows the function to start these workflows. It refers to them by name, so that neither stack blocks
+   * a change or the removal of the other.
    */
   mayStart(...workflows: string[]): this {
     const hasAlias = hasStateMachineAliases(this.settings);
@@ -21,7 +21,7 @@ export class MpcHandler extends RustFunction {
       new PolicyStatement({
         actions: ["states:StartExecution"],
         resources: names.map((name) => statesArn(this, "stateMachine", name)),
-        // Step Functions authorises by the state machine itself; the condition leaves its alias only.
+        // Step Functions authorises against the state machine's ARN; the condition allows only the alias.
         conditions: hasAlias
           ? { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": LIVE } }
           : undefined,

@@ -17,18 +17,18 @@ import { watchAndRelease } from "./releases.js";
 import { ServiceLogs } from "./service-logs.js";
 import { type Settings } from "./settings.js";
 
-/** What the publisher of content items' events puts into `detail-type`. */
+/** The `detail-type` of content item events. */
 const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
 
-/** Longer than all that a handler does: it starts at once what it was given, each within 10 seconds. */
+/** Enough for a handler, which starts all its workflows at the same time, each within 10 seconds. */
 const TIMEOUT_SECONDS = 20;
-/** How often a message of the bounty queue is tried before it is a dead letter. */
+/** How often a message in the bounty queue is tried before it becomes a dead letter. */
 const TRIES = 5;
-/** As long as SQS keeps anything. */
+/** The longest retention that SQS has. */
 const KEEP_DEAD_LETTERS = Duration.days(14);
 
 /**
- * A line for each request: who asked for what, and why it was refused or failed on its way.
+ * One line for each request: the caller, the route, and why the request was refused or failed.
  *
  * Source: "Customizing HTTP API access logs", Amazon API Gateway Developer Guide.
  */
@@ -55,7 +55,7 @@ export interface MpcHandlersStackProps extends StackProps {
   readonly settings: Settings;
 }
 
-/** The MPC service's handlers, which start the workflows: for requests, for events, for bounties. */
+/** The MPC service's handlers. They start the workflows for requests, events and bounties. */
 export class MpcHandlersStack extends Stack {
   private readonly settings: Settings;
   private readonly alarms?: Alarms;
@@ -77,7 +77,7 @@ export class MpcHandlersStack extends Stack {
     watchAndRelease(this, this.settings, this.handlers, this.alarms);
   }
 
-  /** Requests over HTTP, signed by a caller whom IAM knows. */
+  /** HTTP requests, which the caller signs for IAM. */
   private requests(): void {
     const { settings } = this;
     const handler = this.handler("MpcRequestHandler").mayStart(
@@ -89,7 +89,7 @@ export class MpcHandlersStack extends Stack {
     );
     const api = new HttpApi(this, "Requests", {
       apiName: `${settings.prefix}-mpc-requests`,
-      description: "Contexts created and deleted, members changed, messages sent",
+      description: "Creates and deletes contexts, changes members, sends messages",
       defaultAuthorizer: new HttpIamAuthorizer(),
       createDefaultStage: false,
     });
@@ -113,21 +113,21 @@ export class MpcHandlersStack extends Stack {
     this.alarms?.add("MpcRequestsFail", {
       metric: api.metricServerError({ period: FIVE_MINUTES, statistic: "Sum" }),
       threshold: 1,
-      means: "The MPC requests' API answered with a 5xx: a caller could not start what it wanted.",
-      todo: "Look at the access log and at the log of mpc-request-handler. The caller sends the request again with the same Idempotency-Key.",
+      means: "The MPC request API returned a 5xx: a caller could not start its workflow.",
+      todo: "Look at the access log and the log of mpc-request-handler. The caller sends the request again with the same Idempotency-Key.",
     });
     new CfnOutput(this, "MpcRequestsApiId", { value: api.apiId });
     new CfnOutput(this, "MpcRequestsUrl", { value: api.apiEndpoint });
   }
 
-  /** Events of content items, from EventBridge. What Lambda gives up on is kept as a dead letter. */
+  /** Content item events from EventBridge. An event that Lambda gives up on is kept as a dead letter. */
   private contentItemEvents(): void {
     const { mpcEventBusName, mpcEventSource } = this.settings;
     const handler = this.handler("MpcEventHandler").mayStart("notify-private-channel");
     const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
     Validations.of(deadLetters).acknowledge({
       id: "AwsSolutions::AwsSolutions-SQS3",
-      reason: "It is the dead-letter queue of EventBridge's rule and of Lambda's retries",
+      reason: "It is the dead-letter queue of the EventBridge rule and of Lambda's retries",
     });
     handler.alias.configureAsyncInvoke({
       onFailure: new SqsDestination(deadLetters),
@@ -135,7 +135,7 @@ export class MpcHandlersStack extends Stack {
       maxEventAge: Duration.hours(6),
     });
     new Rule(this, "ContentItemStateChanged", {
-      description: "Tells a content item's private channel that its state changed",
+      description: "Tells a content item's private channel that the item's state changed",
       eventBus:
         mpcEventBusName === undefined
           ? undefined
@@ -145,7 +145,7 @@ export class MpcHandlersStack extends Stack {
     });
   }
 
-  /** News of content bounties, from a queue. What fails again and again is kept as a dead letter. */
+  /** Content bounty news from a queue. A message that keeps failing is kept as a dead letter. */
   private contentBounties(): void {
     const { bountyChannel, timeScale } = this.settings;
     const handler = this.handler("MpcContentBountyProcessor", {
@@ -167,13 +167,13 @@ export class MpcHandlersStack extends Stack {
     this.alarms?.add("BountiesWait", {
       metric: bounties.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
       threshold: 15 * 60,
-      means: "News of a content bounty has been waiting in its queue for more than 15 minutes.",
-      todo: "Look at the log of mpc-content-bounty-processor: it says why it does not get on.",
+      means: "A content bounty message has been waiting in its queue for more than 15 minutes.",
+      todo: "Look at the log of mpc-content-bounty-processor for the reason.",
     });
     this.output("Bounties", bounties);
   }
 
-  /** A queue for what nobody could handle. An alarm rings as soon as something stands in it. */
+  /** A queue for messages that no handler could process. An alarm rings as soon as it contains one. */
   private deadLetters(id: string, name: string): Queue {
     const queue = newQueue(this, id, this.settings, name, { retentionPeriod: KEEP_DEAD_LETTERS });
     this.alarms?.add(id, {
@@ -182,8 +182,8 @@ export class MpcHandlersStack extends Stack {
         statistic: "Maximum",
       }),
       threshold: 1,
-      means: `There are dead letters in ${this.settings.prefix}-${name}: events for which nothing could be started.`,
-      todo: "Run `apgl doctor`, mend the cause that the handler's log names, and send the letters again as docs/mpc-handlers.md says. They are kept for 14 days.",
+      means: `There are dead letters in ${this.settings.prefix}-${name}: messages that started no workflow.`,
+      todo: "Run `apgl doctor`, fix the cause that the handler's log names, and send the messages again as described in docs/mpc-handlers.md. They are kept for 14 days.",
     });
     this.output(id, queue);
     return queue;

@@ -32,12 +32,12 @@ import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from ".
 import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
-/** What it takes of the channels' table to find a channel, by a scan too. */
+/** The actions on the channels table that finding a channel needs, including a scan of Slack's channels. */
 const FINDS_CHANNELS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
-/** What it takes of the Slack users' table to look somebody up, in the list too. */
+/** The actions on the Slack users table that looking up a user needs, including a scan of Slack's user list. */
 const RESOLVES_USERS = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
 
-/** The setting that names an existing table, by the table's id. */
+/** The setting that names an existing table: table id → setting. */
 const EXISTING_TABLE = {
   UserProfiles: "userProfilesTableName",
   SlackUsers: "slackUsersTableName",
@@ -53,7 +53,7 @@ export interface NotificationsStackProps extends StackProps {
   readonly settings: Settings;
 }
 
-/** The whole system: tables, the token, one function a step, one state machine a workflow. */
+/** The whole system: the tables, the token, one function per step and one state machine per workflow. */
 export class NotificationsStack extends Stack {
   private readonly settings: Settings;
 
@@ -148,7 +148,7 @@ export class NotificationsStack extends Stack {
     return step;
   }
 
-  /** A table of ours, or the existing one that the settings name in its place. */
+  /** A new table, or the existing one that the settings name instead. */
   private table(
     id: TableId,
     name: string,
@@ -175,7 +175,7 @@ export class NotificationsStack extends Stack {
     });
   }
 
-  /** A secret without a value: an operator sets the token. The L2 construct would make one up. */
+  /** A secret without a value: an operator sets the token. The L2 construct would generate a value. */
   private tokenSecret(): string {
     const { settings } = this;
     if (settings.slackTokenSecretName !== undefined) return settings.slackTokenSecretName;
@@ -189,12 +189,12 @@ export class NotificationsStack extends Stack {
     Validations.of(secret).acknowledge({
       id: "AwsSolutions::AwsSolutions-SMG4",
       reason:
-        "Slack issues the token to a person: docs/rotating-the-token.md says how to replace it",
+        "Slack issues the token to a person: docs/rotating-the-token.md describes how to replace it",
     });
     return name;
   }
 
-  /** How a release is let in, and how an operator sees what happens. */
+  /** Adds what releases and operators need: alarms, gradual releases, saved queries and the dashboard. */
   private operate(
     functions: RustFunction[],
     workflows: Workflow[],
@@ -233,7 +233,7 @@ export class NotificationsStack extends Stack {
     });
   }
 
-  /** It measures every five minutes, whatever there is. So silence tells that it does not. */
+  /** The watcher publishes every five minutes, even if nothing runs. Missing data means that it does not run. */
   private watchTheWatcher(alarms: Alarms, workflows: Workflow[]): void {
     const [any] = workflows;
     if (any === undefined) return;
@@ -245,8 +245,8 @@ export class NotificationsStack extends Stack {
       periods: 3,
       whenSilent: true,
       means:
-        "The age of running executions has not been measured for 15 minutes. After the first deployment that is so until the first measurement.",
-      todo: "Look whether the rule that calls WatchExecutions is there and enabled, and at the function's log. Until then no alarm rings for executions that get old.",
+        "The age of running executions has not been measured for 15 minutes. This is normal after the first deployment, until the first measurement.",
+      todo: "Look at the rule that calls WatchExecutions, which must exist and be enabled, and at the function's log. Until this is fixed, no alarm rings for old executions.",
     });
   }
 
@@ -255,14 +255,14 @@ export class NotificationsStack extends Stack {
     alarms.add("TokenRejected", {
       metric: logMetric(settings, TOKEN_REJECTIONS, Duration.minutes(1)),
       threshold: 1,
-      means: "Slack does not accept the bot token, or a scope is missing. Nothing can be posted.",
-      todo: "Run `apgl doctor`, store a token that works, then `apgl redrive` what failed.",
+      means: "Slack does not accept the bot token, or a scope is missing. Nothing can be sent.",
+      todo: "Run `apgl doctor`, store a valid token, then `apgl redrive` the failed executions.",
     });
     alarms.add("SlackRefusals", {
       metric: logMetric(settings, SLACK_REFUSALS),
       threshold: settings.slackRefusalsThreshold,
-      means: `Slack refused ${String(settings.slackRefusalsThreshold)} or more calls by its limits within five minutes. Nothing is lost: executions wait.`,
-      todo: 'Run the query "slack limits". If it lasts, find what else uses the app\'s limits, and whether the rate limiter is on.',
+      means: `Slack rate-limited ${String(settings.slackRefusalsThreshold)} or more calls within five minutes. Nothing is lost: the executions wait.`,
+      todo: 'Run the query "slack limits". If it continues, find out what else uses the app\'s limits and whether the rate limiter is on.',
     });
   }
 }
@@ -270,7 +270,7 @@ export class NotificationsStack extends Stack {
 const string = (name: string): Attribute => ({ name, type: AttributeType.STRING });
 const number = (name: string): Attribute => ({ name, type: AttributeType.NUMBER });
 
-/** Rings when status changes could not be recorded. */
+/** Adds the alarms for status changes that are late or could not be recorded. */
 function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder): void {
   alarms.add("OutcomeDeadLetters", {
     metric: deadLetters.metricApproximateNumberOfMessagesVisible({
@@ -287,32 +287,32 @@ function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder):
     threshold: 15 * 60,
     means:
       "A status change of an execution has been waiting for more than 15 minutes to be recorded.",
-    todo: "Look at the log of record-outcome: it says why it does not get on.",
+    todo: "Look at the log of record-outcome for the reason.",
   });
 }
 
-/** Rings when executions fail, run out of time or get old. Answers what a release is taken back for. */
+/** Adds the alarms for failed, timed-out and old executions. Returns those that roll a release back. */
 function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): IAlarm[] {
   const { node, stateMachine, stateMachineName } = workflow;
   const { oldestExecutionMinutes: minutes } = settings;
-  const todo = `Run \`apgl list --failed --workflow ${stateMachineName.slice(settings.prefix.length + 1)}\` and \`apgl inspect\` one of them: it says what to do.`;
+  const todo = `Run \`apgl list --failed --workflow ${stateMachineName.slice(settings.prefix.length + 1)}\` and \`apgl inspect\` one of the executions. It says what to do.`;
   alarms.add(`${node.id}Old`, {
     metric: workflowMetric(OLDEST_RUNNING_EXECUTION, stateMachineName, { statistic: "Maximum" }),
     threshold: 60 * minutes,
-    means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It waits, most likely for Slack's limits.`,
-    todo: "Look at it with `apgl inspect`, and at the dashboard for what Slack refuses. It times out by itself after 24 hours.",
+    means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It is most likely waiting for Slack's rate limits.`,
+    todo: 'Look at it with `apgl inspect`, and at "What Slack refuses" on the dashboard. It times out after 24 hours.',
   });
   return [
     alarms.add(`${node.id}Failed`, {
       metric: stateMachine.metricFailed({ period: FIVE_MINUTES }),
       threshold: 1,
-      means: `An execution of ${stateMachineName} failed: what it should have told was not told.`,
+      means: `An execution of ${stateMachineName} failed: its request was not carried out, or only in part.`,
       todo,
     }),
     alarms.add(`${node.id}TimedOut`, {
       metric: stateMachine.metricTimedOut({ period: FIVE_MINUTES }),
       threshold: 1,
-      means: `An execution of ${stateMachineName} ran for 24 hours and was ended.`,
+      means: `An execution of ${stateMachineName} timed out after 24 hours.`,
       todo,
     }),
   ];

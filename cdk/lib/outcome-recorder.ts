@@ -10,14 +10,14 @@ import { RustFunction, type RustFunctionProps } from "./rust-function.js";
 import type { Workflow } from "./workflow.js";
 
 const TIMEOUT_SECONDS = 30;
-/** How often a status change is received before it is a dead letter. */
+/** How often a status change is received before it becomes a dead letter. */
 const TRIES = 10;
 const RETENTION = Duration.days(14);
 
-/** Keeps a receipt of each execution. EventBridge tells of every status change through a queue. */
+/** Keeps a receipt of each execution. EventBridge sends it every status change through a queue. */
 export class OutcomeRecorder extends RustFunction {
   readonly whenItFails =
-    "Look at its log for the error, and mend the cause. Until then receipts and metrics are late; notifications are not.";
+    "Look at its log for the error and fix the cause. Until then receipts and metrics are late; notifications are not affected.";
   readonly queue: Queue;
   readonly deadLetters: Queue;
 
@@ -37,7 +37,7 @@ export class OutcomeRecorder extends RustFunction {
     this.alias.addEventSource(
       new SqsEventSource(this.queue, {
         batchSize: 10,
-        // Steps need the concurrency.
+        // Leaves the account's concurrency to the steps.
         maxConcurrency: 2,
         reportBatchItemFailures: true,
       }),

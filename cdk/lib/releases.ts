@@ -6,8 +6,8 @@ import type { RustFunction } from "./rust-function.js";
 import type { Settings } from "./settings.js";
 
 /**
- * Watches the functions, and has CodeDeploy shift their aliases to a new version bit by bit. A function
- * whose alarm rings meanwhile goes back to the version before.
+ * Adds the functions' alarms, and has CodeDeploy shift their aliases gradually to a new version. If a
+ * function's alarm rings during the shift, CodeDeploy rolls the function back to the previous version.
  */
 export function watchAndRelease(
   stack: Stack,
@@ -15,7 +15,7 @@ export function watchAndRelease(
   functions: RustFunction[],
   alarms: Alarms | undefined,
 ): void {
-  // Without alarms there is nothing to shift gradually by: `readSettings` sees to it.
+  // A gradual shift needs alarms; `readSettings` ensures that.
   if (alarms === undefined) return;
   const watched = functions.map((one) => ({ one, alarm: alarms.watchFunction(one) }));
   if (!settings.gradualShift) return;
@@ -31,7 +31,7 @@ export function watchAndRelease(
   );
   Validations.of(role).acknowledge({
     id: "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
-    reason: "CodeDeploy lists alarms, as in AWS's own policy for it; it changes none",
+    reason: "CodeDeploy only reads alarms, with the same resource as in AWS's own policy",
   });
   for (const { one, alarm } of watched) one.shiftGradually(application, role, alarm);
 }

@@ -19,12 +19,12 @@ import { ServiceLogs } from "./service-logs.js";
 import { removalPolicy, type Settings } from "./settings.js";
 import { statesArn } from "./states-arn.js";
 
-/** A function's own time-out where it does not say another; the workflows' Tasks wait longer. */
+/** The default time-out of a function. The workflows' Tasks wait longer than that. */
 const DEFAULT_TIMEOUT_SECONDS = 30;
 
 /**
- * A line that asks for an operator, or Lambda's own word that the time was over or that the function could
- * not start or died. Not `status = "error"` as a whole: a step that waits ends so, too.
+ * Matches a log line that needs an operator, and Lambda's own events for a time-out, a failed start or a
+ * crash. It does not match every `status = "error"`, because a step that waits also ends with that status.
  *
  * Source: "Lambda Telemetry API: event schema reference", AWS.
  */
@@ -36,7 +36,7 @@ const TROUBLE = `{ ${[
   ),
 ].join(" || ")} }`;
 
-/** What DynamoDB does with a key on behalf of a function. Secrets Manager only decrypts for it. */
+/** The actions that DynamoDB needs on a key on behalf of a function. Secrets Manager only decrypts. */
 const TABLE_KEY_ACTIONS = [
   "kms:Decrypt",
   "kms:DescribeKey",
@@ -53,7 +53,7 @@ export interface RustFunctionProps {
 }
 
 /**
- * A Rust Lambda with a role and a log group of its own, called by its alias.
+ * A Rust Lambda function with its own role and log group. Callers use its alias.
  *
  * The construct's id is the crate's name in PascalCase: `PostMessage` is `functions/post-message`.
  */
@@ -61,11 +61,11 @@ export abstract class RustFunction extends Construct {
   readonly alias: Alias;
   readonly logs: ServiceLogs;
   readonly timeout: Duration;
-  /** How often it failed in a way that asks for an operator. */
+  /** The number of failures that need an operator. */
   readonly errors: Metric;
-  /** How long its longest invocation took. */
+  /** The duration of the longest invocation. */
   readonly longest: Metric;
-  /** What an operator does when the function's alarm for errors rings. */
+  /** What an operator must do when the function's error alarm rings. */
   abstract readonly whenItFails: string;
   protected readonly function: Function;
   protected readonly role: Role;
@@ -81,7 +81,7 @@ export abstract class RustFunction extends Construct {
     this.logs = new ServiceLogs(this, "Logs", settings, `/aws/lambda/${functionName}`);
     this.role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
-      description: `${functionName}: what this function may do, and nothing else`,
+      description: `${functionName}: only what this function needs`,
     });
     this.logs.grantWrite(this.role);
     this.function = new Function(this, "Function", {
@@ -97,12 +97,12 @@ export abstract class RustFunction extends Construct {
       logGroup: this.logs,
       loggingFormat: LoggingFormat.JSON,
       tracing: Tracing.ACTIVE,
-      // The version before is what a release is rolled back to.
+      // A release is rolled back to the previous version.
       currentVersionOptions: { removalPolicy: removalPolicy(settings) },
     });
     Validations.of(this.role).acknowledge({
       id: "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
-      reason: "X-Ray and CloudWatch's PutMetricData have no resources to name",
+      reason: "X-Ray and CloudWatch's PutMetricData do not support resource ARNs",
     });
     this.alias = new Alias(this, "Live", {
       aliasName: LIVE,
@@ -113,7 +113,7 @@ export abstract class RustFunction extends Construct {
     this.longest = this.function.metricDuration({ statistic: "Maximum", period: FIVE_MINUTES });
   }
 
-  /** Counts log lines. Filters of several functions may add to one metric. */
+  /** Counts log lines. The filters of several functions can share one metric. */
   protected countLines(metricName: string, filterPattern: IFilterPattern): void {
     new MetricFilter(this, metricName, {
       logGroup: this.logs,
@@ -124,7 +124,7 @@ export abstract class RustFunction extends Construct {
     });
   }
 
-  /** May do just these actions on the table itself. */
+  /** Allows exactly these actions on the table itself. */
   mayUse(table: ITableV2, ...actions: string[]): this {
     this.role.addToPolicy(
       new PolicyStatement({
@@ -136,7 +136,7 @@ export abstract class RustFunction extends Construct {
     return this;
   }
 
-  /** Knows the table of rate limits and Slack's time, and may do just these actions on the table. */
+  /** Passes the rate limits table and the time scale to the function, and allows exactly these actions on it. */
   mayUseRateLimits(table: ITableV2, ...actions: string[]): this {
     this.function.addEnvironment("RATE_LIMITS_TABLE", table.tableName);
     const { timeScale } = this.settings;
@@ -144,7 +144,7 @@ export abstract class RustFunction extends Construct {
     return this.mayUse(table, ...actions);
   }
 
-  /** May look up items by one of the table's indexes. */
+  /** Allows queries of one of the table's indexes. */
   mayQuery(table: ITableV2, index: string): this {
     this.role.addToPolicy(
       new PolicyStatement({
@@ -155,10 +155,10 @@ export abstract class RustFunction extends Construct {
     return this;
   }
 
-  /** May do these actions on the executions of the state machines with these names. */
+  /** Allows these actions on the executions of the named state machines. */
   protected mayReadExecutions(stateMachineNames: string[], ...actions: string[]): void {
     const { account, region } = Stack.of(this);
-    // As cdk-nag writes what only the deployment knows.
+    // cdk-nag writes unresolved values like this.
     const place = [
       Token.isUnresolved(region) ? "<AWS::Region>" : region,
       Token.isUnresolved(account) ? "<AWS::AccountId>" : account,
@@ -172,17 +172,17 @@ export abstract class RustFunction extends Construct {
     for (const name of stateMachineNames) {
       Validations.of(this.role).acknowledge({
         id: `AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${place}:execution:${name}:*]`,
-        reason: "It reads executions, whose names are not known beforehand",
+        reason: "It reads executions, whose names are not known in advance",
       });
     }
   }
 
-  /** Publishes metrics of ours, and no others. */
+  /** Allows the function to publish metrics in our namespace only. */
   mayPublishMetrics(): this {
     this.role.addToPolicy(
       new PolicyStatement({
         actions: ["cloudwatch:PutMetricData"],
-        // CloudWatch has no resources for this action; the condition is the limit.
+        // CloudWatch supports no resource for this action; the condition restricts it instead.
         resources: ["*"],
         conditions: { StringEquals: { "cloudwatch:namespace": METRICS_NAMESPACE } },
       }),
@@ -190,7 +190,7 @@ export abstract class RustFunction extends Construct {
     return this;
   }
 
-  /** A release takes a tenth of the invocations first, and is rolled back when the alarm rings. */
+  /** A release gets a tenth of the invocations first, and is rolled back if the alarm rings. */
   shiftGradually(application: ILambdaApplication, role: Role, alarm: IAlarm): void {
     const { functionArn } = this.function;
     role.addToPolicy(
@@ -205,7 +205,7 @@ export abstract class RustFunction extends Construct {
     );
     new LambdaDeploymentGroup(this, "Release", {
       application,
-      // Or it would attach AWS's own policy, which is for every function of the account.
+      // Otherwise the construct would attach AWS's managed policy, which covers every function in the account.
       role: role.withoutPolicyUpdates(),
       alias: this.alias,
       alarms: [alarm],
@@ -213,7 +213,7 @@ export abstract class RustFunction extends Construct {
     });
   }
 
-  /** May have the key used by that service, where the deployment brings a key along. */
+  /** Allows the service to use the deployment's key for this function, if the deployment brings its own key. */
   protected mayUseKey(service: string, actions: string[]): void {
     const key = keyOf(this, this.settings);
     if (key === undefined) return;

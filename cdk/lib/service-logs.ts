@@ -4,8 +4,8 @@ import { keyOf } from "./encryption.js";
 import { removalPolicy, type Settings } from "./settings.js";
 
 /**
- * A log group of ours. Nothing of ours writes an e-mail address; should one come through all the same,
- * for example in the session name of a signed-in caller, CloudWatch shows it masked.
+ * A log group. Our code logs no e-mail addresses. If one gets in anyway, for example in the session name
+ * of a signed-in caller, CloudWatch masks it.
  */
 export class ServiceLogs extends LogGroup {
   constructor(scope: Construct, id: string, settings: Settings, logGroupName: string) {
@@ -16,7 +16,7 @@ export class ServiceLogs extends LogGroup {
       encryptionKey: keyOf(scope, settings),
       dataProtectionPolicy: new DataProtectionPolicy({
         name: "mask-email-addresses",
-        description: "E-mail addresses are shown to nobody without logs:Unmask",
+        description: "Masks e-mail addresses; only logs:Unmask shows them",
         identifiers: [DataIdentifier.EMAILADDRESS],
       }),
     });

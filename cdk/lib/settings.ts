@@ -5,57 +5,57 @@ import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { RemovalPolicy } from "aws-cdk-lib";
 import { ENVIRONMENTS, type EnvironmentName } from "./environments.js";
 
-/** What a deployment may differ in. Each is a CDK context value of the same name. */
+/** The settings of a deployment. Each is a CDK context value of the same name. */
 export interface Settings {
-  /** Gives what is not set by itself its default: see `ENVIRONMENTS`. */
+  /** Selects the defaults of settings that are not set: see `ENVIRONMENTS`. */
   readonly environment: EnvironmentName;
-  /** What every name starts with. */
+  /** The prefix of every name. */
   readonly prefix: string;
-  /** Where the Slack Web API is. */
+  /** The base URL of the Slack Web API. */
   readonly slackApiUrl: string;
-  /** Existing tables to use, in place of those that the stack makes. */
+  /** Existing tables to use instead of those that the stack creates. */
   readonly userProfilesTableName?: string;
   readonly slackUsersTableName?: string;
   readonly channelsTableName?: string;
   readonly deliveriesTableName?: string;
   readonly rateLimitsTableName?: string;
   readonly receiptsTableName?: string;
-  /** An existing secret that holds the Slack token, in place of one that the stack makes. */
+  /** An existing secret that holds the Slack token, instead of one that the stack creates. */
   readonly slackTokenSecretName?: string;
-  /** An existing KMS key for the tables, the secret and the logs, in place of AWS's own. */
+  /** An existing KMS key for the tables, the secret and the logs, instead of AWS's own. */
   readonly kmsKeyArn?: string;
-  /** What counts for a profile that does not say whether Slack notifications are wanted. */
+  /** The preference of a profile that does not say whether it wants Slack notifications. */
   readonly defaultSlackPreference: boolean;
   readonly architecture: Architecture;
-  /** Where the built functions are: `<function>/bootstrap`. */
+  /** The folder with the built functions: `<function>/bootstrap`. */
   readonly functionsDir: string;
-  /** Whether data outlives mistakes: restored to any point in time, not deleted, kept when the stack goes. */
+  /** Whether data survives mistakes: point-in-time recovery, deletion protection, kept when the stack is deleted. */
   readonly keepData: boolean;
   readonly logRetentionDays: RetentionDays;
-  /** Whether the state machines log what goes in and out of each state: messages and addresses. */
+  /** Whether the state machines log each state's input and output, which contain messages and addresses. */
   readonly logExecutionData: boolean;
-  /** Whether executions share out Slack's limits before they meet them. */
+  /** Whether executions reserve their share of Slack's rate limits before they call Slack. */
   readonly rateLimiter: boolean;
-  /** How long one of Slack's seconds lasts, in seconds: below 1 only on a local stack that runs fast. */
+  /** How long one of Slack's seconds lasts, in seconds. Below 1 only on a local stack with accelerated time. */
   readonly timeScale: number;
   readonly alarms: boolean;
-  /** Who is told when an alarm rings. AWS asks that address first whether it agrees. */
+  /** The address that receives alarms. AWS first sends it a request to confirm the subscription. */
   readonly alarmEmail?: string;
-  /** An existing topic for the alarms, in place of one that the stack makes. */
+  /** An existing topic for the alarms, instead of one that the stack creates. */
   readonly alarmTopicArn?: string;
-  /** How many calls Slack may refuse by a limit within five minutes before an alarm rings. */
+  /** The number of calls rate-limited by Slack within five minutes at which an alarm rings. */
   readonly slackRefusalsThreshold: number;
-  /** How old a running execution may be before an alarm rings, in minutes. */
+  /** The age of a running execution at which an alarm rings, in minutes. */
   readonly oldestExecutionMinutes: number;
-  /** Whether a release takes a part of the traffic first, and is rolled back when an alarm rings. */
+  /** Whether a release gets a part of the traffic first, and is rolled back if an alarm rings. */
   readonly gradualShift: boolean;
   /** Whether the MPC service's handlers are deployed, in a stack of their own. */
   readonly mpcHandlers: boolean;
-  /** The event bus that content items' events come from: the account's default bus if it is left out. */
+  /** The event bus of the content item events. The default is the account's default bus. */
   readonly mpcEventBusName?: string;
-  /** The source of those events. */
+  /** The source of the content item events. */
   readonly mpcEventSource: string;
-  /** The public channel for news of content bounties. */
+  /** The public channel for content bounty news. */
   readonly bountyChannel: string;
 }
 
@@ -66,7 +66,7 @@ const TABLE_NAME = {
   rule: "must be a DynamoDB table's name",
 };
 
-/** Reads the context. Values from the command line are strings, those from cdk.json have types. */
+/** Reads the settings from the context. Values from the command line are strings; those from cdk.json have types. */
 export function readSettings(node: Node): Settings {
   const context = (name: string): unknown => node.tryGetContext(name) as unknown;
   const given = (name: string, is: Rule) =>
@@ -150,30 +150,30 @@ export function readSettings(node: Node): Settings {
 }
 
 /**
- * What holds data or tells what happened is kept when its stack goes; but not after a creation that
- * failed, which would stand in the way of the next one. Tables that are protected from deletion stay even
- * then: docs/deploying.md says how to take them away.
+ * With `keepData`, resources that hold data or logs are kept when their stack is deleted. They are not kept
+ * after a failed creation, because they would block the next one. Tables with deletion protection stay even
+ * then: docs/deploying.md describes how to delete them.
  */
 export function removalPolicy({ keepData }: Settings): RemovalPolicy {
   return keepData ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
 }
 
-/** The local stack lacks some of what AWS has, and speaks HTTP. */
+/** The local stack lacks some AWS features and uses HTTP. */
 export function isLocal({ environment }: Settings): boolean {
   return environment === "local";
 }
 
-/** The local stack has neither versions nor aliases of state machines. */
+/** The local stack supports neither versions nor aliases of state machines. */
 export function hasStateMachineAliases(settings: Settings): boolean {
   return !isLocal(settings);
 }
 
-/** A misspelt name would be a setting that silently is not set. CDK's own names hold `:`, `@` or `-`. */
+/** Rejects unknown names: a misspelt setting would be ignored. CDK's own names contain `:`, `@` or `-`. */
 function checkNames(node: Node, settings: Settings): void {
   const known = Object.keys(settings);
   for (const name of Object.keys(node.getAllContext() as Record<string, unknown>)) {
     if (/^\w+$/.test(name) && !known.includes(name)) {
-      fail(name, `is not known: known are ${known.join(", ")}`);
+      fail(name, `is unknown: the known names are ${known.join(", ")}`);
     }
   }
 }
@@ -182,19 +182,19 @@ function checkTogether(settings: Settings): void {
   const { alarms, alarmEmail, alarmTopicArn, gradualShift, rateLimiter, rateLimitsTableName } =
     settings;
   if (gradualShift && !alarms) {
-    fail("gradualShift", "must be false where alarms is false: nothing would roll a release back");
+    fail("gradualShift", "must be false if alarms is false: nothing would roll a release back");
   }
   if (gradualShift && isLocal(settings)) {
-    fail("gradualShift", "must be false where environment is local: that stack has no CodeDeploy");
+    fail("gradualShift", "must be false if environment is local: that stack has no CodeDeploy");
   }
   if (alarmEmail !== undefined && alarmTopicArn !== undefined) {
-    fail("alarmEmail", "must be left out where alarmTopicArn is given: subscribe to that topic");
+    fail("alarmEmail", "must be left out if alarmTopicArn is set: subscribe to that topic");
   }
   if (!alarms && (alarmEmail ?? alarmTopicArn) !== undefined) {
-    fail("alarms", "must be true where alarmEmail or alarmTopicArn is given");
+    fail("alarms", "must be true if alarmEmail or alarmTopicArn is set");
   }
   if (!rateLimiter && rateLimitsTableName !== undefined) {
-    fail("rateLimiter", "must be true where rateLimitsTableName is given");
+    fail("rateLimiter", "must be true if rateLimitsTableName is set");
   }
 }
 
@@ -203,7 +203,7 @@ interface Rule {
   readonly rule: string;
 }
 
-/** A context value breaks a rule: whoever deploys gives another. */
+/** A context value breaks a rule. The person who deploys must change it. */
 export class SettingError extends Error {
   constructor(name: string, rule: string) {
     super(`context value ${name} ${rule}`);
@@ -243,7 +243,7 @@ function environmentName(value: unknown): EnvironmentName {
   return oneOf("environment", value, { local: "local", dev: "dev", prod: "prod" });
 }
 
-/** The token goes to this address: in clear text only within the machine. */
+/** The token is sent to this URL, so plain HTTP is allowed only within this machine. */
 function slackApiUrl(value: unknown): string {
   const rule = "must be an https URL, or an http URL of this machine, without a query";
   if (typeof value !== "string" || !URL.canParse(value)) return fail("slackApiUrl", rule);

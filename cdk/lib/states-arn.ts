@@ -1,7 +1,7 @@
 import { Arn, ArnFormat, Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 
-/** The ARN of a state machine by its name, or what the ARNs of its executions start with. */
+/** The ARN of the named state machine, or the prefix of its executions' ARNs. */
 export function statesArn(
   scope: Construct,
   resource: "stateMachine" | "execution",

@@ -5,24 +5,24 @@ import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { SLACK_REFUSALS, SLACK_REFUSED, TOKEN_REJECTIONS } from "./metrics.js";
 import { RustFunction } from "./rust-function.js";
 
-/** Taking calls from the rate limits. */
+/** The actions on the rate limits table that reserving calls needs. */
 const TAKES_CALLS = ["BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"];
 
-/** What it takes to call Slack. */
+/** What a step needs to call Slack. */
 export interface SlackAccess {
   readonly apiUrl: string;
   /** The name of the secret that holds the token. */
   readonly token: string;
-  /** The table of rate limits, where executions share them. */
+  /** The rate limits table, if the rate limiter is on. */
   readonly rateLimits: ITableV2 | undefined;
 }
 
-/** One step of the workflows. By its alias, mended code reaches executions that are redriven. */
+/** One step of the workflows. Workflows call its alias, so that a redriven execution runs the fixed code. */
 export class StepFunction extends RustFunction {
   readonly whenItFails =
-    'Run the query "failures" for the error and the execution, mend the cause, then `apgl redrive` what failed.';
+    'Run the query "failures" for the error and the execution, fix the cause, then `apgl redrive` the failed executions.';
 
-  /** May call Slack: read the token, and use the table of rate limits. */
+  /** Allows the step to call Slack: to read the token and use the rate limits table. */
   mayCallSlack({ apiUrl, token, rateLimits }: SlackAccess): this {
     this.function.addEnvironment("SLACK_API_URL", apiUrl);
     this.function.addEnvironment("SLACK_TOKEN_SECRET", token);
@@ -35,8 +35,8 @@ export class StepFunction extends RustFunction {
   }
 
   /**
-   * May read the secret. The grant goes by the secret's name: its pattern matches the ARN in AWS
-   * and on the local stack, whose `Ref` of a secret is the name.
+   * Allows the step to read the secret. The grant uses the secret's name as a pattern. It matches the ARN in
+   * AWS and on the local stack, where the `Ref` of a secret is its name.
    */
   private mayReadSecret(name: string): this {
     const secret = Secret.fromSecretNameV2(this, "Token", name);

@@ -23,15 +23,15 @@ export interface WorkflowProps {
   readonly settings: Settings;
   /** The ASL file. */
   readonly file: string;
-  /** Every step that there is, by its id. The workflow may call those that its file names. */
+  /** All steps by their ids. The workflow may call those that its file names. */
   readonly steps: ReadonlyMap<string, StepFunction>;
 }
 
-/** One Standard state machine from one ASL file, with a role that may call its own steps only. */
+/** One Standard state machine from one ASL file, with a role that may call only its own steps. */
 export class Workflow extends Construct {
   readonly stateMachine: StateMachine;
   readonly logs: ServiceLogs;
-  /** The state machine's name, by which its callers know it. */
+  /** The name that callers use for the state machine. */
   readonly stateMachineName: string;
   private readonly settings: Settings;
 
@@ -49,15 +49,15 @@ export class Workflow extends Construct {
     for (const stepId of stepsCalledBy(file)) {
       const step = steps.get(stepId);
       if (step === undefined) {
-        throw new Error(`${file} calls \${${stepId}FunctionArn}, and there is no such function`);
+        throw new Error(`${file} calls \${${stepId}FunctionArn}, but there is no such function`);
       }
       substitutions[`${stepId}FunctionArn`] = step.alias.functionArn;
     }
     Validations.of(role).acknowledge({
       id: "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
-      reason: "X-Ray and the log deliveries of state machines have no resources to name",
+      reason: "X-Ray and the log deliveries of state machines do not support resource ARNs",
     });
-    // Not by `grantInvoke`, which also allows every version by a `*`.
+    // `grantInvoke` would also allow every version with a `*`.
     role.addToPolicy(
       new PolicyStatement({
         actions: ["lambda:InvokeFunction"],
@@ -78,7 +78,7 @@ export class Workflow extends Construct {
       tracingEnabled: true,
       logs: {
         level: LogLevel.ALL,
-        // Messages and addresses are confidential.
+        // The execution data contains messages and addresses, which are confidential.
         includeExecutionData: settings.logExecutionData,
         destination: this.logs,
       },
@@ -86,9 +86,9 @@ export class Workflow extends Construct {
   }
 
   /**
-   * Publishes a version of the state machine, and points the alias at it that callers use: at once, or
-   * for a tenth of the executions first, which is taken back when an alarm rings. An execution ends on
-   * the version that it has started with. Answers the ARN that callers start.
+   * Publishes a version of the state machine and points the alias that callers use at it: at once, or for a
+   * tenth of the executions first, with a rollback if an alarm rings. A running execution stays on the version
+   * that it started with. Returns the ARN that callers start.
    */
   release(alarms: IAlarm[]): string {
     const { stateMachine, settings } = this;
@@ -96,7 +96,7 @@ export class Workflow extends Construct {
       stateMachineArn: stateMachine.stateMachineArn,
       stateMachineRevisionId: stateMachine.stateMachineRevisionId,
     });
-    // A version that is no more can't be rolled back to.
+    // A rollback needs the previous version, so it must not be deleted.
     version.applyRemovalPolicy(RemovalPolicy.RETAIN);
     const gradually = {
       type: "CANARY",
@@ -106,7 +106,7 @@ export class Workflow extends Construct {
     };
     const alias = new CfnStateMachineAlias(this, "Live", {
       name: LIVE,
-      description: "What callers start",
+      description: "The version that callers start",
       deploymentPreference: {
         stateMachineVersionArn: version.ref,
         ...(settings.gradualShift ? gradually : { type: "ALL_AT_ONCE" }),
@@ -116,12 +116,12 @@ export class Workflow extends Construct {
   }
 }
 
-/** The name of a workflow's state machine, by which its callers know it. */
+/** The name that callers use for a workflow's state machine. */
 export function stateMachineNameOf(settings: Settings, workflow: string): string {
   return `${settings.prefix}-${workflow}`;
 }
 
-/** The workflows that there are: construct id → ASL file. */
+/** All workflows: construct id → ASL file. */
 export function workflowFiles(folder: string = STATE_MACHINES_DIR): Map<string, string> {
   const files = fs.readdirSync(folder).filter((file) => file.endsWith(SUFFIX));
   return new Map(
@@ -129,13 +129,13 @@ export function workflowFiles(folder: string = STATE_MACHINES_DIR): Map<string, 
   );
 }
 
-/** The ids of the steps whose ARNs an ASL file leaves to be filled in. */
+/** The ids of the steps whose ARNs are placeholders in an ASL file. */
 export function stepsCalledBy(file: string): string[] {
   const placeholders = fs.readFileSync(file, "utf8").matchAll(/\$\{([^}]*)\}/g);
   const ids = [...placeholders].map(([placeholder, name]) => {
     const id = /^([A-Z][A-Za-z]*)FunctionArn$/.exec(name ?? "")?.[1];
     if (id === undefined)
-      throw new Error(`${file} holds ${placeholder}, which is no function's ARN`);
+      throw new Error(`${file} contains ${placeholder}, which is not a function's ARN`);
     return id;
   });
   return [...new Set(ids)].sort();

@@ -18,7 +18,7 @@ export interface AlarmProperties {
 const PREFIX = "apgl-";
 const WORKFLOWS = [...workflowFiles().keys()].map(kebabCase);
 
-/** The kinds of alarms, in the order in which to look at those that ring together. */
+/** The kinds of alarms, in the order in which an operator should look at alarms that ring together. */
 const KINDS = [
   "token-rejected",
   "slack-refusals",
@@ -36,28 +36,30 @@ const KINDS = [
   "bounty-dead-letters",
 ];
 
-/** Stand for what an alarm is about, as its crate or file is spelt, and as its construct is. */
+/** Placeholders for what an alarm is about: the name of its crate or file, and the id of its construct. */
 const ABOUT = "<about>";
 const ABOUT_ID = "<about-id>";
 
 const INTRODUCTION = `# Alarms
 
-All alarms go to the SNS topic \`apgl-alarms\`, or to the one that [\`alarmTopicArn\`](settings.md) names; \`alarmEmail\` subscribes an
-address to it. One cause may ring several: look at the token first, then at the functions, then at the workflows.
+This page lists every alarm, when it rings, what it means and what to do.
 
-The names are those of the prefix \`apgl\`. But for one, an alarm is silent where nothing was measured, and stops by itself when its cause is gone.
-What has failed until then is redriven by hand.
+All alarms go to the SNS topic \`apgl-alarms\`, or to the topic that [\`alarmTopicArn\`](settings.md) names. \`alarmEmail\` subscribes
+an address to the topic. One cause can ring several alarms: look at the token first, then at the functions, then at the workflows.
 
-The metrics of what workflows did (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) come with [the receipts](receipts.md). If
-\`record-outcome\` crashes after it has published them and before it has noted that, an execution counts twice. No alarm relies on them.
+The names below have the prefix \`apgl\`. All alarms but one stay silent when there is no data. An alarm stops when its cause is gone,
+but executions that failed until then must be redriven by hand.
+
+The metrics of the workflows (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) are published with [the receipts](receipts.md). If
+\`record-outcome\` crashes after publishing them but before noting that, an execution is counted twice. No alarm relies on them.
 `;
 
-/** The page docs/alarms.md, from what the stacks deploy. */
+/** The text of docs/alarms.md, generated from the stacks' templates. */
 export function alarmsPage(templates: Template[]): string {
   const rows = KINDS.flatMap((kind) => rowsOf(kind, templates));
   return [
     INTRODUCTION,
-    "| alarm | rings when | means, and what to do |",
+    "| alarm | rings when | meaning and what to do |",
     "|---|---|---|",
     ...rows.map((cells) => `| ${cells.join(" | ")} |`),
     "",
@@ -79,7 +81,7 @@ export function kindOf({ AlarmName }: AlarmProperties): { kind: string; about?: 
   return { kind: name };
 }
 
-/** One row for each text, with a placeholder where it is about several. */
+/** One row for each distinct text, with a placeholder if several alarms share it. */
 function rowsOf(kind: string, templates: Template[]): string[][] {
   const texts = new Map<string, { about: (string | undefined)[]; when: Set<string> }>();
   for (const template of templates) {
@@ -113,7 +115,7 @@ function placeholderFor(about: (string | undefined)[]): string {
   return "<function>";
 }
 
-/** Names of any spelling, and time-outs, are different in each row that says the same. */
+/** Replaces names in either spelling and removes time-outs, so that alarms with the same text get the same row. */
 function withPlaceholder(text: string, about: string | undefined): string {
   if (about === undefined) return text;
   return text
@@ -149,14 +151,14 @@ function whenItRings(alarm: AlarmProperties, timeout: number | undefined): strin
   const span =
     EvaluationPeriods === 1
       ? `within ${minutes}`
-      : `in each of ${String(EvaluationPeriods)} times ${minutes}`;
+      : `in ${String(EvaluationPeriods)} periods of ${minutes} in a row`;
   if (TreatMissingData === "breaching") {
-    return `\`${MetricName}\` is not there for ${String((EvaluationPeriods * Period) / 60)} minutes`;
+    return `\`${MetricName}\` has no data for ${String((EvaluationPeriods * Period) / 60)} minutes`;
   }
   return `\`${MetricName}\` (${Statistic.toLowerCase()}) is ${amount} or more ${span}`;
 }
 
-/** GitHub takes what stands in angle brackets for HTML, except in code. */
+/** Puts placeholders into code, because GitHub treats text in angle brackets as HTML. */
 function escaped(text: string): string {
   return text
     .split("`")

@@ -21,7 +21,7 @@ function dashboardOf(context: Context = {}) {
     templatesOf(context).notifications,
     "AWS::CloudWatch::Dashboard",
   );
-  if (dashboard === undefined || more.length > 0) throw new Error("there is not one dashboard");
+  if (dashboard === undefined || more.length > 0) throw new Error("there must be one dashboard");
   const { DashboardName, DashboardBody } = dashboard.Properties;
   const { widgets } = JSON.parse(written(DashboardBody)) as { widgets: Widget[] };
   return { name: DashboardName, widgets };
@@ -31,7 +31,7 @@ const { name, widgets } = dashboardOf();
 
 const graph = (title: string): string => {
   const widget = widgets.find(({ properties }) => properties.title === title);
-  if (widget === undefined) throw new Error(`no graph of ${title}`);
+  if (widget === undefined) throw new Error(`there is no graph with the title ${title}`);
   return JSON.stringify(widget.properties.metrics);
 };
 
@@ -48,7 +48,7 @@ describe("the dashboard", () => {
       "Age of the oldest running execution, in seconds",
       "Failures, by error",
       "What Slack refuses",
-      "Functions: what asks for an operator",
+      "Functions: errors that need an operator",
       "Functions: the longest invocation, in milliseconds",
       undefined,
     ]);
@@ -78,7 +78,7 @@ describe("the dashboard", () => {
     }
   });
 
-  it.each(["what asks for an operator", "the longest invocation, in milliseconds"])(
+  it.each(["errors that need an operator", "the longest invocation, in milliseconds"])(
     "shows %s of every function",
     (what) => {
       const labels = [...graph(`Functions: ${what}`).matchAll(/"label":"(\w+)"/g)];

@@ -8,7 +8,7 @@ export type Context = Record<string, unknown>;
 
 export const ENVIRONMENT_NAMES = Object.keys(ENVIRONMENTS) as EnvironmentName[];
 
-/** A key as a deployment brings one along. */
+/** An existing key that a deployment can bring along. */
 export const KEY = "arn:aws:kms:eu-central-1:123456789012:key/11112222-3333-4444-5555-666677778888";
 
 /** Every table that a deployment can bring along: setting → name. */
@@ -23,7 +23,7 @@ export const EXISTING_TABLES = {
 
 const functionsDir = fakeFunctionsDir();
 
-/** The app that the context asks for, with functions that need no build. */
+/** The app for this context, with fake functions that need no build. */
 export function appOf(context: Context = {}): App {
   return buildApp({ functionsDir, ...context });
 }
@@ -39,7 +39,7 @@ export interface Templates {
 
 const made = new Map<string, Templates>();
 
-/** What the app deploys. Made once for each context: nobody changes a template. */
+/** The templates that the app deploys. Cached for each context, because no test changes a template. */
 export function templatesOf(context: Context = {}): Templates {
   const key = JSON.stringify(context);
   const known = made.get(key);
@@ -53,7 +53,7 @@ export function templatesOf(context: Context = {}): Templates {
   return templates;
 }
 
-/** Both stacks' templates, where a rule is for every one. */
+/** The templates of both stacks, for rules that apply to every stack. */
 export function bothOf(context: Context = {}): Template[] {
   const { notifications, handlers } = templatesOf(context);
   return [notifications, handlers];

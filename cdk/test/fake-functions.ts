@@ -5,14 +5,14 @@ import * as path from "node:path";
 /** The crates in `functions/`. */
 export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../functions")).sort();
 
-/** Those that the MPC service's stack deploys. */
+/** The functions that the MPC service's stack deploys. */
 export const HANDLERS = FUNCTIONS.filter((crate) => crate.startsWith("mpc-"));
-/** Those that watch the executions. */
+/** The functions that watch the executions. */
 export const WATCHERS = ["record-outcome", "watch-executions"];
 /** The steps of the workflows. */
 export const STEPS = FUNCTIONS.filter((crate) => ![...HANDLERS, ...WATCHERS].includes(crate));
 
-/** A folder that looks like the Lambda build's, for tests that need no real code. */
+/** A folder that looks like the output of the Lambda build, for tests that need no real code. */
 export function fakeFunctionsDir(): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "apgl-functions-"));
   for (const name of FUNCTIONS) {

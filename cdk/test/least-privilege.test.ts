@@ -25,7 +25,7 @@ const executions = (workflow: string) =>
 
 const WORKFLOWS = [...workflowFiles().keys()].map(kebabCase);
 
-/** What every function may do. */
+/** The permissions of every function. */
 const base = (id: string) => ({
   [`${id}Logs`]: ["logs:CreateLogStream", "logs:PutLogEvents"],
   "*": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
@@ -36,7 +36,7 @@ const PUBLISHES_METRICS = {
 const on = (table: string, ...actions: string[]) => ({
   [table]: actions.map((action) => `dynamodb:${action}`).sort(),
 });
-/** Whoever calls Slack reads the token, and queues for Slack's limits. */
+/** A function that calls Slack reads the token and reserves calls in the rate limits table. */
 const CALLS_SLACK = {
   [SECRET]: ["secretsmanager:GetSecretValue"],
   ...on("RateLimits", "BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
@@ -53,7 +53,7 @@ const starts = (...workflows: string[]) =>
 
 const eachExecution = (action: string) =>
   Object.fromEntries(WORKFLOWS.map((name) => [executions(name), [action]]));
-/** What it takes to be given the messages of a queue. */
+/** The permissions that receiving a queue's messages needs. */
 const RECEIVES = [
   "sqs:ChangeMessageVisibility",
   "sqs:DeleteMessage",
@@ -62,7 +62,7 @@ const RECEIVES = [
   "sqs:ReceiveMessage",
 ];
 
-/** What each function may do beside that: resource → actions. */
+/** The additional permissions of each function: resource → actions. */
 const ALLOWED: Record<string, Record<string, string[]>> = {
   CheckRequest: {},
   FilterByPreference: on("UserProfiles", "BatchGetItem"),
@@ -138,7 +138,7 @@ describe("a function", () => {
   it.each(["MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
     "like %s starts what is released, by its alias, except on the local stack, which has none",
     (id) => {
-      // The key has several values, so a plain StringEquals would never match.
+      // The condition key has several values, so a plain StringEquals would never match.
       const onTheAlias = { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": "live" } };
       for (const environment of ["prod", "dev"]) {
         const template = templatesOf({ environment }).handlers;
@@ -168,7 +168,7 @@ describe("a function of a deployment with a key of its own", () => {
       .flatMap((template) => statementsOf(template, id))
       .filter((statement) => asList(statement.Action).some((action) => action.startsWith("kms:")));
 
-  /** What each function may do with the key, and through which service. */
+  /** The services through which a function may use the key. */
   const services = (id: string): string[] => {
     const resources = Object.keys(ALLOWED[id] ?? {});
     const actions = Object.values(ALLOWED[id] ?? {}).flat();
@@ -258,17 +258,17 @@ describe("CodeDeploy", () => {
     ];
     for (const actions of Object.values(functions)) expect(actions).toEqual(shifts);
     const deployed = resourcesOf(template, "AWS::Lambda::Function");
-    // The function, and its alias.
+    // Each function and its alias.
     expect(Object.keys(functions)).toHaveLength(2 * deployed.length);
   });
 });
 
 describe("no policy", () => {
   const LOG_DELIVERIES = "log deliveries of state machines have no ARN";
-  const TRACES = "what X-Ray takes has no ARN";
-  /** Where AWS offers no resource to name: action → why. */
+  const TRACES = "X-Ray traces have no ARN";
+  /** The actions for which AWS supports no resource: action → why. */
   const WITHOUT_RESOURCE: Record<string, string> = {
-    "cloudwatch:DescribeAlarms": "CodeDeploy lists alarms, and AWS's own policy for it names none",
+    "cloudwatch:DescribeAlarms": "CodeDeploy lists alarms, and AWS's own policy for it also uses *",
     "cloudwatch:PutMetricData": "CloudWatch metrics have no ARN; a condition limits the namespace",
     "logs:CreateLogDelivery": LOG_DELIVERIES,
     "logs:GetLogDelivery": LOG_DELIVERIES,
@@ -283,7 +283,7 @@ describe("no policy", () => {
     "xray:GetSamplingRules": TRACES,
     "xray:GetSamplingTargets": TRACES,
   };
-  /** Where a part of the name is known only when the policy is used: action → that part, and why. */
+  /** The actions whose resource names end in a part that is not known in advance: action → that part, and why. */
   const WITH_PATTERN: Record<string, { ends: RegExp; why: string }> = {
     "secretsmanager:GetSecretValue": {
       ends: /:secret:apgl(-dev)?\/slack-api-token-\?{6}$/,
@@ -291,11 +291,11 @@ describe("no policy", () => {
     },
     "states:DescribeExecution": {
       ends: /:execution:apgl(-dev)?-[a-z-]+:\*$/,
-      why: "executions get their names when they are started",
+      why: "an execution gets its name when it is started",
     },
     "states:GetExecutionHistory": {
       ends: /:execution:apgl(-dev)?-[a-z-]+:\*$/,
-      why: "executions get their names when they are started",
+      why: "an execution gets its name when it is started",
     },
   };
   const all: [string, Template][] = [

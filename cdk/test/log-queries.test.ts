@@ -18,7 +18,7 @@ const queries = new Map(
 );
 const queryOf = (name: string) => {
   const query = queries.get(name);
-  if (query === undefined) throw new Error(`no query ${name}`);
+  if (query === undefined) throw new Error(`there is no query ${name}`);
   return query;
 };
 
@@ -47,7 +47,7 @@ describe("saved queries", () => {
   it("follow one run through every function and every workflow, in the order of time", () => {
     const { text, groups } = queryOf("apgl/one run");
     expect(groups).toEqual(logsOf([...FUNCTIONS, ...workflowFiles().keys()]));
-    // As a function's line names the execution, and as Step Functions' own does.
+    // The field for the execution in a function's log line, and in Step Functions' own log line.
     expect(text).toMatch(/filter executionId = "(.*)" or execution_arn = "\1"/);
     expect(text).toContain("sort @timestamp asc");
   });

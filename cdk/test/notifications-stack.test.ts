@@ -158,7 +158,7 @@ describe("workflows", () => {
     const [file] = workflowFiles().values();
     expect(
       () => new Workflow(stack, "Broken", { settings, file: file ?? "", steps: new Map() }),
-    ).toThrow(/FunctionArn}, and there is no such function/);
+    ).toThrow(/FunctionArn}, but there is no such function/);
   });
 });
 

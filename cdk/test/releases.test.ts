@@ -11,7 +11,7 @@ const MACHINE_ALIAS = "AWS::StepFunctions::StateMachineAlias";
 
 const WORKFLOWS = [...workflowFiles().keys()];
 
-/** Deployments whose releases reach everybody at once, and what stands in them for alarms. */
+/** Deployments whose releases reach everybody at once, with and without alarms. */
 const AT_ONCE = [
   { environment: "dev" },
   { environment: "dev", alarms: true },

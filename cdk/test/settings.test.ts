@@ -164,9 +164,9 @@ describe("settings", () => {
   });
 
   const together: [name: string, rule: RegExp, context: Context][] = [
-    ["gradualShift", /where alarms is false/, { alarms: false }],
-    ["gradualShift", /where alarms is false/, { environment: "dev", gradualShift: true }],
-    ["gradualShift", /where environment is local/, { environment: "local", gradualShift: true }],
+    ["gradualShift", /if alarms is false/, { alarms: false }],
+    ["gradualShift", /if alarms is false/, { environment: "dev", gradualShift: true }],
+    ["gradualShift", /if environment is local/, { environment: "local", gradualShift: true }],
     ["alarmEmail", /alarmTopicArn/, { alarmEmail: "o@library.example", alarmTopicArn: TOPIC }],
     ["alarms", /must be true/, { environment: "dev", alarmEmail: "o@library.example" }],
     ["alarms", /must be true/, { environment: "dev", alarmTopicArn: TOPIC }],
@@ -192,7 +192,7 @@ describe("settings", () => {
     "refuse %s, which is none of them, with a list of those that there are",
     (name) => {
       expect(() => settings({ [name]: "x" })).toThrow(
-        new RegExp(`^context value ${name} is not known: known are environment, prefix,`),
+        new RegExp(`^context value ${name} is unknown: the known names are environment, prefix,`),
       );
     },
   );

@@ -1,6 +1,6 @@
 import type { Template } from "aws-cdk-lib/assertions";
 
-/** What a policy says. */
+/** A statement of a policy. */
 export interface Statement {
   Effect: string;
   Action: string | string[];
@@ -24,7 +24,7 @@ export function resourcesOf(template: Template, type: string): [string, Resource
   return Object.entries(template.findResources(type)) as [string, Resource][];
 }
 
-/** How many resources of each type a template has. */
+/** The number of resources of each type in a template. */
 export function typesOf(template: Template): Record<string, number> {
   const types = Object.values(
     (template.toJSON() as { Resources: Record<string, Resource> }).Resources,
@@ -37,19 +37,19 @@ export function typesOf(template: Template): Record<string, number> {
   );
 }
 
-/** What a policy resource allows or denies. */
+/** The statements of a policy resource. */
 export function statementsIn({ Properties }: Resource): Statement[] {
   return (Properties["PolicyDocument"] as { Statement: Statement[] }).Statement;
 }
 
-/** The statements of the role whose logical id starts with `owner`, whatever policy they stand in. */
+/** The statements of the role whose logical id starts with `owner`, from all its policies. */
 export function statementsOf(template: Template, owner: string): Statement[] {
   return resourcesOf(template, "AWS::IAM::Policy")
     .filter(([, { Properties }]) => JSON.stringify(Properties["Roles"]).includes(`"${owner}Role`))
     .flatMap(([, policy]) => statementsIn(policy));
 }
 
-/** What the role may do: resource → actions. Resources are written as `written` writes them. */
+/** What the role may do: resource → actions. Resources are in the form that `written` returns. */
 export function grantsOf(template: Template, owner: string): Record<string, string[]> {
   const grants: Record<string, string[]> = {};
   for (const { Effect, Action, Resource } of statementsOf(template, owner)) {
@@ -61,7 +61,7 @@ export function grantsOf(template: Template, owner: string): Record<string, stri
   return grants;
 }
 
-/** Writes out what CloudFormation would put together: a reference as the construct's name, joins joined. */
+/** Resolves CloudFormation's functions to text: a reference becomes the construct's name, and joins are joined. */
 export function written(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -81,7 +81,7 @@ function withoutHash(logicalId: string): string {
   return logicalId.replace(/^AWS::(\w+)$/, "<$1>").replace(/[0-9A-F]{8}$/, "");
 }
 
-/** The template without what a build of the functions changes. */
+/** The template without the hashes that change with every build of the functions. */
 export function masked(template: Template): unknown {
   const text = JSON.stringify(template.toJSON(), null, 2)
     .replace(/[a-f0-9]{64}/g, "ASSET")

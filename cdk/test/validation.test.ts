@@ -19,7 +19,7 @@ interface PluginReport {
   suppressedViolations?: Finding[];
 }
 
-/** What the plug-ins found. A finding of an error that nobody acknowledged fails the synthesis. */
+/** The reports of the plug-ins. An error that is not acknowledged fails the synthesis. */
 function reportsOf(app: App): PluginReport[] {
   const file = path.join(app.synth().directory, "validation-report.json");
   const { pluginReports } = JSON.parse(fs.readFileSync(file, "utf8")) as {
@@ -30,11 +30,11 @@ function reportsOf(app: App): PluginReport[] {
 
 function reportOf(app: App): PluginReport {
   const ours = reportsOf(app).find(({ pluginName }) => pluginName === "AwsSolutions");
-  if (ours === undefined) throw new Error("nobody asked the rules of AWS Solutions");
+  if (ours === undefined) throw new Error("the rules of AWS Solutions were not checked");
   return ours;
 }
 
-/** Where something is acknowledged, and what: "construct: rule" → reason. */
+/** All acknowledged findings: "construct: rule" → reason. */
 function acknowledgements(app: App): Map<string, string> {
   const found = app.node.findAll().flatMap(({ node }) =>
     node.metadata
@@ -143,7 +143,7 @@ describe("the rules of AWS Solutions", () => {
 });
 
 describe("CloudFormation's schemas", () => {
-  /** Its findings are warnings for CDK. */
+  /** CDK reports these findings as warnings. */
   const findings = (app: App) => {
     vi.stubEnv("CDK_VALIDATION", "true");
     const stderr = vi.spyOn(console, "error").mockReturnValue();

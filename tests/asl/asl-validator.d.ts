@@ -1,6 +1,6 @@
 /** The package ships no types. */
 declare module "asl-validator" {
-  /** It changes the definition that it is given. */
+  /** Changes the definition that is passed to it. */
   export default function validate(definition: unknown): {
     isValid: boolean;
     errorsText: (separator: string) => string;

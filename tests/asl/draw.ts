@@ -7,15 +7,18 @@ export const DRAWING = path.join(import.meta.dirname, "../../docs/workflows.md")
 
 const HEAD = `# The workflows
 
-Drawn by \`npm run draw\` in \`tests/asl\` from \`statemachines/\` and [\`schemas/\`](schemas), which
-\`cargo xtask schemas\` writes from the Rust types; tests hold all of them together. A dotted arrow is an
-error that a state catches. An error that no arrow names fails its state, so that a redrive goes on from
-it. A field with a question mark may be left out.
+This page shows each workflow: its states, its request, its outcome and its errors.
+
+\`npm run draw\` in \`tests/asl\` generates it from \`statemachines/\` and [\`schemas/\`](schemas);
+\`cargo xtask schemas\` generates the schemas from the Rust types. Tests check that all of them agree.
+
+A dotted arrow is an error that a state catches. An error without an arrow fails the execution at that
+state, and a redrive continues from there. A field with a question mark is optional.
 `;
 
 /**
- * A page with every workflow: its picture, drawn from its file, and its fields, from its schemas.
- * `npm run draw` writes it.
+ * The text of docs/workflows.md: for each workflow a picture, drawn from its file, and its fields, from its
+ * schemas. `npm run draw` writes the page.
  */
 export function drawing(): string {
   const workflows = machineFiles().map(([name, , text]) => ({

@@ -3,7 +3,7 @@ import * as path from "node:path";
 
 const SCHEMAS = path.join(import.meta.dirname, "../../docs/schemas");
 
-/** What is used here of a JSON Schema. */
+/** The parts of a JSON Schema that are used here. */
 interface Schema {
   description?: string;
   type?: string;
@@ -22,7 +22,7 @@ interface Schema {
   $defs?: Record<string, Schema>;
 }
 
-/** What a workflow takes and answers. */
+/** The schemas of a workflow's request and outcome. */
 export interface WorkflowSchemas {
   workflow: string;
   request: Schema;
@@ -49,7 +49,7 @@ export function requestAndOutcome({ workflow, request, outcome }: WorkflowSchema
   ].join("\n\n");
 }
 
-/** The types that the tables name. */
+/** One section for each type that the tables link to. */
 export function types(workflows: WorkflowSchemas[]): string {
   const schemas = workflows.flatMap(({ request, outcome }) => [request, outcome]);
   const all = new Map(schemas.flatMap(({ $defs = {} }) => Object.entries($defs)));

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { machineFiles } from "./machine.js";
 
-/** Two spaces, one field a line: how every ASL file is written. `npm run format` does it. */
+/** The format of every ASL file: two spaces, one field per line. `npm run format` applies it. */
 export function formatted(text: string): string {
   return `${JSON.stringify(JSON.parse(text), null, 2)}\n`;
 }

@@ -32,7 +32,7 @@ export interface Machine {
 
 const FOLDER = path.join(import.meta.dirname, "../../statemachines");
 
-/** Every ASL file: its name and its text. */
+/** Every ASL file: its name, its path and its text. */
 export function machineFiles(): [name: string, file: string, text: string][] {
   const names = fs.readdirSync(FOLDER).filter((name) => name.endsWith(".asl.json"));
   return names.sort().map((name) => {
@@ -41,7 +41,7 @@ export function machineFiles(): [name: string, file: string, text: string][] {
   });
 }
 
-/** A state is left to `to`, with these variables assigned; by an error, if there is one. */
+/** A transition to the state `to` that assigns these variables. With `error`, it is taken on these errors. */
 export interface Edge {
   to: string;
   assigned: string[];
@@ -63,7 +63,7 @@ export function edges(state: State): Edge[] {
   return out;
 }
 
-/** The JSONata expressions within a value, with the path to each. */
+/** The JSONata expressions in a value, each with its path. */
 export function expressions(value: unknown, at: string): [at: string, expression: string][] {
   if (typeof value === "string") {
     const inside = /^\{%([^]*)%\}$/.exec(value)?.[1];

@@ -3,7 +3,7 @@ import { catchAll, firstError, mendableErrors, retries, staleChannels, timeouts,
 import { keyOrder, loops, stateNames, wholeMachine } from "./structure.js";
 import { assignedVariables, expressionSyntax, reservedVariables } from "./variables.js";
 
-/** The project's own rules for one machine; each answers what it finds wrong. */
+/** The project's own rules for one machine. Each returns its findings. */
 export const RULES: Record<string, (machine: Machine) => string[]> = {
   wholeMachine,
   keyOrder,

@@ -1,7 +1,7 @@
 import { edges, expressions, type Machine, type Rule, type State } from "../machine.js";
 import { tasks } from "./structure.js";
 
-/** What a retry of Lambda itself must name. */
+/** Errors of the Lambda service, which every Task must retry. */
 const LAMBDA_SERVICE_ERRORS = [
   "Lambda.ServiceException",
   "Lambda.AWSLambdaException",
@@ -9,7 +9,7 @@ const LAMBDA_SERVICE_ERRORS = [
   "Lambda.ClientExecutionTimeoutException",
   "Lambda.TooManyRequestsException",
 ];
-/** Errors that no redrive could help. A test of the contract crate holds the names against its enum. */
+/** Errors that no redrive can fix. `lib/contract/tests/asl.rs` compares the workflows' error names with its enum. */
 const FINAL = [
   "InvalidRequest",
   "Channel.NotFound",
@@ -17,7 +17,7 @@ const FINAL = [
   "Channel.Archived",
   "Slack.Rejected",
 ];
-/** Errors that a workflow sleeps for. */
+/** Errors after which a workflow waits and runs the step again. */
 const WAITING = [
   "Slack.RateLimited",
   "Slack.OutcomeUnknown",
@@ -49,7 +49,7 @@ export function run(timeoutSeconds: number, lookups: boolean): string {
   return `$states.context.{${fields.join(", ")}}`;
 }
 
-/** Every Task retries what passes by itself, with bounds on how long and how often. */
+/** Every Task retries Lambda's transient errors, with limits on the delay and the number of attempts. */
 export function retries(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const rules = state.Retry ?? [];
@@ -71,7 +71,7 @@ export function retries(machine: Machine): string[] {
   });
 }
 
-/** `States.ALL` stands alone and last, or it hides what follows. */
+/** `States.ALL` is alone in its rule, and the rule is the last one. Otherwise it would hide later rules. */
 export function catchAll(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) =>
     [state.Retry ?? [], state.Catch ?? []].flatMap((rules) =>
@@ -79,13 +79,13 @@ export function catchAll(machine: Machine): string[] {
         if (rule.ErrorEquals.length === 0) return [`${name}: ErrorEquals must not be empty`];
         if (!rule.ErrorEquals.includes("States.ALL")) return [];
         const isAloneAndLast = rule.ErrorEquals.length === 1 && n === rules.length - 1;
-        return isAloneAndLast ? [] : [`${name}: States.ALL must stand alone and last`];
+        return isAloneAndLast ? [] : [`${name}: States.ALL must be alone in the last rule`];
       }),
     ),
   );
 }
 
-/** Every Task ends by itself; the CDK tests hold the seconds against the function's own. */
+/** Every Task has a time-out. The CDK tests compare its seconds with the function's time-out. */
 export function timeouts(machine: Machine): string[] {
   return tasks(machine).flatMap(
     ([name, { TimeoutSeconds: seconds, HeartbeatSeconds: heartbeat }]) => {
@@ -97,7 +97,7 @@ export function timeouts(machine: Machine): string[] {
   );
 }
 
-/** What a workflow waits for: it reads the seconds, sleeps, and comes back to the step, so often. */
+/** After a waiting error the workflow reads the seconds, counts the wait, sleeps, and returns to the step. */
 export function waits(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const rules = (state.Catch ?? []).filter((rule) =>
@@ -107,10 +107,10 @@ export function waits(machine: Machine): string[] {
     if (rules.length === 0) return findings;
     const told = run(machine.TimeoutSeconds ?? 0, catchOfStale(state) !== undefined);
     if (runOf(state) !== `{% ${told} %}`) {
-      findings.push(`${name} must tell its function of the execution, with the machine's time-out`);
+      findings.push(`${name} must pass run to its function, with the machine's time-out`);
     }
     if (state.Assign?.["waits"] !== 0) {
-      findings.push(`${name} must begin the count of waits anew when it is done`);
+      findings.push(`${name} must reset $waits to 0 when it succeeds`);
     }
     return findings;
   });
@@ -144,13 +144,13 @@ function runOf(state: State): unknown {
 function waitOf(machine: Machine, name: string, rule: Rule): string[] {
   const findings: string[] = [];
   if (!rule.ErrorEquals.every((error) => WAITING.includes(error))) {
-    findings.push(`${name}: a Catch that leads to a Wait must name only errors to wait for`);
+    findings.push(`${name}: a Catch that leads to a Wait must name only waiting errors`);
   }
   if (!JSON.stringify(rule.Assign?.["retryAfterSeconds"] ?? "").includes(".retryAfterSeconds %}")) {
     findings.push(`${name}: a Catch of ${rule.ErrorEquals} must assign retryAfterSeconds`);
   }
   if (rule.Assign?.["waits"] !== "{% $waits + 1 %}") {
-    findings.push(`${name}: a Catch of ${rule.ErrorEquals} must count the wait`);
+    findings.push(`${name}: a Catch of ${rule.ErrorEquals} must add 1 to $waits`);
   }
   const wait = machine.States[rule.Next ?? ""];
   if (
@@ -163,18 +163,18 @@ function waitOf(machine: Machine, name: string, rule: Rule): string[] {
   return findings;
 }
 
-/** No mendable error ends in a Fail state: a redrive would enter Fail again. */
+/** No error that an operator can fix leads to a Fail state, because a redrive would enter Fail again. */
 export function mendableErrors(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) =>
     (state.Catch ?? []).flatMap((rule) => {
       if (!endsInFail(machine, rule.Next)) return [];
       const mendable = rule.ErrorEquals.filter((error) => !FINAL.includes(error));
-      return mendable.map((error) => `${name}: ${error} is mendable and must not end in Fail`);
+      return mendable.map((error) => `${name}: ${error} can be fixed, so it must not lead to Fail`);
     }),
   );
 }
 
-/** Whether a Fail state follows without another step in between. */
+/** Whether the state leads to a Fail state without another step in between. */
 function endsInFail(machine: Machine, name: string | undefined): boolean {
   const state = machine.States[name ?? ""];
   if (state === undefined) return false;
@@ -183,7 +183,7 @@ function endsInFail(machine: Machine, name: string | undefined): boolean {
   return edges(state).some(({ to }) => endsInFail(machine, to));
 }
 
-/** The branch that ends in Fail keeps the first error and its cause. */
+/** A branch that ends in Fail keeps the first error and its cause. */
 export function firstError(machine: Machine): string[] {
   const findings = tasks(machine).flatMap(([name, state]) =>
     (state.Catch ?? [])

@@ -14,7 +14,7 @@ const catchOf = (state: State, error: string) =>
 
 type Break = (machine: Machine) => void;
 
-/** A machine broken on purpose, and the rule that must find it. */
+/** Ways to break a machine, each with the rule that must find it. */
 const broken: [rule: string, what: string, Break][] = [
   ["wholeMachine", "JSONPath", (m) => (m["QueryLanguage"] = "JSONPath")],
   ["wholeMachine", "no time-out of the machine", (m) => delete m["TimeoutSeconds"]],
@@ -29,7 +29,7 @@ const broken: [rule: string, what: string, Break][] = [
   ["keyOrder", "keys in another order", (m) => (m.States["Fail"] = { Comment: "x", Type: "Fail" })],
   ["keyOrder", "a key that has no place", (m) => (post(m)["InputPath"] = "$")],
   ["stateNames", "a function of another name", (m) => (post(m).Arguments = { FunctionName: "x" })],
-  ["stateNames", "a task that is no invocation", (m) => (post(m)["Resource"] = "arn:aws:x")],
+  ["stateNames", "a task that is not an invocation", (m) => (post(m)["Resource"] = "arn:aws:x")],
   ["loops", "a way back", (m) => (post(m).Next = "ResolveUsers")],
   [
     "loops",
@@ -76,7 +76,7 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "waits",
-    "a wait that goes elsewhere",
+    "a wait that leads to another state",
     (m) => ((m.States["WaitToPostMessage"] as State).Next = "CheckRequest"),
   ],
   [
@@ -100,7 +100,7 @@ const broken: [rule: string, what: string, Break][] = [
     (m) => ((post(m).Arguments?.Payload as { run: string }).run = "{% $states.context %}"),
   ],
   ["waits", "a function that is told of another time-out", (m) => (m.TimeoutSeconds = 60)],
-  ["waits", "a count that goes on with the next step", (m) => delete post(m).Assign?.["waits"]],
+  ["waits", "a count that is not reset for the next step", (m) => delete post(m).Assign?.["waits"]],
   [
     "mendableErrors",
     "a mendable error that ends in Fail",
@@ -121,11 +121,7 @@ const broken: [rule: string, what: string, Break][] = [
     "an error of its own in Fail",
     (m) => ((m.States["Fail"] as State)["Error"] = "Failed"),
   ],
-  [
-    "expressionSyntax",
-    "an expression that is none",
-    (m) => (post(m)["Output"] = "{% $states.( %}"),
-  ],
+  ["expressionSyntax", "an invalid expression", (m) => (post(m)["Output"] = "{% $states.( %}")],
   ["expressionSyntax", "$eval", (m) => (post(m)["Output"] = "{% $eval('1') %}")],
   [
     "reservedVariables",
@@ -139,12 +135,12 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "assignedVariables",
-    "a variable that nobody assigns",
+    "a variable that is never assigned",
     (m) => (post(m)["Output"] = "{% $channels %}"),
   ],
   [
     "assignedVariables",
-    "a variable that one way does not assign",
+    "a variable that one path does not assign",
     (m) => delete (m.States["FilterByPreference"] as State).Assign?.["skipped"],
   ],
 ];

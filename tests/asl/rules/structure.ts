@@ -21,13 +21,13 @@ const KEY_ORDER = [
   "End",
 ];
 
-/** The machine as a whole: where it starts, how long it may run, and that every state has a place. */
+/** Checks the machine as a whole: its start, its time-out, and that every state exists and is reached. */
 export function wholeMachine(machine: Machine): string[] {
   const findings: string[] = [];
   if (machine["QueryLanguage"] !== "JSONata") findings.push("QueryLanguage must be JSONata");
   if (typeof machine["Comment"] !== "string") findings.push("the machine must have a Comment");
   if (typeof machine["TimeoutSeconds"] !== "number") {
-    findings.push("the machine must have a TimeoutSeconds of its own: CDK ignores its `timeout`");
+    findings.push("the machine must have a TimeoutSeconds: CDK ignores its own `timeout`");
   }
   if (machine.StartAt !== "CheckRequest") findings.push("StartAt must be CheckRequest");
   const reached = new Set([machine.StartAt]);
@@ -36,7 +36,7 @@ export function wholeMachine(machine: Machine): string[] {
   }
   for (const name of reached) {
     if (!(name in machine.States))
-      findings.push(`${name} is named as a next state and is not there`);
+      findings.push(`${name} is named as a next state but does not exist`);
   }
   for (const name of Object.keys(machine.States)) {
     if (!reached.has(name)) findings.push(`${name} is never reached`);
@@ -44,20 +44,20 @@ export function wholeMachine(machine: Machine): string[] {
   return findings;
 }
 
-/** Keys in one order, so that files read and compare alike. */
+/** Keys are always in the same order, so that files are easy to read and compare. */
 export function keyOrder(machine: Machine): string[] {
   return Object.entries(machine.States).flatMap(([name, state]) => {
     const keys = Object.keys(state);
     const unknown = keys.filter((key) => !KEY_ORDER.includes(key));
     const sorted = [...keys].sort((a, b) => KEY_ORDER.indexOf(a) - KEY_ORDER.indexOf(b));
-    if (unknown.length > 0) return [`${name} has keys without a place in the order: ${unknown}`];
+    if (unknown.length > 0) return [`${name} has keys that are not in KEY_ORDER: ${unknown}`];
     return sorted.join() === keys.join()
       ? []
       : [`${name} must have its keys in the order ${sorted}`];
   });
 }
 
-/** One name for one step: the state is named as the function that it calls. */
+/** A state has the name of the function that it calls. */
 export function stateNames(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const called = state.Arguments?.FunctionName;
@@ -79,7 +79,7 @@ export function loops(machine: Machine): string[] {
   };
   const done = new Set<string>();
   const visit = (name: string, path: string[]): void => {
-    if (path.includes(name)) findings.push(`${name} can be reached from itself without a bound`);
+    if (path.includes(name)) findings.push(`${name} can be reached from itself without a limit`);
     if (path.includes(name) || done.has(name)) return;
     for (const next of onward(name)) visit(next, [...path, name]);
     done.add(name);
@@ -89,8 +89,8 @@ export function loops(machine: Machine): string[] {
 }
 
 /**
- * The same step is written the same way in every file: all but its input, what it assigns and where
- * it leads. Which state looks the channel up is the workflow's own, too.
+ * The same step is written the same way in every file, except for its input, its output, its assignments, its next
+ * states and the state that looks the channel up.
  */
 export function sameEverywhere(machines: [name: string, machine: Machine][]): string[] {
   const seen = new Map<string, [file: string, written: string]>();

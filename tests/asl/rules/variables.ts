@@ -1,10 +1,10 @@
 import jsonata from "jsonata";
 import { edges, expressions, type Machine, type State } from "../machine.js";
 
-/** Functions that Step Functions has beside JSONata's own, and the variable that it binds. */
+/** The functions that Step Functions adds to JSONata's own, and the variable `$states`. */
 const BOUND = ["states", "parse", "partition", "range", "hash", "random", "uuid"];
 
-/** Every expression parses, and holds nothing that Step Functions has not. */
+/** Every expression parses and uses only what Step Functions supports. */
 export function expressionSyntax(machine: Machine): string[] {
   return Object.entries(machine.States).flatMap(([name, state]) =>
     expressions(state, name).flatMap(([at, expression]) => {
@@ -18,26 +18,26 @@ export function expressionSyntax(machine: Machine): string[] {
   );
 }
 
-/** `$states.errorOutput` is there in a Catch only, `$states.result` where a state has a result. */
+/** `$states.errorOutput` exists only in a Catch, and `$states.result` only where a state has a result. */
 export function reservedVariables(machine: Machine): string[] {
   return Object.entries(machine.States).flatMap(([name, state]) =>
     expressions(state, name).flatMap(([at, expression]) => {
       const field = at.slice(name.length + 1);
       const findings: string[] = [];
       if (expression.includes("$states.errorOutput") && !field.startsWith("Catch.")) {
-        findings.push(`${at}: $states.errorOutput is there in a Catch only`);
+        findings.push(`${at}: $states.errorOutput exists only in a Catch`);
       }
       const hasResult =
         ["Task", "Parallel", "Map"].includes(state.Type) && /^(Assign|Output)\b/.test(field);
       if (expression.includes("$states.result") && !hasResult) {
-        findings.push(`${at}: $states.result is not there`);
+        findings.push(`${at}: $states.result does not exist here`);
       }
       return findings;
     }),
   );
 }
 
-/** Every variable is assigned on every way to where it is used. */
+/** Every variable is assigned on every path to the state that uses it. */
 export function assignedVariables(machine: Machine): string[] {
   const assigned = assignedOnEntry(machine);
   return Object.entries(machine.States).flatMap(([name, state]) => {
@@ -45,12 +45,12 @@ export function assignedVariables(machine: Machine): string[] {
     return expressions(state, name).flatMap(([at, expression]) =>
       safeVariablesIn(expression)
         .filter((variable) => !known.has(variable))
-        .map((variable) => `${at}: $${variable} is not assigned on every way to here`),
+        .map((variable) => `${at}: $${variable} is not assigned on every path to this state`),
     );
   });
 }
 
-/** For each state the variables that every way to it assigns. */
+/** For each state, the variables that every path to it assigns. */
 function assignedOnEntry(machine: Machine): Map<string, Set<string>> {
   const onEntry = new Map([[machine.StartAt, new Set<string>()]]);
   const left = [machine.StartAt];
@@ -78,7 +78,7 @@ function safeVariablesIn(expression: string): string[] {
   }
 }
 
-/** The variables and functions of our own that an expression names; JSONata's functions are left out. */
+/** The variables and functions that an expression names, without those in `JSONATA_FUNCTIONS`. */
 function variablesIn(expression: string): string[] {
   const names = new Set<string>();
   const visit = (node: unknown): void => {
@@ -91,5 +91,5 @@ function variablesIn(expression: string): string[] {
   return [...names].filter((name) => name !== "" && !JSONATA_FUNCTIONS.includes(name));
 }
 
-/** Of JSONata's functions those that the workflows use; `$eval` is not in Step Functions. */
+/** The JSONata functions that the workflows use. `$eval` is missing, because Step Functions does not have it. */
 const JSONATA_FUNCTIONS = ["append", "count", "exists", "merge", "not", "string", "toMillis"];
