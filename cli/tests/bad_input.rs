@@ -53,7 +53,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["preferences", "set", "ana@example.com", "maybe"], "invalid value 'maybe' for '<WANTED>' [possible values: on, off, unset]")]
 #[case(&["doctor", "extra"], "unexpected argument 'extra' found")]
 #[case(&["create-channel"], "the following required arguments were not provided: <CHANNEL>")]
-#[case(&["create-channel", "Not a name"], "channelName: must hold only lower-case letters, digits, - and _")]
+#[case(&["create-channel", "Not a name"], "channelName: must contain only lower-case letters, digits, - and _")]
 #[case(&["create-channel", "x", "--member", "ana"], "members[0]: must be an e-mail address")]
 #[case(&["create-channel", "x", "--topic", ""], "topic: must not be empty")]
 #[case(&["create-channel", "x", "--key", ""], "a value is required for '--key <KEY>' but none was supplied")]
@@ -68,7 +68,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["notify-public", "x", "--message", "a", "--member", "b"], "unexpected argument '--member' found")]
 #[case(&["notify-public", "x", "--message", "a", "--wait", "--timeout", "soon"], "invalid value 'soon' for '--timeout <SECONDS>'")]
 #[case(&["change-members", "x"], "the following required arguments were not provided: <--add <EMAIL>|--remove <EMAIL>>")]
-#[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not stand in `add` too")]
+#[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not be in `add` as well")]
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
 #[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
@@ -102,7 +102,7 @@ fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);
     assert!(
-        line.ends_with("failed: no connection, or it broke"),
+        line.ends_with("failed: no connection, or the connection broke"),
         "{line}"
     );
     assert_eq!(output.status.code(), Some(3));

@@ -174,7 +174,7 @@ mod tests {
     #[case("/detail-type", json!("Order Placed"), "detail-type: must be Content Item State Changed")]
     #[case("/time", json!("noon"), "time: ")]
     #[case("/detail", json!("text"), "detail: must be ")]
-    #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must hold only ")]
+    #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must contain only ")]
     #[case("/detail/members", json!(["ana"]), "detail.members[0]: must be an e-mail address")]
     #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]

@@ -183,7 +183,7 @@ async fn what_does_not_pass_is_refused_at_once_by_its_code() {
 #[rstest]
 #[case(
     NotifyPublicChannel::new("Not a name", "hi"),
-    "channelName: must hold only lower-case letters, digits, - and _"
+    "channelName: must contain only lower-case letters, digits, - and _"
 )]
 #[case(NotifyPublicChannel::new("x", " "), "message.text: must not be empty")]
 #[tokio::test]
