@@ -1,4 +1,4 @@
-//! Bad input: one clear line, a non-zero exit code, and nothing done. No AWS is there to do it with.
+//! Bad input leads to one clear line and a non-zero exit code. Nothing is done: there is no AWS to do it with.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 
 use rstest::rstest;
 
-/// Runs `apgl` where there are credentials and no AWS.
+/// Runs `apgl` with credentials, but without AWS.
 fn apgl(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
@@ -20,13 +20,13 @@ fn command(arguments: &[&str]) -> Command {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
-        // Nobody listens there.
+        // Nothing listens on this port.
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .env("AWS_MAX_ATTEMPTS", "1");
     apgl
 }
 
-/// The one line on the error output, without colours.
+/// The only line on standard error, without colours.
 fn line_of(output: &Output) -> String {
     let errors = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(errors.lines().count(), 1, "{errors}");
