@@ -155,9 +155,10 @@ fn of_stack(stack: &Stack) -> Finding {
             what,
             "the last deployment was rolled back: see its events in CloudFormation, then deploy again",
         ),
-        _ if status.ends_with("IN_PROGRESS") => {
-            Finding::warning(what, "a deployment is in progress: check again when it is finished")
-        }
+        _ if status.ends_with("IN_PROGRESS") => Finding::warning(
+            what,
+            "a deployment is in progress: check again when it is finished",
+        ),
         _ => Finding::bad(
             what,
             "see the stack's events in CloudFormation, fix the cause, then deploy again",
@@ -210,7 +211,10 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         }
     };
     let Ok(token) = SlackToken::new(value.secret_string().unwrap_or_default()) else {
-        return vec![Finding::bad(format!("token: {secret} does not contain a Slack token"), store)];
+        return vec![Finding::bad(
+            format!("token: {secret} does not contain a Slack token"),
+            store,
+        )];
     };
     let url = match slack_api_url(deployment).await {
         Ok(url) => url,

@@ -63,10 +63,7 @@ async fn get(profiles: &UserProfiles, email: Email) -> Result<Report, Failure> {
     let (word, meaning) = match preference {
         Preference::Wanted => ("on", "Slack notifications are wanted"),
         Preference::Unwanted => ("off", "Slack notifications are not wanted"),
-        Preference::Unset => (
-            "unset",
-            "not set; the deployment's default applies",
-        ),
+        Preference::Unset => ("unset", "not set; the deployment's default applies"),
         Preference::Invalid => (
             "invalid",
             "the value is not a boolean; the person is not invited",

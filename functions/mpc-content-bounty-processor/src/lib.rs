@@ -72,7 +72,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
                 tracing::error!(
                     sqs.message_id = message_id,
                     %error,
-                    "no notification was started for the message"
+                    "could not start the notification"
                 );
                 failed.add_failure(message_id);
             }

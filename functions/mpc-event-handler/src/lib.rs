@@ -50,7 +50,7 @@ pub async fn handle(client: &Client, event: Value) -> Result<String, Failure> {
     let started = start(client, event).await;
     match &started {
         Ok(arn) => tracing::info!(event.id = id, executionId = arn, "started the notification"),
-        Err(error) => tracing::error!(event.id = id, %error, "no notification was started for the event"),
+        Err(error) => tracing::error!(event.id = id, %error, "could not start the notification"),
     }
     started
 }

@@ -122,7 +122,12 @@ fn read(event: Value) -> Result<Asked, Refusal> {
     let key = match key {
         Some(Ok(key)) if !key.trim().is_empty() => key.trim().to_owned(),
         Some(Ok(_)) | None => return Err(invalid(KEY_HEADER, "is required")),
-        Some(Err(_)) => return Err(invalid(KEY_HEADER, "must contain only visible ASCII characters")),
+        Some(Err(_)) => {
+            return Err(invalid(
+                KEY_HEADER,
+                "must contain only visible ASCII characters",
+            ));
+        }
     };
     let mut request = body(&event)?;
     if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {

@@ -168,7 +168,9 @@ pub enum StepError {
         channel: String,
         retry_after: Duration,
     },
-    #[error("channel `{channel}` can't be looked up until the scan of Slack's channels has finished")]
+    #[error(
+        "channel `{channel}` can't be looked up until the scan of Slack's channels has finished"
+    )]
     ChannelScanInProgress {
         channel: String,
         retry_after: Duration,

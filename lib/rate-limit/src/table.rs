@@ -212,7 +212,7 @@ impl RateLimits {
     /// Takes `calls` calls from the earliest free slots, if they are ready by `latest`.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn take_free(
         &self,
         quota: &Quota,
@@ -285,7 +285,7 @@ impl RateLimits {
     /// Frees the unused reservations of an execution that has ended.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn release(&self, execution_id: &str, now: u64) -> Result<(), StepError> {
         let query = self.client.query().table_name(&self.table);
         let items = query
@@ -316,7 +316,7 @@ impl RateLimits {
     /// Frees the unused calls of a reservation.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn free(&self, holder: &Holder, reservation: &Reservation) -> Result<(), StepError> {
         let key = holder.key(&reservation.slot.quota);
         self.free_reserved(key, reservation).await
@@ -346,7 +346,7 @@ impl RateLimits {
     /// state. A call without a slot, made while the table could not be reached, gets a slot at `now`.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn penalize(
         &self,
         quota: &str,
@@ -395,7 +395,7 @@ impl RateLimits {
     /// The state of each of these quotas, and the holder's reservation in it.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn read(
         &self,
         holder: &Holder,
@@ -416,7 +416,10 @@ impl RateLimits {
             .await
             .map_err(|error| self.error("BatchGetItem", &error))?;
         if read.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(self.failed("BatchGetItem", "DynamoDB left part of the batch unprocessed"));
+            return Err(self.failed(
+                "BatchGetItem",
+                "DynamoDB left part of the batch unprocessed",
+            ));
         }
         let items: Vec<Item> = read
             .responses
@@ -443,7 +446,7 @@ impl RateLimits {
     /// Writes a reservation. It replaces any reservation that the holder has in the quota.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn reserve(
         &self,
         holder: &Holder,
@@ -473,7 +476,7 @@ impl RateLimits {
     /// invocation or an earlier attempt of the Task has used them.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn use_reserved(
         &self,
         holder: &Holder,
@@ -504,7 +507,7 @@ impl RateLimits {
     /// Returns calls that Slack has refused to their slot, so that they keep their place.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn give_back(
         &self,
         holder: &Holder,
@@ -533,7 +536,7 @@ impl RateLimits {
     /// operators only.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn queues(&self, now: u64) -> Result<Vec<Queue>, StepError> {
         let scan = self.client.scan().table_name(&self.table);
         let items = scan.into_paginator().items().send().try_collect().await;
@@ -571,7 +574,7 @@ impl RateLimits {
     /// if the quota does not exist.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn reset(&self, quota: &str, now: u64) -> Result<bool, StepError> {
         let update = self
             .update_quota(quota, "SET tat = :now, expiresAt = :expiry REMOVE hasFree")
