@@ -1,6 +1,6 @@
 //! JSON Schemas of what a caller sends and receives, for callers that aren't written in Rust.
 //!
-//! Optional fields are left out, never null. JSON Schema can't express every rule: only `check-request` checks
+//! Optional fields are left out. JSON Schema can't express every rule: only `check-request` checks
 //! that our parser accepts an address, and that no address is in two lists.
 
 use std::borrow::Cow;
