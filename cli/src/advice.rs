@@ -2,67 +2,67 @@
 
 use apgl_client::ErrorName;
 
-/// One sentence; `execution` is its name.
+/// The advice as one sentence; `execution` is the execution's name.
 pub fn advice(error: &str, execution: &str) -> String {
     let redrive = format!("then: apgl redrive {execution}");
     match ErrorName::from_name(error) {
         Some(ErrorName::InvalidRequest) => {
-            "mend the request and start it under a new key; nothing has had an effect".to_owned()
+            "fix the request and start it with a new key; the failed one had no effect".to_owned()
         }
         Some(ErrorName::ChannelNotFound) => {
-            "create the channel or invite the bot to it, then start again under a new key"
+            "create the channel or invite the bot to it, then start again with a new key"
                 .to_owned()
         }
         Some(ErrorName::ChannelNameTaken) => {
             "unarchive the channel that has the name, or invite the bot to it, or choose another \
-             name; then start again under a new key"
+             name; then start again with a new key"
                 .to_owned()
         }
         Some(ErrorName::ChannelArchived) => {
-            "a person unarchives the channel in Slack, since a bot can't; then start again under a \
+            "unarchive the channel in Slack as a person, since a bot can't; then start again with a \
              new key"
                 .to_owned()
         }
         Some(ErrorName::SlackRejected) => {
-            "look up Slack's code, mend the request or the workspace's settings, then start again \
-             under a new key"
+            "look up Slack's error code, fix the request or the workspace's settings, then start \
+             again with a new key"
                 .to_owned()
         }
         Some(ErrorName::SlackUnauthorized) => {
             format!("store a working bot token; `apgl doctor` checks it; {redrive}")
         }
         Some(ErrorName::SlackWaitsExhausted | ErrorName::SlackQueueTooLong) => {
-            format!("wait until Slack's limits leave room, {redrive}")
+            format!("wait until the load on Slack's rate limits is lower, {redrive}")
         }
         Some(ErrorName::StepMalformed) => {
-            format!("deploy workflows and functions together again, {redrive}")
+            format!("deploy the workflows and the functions together again, {redrive}")
         }
         Some(ErrorName::StepBug) => format!("report it and deploy a fixed function, {redrive}"),
         Some(ErrorName::StoreRejected) => {
-            format!("mend the table, the secret or the role that the error names, {redrive}")
+            format!("fix the table, the secret or the role that the error names, {redrive}")
         }
-        Some(_) => format!("wait until what is out of order works again, {redrive}"),
+        Some(_) => format!("wait until the service that failed works again, {redrive}"),
         None => match error {
-            TIMED_OUT => format!("mend what it waited for, {redrive}"),
-            ABORTED => format!("somebody stopped it; if it shall go on, {redrive}"),
+            TIMED_OUT => format!("fix what it waited for, {redrive}"),
+            ABORTED => format!("somebody stopped it; if it should continue, {redrive}"),
             "States.Runtime" | "States.QueryEvaluationError" | "States.DataLimitExceeded" => {
-                "the workflow's definition can't deal with this, and a redrive uses the same one: \
-                 deploy a mended one, then start again under a new key"
+                "the workflow's definition can't handle this, and a redrive uses the same definition: \
+                 deploy a fixed one, then start again with a new key"
                     .to_owned()
             }
             _ => {
-                format!("look at the log lines of the state that failed, mend the cause, {redrive}")
+                format!("look at the log of the state that failed, fix the cause, {redrive}")
             }
         },
     }
 }
 
-/// Step Functions' own name for what has taken too long.
+/// Step Functions' own error name for a time-out.
 const TIMED_OUT: &str = "States.Timeout";
-/// Nobody has a name for what somebody has stopped.
+/// Our name for an execution that was stopped; Step Functions has none.
 const ABORTED: &str = "Aborted";
 
-/// The error of an execution that ended so and says none.
+/// The error to show for an execution that ended with this status and has no error of its own.
 pub fn status_error(status: &str) -> &'static str {
     match status {
         "TIMED_OUT" => TIMED_OUT,

@@ -1,4 +1,4 @@
-//! Which deployment the command is about, and what it has.
+//! The deployment that a command works on: its AWS configuration, state machines and executions.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ use aws_types::{SdkConfig, region::Region};
 
 use crate::report::{Exit, Failure};
 
-/// Who starts, at the beginning of the executions' names.
+/// The prefix of the names of executions that the command line starts.
 const CALLER: &str = "cli";
-/// The alias of each state machine that callers start, as the CDK app names it.
+/// The alias with which callers start each state machine, as the CDK app names it.
 const LIVE: &str = "live";
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
-    /// The deployment's prefix, with which all its names start.
+    /// The deployment's prefix, which starts all its names.
     #[arg(long, global = true, env = "APGL_PREFIX", default_value = "apgl", value_parser = prefix)]
     pub prefix: String,
     /// The AWS profile.
@@ -43,7 +43,7 @@ pub struct Target {
     region: Option<String>,
 }
 
-/// As the CDK app has it.
+/// The same rule as in the CDK app.
 fn prefix(text: &str) -> Result<String, &'static str> {
     let fits = (1..=20).contains(&text.len());
     let starts_with_a_letter = text.starts_with(|c: char| c.is_ascii_lowercase());
@@ -64,7 +64,7 @@ pub struct Deployment {
 
 impl Deployment {
     /// # Errors
-    /// Where there is no region or are no credentials. Nothing of the deployment is asked for yet.
+    /// If there is no region or there are no credentials. The deployment itself is not accessed yet.
     pub async fn of(target: &Target) -> Result<Self, Failure> {
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(OPERATION_TIMEOUT)
@@ -74,7 +74,7 @@ impl Deployment {
             .http_client(http.clone())
             .timeout_config(timeouts);
         if let Some(profile) = &target.profile {
-            // A profile that is asked for comes before what the environment happens to hold.
+            // A profile on the command line takes precedence over the environment.
             let config = ProviderConfig::without_region().with_http_client(http);
             let credentials = ProfileFileCredentialsProvider::builder()
                 .configure(&config)
@@ -91,7 +91,7 @@ impl Deployment {
         let aws = loader.load().await;
         if let (Some(profile), None) = (&target.profile, aws.region()) {
             return Err(Failure::input(format!(
-                "there is no AWS profile {profile} with a region: give another, or --region too"
+                "there is no AWS profile {profile} with a region: choose another, or add --region"
             )));
         }
         if aws.region().is_none() {
@@ -119,7 +119,7 @@ impl Deployment {
         })
     }
 
-    /// Those that have the prefix.
+    /// The state machines with the deployment's prefix.
     pub async fn state_machines(&self) -> Result<StateMachines, Failure> {
         let found = StateMachines::find(&self.sfn, &self.prefix).await;
         found.map_err(|error| match error {
@@ -130,7 +130,7 @@ impl Deployment {
         })
     }
 
-    /// Starts the workflows by the alias that a release shifts, as every caller does.
+    /// A client that starts the workflows with the alias that releases shift, like every caller.
     pub async fn client(&self) -> Result<Client, Failure> {
         let mut machines = self.state_machines().await?;
         let first = machines
@@ -143,7 +143,7 @@ impl Deployment {
         Client::new(self.sfn.clone(), machines, CALLER).map_err(Failure::input)
     }
 
-    /// The local stack has no aliases of state machines.
+    /// The local stack has no state machine aliases.
     async fn has_alias(&self, machine: &str) -> Result<bool, Failure> {
         let alias = format!("{machine}:{LIVE}");
         let described = self
@@ -163,7 +163,7 @@ impl Deployment {
         }
     }
 
-    /// The execution that a person names by its ARN, by the console's address of it, or by its name.
+    /// Finds an execution by its ARN, its URL in the console, or its name.
     pub async fn find_execution(&self, named: &str) -> Result<DescribeExecutionOutput, Failure> {
         if let Some(arn) = arn_in(named) {
             let described = self.describe(&arn).await?;
@@ -179,14 +179,14 @@ impl Deployment {
         for (_, machine) in machines.iter() {
             found.extend(self.describe(&machine.execution(named)).await?);
         }
-        // A name is one within a workflow, and one key may have been used for two.
+        // Names are unique within a workflow, but the same key may have been used for two workflows.
         if found.len() > 1 {
             let arns: Vec<&str> = found
                 .iter()
                 .map(DescribeExecutionOutput::execution_arn)
                 .collect();
             return Err(Failure::input(format!(
-                "{} executions have this name; give one by its ARN: {}",
+                "{} executions have this name; choose one by its ARN: {}",
                 found.len(),
                 arns.join(" ")
             )));
@@ -226,7 +226,7 @@ pub fn name_of(execution_arn: &str) -> &str {
     execution_arn.rsplit(':').next().unwrap_or(execution_arn)
 }
 
-/// The ARN, alone or at the end of the console's address.
+/// The ARN, alone or at the end of a console URL.
 fn arn_in(named: &str) -> Option<String> {
     let named = named.replace("%3A", ":").replace("%3a", ":");
     let arn = &named[named.find("arn:")?..];
@@ -239,12 +239,12 @@ fn no_such_execution(named: &str) -> Failure {
     Failure::new(
         Exit::BadInput,
         format!(
-            "there is no execution `{named}` in this deployment; `apgl list` shows those that there are"
+            "there is no execution `{named}` in this deployment; `apgl list` shows the existing ones"
         ),
     )
 }
 
-/// AWS's code, and what it most often means.
+/// A failure with AWS's error code.
 pub fn refused<E: ProvideErrorMetadata>(
     action: &str,
     error: &SdkError<E, HttpResponse>,

@@ -1,4 +1,4 @@
-//! `apgl doctor`: checks the deployment, and says what to do about each finding.
+//! `apgl doctor`: checks the deployment, and says what to do about each problem.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,30 +20,30 @@ use crate::{
     report::{BAD, Exit, Failure, GOOD, Report, STRONG, WARNING, styled},
 };
 
-/// The Slack app, as it is made.
+/// The manifest of the Slack app.
 const MANIFEST: &str = include_str!("../../slack/manifest.json");
 /// The workflows' own time-out, in seconds.
 const LONGEST_RUN: i64 = 24 * 60 * 60;
-/// Of each workflow and status. Who has more failures needs no exact number.
+/// The limit for each workflow and status. With more failures than this, the exact number does not matter.
 const MOST_LOOKED_AT: u32 = 1_000;
-/// `DescribeAlarms` takes so many names at most.
+/// The maximum number of names that `DescribeAlarms` takes.
 const MOST_ALARMS: usize = 100;
-/// Without it the MPC service has handlers of its own.
+/// Left out if the MPC service has its own handlers.
 const OPTIONAL_STACK: &str = "mpc-handlers";
 
-/// What a check has found.
+/// The result of a check.
 struct Finding {
     verdict: Verdict,
-    /// What was looked at, and how it is.
+    /// What was checked, and its state.
     what: String,
-    /// What a person does about it.
+    /// What the operator should do.
     advice: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Good,
-    /// It works, and somebody should know.
+    /// It works, but somebody should know about it.
     Warning,
     Bad,
 }
@@ -72,11 +72,11 @@ impl Finding {
         }
     }
 
-    /// What could not be looked at, for example for want of a permission.
+    /// A check that could not be made, for example because a permission is missing.
     fn unchecked(what: &str, failure: &Failure) -> Self {
         Self::warning(
             format!("{what} not checked: {failure}"),
-            "check it with a role that may read it",
+            "run the check with a role that may read it",
         )
     }
 }
@@ -87,7 +87,7 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
     let Some(main) = main else {
         return Err(Failure::aws(format!(
             "there is no stack {prefix}-notifications in this account and region: deploy it with \
-             `npx cdk deploy --all`, or give another --prefix, --region or --profile"
+             `npx cdk deploy --all`, or choose another --prefix, --region or --profile"
         )));
     };
     let mut findings = vec![of_stack(&main)];
@@ -100,7 +100,7 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
             findings.extend(dead_letters(deployment, handlers, &queues).await);
         }
         None => findings.push(Finding::good(format!(
-            "stack {prefix}-{OPTIONAL_STACK} is left out"
+            "stack {prefix}-{OPTIONAL_STACK}: not deployed (optional)"
         ))),
     }
     let machines = deployment.state_machines().await;
@@ -130,7 +130,7 @@ async fn stack(deployment: &Deployment, name: &str) -> Result<Option<Stack>, Fai
     let described = cloudformation.describe_stacks().stack_name(name);
     match described.send().await {
         Ok(described) => Ok(described.stacks.unwrap_or_default().pop()),
-        // CloudFormation has no error of its own for a stack that is not there.
+        // CloudFormation has no specific error for a stack that does not exist.
         Err(error)
             if error.as_service_error().is_some_and(|error| {
                 let message = error.meta().message().unwrap_or_default();
@@ -155,12 +155,13 @@ fn of_stack(stack: &Stack) -> Finding {
             what,
             "the last deployment was rolled back: see its events in CloudFormation, then deploy again",
         ),
-        _ if status.ends_with("IN_PROGRESS") => {
-            Finding::warning(what, "a deployment is at work: look again when it is over")
-        }
+        _ if status.ends_with("IN_PROGRESS") => Finding::warning(
+            what,
+            "a deployment is in progress: check again when it is finished",
+        ),
         _ => Finding::bad(
             what,
-            "see the stack's events in CloudFormation, mend the cause, then deploy again",
+            "see the stack's events in CloudFormation, fix the cause, then deploy again",
         ),
     }
 }
@@ -187,7 +188,7 @@ fn state_machines(machines: &StateMachines) -> Finding {
     )
 }
 
-/// The secret, and what Slack says of the token in it. The token itself is never shown.
+/// Checks the secret, and whether Slack accepts the token in it. The token itself is never shown.
 async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
     let default = format!("{}/slack-api-token", deployment.prefix);
     let secret = output(stack, "SlackApiTokenSecretName").unwrap_or(&default);
@@ -210,17 +211,20 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         }
     };
     let Ok(token) = SlackToken::new(value.secret_string().unwrap_or_default()) else {
-        return vec![Finding::bad(format!("token: {secret} holds none"), store)];
+        return vec![Finding::bad(
+            format!("token: {secret} does not contain a Slack token"),
+            store,
+        )];
     };
     let url = match slack_api_url(deployment).await {
         Ok(url) => url,
-        // The token goes to where the functions send it, and nowhere else.
+        // The token is sent only to the URL that the functions use.
         Err(failure) => return vec![Finding::unchecked("token", &failure)],
     };
     let Ok(url) = url.parse() else {
         return vec![Finding::bad(
-            format!("Slack: {url} is no address"),
-            "deploy again with another slackApiUrl",
+            format!("Slack: {url} is not a valid URL"),
+            "deploy again with a valid slackApiUrl",
         )];
     };
     let client = match SlackClient::new(url, Arc::new(FixedToken(token))) {
@@ -230,7 +234,7 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
     match client.auth_test().await {
         Ok(auth) => vec![
             Finding::good(format!(
-                "token: Slack takes it, for the workspace {}",
+                "token: accepted by Slack, for the workspace {}",
                 auth.team
             )),
             scopes(auth.scopes.as_ref()),
@@ -241,12 +245,12 @@ async fn token(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         )],
         Err(error) => vec![Finding::warning(
             format!("token not checked: {error}"),
-            "look again when Slack can be reached from here",
+            "check again when Slack can be reached from here",
         )],
     }
 }
 
-/// Where the functions find Slack.
+/// The Slack URL that the functions use.
 async fn slack_api_url(deployment: &Deployment) -> Result<String, Failure> {
     let lambda = aws_sdk_lambda::Client::new(&deployment.aws);
     let function = format!("{}-post-message", deployment.prefix);
@@ -261,7 +265,7 @@ async fn slack_api_url(deployment: &Deployment) -> Result<String, Failure> {
 fn scopes(granted: Option<&BTreeSet<String>>) -> Finding {
     let Some(granted) = granted else {
         return Finding::warning(
-            "scopes: Slack does not say which the token has",
+            "scopes: Slack does not say which scopes the token has",
             "compare the app's scopes with slack/manifest.json",
         );
     };
@@ -274,17 +278,17 @@ fn scopes(granted: Option<&BTreeSet<String>>) -> Finding {
     if !missing.is_empty() {
         return Finding::bad(
             format!("scopes: {missing} missing"),
-            "add them to the Slack app (slack/manifest.json has them all), and install it again",
+            "add them to the Slack app (slack/manifest.json lists all), and install it again",
         );
     }
     let needless = listed(&mut granted.difference(&needed));
     if !needless.is_empty() {
         return Finding::warning(
-            format!("scopes: {needless} more than it needs"),
-            "take them from the Slack app, and install it again",
+            format!("scopes: {needless} not needed"),
+            "remove them from the Slack app, and install it again",
         );
     }
-    Finding::good("scopes: those of the manifest")
+    Finding::good("scopes: as in the manifest")
 }
 
 fn scopes_of_the_manifest() -> BTreeSet<String> {
@@ -326,8 +330,8 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
         };
         let Some(described) = described else {
             findings.push(Finding::bad(
-                format!("table {table} is not there"),
-                "deploy again; docs/settings.md says how to bring a table of your own along",
+                format!("table {table} does not exist"),
+                "deploy again; docs/settings.md says how to use an existing table",
             ));
             continue;
         };
@@ -342,7 +346,7 @@ async fn tables(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
                     "table {table} has the key {}, not {holder}",
                     keys.join(", ")
                 ),
-                "name a table that has that key, or let the stack make its own",
+                "use a table with this key, or let the stack create its own",
             ),
             Some(TableStatus::Active | TableStatus::Updating) => {
                 Finding::good(format!("table {table}: active"))
@@ -388,7 +392,7 @@ async fn failed_executions(
         }
     }
     Ok(match failed {
-        0 => Finding::good("executions: none has failed in the last 24 hours"),
+        0 => Finding::good("executions: none failed in the last 24 hours"),
         count => Finding::warning(
             format!("executions: {count} failed in the last 24 hours"),
             "apgl list --failed shows them",
@@ -396,7 +400,7 @@ async fn failed_executions(
     })
 }
 
-/// What no function could handle, and somebody has to see to: the queues that these outputs of the stack name.
+/// Checks the dead-letter queues that these outputs of the stack name. Somebody must deal with their messages.
 async fn dead_letters(deployment: &Deployment, stack: &Stack, keys: &[&str]) -> Vec<Finding> {
     let sqs = aws_sdk_sqs::Client::new(&deployment.aws);
     let mut findings = Vec::new();
@@ -431,7 +435,7 @@ async fn dead_letters(deployment: &Deployment, stack: &Stack, keys: &[&str]) -> 
     findings
 }
 
-/// The alarms of the stacks themselves: another deployment's names may start with the same prefix.
+/// Checks the alarms that belong to the stacks. Names would not do: another deployment may share the prefix.
 async fn alarms(deployment: &Deployment, stacks: &[&Stack]) -> Result<Vec<Finding>, Failure> {
     let cloudformation = aws_sdk_cloudformation::Client::new(&deployment.aws);
     let mut names = Vec::new();
@@ -452,7 +456,7 @@ async fn alarms(deployment: &Deployment, stacks: &[&Stack]) -> Result<Vec<Findin
     if names.is_empty() {
         return Ok(vec![Finding::warning(
             "alarms: there are none",
-            "deploy with -c alarms=true -c alarmEmail=…, so that somebody is told of what fails",
+            "deploy with -c alarms=true -c alarmEmail=…, so that somebody is notified of failures",
         )]);
     }
     let cloudwatch = aws_sdk_cloudwatch::Client::new(&deployment.aws);
@@ -503,7 +507,7 @@ fn report(findings: &[Finding]) -> Report {
     let sum = match (bad, warnings) {
         (0, 0) => styled(GOOD, "all is well"),
         (0, warnings) => format!("{} ({warnings} to look at)", styled(GOOD, "it works")),
-        (bad, _) => styled(BAD, format!("{bad} to mend")),
+        (bad, _) => styled(BAD, format!("{bad} to fix")),
     };
     lines.push(format!("\n{}", styled(STRONG, sum)));
     Report {
@@ -514,12 +518,12 @@ fn report(findings: &[Finding]) -> Report {
 }
 
 impl Deployment {
-    /// The table of rate limits, if the deployment has one.
+    /// The rate-limits table, if the deployment has one.
     pub async fn rate_limits_table(&self) -> Result<Option<String>, Failure> {
         self.table("RateLimitsTableName").await
     }
 
-    /// The table that the stack says, or the one that it would make.
+    /// The table that the stack names, or else the default name.
     pub async fn user_profiles_table(&self) -> Result<String, Failure> {
         let named = self.table("UserProfilesTableName").await?;
         Ok(named.unwrap_or_else(|| format!("{}-user-profiles", self.prefix)))
@@ -540,9 +544,9 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(&[], Verdict::Good, "those of the manifest")]
+    #[case(&[], Verdict::Good, "as in the manifest")]
     #[case(&["-chat:write", "-users:read"], Verdict::Bad, "chat:write, users:read missing")]
-    #[case(&["admin"], Verdict::Warning, "admin more than it needs")]
+    #[case(&["admin"], Verdict::Warning, "admin not needed")]
     fn a_tokens_scopes_are_held_against_the_manifest(
         #[case] changes: &[&str],
         #[case] verdict: Verdict,

@@ -14,7 +14,7 @@ pub struct Visit {
     pub began: Timestamp,
     /// `None` while the execution is in it.
     pub ended: Option<Timestamp>,
-    /// Of a Task: how often its function was called.
+    /// For a Task: the calls of its function.
     pub attempts: Vec<Attempt>,
 }
 
@@ -31,11 +31,11 @@ pub struct Attempt {
     pub began: Timestamp,
     pub ended: Option<Timestamp>,
     pub failed: Option<Failed>,
-    /// Whether a redrive made it.
+    /// Whether a redrive started this attempt.
     pub redriven: bool,
 }
 
-/// How an attempt failed: the error, and the cause as Lambda or Step Functions gave it.
+/// How an attempt failed: the error and the cause, as Lambda or Step Functions reported them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failed {
     pub error: String,
@@ -43,7 +43,7 @@ pub struct Failed {
 }
 
 impl Visit {
-    /// How its attempts failed, those that did.
+    /// The failures of its attempts.
     pub fn failures(&self) -> impl Iterator<Item = &Failed> {
         self.attempts
             .iter()
@@ -52,13 +52,13 @@ impl Visit {
 }
 
 impl Failed {
-    /// The error, with its reason where it is ours.
+    /// The error, with its reason if the error is ours.
     pub fn said(&self) -> String {
         Failure::new(&self.error, &self.cause).to_string()
     }
 }
 
-/// The visits in their order.
+/// The visits, in order.
 ///
 /// Source: "`HistoryEvent`", AWS Step Functions API Reference.
 pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
@@ -87,7 +87,7 @@ pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
                     attempt.ended = Some(at);
                     attempt.failed = Some(failed);
                 }
-                // What fails before its function is called, such as an expression.
+                // A failure before the function is called, for example of an expression.
                 _ => visit.attempts.push(Attempt {
                     began: at,
                     ended: Some(at),
@@ -98,7 +98,7 @@ pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
         } else {
             match &event.r#type {
                 HistoryEventType::TaskScheduled | HistoryEventType::LambdaFunctionScheduled => {
-                    // A redrive goes on in the state that failed, with or without entering it again.
+                    // A redrive continues in the state that failed, with or without entering it again.
                     if redriven {
                         visit.ended = None;
                     }

@@ -1,4 +1,4 @@
-//! `apgl limits`: how long calls to Slack wait for its limits, and how to clear a queue.
+//! `apgl limits`: shows how long calls wait for Slack's rate limits, and clears a queue.
 
 use apgl_rate_limit::{RateLimits, SlackClock, table::Queue};
 use clap::Subcommand;
@@ -18,9 +18,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Clears a quota's queue: the next call is made at once. Calls that are reserved keep their times.
+    /// Clears a quota's queue, so that the next call is made at once. Reserved calls keep their times.
     Reset {
-        /// As `apgl limits` names it, for example `chat.postMessage#C012AB3CD`.
+        /// The quota's name in `apgl limits`, for example `chat.postMessage#C012AB3CD`.
         quota: String,
     },
 }
@@ -30,7 +30,7 @@ pub async fn run(target: &Target, arguments: Arguments) -> Result<Report, Failur
     let deployment = Deployment::of(target).await?;
     let table = deployment.rate_limits_table().await?.ok_or_else(|| {
         let off =
-            "this deployment has no table of rate limits: it is deployed with rateLimiter=false";
+            "this deployment has no rate-limits table: it was deployed with rateLimiter=false";
         Failure::input(off)
     })?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&deployment.aws);
@@ -74,7 +74,7 @@ async fn reset(limits: &RateLimits, clock: SlackClock, quota: &str) -> Result<Re
     let is_reset = limits.reset(quota, clock.now()).await;
     if !is_reset.map_err(Failure::aws)? {
         return Err(Failure::input(format!(
-            "there is no quota `{quota}`; `apgl limits` shows those with a queue"
+            "there is no quota `{quota}`; `apgl limits` shows the quotas with a queue"
         )));
     }
     Ok(Report {

@@ -1,4 +1,4 @@
-//! `apgl list`: executions, the latest first.
+//! `apgl list`: lists executions, the latest first.
 
 use apgl_client::{Failure as Failed, Operation, StateMachineArn};
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
@@ -14,21 +14,21 @@ use crate::{
     time::{between, shown, timestamp, took},
 };
 
-/// `ListExecutions` answers so many at most.
+/// The largest page size of `ListExecutions`.
 const MOST: i32 = 1_000;
-/// `DescribeExecution` is limited for the whole account, so the older ones stand without their error.
+/// `DescribeExecution` is rate-limited for the whole account, so older failures are listed without their error.
 const MOST_DESCRIBED: usize = 100;
 const DESCRIBED_AT_ONCE: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only those that failed, timed out or were stopped.
+    /// Only executions that failed, timed out or were stopped.
     #[arg(long)]
     failed: bool,
-    /// Only those of one workflow.
+    /// Only executions of this workflow.
     #[arg(long, value_parser = PossibleValuesParser::new(Operation::ALL.map(Operation::as_str)))]
     workflow: Option<String>,
-    /// How many at most.
+    /// The maximum number of executions.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=i64::from(MOST)))]
     limit: i32,
 }
@@ -40,7 +40,7 @@ struct Row {
     status: ExecutionStatus,
     started: Timestamp,
     stopped: Option<Timestamp>,
-    /// For one that failed.
+    /// The error, if the execution failed.
     error: Option<String>,
 }
 
@@ -89,7 +89,7 @@ async fn executions(
         .items()
         .send();
     let mut executions = Vec::new();
-    // A page may hold fewer than were asked for.
+    // A page may contain fewer executions than requested.
     while executions.len() < usize::try_from(limit).unwrap_or(usize::MAX)
         && let Some(execution) = pages.next().await
     {
@@ -98,7 +98,7 @@ async fn executions(
     Ok(executions)
 }
 
-/// `None` where Step Functions does not say: a list without it is better than none.
+/// `None` if Step Functions does not return it: a list without the error is better than no list.
 async fn error_of(deployment: &Deployment, arn: &str) -> Option<String> {
     let described = deployment.find_execution(arn).await.ok()?;
     let cause = described.cause.unwrap_or_default();

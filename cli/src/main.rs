@@ -1,15 +1,15 @@
-//! `apgl`, the command line for operators and scripts. `apgl --help` says what it does.
+//! `apgl`, the command line for operators and scripts. See `apgl --help`.
 //!
-//! | module | does |
+//! | module | purpose |
 //! |---|---|
 //! | `deployment` | finds the deployment: AWS, the prefix, the state machines, executions by name |
 //! | `operations` | the six operations |
-//! | `list`, `inspect`, `redrive` | executions; `history` is what `inspect` reads |
+//! | `list`, `inspect`, `redrive` | executions; `inspect` reads them with `history` |
 //! | `preferences` | who wants Slack notifications |
-//! | `limits` | the queues for Slack's limits |
+//! | `limits` | the queues for Slack's rate limits |
 //! | `doctor` | checks the deployment |
 //! | `advice` | what to do about a failed execution |
-//! | `status`, `time` | what Step Functions says, as people read it |
+//! | `status`, `time` | statuses and times in a readable form |
 //! | `report` | what is printed, and the exit codes |
 
 mod advice;
@@ -37,16 +37,16 @@ use crate::{
     report::{Exit, Failure, Output, Report},
 };
 
-/// Looks after APGL Notifications: sends, lists, inspects, redrives, checks.
+/// Operates APGL Notifications: sends messages; lists, inspects and redrives executions; checks the deployment.
 ///
-/// It works on the deployment in the account and region that the AWS configuration names: variables,
-/// profile, single sign-on. On the local stack it takes the variables that `cargo xtask local` prints.
+/// It works on the deployment in the account and region of the AWS configuration: environment variables, profile or
+/// single sign-on. For the local stack, set the variables that `cargo xtask local` prints.
 #[derive(Debug, Parser)]
 #[command(name = "apgl", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// How the answer is written.
+    /// The output format.
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(subcommand)]
@@ -63,15 +63,15 @@ enum Command {
     Operation(Operation),
     /// Lists executions, the latest first.
     List(list::Arguments),
-    /// Shows what an execution did: each state, when and for how long, retries, waits, the error.
+    /// Shows what an execution did: each state with its time and duration, retries, waits and the error.
     Inspect(inspect::Arguments),
-    /// Lets failed executions go on from the step that failed.
+    /// Redrives failed executions: they continue from the step that failed.
     Redrive(redrive::Arguments),
     /// Reads or writes whether a person wants Slack notifications.
     Preferences(preferences::Arguments),
-    /// Shows how long calls to Slack wait for its limits, or clears a queue.
+    /// Shows how long calls wait for Slack's rate limits, or clears a queue.
     Limits(limits::Arguments),
-    /// Checks the deployment: stacks, token, scopes, tables, dead letters, alarms; says what to do.
+    /// Checks the deployment (stacks, token, scopes, tables, dead letters, alarms), and says what to do.
     Doctor,
     /// Prints a completion script for a shell.
     Completion { shell: Shell },
@@ -125,7 +125,7 @@ fn completion(shell: Shell) -> Report {
     }
 }
 
-/// Help goes to where it was asked for; what is wrong with a command line is one line.
+/// Prints help if it was asked for, and otherwise one line that says what is wrong with the command line.
 fn refused(error: &clap::Error) -> ExitCode {
     if matches!(
         error.kind(),
@@ -146,7 +146,7 @@ fn refused(error: &clap::Error) -> ExitCode {
     failure.exit.into()
 }
 
-/// What clap says before it tells the usage.
+/// clap's message without the usage.
 fn first_paragraph(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     paragraph

@@ -27,15 +27,15 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Operation {
-    /// Makes a channel, or invites those who are not in it yet.
+    /// Creates a channel, or invites the members that are not in it yet.
     CreateChannel(CreateChannelArguments),
-    /// Posts to a private channel, which is made if it is missing.
+    /// Posts to a private channel, which is created if it does not exist.
     NotifyPrivate(NotifyPrivateArguments),
-    /// Posts to a public channel, which must be there.
+    /// Posts to a public channel, which must exist.
     NotifyPublic(NotifyPublicArguments),
     /// Invites and removes members of a channel.
     ChangeMembers(ChangeMembersArguments),
-    /// Says whether the bot sees a channel of this name. Waits for the answer.
+    /// Checks whether the bot sees a channel with this name. Waits for the answer.
     CheckChannel(CheckChannelArguments),
     /// Renames and archives a channel, so that its name is free again.
     DeleteChannel(DeleteChannelArguments),
@@ -45,10 +45,10 @@ pub enum Operation {
 pub struct CreateChannelArguments {
     /// The channel's name.
     channel: String,
-    /// Makes it public instead of private.
+    /// Makes the channel public instead of private.
     #[arg(long)]
     public: bool,
-    /// Somebody who shall be in the channel. May be given again.
+    /// A person who should be in the channel. Can be repeated.
     #[arg(long = "member", value_name = "EMAIL")]
     members: Vec<String>,
     /// What the channel is about right now.
@@ -67,7 +67,7 @@ pub struct NotifyPrivateArguments {
     channel: String,
     #[command(flatten)]
     message: MessageArguments,
-    /// Somebody who shall be in the channel. May be given again.
+    /// A person who should be in the channel. Can be repeated.
     #[arg(long = "member", value_name = "EMAIL")]
     members: Vec<String>,
     #[command(flatten)]
@@ -89,10 +89,10 @@ pub struct NotifyPublicArguments {
 pub struct ChangeMembersArguments {
     /// The channel's name.
     channel: String,
-    /// Somebody to invite. May be given again.
+    /// A person to invite. Can be repeated.
     #[arg(long, value_name = "EMAIL")]
     add: Vec<String>,
-    /// Somebody to remove. May be given again.
+    /// A person to remove. Can be repeated.
     #[arg(long, value_name = "EMAIL")]
     remove: Vec<String>,
     #[command(flatten)]
@@ -122,13 +122,13 @@ struct MessageArguments {
     /// The text, in Slack's mrkdwn.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// A file with the text; - for the standard input.
+    /// A file with the text; - reads standard input.
     #[arg(long, value_name = "FILE")]
     message_file: Option<PathBuf>,
-    /// A JSON file with a list of Block Kit blocks, which are shown in place of the text.
+    /// A JSON file with a list of Block Kit blocks, which are shown instead of the text.
     #[arg(long, value_name = "FILE")]
     blocks: Option<PathBuf>,
-    /// The timestamp of a message in whose thread this one is posted.
+    /// The timestamp of the message in whose thread this one is posted.
     #[arg(long, value_name = "TS")]
     thread_ts: Option<String>,
     /// Lets <!channel>, <!here> and <!everyone> notify everybody.
@@ -138,10 +138,10 @@ struct MessageArguments {
 
 #[derive(Debug, Args)]
 struct Start {
-    /// The idempotency key: with the same key the same request is started once. Random if left out.
+    /// The idempotency key: a request is started only once with the same key. Random by default.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
-    /// Waits for the end, and shows the outcome.
+    /// Waits until the execution has ended, and shows the outcome.
     #[arg(long)]
     wait: bool,
     /// How long to wait, in seconds.
@@ -149,7 +149,7 @@ struct Start {
     timeout: u64,
 }
 
-/// What is started, and whether somebody waits for it.
+/// What to start, and whether to wait for it.
 struct Asked {
     workflow: Workflow,
     request: Value,
@@ -159,7 +159,7 @@ struct Asked {
 
 pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failure> {
     let asked = operation.asked()?;
-    // Before anything of AWS is needed.
+    // Check before AWS is needed.
     CheckedRequest::check(asked.workflow, asked.request.clone()).map_err(Failure::input)?;
     let client = Deployment::of(target).await?.client().await?;
     let started = client
@@ -276,13 +276,13 @@ fn read_file(flag: &str, file: &Path) -> Result<String, Failure> {
     Ok(text.trim_end().to_owned())
 }
 
-/// What has perhaps started is repeated safely with the same key alone.
+/// If the execution may have started, only the same key makes it safe to start it again.
 fn not_started(error: &StartError, key: &str) -> Failure {
     match error {
         StartError::InvalidRequest(_) | StartError::Key(_) => Failure::input(error),
         StartError::Conflict { .. } => Failure::new(Exit::Conflict, error),
         StartError::Unavailable { .. } => Failure::aws(format!(
-            "{error}; it may have started: give the command again with --key {key}"
+            "{error}; it may have started: run the command again with --key {key}"
         )),
         _ => Failure::aws(error),
     }
@@ -291,7 +291,7 @@ fn not_started(error: &StartError, key: &str) -> Failure {
 fn started_report(execution: &Execution<Outcome>, key: &str) -> Report {
     let arn = execution.arn();
     let name = name_of(arn);
-    let hint = styled(FAINT, format!("apgl inspect {name} shows how it goes on"));
+    let hint = styled(FAINT, format!("apgl inspect {name} shows its progress"));
     Report {
         text: format!("started {name}\n{hint}"),
         json: json!({ "executionArn": arn, "key": key }),
@@ -341,7 +341,7 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
     }
 }
 
-/// An outcome, part after part.
+/// An outcome, one part per line.
 fn shown(outcome: &Outcome) -> String {
     let mut text = String::new();
     let mut line = |what: String| {
@@ -349,7 +349,7 @@ fn shown(outcome: &Outcome) -> String {
     };
     if let Some(message) = &outcome.message {
         let twice = if message.duplicate {
-            "; an earlier attempt had posted it"
+            "; an earlier attempt had already posted it"
         } else {
             ""
         };
@@ -357,8 +357,8 @@ fn shown(outcome: &Outcome) -> String {
         line(format!("{} message {ts}{twice}", styled(GOOD, "posted")));
     }
     match (outcome.exists, outcome.deleted) {
-        (Some(true), _) => line(styled(GOOD, "there is such a channel")),
-        (Some(false), _) => line(styled(BAD, "the bot sees no such channel")),
+        (Some(true), _) => line(styled(GOOD, "the channel exists")),
+        (Some(false), _) => line(styled(BAD, "the bot can't see the channel")),
         (_, Some(true)) => line(styled(GOOD, "archived")),
         (_, Some(false)) => line("there was nothing to archive".to_owned()),
         _ => {}

@@ -1,4 +1,4 @@
-//! `apgl preferences`: whether a person wants Slack notifications.
+//! `apgl preferences`: reads or writes whether a person wants Slack notifications.
 
 use apgl_contract::Email;
 use apgl_stores::{Preference, Table, UserProfiles};
@@ -18,16 +18,16 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Says what a person's profile holds.
+    /// Shows the preference in a person's profile.
     Get {
         #[arg(value_parser = email)]
         email: Email,
     },
-    /// Writes it into a person's profile, which must be there.
+    /// Writes the preference to a person's profile, which must exist.
     Set {
         #[arg(value_parser = email)]
         email: Email,
-        /// Slack notifications: wanted, not wanted, or as the deployment's default has it.
+        /// Whether the person wants Slack notifications; `unset` means the deployment's default.
         wanted: Wanted,
     },
 }
@@ -63,13 +63,10 @@ async fn get(profiles: &UserProfiles, email: Email) -> Result<Report, Failure> {
     let (word, meaning) = match preference {
         Preference::Wanted => ("on", "Slack notifications are wanted"),
         Preference::Unwanted => ("off", "Slack notifications are not wanted"),
-        Preference::Unset => (
-            "unset",
-            "the profile does not say; the deployment's default counts",
-        ),
+        Preference::Unset => ("unset", "not set; the deployment's default applies"),
         Preference::Invalid => (
             "invalid",
-            "what the profile holds is no boolean; nobody is invited",
+            "the value is not a boolean; the person is not invited",
         ),
     };
     Ok(report(&email, word, meaning))
@@ -91,7 +88,7 @@ async fn set(profiles: &UserProfiles, email: Email, wanted: Wanted) -> Result<Re
 fn no_profile(email: &Email) -> Failure {
     let email = email.as_str();
     Failure::input(format!(
-        "there is no user profile for {email}; the library makes profiles, apgl does not"
+        "there is no user profile for {email}; profiles are created by the library, not by apgl"
     ))
 }
 

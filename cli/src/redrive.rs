@@ -1,4 +1,4 @@
-//! `apgl redrive`: failed executions go on from the step that failed.
+//! `apgl redrive`: redrives failed executions, which continue from the step that failed.
 
 use apgl_client::Failure as Failed;
 use aws_sdk_sfn::{
@@ -14,12 +14,12 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The executions, each by its ARN, its name, or the console's address of it.
+    /// The executions: the ARN, name or console URL of each.
     #[arg(required = true, value_name = "EXECUTION")]
     executions: Vec<String>,
 }
 
-/// What became of each, in the order of the command line. One that can't be redriven holds up nobody.
+/// Redrives the executions, in the order of the command line. One that can't be redriven does not stop the others.
 pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
     let mut lines = Vec::new();
     let mut all: Vec<Value> = Vec::new();
@@ -48,7 +48,7 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
     })
 }
 
-/// How all of them ended, or that not all are well.
+/// The exit that all of them share, or `NotWell` if they differ.
 fn in_all(exits: &[Exit]) -> Exit {
     match exits {
         [first, others @ ..] if others.iter().all(|other| other == first) => *first,
@@ -67,7 +67,7 @@ async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure
     if let Some(error) = &described.error {
         let failure = Failed::new(error, described.cause.as_deref().unwrap_or_default());
         if !failure.can_be_redriven() {
-            let why = format!("{error} is final: start a mended request under a new key");
+            let why = format!("{error} is final: start a fixed request with a new key");
             return not_now(why);
         }
     }
@@ -84,7 +84,7 @@ async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure
         if is_late {
             Failure::new(
                 Exit::NotWell,
-                "it can't be redriven, or somebody has just done it",
+                "it can't be redriven, or somebody has just redriven it",
             )
         } else {
             refused("RedriveExecution", &error)
@@ -121,7 +121,7 @@ mod tests {
         }))
     }
 
-    /// What is reported, and which calls were made.
+    /// The report, and the calls that were made.
     async fn redriven(answers: Vec<ReplayEvent>) -> (Report, Vec<String>) {
         let http = StaticReplayClient::new(answers);
         let aws = config("us-east-1".to_owned(), None, Credentials::for_tests()).unwrap();

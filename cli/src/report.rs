@@ -1,4 +1,4 @@
-//! What a command prints, and how it ends.
+//! What a command prints, and its exit code.
 
 use std::{fmt, io::Write, process::ExitCode};
 
@@ -15,17 +15,17 @@ pub const STRONG: Style = Style::new().bold();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Fine = 0,
-    /// What was asked about is not well: an execution failed, a check found something.
+    /// An execution failed, or a check found a problem.
     NotWell = 1,
-    /// The command line, the request or what it names is wrong. Nothing was done.
+    /// The command line, the request or something that it names is invalid. Nothing was done.
     BadInput = 2,
     /// AWS refused, or could not be reached.
     Aws = 3,
-    /// The time to wait is over, and the execution goes on.
+    /// The execution is still running after the time to wait.
     StillRunning = 4,
-    /// The key has been used for another request.
+    /// The key has already been used for a different request.
     Conflict = 5,
-    /// The answer to a question is no: there is no such channel.
+    /// The answer is no: the bot sees no such channel.
     No = 6,
 }
 
@@ -35,10 +35,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What a command has to say, for people and for programs.
+/// What a command reports, for people and for programs.
 #[derive(Debug)]
 pub struct Report {
-    /// With styles, which are left out where there is no terminal.
+    /// Text with styles, which are removed if the output is not a terminal.
     pub text: String,
     pub json: Value,
     pub exit: Exit,
@@ -51,7 +51,7 @@ pub enum Output {
 }
 
 impl Report {
-    /// Prints it. Whoever reads may have seen enough, which is no failure.
+    /// Prints the report. Ignores errors: a reader that closes the pipe early is not a failure.
     pub fn print(&self, output: Output) {
         let text = match output {
             Output::Text => self.text.clone(),
@@ -61,7 +61,7 @@ impl Report {
     }
 }
 
-/// Why a command has nothing to report: one line.
+/// Why a command has nothing to report, in one line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -71,7 +71,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        // One line, whatever it was made from.
+        // Join everything into one line.
         let message = message.to_string();
         let words: Vec<&str> = message.split_whitespace().collect();
         Self {

@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 
 use crate::report::{BAD, GOOD, WARNING};
 
-/// Those of an execution that came to a bad end.
+/// The statuses of executions that did not succeed.
 pub const FAILED: [ExecutionStatus; 3] = [
     ExecutionStatus::Failed,
     ExecutionStatus::TimedOut,

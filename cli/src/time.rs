@@ -1,11 +1,11 @@
-//! Times and durations as people read them.
+//! Times and durations in a readable form.
 
 use std::time::Duration;
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
-/// A time as AWS tells it.
+/// Converts a time from AWS.
 pub fn timestamp(time: &DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.as_nanos()).unwrap_or_default()
 }
@@ -20,7 +20,7 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Precise where it is short, and in the units that a person counts in where it is long.
+/// Shows short durations precisely, and long ones in minutes or hours.
 pub fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

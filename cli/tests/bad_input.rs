@@ -1,4 +1,4 @@
-//! Bad input: one clear line, a non-zero exit code, and nothing done. No AWS is there to do it with.
+//! Bad input leads to one clear line and a non-zero exit code. Nothing is done: there is no AWS to do it with.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 
 use rstest::rstest;
 
-/// Runs `apgl` where there are credentials and no AWS.
+/// Runs `apgl` with credentials, but without AWS.
 fn apgl(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
@@ -20,13 +20,13 @@ fn command(arguments: &[&str]) -> Command {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
-        // Nobody listens there.
+        // Nothing listens on this port.
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .env("AWS_MAX_ATTEMPTS", "1");
     apgl
 }
 
-/// The one line on the error output, without colours.
+/// The only line on standard error, without colours.
 fn line_of(output: &Output) -> String {
     let errors = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(errors.lines().count(), 1, "{errors}");
@@ -53,7 +53,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["preferences", "set", "ana@example.com", "maybe"], "invalid value 'maybe' for '<WANTED>' [possible values: on, off, unset]")]
 #[case(&["doctor", "extra"], "unexpected argument 'extra' found")]
 #[case(&["create-channel"], "the following required arguments were not provided: <CHANNEL>")]
-#[case(&["create-channel", "Not a name"], "channelName: must hold only lower-case letters, digits, - and _")]
+#[case(&["create-channel", "Not a name"], "channelName: must contain only lower-case letters, digits, - and _")]
 #[case(&["create-channel", "x", "--member", "ana"], "members[0]: must be an e-mail address")]
 #[case(&["create-channel", "x", "--topic", ""], "topic: must not be empty")]
 #[case(&["create-channel", "x", "--key", ""], "a value is required for '--key <KEY>' but none was supplied")]
@@ -68,7 +68,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["notify-public", "x", "--message", "a", "--member", "b"], "unexpected argument '--member' found")]
 #[case(&["notify-public", "x", "--message", "a", "--wait", "--timeout", "soon"], "invalid value 'soon' for '--timeout <SECONDS>'")]
 #[case(&["change-members", "x"], "the following required arguments were not provided: <--add <EMAIL>|--remove <EMAIL>>")]
-#[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not stand in `add` too")]
+#[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not be in `add` as well")]
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
 #[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
@@ -102,7 +102,7 @@ fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);
     assert!(
-        line.ends_with("failed: no connection, or it broke"),
+        line.ends_with("failed: no connection, or the connection broke"),
         "{line}"
     );
     assert_eq!(output.status.code(), Some(3));

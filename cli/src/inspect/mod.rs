@@ -1,4 +1,4 @@
-//! `apgl inspect`: what an execution did, for a person who was woken by it.
+//! `apgl inspect`: shows what an execution did, for an operator who was woken by it.
 
 mod path;
 mod timeline;
@@ -22,21 +22,21 @@ use crate::{
     time::{between, shown, timestamp, took},
 };
 
-/// `GetExecutionHistory` answers so many at most.
+/// The largest page size of `GetExecutionHistory`.
 const EVENTS_A_PAGE: i32 = 1_000;
 const LOGS_MAY_BE_LATE_MILLIS: i64 = 60_000;
-/// What is shown of a cause that is not ours, in characters.
+/// How much of a cause that is not ours is shown, in characters.
 const CAUSE: usize = 400;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The execution's ARN, its name, or the console's address of it.
+    /// The execution's ARN, name or console URL.
     execution: String,
 }
 
-/// An execution as it stands.
+/// An execution and its history.
 struct Inspected {
-    /// The deployment's, with which the functions' names start; empty where it is none of ours.
+    /// The deployment's prefix, which starts the functions' names; empty if the workflow is not ours.
     prefix: String,
     workflow: String,
     described: DescribeExecutionOutput,
@@ -145,7 +145,7 @@ impl Inspected {
         lines.join("\n")
     }
 
-    /// How much of the time was spent waiting, and how often a step was tried again.
+    /// How much time was spent waiting, and how many retries there were.
     fn delays(&self) -> Option<String> {
         let waits = self.visits.iter().filter(|visit| visit.kind == Kind::Wait);
         let lengths: Vec<Duration> = waits
@@ -165,7 +165,7 @@ impl Inspected {
             count => format!("{count} waits"),
         };
         Some(format!(
-            "{:<11}{waited} in {waits}; tried again: {retries}",
+            "{:<11}{waited} in {waits}; retries: {retries}",
             "waited"
         ))
     }
@@ -183,7 +183,7 @@ impl Inspected {
             Some(ExecutionRedriveStatus::NotRedrivable) if failure.can_be_redriven() => {
                 let reason = self.described.redrive_status_reason.as_deref();
                 let reason = reason.unwrap_or("it can't be redriven");
-                format!("Step Functions can't redrive it ({reason}): start again under a new key")
+                format!("Step Functions can't redrive it ({reason}): start again with a new key")
             }
             _ => advice(&failure.error, name_of(arn)),
         };
@@ -192,7 +192,7 @@ impl Inspected {
         Some(lines.join("\n"))
     }
 
-    /// The log lines of the function that failed: the last one that did, or the last one.
+    /// The command for the log lines of the function that failed last, or else of the last function.
     fn where_to_look(&self) -> Option<String> {
         let at_work = |visit: &&Visit| visit.kind == Kind::Task;
         let mut tasks = self.visits.iter().rev().filter(at_work);
@@ -229,13 +229,13 @@ impl Inspected {
     }
 }
 
-/// The text without line breaks and whatever else a terminal would obey, and not longer than it helps.
+/// The start of the text, without line breaks and other control characters.
 fn one_line(cause: &str) -> String {
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     cause.chars().map(visible).take(CAUSE).collect()
 }
 
-/// `PostMessage` is `post-message`.
+/// The function of a state: `post-message` for `PostMessage`.
 fn function_of(state: &str) -> String {
     let mut name = String::new();
     for (n, c) in state.char_indices() {
@@ -286,7 +286,7 @@ mod tests {
     /// 2026-11-25 03:00:00 UTC.
     const START: f64 = 1_795_575_600.0;
 
-    /// A history, written event after event.
+    /// Builds a history event by event.
     #[derive(Default)]
     struct History(Vec<HistoryEvent>);
 
@@ -383,7 +383,7 @@ mod tests {
         anstream::adapter::strip_str(&report.text).to_string()
     }
 
-    /// A retry, two waits for a limit, and an error that an operator must mend.
+    /// A retry, two waits for a rate limit, and an error that an operator must fix.
     fn eventful() -> History {
         let limited = "Slack limits users.lookupByEmail; it may be called again in 12 s";
         History::default()
@@ -548,7 +548,7 @@ mod tests {
         let shown = inspected(&history, ExecutionStatus::Failed, Some(0.1), error);
         assert!(shown.contains("│ ✗ States.QueryEvaluationError"), "{shown}");
         assert!(shown.contains("cause      line 1 line 2"), "{shown}");
-        assert!(shown.contains("deploy a mended one"), "{shown}");
+        assert!(shown.contains("deploy a fixed one"), "{shown}");
     }
 
     #[rstest]

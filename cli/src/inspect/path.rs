@@ -1,4 +1,4 @@
-//! The path: the states in their order, with those that took turns drawn once.
+//! The path: the states in order. A step and its wait that alternate are drawn once.
 
 use aws_sdk_sfn::types::ExecutionStatus;
 
@@ -8,7 +8,7 @@ use crate::{
     report::{BAD, GOOD, styled},
 };
 
-/// Where a line is broken, in characters.
+/// The maximum length of a line, in characters.
 const WIDTH: usize = 90;
 
 pub(super) fn drawn(inspected: &Inspected) -> String {
@@ -32,7 +32,7 @@ pub(super) fn drawn(inspected: &Inspected) -> String {
     format!("{:<11}{}{end}", "path", lines.join(&indent))
 }
 
-/// One after the other: `PostMessage ⇄ WaitToPostMessage (3 times)` where two states took turns.
+/// The states in order, with `PostMessage ⇄ WaitToPostMessage (3 times)` for two states that alternate.
 pub(super) fn steps(visits: &[Visit]) -> Vec<String> {
     let mut steps = Vec::new();
     let mut n = 0;
@@ -59,7 +59,7 @@ pub(super) fn steps(visits: &[Visit]) -> Vec<String> {
         };
         steps.push(format!("{} ⇄ {wait} ({times})", visit.state));
         n += 2 * turns;
-        // The state that the last wait went back to is drawn already.
+        // The state that followed the last wait has already been drawn.
         n += usize::from(name(n) == Some(&visit.state));
     }
     steps

@@ -1,4 +1,4 @@
-//! The timeline: one line for each state, and below it what its attempts had to say.
+//! The timeline: one line for each state, followed by notes about its attempts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     time::{between, took},
 };
 
-/// The bar that shows when in the execution's time a state was at work, in characters.
+/// The length of the bar that shows when a state was active during the execution, in characters.
 const BAR: usize = 20;
 
 pub(super) fn drawn(inspected: &Inspected) -> String {
@@ -64,7 +64,7 @@ fn line(inspected: &Inspected, n: usize, visit: &Visit) -> String {
     )
 }
 
-/// What the attempts of a visit had to say, and what a wait is for.
+/// Notes about the attempts of a visit, or the reason for a wait.
 fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
     let visit = &visits[n];
     if visit.kind == Kind::Wait {
@@ -75,7 +75,7 @@ fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
             .into_iter()
             .collect();
     }
-    // What sends the workflow into a wait is said there.
+    // The error that leads to a wait is shown at the wait.
     let waits_next = visits
         .get(n + 1)
         .is_some_and(|next| next.kind == Kind::Wait);
@@ -96,7 +96,7 @@ fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
         if let Some((pause, next)) = pause_before(attempt, next)
             && !next.redriven
         {
-            notes.push(format!("│ ↻ tried again after {}", took(pause)));
+            notes.push(format!("│ ↻ retried after {}", took(pause)));
         }
     }
     notes

@@ -1,6 +1,6 @@
 //! Checks and normalises a workflow's request, before anything has an effect.
 //!
-//! The rules are the contract's own, so the client crate, the workflows and this step can't differ.
+//! The rules come from the contract, so the client crate, the workflows and this step can't disagree.
 
 use apgl_contract::{
     StepError,
@@ -13,7 +13,7 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 pub struct Input {
     pub operation: Operation,
-    /// The execution's input, whatever it is.
+    /// The execution's input, unchecked.
     pub request: Value,
 }
 

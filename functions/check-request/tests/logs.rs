@@ -1,4 +1,4 @@
-//! What the function, as it is deployed, writes to its log about what others sent.
+//! What the deployed function logs about untrusted input.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -9,13 +9,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A log line of its own, if nobody takes care; and an escape sequence of a terminal.
+/// Would become a log line of its own if it were not escaped. Also contains a terminal escape sequence.
 const FORGED: &str = "x\"}\r\n{\"level\":\"INFO\",\"forged\":true}\n\u{2028}\u{1b}[2J";
-/// Neither an error nor a log may show it.
+/// No error and no log may contain it.
 const CONFIDENTIAL: &str = "classified";
 
-/// Payloads with an execution and a workflow that forge a line, and with requests that hold what is
-/// confidential: refused for it, accepted, and none.
+/// Payloads whose execution and workflow try to forge a log line, and whose requests contain confidential text:
+/// requests that are rejected because of it, requests that are accepted, and payloads without a request.
 fn payloads() -> Vec<String> {
     let text = format!("{CONFIDENTIAL} {FORGED}");
     let step = |request: Value| {
@@ -69,7 +69,7 @@ fn nor_where_the_log_is_plain_text() {
     }
 }
 
-/// Runs the function on every payload, and answers the lines that it logs.
+/// Runs the function on every payload, and returns the lines that it logs.
 fn log_of(format: &str) -> Vec<String> {
     let lambda = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut function = Command::new(env!("CARGO_BIN_EXE_check-request"))
@@ -110,7 +110,7 @@ fn log_of(format: &str) -> Vec<String> {
     log.lines().map(str::to_owned).collect()
 }
 
-/// Hands out each payload, as Lambda's Runtime API does, and answers what the function made of them.
+/// Sends each payload to the function, as Lambda's Runtime API does, and returns the function's responses.
 fn invoke(lambda: &TcpListener, payloads: Vec<String>) -> Vec<String> {
     let mut payloads = payloads.into_iter();
     let mut answers = Vec::new();

@@ -1,4 +1,4 @@
-//! Who of the request's members wants Slack notifications, and who is skipped and why.
+//! Decides which members of the request want Slack notifications, and why the others are skipped.
 
 use apgl_contract::{Email, SkipReason, Skipped, StepError};
 use apgl_stores::{Preference, UserProfiles};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub struct Deps {
     pub profiles: UserProfiles,
-    /// What counts for a profile that does not say.
+    /// The default for a profile without a preference.
     pub wanted_by_default: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Tells a public channel about content bounties.
+//! Notifies a public channel about content bounties.
 //!
-//! The messages come from a queue, at least once and in batches. The id that the publisher gave to the
-//! event is the idempotency key, so one event is one notification, however often it is sent or
-//! received. A message that can't be read, and one whose workflow can't be started, stays in the queue
-//! and comes again alone; after some tries it is moved to the dead-letter queue.
+//! The messages come from a queue, at least once and in batches. The publisher's id of the event is the idempotency
+//! key, so one event leads to one notification, however often it is sent or received. A message that can't be read,
+//! or whose workflow can't be started, stays in the queue and is delivered again on its own. After several attempts
+//! it is moved to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
 use apgl_contract::{ChannelName, InvalidField, decode};
@@ -17,22 +17,22 @@ use serde_json::Value;
 #[derive(Debug)]
 pub struct Deps {
     pub client: Client,
-    /// The public channel for news of bounties.
+    /// The public channel for news about bounties.
     pub channel: ChannelName,
 }
 
-/// The body of a message. What else stands in it is for others.
+/// The body of a message. Other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BountyChanged {
-    /// The event's own id, which no other event has.
+    /// The event's unique id.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub id: String,
     /// The bounty in its new state.
     pub bounty: ContentBounty,
 }
 
-/// Why a message is not a notification yet.
+/// Why no notification was started for a message.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The publisher's mistake.
@@ -46,14 +46,14 @@ pub enum Failure {
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnreadableBatch(InvalidField);
 
-/// Starts a notification for each message, all at once, and answers those that failed.
+/// Starts the notifications for all messages concurrently, and returns the messages that failed.
 pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
     let unreadable = |invalid: InvalidField| {
-        tracing::error!(error = %invalid, "the batch is not one of SQS");
+        tracing::error!(error = %invalid, "the event is not a batch from SQS");
         UnreadableBatch(invalid)
     };
     let SqsEvent { records, .. } = decode(event).map_err(unreadable)?;
-    // Without its id SQS could not keep a message, so none is started.
+    // SQS can't keep a failed message without its id, so no notification is started at all.
     if records.iter().any(|record| record.message_id.is_none()) {
         let invalid = InvalidField::new("Records.messageId", "is required");
         return Err(unreadable(invalid));
@@ -72,7 +72,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
                 tracing::error!(
                     sqs.message_id = message_id,
                     %error,
-                    "the message is not a notification yet"
+                    "could not start the notification"
                 );
                 failed.add_failure(message_id);
             }
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// A handler to whom Step Functions answers so.
+    /// A handler to which Step Functions returns these responses.
     fn deps(answers: Vec<(u16, Value)>) -> Deps {
         let answers = answers.into_iter().map(|(status, body)| {
             let request = http::Request::builder().uri("http://127.0.0.1/");

@@ -1,4 +1,4 @@
-//! Messages as an attacker or a broken publisher would send them.
+//! Messages that an attacker or a broken publisher might send.
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::ChannelName;
@@ -34,7 +34,7 @@ fn body() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A batch as SQS gives it, with a good message at its end.
+/// A batch as SQS delivers it, with a valid message at its end.
 fn batch(bodies: Vec<String>) -> Value {
     let bodies = bodies.into_iter().chain([bounty().to_string()]).enumerate();
     let records = bodies.map(|(n, body)| {
@@ -73,7 +73,7 @@ proptest! {
 }
 
 fn check(mut event: Value) -> Result<(), TestCaseError> {
-    // SQS gives the ids, and they are logged. A list of a record's fields is read as a record too.
+    // The ids come from SQS and are logged. A list of a record's fields is read as a record too.
     let records = event.get_mut("Records").and_then(Value::as_array_mut);
     for record in records.into_iter().flatten() {
         let id = match record {

@@ -1,9 +1,9 @@
-//! Tells a content item's private channel that the item's state changed.
+//! Notifies a content item's private channel that the item's state has changed.
 //!
-//! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one
-//! change is one message. Where the publisher gives none, the event's own id serves; that one is new when
-//! the publisher puts the event again. An event that can't be read, and one whose workflow can't be
-//! started, fails the invocation: Lambda tries it again, and then it is kept in the dead-letter queue.
+//! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one change leads
+//! to one message. If the publisher gives no id, the event's own id is the key; it is different when the publisher
+//! sends the event again. An event that can't be read, or whose workflow can't be started, fails the invocation.
+//! Lambda retries it, and then moves it to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
 use apgl_contract::{ChannelName, Email, InvalidField, Members, decode};
@@ -16,41 +16,41 @@ use serde_json::Value;
 /// The event's `detail-type`.
 const DETAIL_TYPE: &str = "Content Item State Changed";
 
-/// The event's `detail`. What else stands in it is for others.
+/// The event's `detail`. Other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentItemStateChanged {
-    /// The change's own id, which no other change has. Without it the event's id serves.
+    /// The change's unique id. Without it, the event's id is used.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub id: Option<String>,
-    /// The content item's private channel. It is made if it is missing.
+    /// The content item's private channel. It is created if it does not exist.
     pub channel_name: ChannelName,
-    /// The authors and reviewers: those who want Slack notifications are invited.
+    /// The authors and reviewers. Those who want Slack notifications are invited.
     #[serde(default)]
     pub members: Members,
     /// The content item in its new state.
     pub content_item: ContentItem,
 }
 
-/// Why an event is not a message yet.
+/// Why no notification was started for an event.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The publisher's mistake: it publishes the event again, mended.
+    /// The publisher's mistake: it must fix the event and publish it again.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidField),
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// Starts the notification, and answers the execution's ARN.
+/// Starts the notification, and returns the execution's ARN.
 pub async fn handle(client: &Client, event: Value) -> Result<String, Failure> {
     let id = event["id"].as_str().map(str::to_owned);
     let started = start(client, event).await;
     match &started {
         Ok(arn) => tracing::info!(event.id = id, executionId = arn, "started the notification"),
-        Err(error) => tracing::error!(event.id = id, %error, "the event is not a notification yet"),
+        Err(error) => tracing::error!(event.id = id, %error, "could not start the notification"),
     }
     started
 }
@@ -61,7 +61,7 @@ async fn start(client: &Client, event: Value) -> Result<String, Failure> {
     Ok(execution.arn().to_owned())
 }
 
-/// The idempotency key, and what is asked for.
+/// The idempotency key and the request.
 fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
     let event: EventBridgeEvent<Value> = decode(event)?;
     if event.detail_type != DETAIL_TYPE {
@@ -174,7 +174,7 @@ mod tests {
     #[case("/detail-type", json!("Order Placed"), "detail-type: must be Content Item State Changed")]
     #[case("/time", json!("noon"), "time: ")]
     #[case("/detail", json!("text"), "detail: must be ")]
-    #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must hold only ")]
+    #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must contain only ")]
     #[case("/detail/members", json!(["ana"]), "detail.members[0]: must be an e-mail address")]
     #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]

@@ -1,4 +1,4 @@
-//! Events as an attacker or a broken publisher would put them.
+//! Events that an attacker or a broken publisher might send.
 #![allow(clippy::unwrap_used)]
 
 use hostile_input::{anything, client, config, leaks, mutated, run};
@@ -54,7 +54,7 @@ proptest! {
 }
 
 fn check(mut event: Value) -> Result<(), TestCaseError> {
-    // EventBridge gives it, and it is logged.
+    // The id comes from EventBridge and is logged.
     if let Some(id) = event.get_mut("id") {
         *id = json!("7bf73129-1428-4cd3-a780-95db273d1602");
     }

@@ -1,4 +1,4 @@
-//! Starts workflows for HTTP requests about contexts. A context is what people of the library work on
+//! Starts workflows for HTTP requests about contexts. A context is something that the library's people work on
 //! together, such as a guide; in Slack it is a channel.
 //!
 //! | route | workflow | body |
@@ -6,19 +6,19 @@
 //! | `POST /contexts` | `create-channel` | the workflow's request |
 //! | `DELETE /contexts/{channelName}` | `delete-channel` | none |
 //! | `PATCH /contexts/{channelName}/members` | `change-channel-members` | the workflow's request without `channelName` |
-//! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` where `visibility` is `public` | the workflow's request without `channelName` |
+//! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` if `visibility` is `public` | the workflow's request without `channelName` |
 //!
-//! Each request has the header `Idempotency-Key`: an id of this one request, new for each, and kept when
-//! it is sent again. Sent again, it starts nothing and has the same answer.
+//! Each request has the header `Idempotency-Key`: a unique id of the request, which stays the same when the request
+//! is sent again. Sending a request again starts nothing and returns the same response.
 //!
-//! | answer | when | body |
+//! | status | when | body |
 //! |---|---|---|
 //! | 202 | the workflow was started, by this request or an earlier one with its key | `executionId` |
 //! | 400 | the request breaks a rule | `error`, `field`, `message` |
-//! | 404 | there is no such route | `error`, `message` |
-//! | 409 | the key was used for another request for this workflow | `error`, `message` |
-//! | 500 | an operator must mend the configuration or the role | `error`, `message` |
-//! | 503 | Step Functions is out of order for now; to send the request again is safe | `error`, `message` |
+//! | 404 | the route does not exist | `error`, `message` |
+//! | 409 | the key was used for a different request to this workflow | `error`, `message` |
+//! | 500 | an operator must fix the configuration or the role | `error`, `message` |
+//! | 503 | Step Functions is temporarily unavailable; it is safe to send the request again | `error`, `message` |
 //!
 //! Source of the header: "The Idempotency-Key HTTP Header Field", IETF draft.
 
@@ -37,7 +37,7 @@ const VISIBILITY: &str = "visibility";
 /// In seconds.
 const RETRY_AFTER: &str = "5";
 
-/// An answer as API Gateway takes it, in the payload format 2.0.
+/// A response in API Gateway's payload format 2.0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -122,12 +122,17 @@ fn read(event: Value) -> Result<Asked, Refusal> {
     let key = match key {
         Some(Ok(key)) if !key.trim().is_empty() => key.trim().to_owned(),
         Some(Ok(_)) | None => return Err(invalid(KEY_HEADER, "is required")),
-        Some(Err(_)) => return Err(invalid(KEY_HEADER, "must hold visible ASCII characters")),
+        Some(Err(_)) => {
+            return Err(invalid(
+                KEY_HEADER,
+                "must contain only visible ASCII characters",
+            ));
+        }
     };
     let mut request = body(&event)?;
     if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
         if request.contains_key(CHANNEL_NAME) {
-            return Err(invalid(CHANNEL_NAME, "must stand in the path only"));
+            return Err(invalid(CHANNEL_NAME, "must be in the path only"));
         }
         request.insert(CHANNEL_NAME.to_owned(), json!(name));
     }
@@ -142,7 +147,7 @@ fn read(event: Value) -> Result<Asked, Refusal> {
     })
 }
 
-/// The body, or an empty object where there is none.
+/// The body, or an empty object if there is no body.
 fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, Refusal> {
     let not_json = || invalid("body", "must be a JSON object in UTF-8");
     let body = event.body.as_deref().unwrap_or_default();
@@ -203,7 +208,7 @@ impl Refusal {
         }
     }
 
-    /// What happened, without anything of the request.
+    /// What happened, without any content of the request.
     fn reason(&self) -> String {
         match self {
             Self::Invalid(invalid) => invalid.to_string(),
@@ -236,7 +241,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     send_message["title"] = json!("SendMessage");
     send_message["description"] = json!("The body of `POST /contexts/{channelName}/messages`.");
     send_message["properties"][VISIBILITY] = json!({
-        "description": "Which channel: the context's private one, or a public one that is there; to that nobody is invited.",
+        "description": "Which channel: the context's private channel, or an existing public channel, to which nobody is invited.",
         "enum": ["private", "public"],
         "default": "private",
     });

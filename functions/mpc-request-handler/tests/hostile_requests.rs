@@ -1,4 +1,4 @@
-//! HTTP requests as an attacker or a broken caller would send them.
+//! HTTP requests that an attacker or a broken caller might send.
 #![allow(clippy::unwrap_used)]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -13,7 +13,7 @@ const ROUTES: [&str; 4] = [
     "PATCH /contexts/{channelName}/members",
     "POST /contexts/{channelName}/messages",
 ];
-/// A name in the path, escaped as nobody should.
+/// Names in the path, with bad escape sequences.
 const NAMES: [&str; 8] = [
     "guide-42",
     "",
@@ -47,7 +47,7 @@ fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A body, and whether it is said to be in base64.
+/// A body, and whether the event marks it as base64.
 fn body() -> impl Strategy<Value = (String, bool)> {
     let request = json!({
         "message": { "text": "hi", "blocks": [{ "type": "divider" }] }, "members": ["ana@example.com"],
@@ -85,7 +85,7 @@ proptest! {
 }
 
 fn check(mut event: Value) -> Result<(), TestCaseError> {
-    // API Gateway gives it, and it is logged.
+    // The id comes from API Gateway and is logged.
     if let Some(id) = event.pointer_mut("/requestContext/requestId") {
         *id = json!("r1");
     }

@@ -1,4 +1,4 @@
-//! What is counted of an execution that ended: pure rules, from its end to metrics.
+//! The metrics of an execution that has ended: pure rules.
 
 use apgl_contract::outcome::Outcome;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
@@ -10,7 +10,7 @@ pub(crate) struct Count {
     dimension: Option<(&'static str, String)>,
 }
 
-/// Of an execution that failed: one failure, by its error.
+/// The metrics of a failed execution: one failure, by its error.
 pub(crate) fn failure(error: &str) -> Vec<Count> {
     vec![Count {
         metric: "WorkflowsFailed",
@@ -19,7 +19,7 @@ pub(crate) fn failure(error: &str) -> Vec<Count> {
     }]
 }
 
-/// Of an execution that succeeded: what it did.
+/// The metrics of a successful execution: what it did.
 pub(crate) fn successes(outcome: &Outcome) -> Vec<Count> {
     let count = |metric, value| Count {
         metric,

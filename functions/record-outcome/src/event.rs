@@ -1,4 +1,4 @@
-//! The status change of an execution, as EventBridge tells it.
+//! The status change of an execution, as EventBridge reports it.
 //!
 //! Source: "Automating Step Functions event delivery with EventBridge", AWS.
 
@@ -22,9 +22,9 @@ pub struct StatusChange {
     /// When it was last redriven.
     pub redriven_at: Option<SystemTime>,
     pub redrive_count: u32,
-    /// What the caller asked for; left out of the event where it is too large.
+    /// The caller's request; missing in the event if it is too large.
     pub input: Option<String>,
-    /// `None` while it runs.
+    /// `None` while the execution runs.
     pub ended: Option<Ended>,
 }
 
@@ -33,7 +33,7 @@ pub struct Ended {
     /// `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: String,
     pub at: SystemTime,
-    /// Of an execution that succeeded; left out of the event where it is too large.
+    /// The output of a successful execution; missing in the event if it is too large.
     pub output: Option<String>,
     pub error: Option<String>,
 }
@@ -50,7 +50,7 @@ struct Detail {
     state_machine_arn: String,
     name: String,
     status: String,
-    /// In milliseconds since the epoch, as all dates here.
+    /// In milliseconds since the epoch, like all dates here.
     start_date: u64,
     stop_date: Option<u64>,
     redrive_date: Option<u64>,
@@ -64,7 +64,7 @@ struct Detail {
 /// Reads an event.
 ///
 /// # Errors
-/// [`InvalidField`] where it is not the status change of an execution.
+/// [`InvalidField`] if it is not the status change of an execution.
 pub fn read(event: Value) -> Result<StatusChange, InvalidField> {
     let Event { detail } = decode(event)?;
     let ended = (detail.status != RUNNING).then(|| Ended {

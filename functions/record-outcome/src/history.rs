@@ -1,4 +1,4 @@
-//! What an execution did, from its history: where its event has no outcome.
+//! What an execution did, from its history; used when its event has no outcome.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use aws_sdk_sfn::{
 };
 use serde_json::{Value, json};
 
-/// As many events as `GetExecutionHistory` returns at once.
+/// The largest page size of `GetExecutionHistory`.
 const PAGE: i32 = 1_000;
 
-/// The input of an execution, and what its steps returned.
+/// The input of an execution, and the results of its steps.
 #[derive(Debug, Default, PartialEq)]
 pub struct History {
     pub input: Option<String>,
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// The outcome, as far as the steps that succeeded tell it.
+    /// The outcome, as far as it is known from the steps that succeeded.
     pub fn partial_outcome(&self) -> Value {
         let mut outcome = json!({});
         for state in ["FindChannel", "EnsureChannel", "ArchiveChannel"] {

@@ -1,13 +1,14 @@
-//! Keeps a receipt of each execution of the workflows, and counts what it did as CloudWatch metrics.
+//! Keeps a receipt of each workflow execution, and publishes what it did as CloudWatch metrics.
 //!
-//! EventBridge tells of every status change through a queue: at least once, and in no order. A status change
-//! that can't be recorded stays in the queue and comes again; after some tries it is a dead letter.
+//! EventBridge sends every status change to a queue, at least once and in any order. A status change that can't be
+//! recorded stays in the queue and is delivered again; after several attempts it becomes a dead letter.
 //!
-//! 1. The receipt is opened when the execution starts, from its input.
-//! 2. It is completed when the execution ends, with its outcome. Where the event has none, since the execution
-//!    failed or the outcome is too large, the history tells.
-//! 3. Calls to Slack that the execution has reserved and not made are freed for others.
-//! 4. The metrics are published, and then the receipt says so. A crash in between counts once more.
+//! 1. When an execution starts, its receipt is opened, with its input.
+//! 2. When the execution ends, the receipt is completed, with its outcome. If the event contains no outcome, because
+//!    the execution failed or the outcome is too large, it is read from the history.
+//! 3. Calls to Slack that the execution reserved but did not make are freed for other executions.
+//! 4. The metrics are published, and then the receipt is marked as counted. A crash in between counts the execution
+//!    twice.
 
 mod counts;
 mod event;
@@ -32,7 +33,7 @@ const SUCCEEDED: &str = "SUCCEEDED";
 #[derive(Debug)]
 pub struct Deps {
     pub receipts: Receipts,
-    /// `None` where the rate limiter is off.
+    /// `None` if the rate limiter is off.
     pub rate_limits: Option<RateLimits>,
     pub slack_clock: SlackClock,
     pub sfn: aws_sdk_sfn::Client,
@@ -42,7 +43,7 @@ pub struct Deps {
 /// Why a status change is not recorded yet.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum NotRecorded {
-    /// It is not a status change of an execution.
+    /// The message is not a status change of an execution.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidField),
     #[error(transparent)]
@@ -53,13 +54,13 @@ enum NotRecorded {
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnreadableBatch(InvalidField);
 
-/// Records each status change of the batch, all at once, and returns those that failed.
+/// Records all status changes of the batch concurrently, and returns those that failed.
 ///
 /// # Errors
 /// [`UnreadableBatch`].
 pub async fn handle(deps: &Deps, batch: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
     let SqsEvent { records, .. } = decode(batch).map_err(|invalid| {
-        tracing::error!(error = %invalid, "the batch is not one of SQS");
+        tracing::error!(error = %invalid, "the event is not a batch from SQS");
         UnreadableBatch(invalid)
     })?;
     let recorded = join_all(records.iter().map(|message| record(deps, message))).await;
@@ -67,7 +68,7 @@ pub async fn handle(deps: &Deps, batch: Value) -> Result<SqsBatchResponse, Unrea
     for (message, recorded) in records.iter().zip(recorded) {
         if let Err(error) = recorded {
             let id = message.message_id.as_deref().unwrap_or_default();
-            tracing::error!(sqs.message_id = id, %error, "the status change is not recorded yet");
+            tracing::error!(sqs.message_id = id, %error, "the status change could not be recorded");
             failed.add_failure(id);
         }
     }
@@ -102,7 +103,7 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     Ok(())
 }
 
-/// The receipt, by the event and, where that does not say enough, by the history.
+/// The receipt, from the event and, if that is incomplete, from the history.
 async fn receipt(deps: &Deps, change: StatusChange) -> Result<Receipt, StepError> {
     let has_output = |ended: &Ended| ended.output.is_some();
     let is_complete = change.input.is_some() && change.ended.as_ref().is_none_or(has_output);
@@ -163,7 +164,7 @@ async fn count(deps: &Deps, workflow: &str, end: &End) -> Result<(), StepError> 
     Ok(())
 }
 
-/// What a request names, checked or not: a request that breaks a rule has a receipt too.
+/// The channel and people in a request. It is read without validation, because invalid requests have receipts too.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     channel_name: Option<String>,

@@ -1,10 +1,10 @@
 //! Watches the executions of each workflow.
 //!
-//! 1. It publishes how old the oldest running one is, as a metric: Step Functions itself tells of an execution
-//!    only when it is over.
+//! 1. It publishes the age of the oldest running execution as a metric. Step Functions' own metrics cover an
+//!    execution only after it has ended.
 //! 2. It completes the receipts that no event has completed.
 //!
-//! A schedule calls it; what stands in the event does not matter.
+//! It runs on a schedule and ignores the content of the event.
 
 mod receipts;
 
@@ -24,7 +24,7 @@ use lambda_runtime::Diagnostic;
 use crate::receipts::catch_up;
 
 const METRIC: &str = "OldestRunningExecution";
-/// As many as `ListExecutions` lists at once: in a burst it is limited.
+/// The largest page size of `ListExecutions`, whose calls are rate-limited.
 const PAGE: i32 = 1_000;
 
 #[derive(Debug)]
@@ -42,11 +42,11 @@ pub struct Deps {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateMachine {
     arn: String,
-    /// Its name, which the metric has as the dimension `Workflow`.
+    /// The state machine's name, which is the metric's dimension `Workflow`.
     name: String,
 }
 
-/// Why there is no measurement. Lambda tries again, and the next one comes by schedule.
+/// Why there is no measurement. Lambda retries, and the next scheduled run measures again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} failed: {}", refusal.reason())]
 pub struct NotMeasured {
@@ -54,10 +54,10 @@ pub struct NotMeasured {
     pub refusal: Refusal,
 }
 
-/// Reads `STATE_MACHINES`: ARNs with commas between them.
+/// Reads `STATE_MACHINES`: ARNs separated by commas.
 ///
 /// # Errors
-/// Where one is not the ARN of a state machine.
+/// If one of them is not the ARN of a state machine.
 pub fn state_machines(setting: &str) -> Result<Vec<StateMachine>, SettingError> {
     let machines = setting.split(',').map(|arn| {
         let (_, name) = arn.split_once(":stateMachine:")?;
@@ -67,19 +67,19 @@ pub fn state_machines(setting: &str) -> Result<Vec<StateMachine>, SettingError> 
     });
     machines.collect::<Option<_>>().ok_or(SettingError::Bad {
         name: "STATE_MACHINES",
-        rule: "must be ARNs of state machines, with commas between them",
+        rule: "must be ARNs of state machines, separated by commas",
     })
 }
 
-/// Publishes the age of the oldest execution that runs `now`, for each state machine: 0 where none runs. Then
-/// completes receipts.
+/// Publishes the age of the oldest running execution of each state machine, or 0 if none is running. Then completes
+/// receipts.
 ///
 /// # Errors
 /// [`NotMeasured`].
 pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     watch(deps, now).await.inspect_err(|error| {
         let message = "not all executions could be watched";
-        // An alarm counts errors, and another one rings when there is no measurement for long.
+        // One alarm counts errors. Another one rings if there is no measurement for a long time.
         match error.refusal {
             Refusal::Passing(_) => tracing::warn!(%error, "{message}"),
             Refusal::Lasting(_) => tracing::error!(%error, "{message}"),
@@ -119,7 +119,8 @@ async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     Ok(())
 }
 
-/// When the oldest running execution started, or was redriven: it keeps the date of its first start.
+/// When the oldest running execution started. A redriven execution keeps the date of its first start, so its redrive
+/// date counts instead.
 async fn oldest_start(
     sfn: &aws_sdk_sfn::Client,
     machine: &StateMachine,
@@ -167,7 +168,7 @@ impl From<StepError> for NotMeasured {
             Kind::Passing => Refusal::Passing(reason),
             _ => Refusal::Lasting(reason),
         };
-        let operation = "the table of receipts";
+        let operation = "access to the receipts table";
         Self { operation, refusal }
     }
 }
@@ -192,7 +193,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:states:eu-west-1:1:stateMachine:apgl-create-channel";
 
-    /// Step Functions, which answers with these pages: when each running execution started, in seconds.
+    /// A Step Functions client that returns these pages: when each running execution started, in seconds.
     fn step_functions(pages: &[Vec<u32>]) -> aws_sdk_sfn::Client {
         let running = |start: &u32| json!({ "startDate": start });
         let pages: Vec<Vec<Value>> = pages

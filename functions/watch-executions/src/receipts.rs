@@ -1,4 +1,4 @@
-//! Receipts that no event has opened or completed: EventBridge's events are best effort.
+//! Finds receipts that no event has opened or completed, because EventBridge delivers on a best-effort basis.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,17 +11,18 @@ use serde_json::{Value, json};
 
 use crate::{Deps, NotMeasured, StateMachine, not_measured};
 
-/// An event is late after this time.
+/// After this time, an event is late.
 const LATE: Duration = Duration::from_mins(10);
-/// Executions that started so long ago are looked at: several times, since they are looked at every five minutes.
+/// Executions that started at most this long ago are checked. The function runs every five minutes, so each is
+/// checked several times.
 const RECENT: Duration = Duration::from_mins(25);
-/// So many receipts of a workflow are looked at in one run, and so many executions.
+/// The most receipts, and the most executions, of a workflow that one run checks.
 const MOST_RECEIPTS: i32 = 50;
 const MOST_EXECUTIONS: usize = 2_000;
-/// What is longer is left out of a message, as EventBridge leaves it out of an event.
+/// Longer texts are left out of a message, as EventBridge leaves them out of an event.
 const LONGEST_TEXT: usize = 100 * 1024;
 
-/// Tells the queue of status changes how each execution stands whose receipt is late.
+/// Sends the current status of each execution whose receipt is late to the queue of status changes.
 pub(crate) async fn catch_up(
     deps: &Deps,
     machine: &StateMachine,
@@ -31,7 +32,7 @@ pub(crate) async fn catch_up(
     let open = receipts.running_since_before(&machine.name, now - LATE, MOST_RECEIPTS);
     for id in open.await? {
         let execution = describe(deps, &id).await?;
-        // Of one that still runs the receipt is right.
+        // The receipt of an execution that is still running is correct.
         if let Some(ended) = execution.filter(|one| one.status != ExecutionStatus::Running) {
             tell(deps, &ended).await?;
         }
@@ -45,7 +46,7 @@ pub(crate) async fn catch_up(
     Ok(())
 }
 
-/// `None` where Step Functions has forgotten it: after 90 days, or with its state machine.
+/// `None` if Step Functions no longer has the execution: after 90 days, or after its state machine was deleted.
 async fn describe(deps: &Deps, id: &str) -> Result<Option<DescribeExecutionOutput>, NotMeasured> {
     match deps.sfn.describe_execution().execution_arn(id).send().await {
         Ok(execution) => Ok(Some(execution)),
@@ -63,12 +64,12 @@ async fn tell(deps: &Deps, execution: &DescribeExecutionOutput) -> Result<(), No
     sent.map_err(|error| not_measured("SendMessage", &error))?;
     tracing::warn!(
         executionId = execution.execution_arn,
-        "no event has told of the execution in time"
+        "no event reported the execution in time"
     );
     Ok(())
 }
 
-/// The executions that started recently, but not just now, by their ARNs.
+/// The ARNs of the executions that started recently, but long enough ago that their event is late.
 async fn started_recently(
     deps: &Deps,
     machine: &StateMachine,
@@ -82,7 +83,7 @@ async fn started_recently(
         let started = SystemTime::try_from(execution.start_date).unwrap_or(now);
         let ago = now.duration_since(started).unwrap_or_default();
         seen += 1;
-        // The latest come first: those that run, and then those that have ended, by their end.
+        // The latest come first: running executions, then ended ones by their end.
         if seen > MOST_EXECUTIONS {
             break;
         }
@@ -93,7 +94,7 @@ async fn started_recently(
     Ok(recent)
 }
 
-/// The status change as EventBridge would have told it.
+/// The status change as EventBridge would have sent it.
 fn status_change(execution: &DescribeExecutionOutput) -> Value {
     let millis = |date: &DateTime| date.to_millis().unwrap_or_default();
     let fits = |text: &&String| text.len() <= LONGEST_TEXT;

@@ -11,11 +11,11 @@ use crate::http;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// All attempts of one operation: below the time-out of every function.
+/// The limit for all attempts of one operation; shorter than the time-out of every function.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Why there is no configuration for a client of AWS or of Slack.
+/// Why an AWS or Slack client can't be configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("environment variable {0} is not set")]
@@ -24,8 +24,8 @@ pub enum ConfigError {
     Trust(#[from] TrustError),
 }
 
-/// The configuration for a Lambda function: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` where AWS is not AWS itself.
+/// The configuration of a Lambda function, from `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+/// `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` if a local stack replaces AWS.
 pub fn config_from_env() -> Result<SdkConfig, ConfigError> {
     let required = |name| variable(name).ok_or(ConfigError::Missing(name));
     let credentials = Credentials::new(
@@ -46,12 +46,12 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The workspace's one HTTP client, for AWS's clients.
+/// The workspace's shared HTTP client, for AWS clients.
 ///
 /// # Panics
 /// Never: every option is constant.
 pub fn http_client() -> Result<SharedHttpClient, TrustError> {
-    // Signed requests, and those for credentials, go to AWS straight.
+    // Signed requests, and requests for credentials, go to AWS directly.
     let client = apgl_http::client()?
         .connect_timeout(CONNECT_TIMEOUT)
         .no_proxy();
@@ -60,7 +60,7 @@ pub fn http_client() -> Result<SharedHttpClient, TrustError> {
     ))
 }
 
-/// The configuration for `region`, with the time-outs and retries that all our clients have.
+/// The configuration for `region`, with the time-outs and retries of all our clients.
 pub fn config(
     region: String,
     endpoint_url: Option<String>,

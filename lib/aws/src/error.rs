@@ -2,7 +2,7 @@ use apgl_contract::StepError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// What passes by itself. Retrying is an allow-list: anything else needs a person.
+/// The error codes of temporary problems. Only these are retried; anything else needs a person.
 ///
 /// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors" and "Step Functions API:
 /// common errors", AWS.
@@ -18,11 +18,11 @@ const PASSING: [&str; 9] = [
     "ThrottlingException",
 ];
 
-/// Why AWS did not do what it was asked to, after the SDK's own retries: AWS's code, or what happened
-/// in our words. AWS's message is left out: it may quote a key or the request.
+/// Why an AWS call failed, after the SDK's own retries: AWS's error code, or our description of what happened.
+/// AWS's message is left out, because it may quote a key or the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// It passes by itself; what is safe to repeat may be repeated.
+    /// The problem is temporary. A call that is safe to repeat may be repeated.
     Passing(String),
     /// A person must act.
     Lasting(String),
@@ -34,9 +34,9 @@ impl Refusal {
         match error {
             SdkError::TimeoutError(_) => passing("no answer in time"),
             SdkError::DispatchFailure(failure) if !failure.is_user() => {
-                passing("no connection, or it broke")
+                passing("no connection, or the connection broke")
             }
-            SdkError::ResponseError(_) => passing("the answer was not readable"),
+            SdkError::ResponseError(_) => passing("the response was unreadable"),
             SdkError::ServiceError(refusal) => {
                 let status = refusal.raw().status().as_u16();
                 let code = refusal.err().code().unwrap_or("no error code");
@@ -56,8 +56,7 @@ impl Refusal {
     }
 }
 
-/// Sorts an AWS error into `Store.Unavailable` (it passes by itself) or `Store.Rejected` (an operator
-/// must act).
+/// Classifies an AWS error as `Store.Unavailable` (temporary) or `Store.Rejected` (an operator must act).
 pub fn step_error<E: ProvideErrorMetadata>(
     store: &str,
     operation: &'static str,

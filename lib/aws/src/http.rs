@@ -1,4 +1,4 @@
-//! AWS's clients over the one HTTP client: the SDK's own would be a second, with TLS and a pool of its own.
+//! Lets AWS clients use the shared HTTP client. The SDK's own would be a second one, with its own TLS and pool.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use reqwest::Client;
 
-/// An HTTP client for AWS's own ones. How long it may take to connect is `client`'s to say.
+/// Wraps `client` for use by AWS clients. `client` determines the connect time-out.
 pub(crate) fn over(client: Client) -> SharedHttpClient {
     SharedHttpClient::new(Connector {
         client,
@@ -29,7 +29,7 @@ pub(crate) fn over(client: Client) -> SharedHttpClient {
 #[derive(Debug, Clone)]
 struct Connector {
     client: Client,
-    /// Of a request, where the AWS client has one beside those that it sees to itself.
+    /// The time-out of a request, if the AWS client sets one in addition to those that it enforces itself.
     read_timeout: Option<Duration>,
 }
 
@@ -67,8 +67,8 @@ impl Connector {
     }
 }
 
-/// After an answer such as 503 the SDK asks for the connection, to have it closed, and logs an error where it
-/// is told of none. reqwest does not let go of a single one: it is used again.
+/// After a response such as 503 the SDK asks for the connection in order to close it, and logs an error if there
+/// is none. reqwest can't close a single connection, so this does nothing and the connection is reused.
 fn keep_connection(request: &HttpRequest) {
     if let Some(asked) = request.extension::<CaptureSmithyConnection>() {
         asked.set_connection_retriever(|| {
@@ -82,7 +82,7 @@ fn keep_connection(request: &HttpRequest) {
 
 fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, BoxError> {
     let (parts, body) = request.try_into_http1x()?.into_parts();
-    // No operation of ours sends a stream.
+    // None of our operations sends a stream.
     let body = body
         .bytes()
         .ok_or("the request's body is a stream")?
@@ -90,7 +90,7 @@ fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, BoxError> {
     Ok(http::Request::from_parts(parts, body).try_into()?)
 }
 
-/// What the SDK makes of it: a failure of the connection is tried again.
+/// The error in the SDK's terms. The SDK retries connection failures.
 fn failure(error: reqwest::Error) -> ConnectorError {
     let (is_timeout, error) = (error.is_timeout(), error.without_url());
     if is_timeout {

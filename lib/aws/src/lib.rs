@@ -1,7 +1,8 @@
-//! AWS client configuration over the workspace's one HTTP client, and the sorting of AWS errors.
+//! AWS client configuration with the workspace's shared HTTP client, and the classification of AWS errors.
 //!
-//! `aws-config` is left out: a Lambda finds its region and its credentials in the environment, for
-//! as long as the environment lives, and the chain of other providers only costs start-up time.
+//! This crate does not use `aws-config`: a Lambda function finds its region and credentials in environment
+//! variables, which stay valid while its environment lives. The chain of other providers would only add start-up
+//! time.
 
 mod config;
 mod error;
@@ -12,5 +13,5 @@ pub use config::{ConfigError, config, config_from_env, http_client};
 pub use error::{Refusal, step_error};
 pub use settings::{SettingError, flag, optional_setting, setting};
 
-/// The CloudWatch namespace of what the functions publish. Their roles allow no other.
+/// The CloudWatch namespace of the functions' metrics. Their roles allow no other.
 pub const METRICS_NAMESPACE: &str = "APGL/Notifications";

@@ -1,5 +1,5 @@
-//! Settings come from the environment, once, when the function starts. A missing or bad one stops
-//! the start with a line that names it.
+//! Settings are read from environment variables, once, when the function starts. If one is missing or invalid,
+//! the function does not start and logs its name.
 
 use std::env;
 
@@ -14,12 +14,12 @@ pub enum SettingError {
     },
 }
 
-/// The value of an environment variable that must be there and not empty.
+/// The value of a required environment variable, which must not be empty.
 pub fn setting(name: &'static str) -> Result<String, SettingError> {
     optional_setting(name).ok_or(SettingError::Missing(name))
 }
 
-/// The value of an environment variable that may be left out.
+/// The value of an optional environment variable.
 pub fn optional_setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! AWS's clients over the one HTTP client: what comes through, and what is tried again.
+//! AWS clients with the shared HTTP client: what they send and receive, and what they retry.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -65,7 +65,7 @@ async fn a_refusal_keeps_its_code_and_its_request_id() {
     );
 }
 
-/// An alarm counts error lines: what passes by itself is none.
+/// An alarm counts error lines, so a temporary problem must not log one.
 #[test]
 fn an_answer_that_a_retry_mends_is_no_error_in_the_log() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

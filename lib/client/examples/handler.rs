@@ -1,4 +1,4 @@
-//! A Lambda that tells a channel about each event that it gets, and goes on.
+//! A Lambda function that notifies a channel about each event, without waiting for the result.
 use apgl_client::{Client, NotifyPrivateChannel};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

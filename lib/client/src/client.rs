@@ -27,24 +27,24 @@ use crate::{
     StateMachineArn, StateMachines, name::check_prefix, state_machines::variable,
 };
 
-/// How long one start may take with all its retries, where the caller does not say.
+/// The default limit for one start, including its retries.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
-/// Longer than anything that calls this.
+/// Longer than any caller runs.
 const LONGEST_BUDGET: Duration = Duration::from_hours(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// The budget ends the retries, not their number.
+/// High enough that the budget, not the number of attempts, ends the retries.
 const MAX_ATTEMPTS: u32 = 30;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// How long an execution that is there may take to be seen.
+/// The pause before looking again for an existing execution that is not visible yet.
 const VISIBLE_AFTER: Duration = Duration::from_millis(200);
-/// Step Functions takes 262,144 bytes of UTF-8, of an execution and of each of its states; the workflow's
-/// first state adds its own to the request.
+/// Step Functions accepts 262,144 bytes of UTF-8 as the input of an execution and of each of its states. The
+/// workflow's first state adds to the request.
 ///
 /// Source: "Quotas related to state machine executions", AWS Step Functions Developer Guide.
 const MAX_INPUT: usize = 250_000;
 
-/// Starts workflows. Made once; cheap to clone.
+/// Starts workflows. Create it once; it is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     sfn: aws_sdk_sfn::Client,
@@ -54,23 +54,24 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client from the environment of a Lambda function: see the [crate's documentation](crate#what-it-needs).
+    /// Creates a client from the environment of a Lambda function: see the
+    /// [crate's documentation](crate#what-it-needs).
     ///
-    /// `caller` says who starts, for the person who looks at a list of executions: their names begin with
-    /// it. 1 to 15 letters, digits, hyphens and underscores. Two callers with the same key don't meet.
+    /// `caller` is the prefix of the executions' names, so that a list of executions shows who started each: 1 to
+    /// 15 letters, digits, hyphens and underscores. Different callers can use the same key without a conflict.
     ///
     /// # Errors
-    /// [`ConfigError`] names the variable that is missing or wrong.
+    /// [`ConfigError`] names the variable that is missing or invalid.
     pub fn from_env(caller: &str) -> Result<Self, ConfigError> {
         let state_machines = StateMachines::from_env()?;
         let sfn = aws_sdk_sfn::Client::new(&apgl_aws::config_from_env()?);
         Self::new(sfn, state_machines, caller).map_err(ConfigError::Caller)
     }
 
-    /// A client over one that the caller has.
+    /// Creates a client from an existing Step Functions client.
     ///
     /// # Errors
-    /// [`NameError::Prefix`] where `caller` can't begin a name.
+    /// [`NameError::Prefix`] if `caller` is not a valid prefix of a name.
     pub fn new(
         sfn: aws_sdk_sfn::Client,
         state_machines: StateMachines,
@@ -85,15 +86,15 @@ impl Client {
         })
     }
 
-    /// How long one start may take. Within it, what passes by itself is retried with exponential backoff
-    /// and jitter. 10 seconds where it is not set.
+    /// Sets how long one start may take; by default 10 seconds. Within this time, temporary errors are retried with
+    /// exponential backoff and jitter.
     #[must_use]
     pub fn with_budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Makes a channel, or invites those who are not in it yet.
+    /// Creates a channel, or invites the members that are not in it yet.
     pub async fn create_channel(
         &self,
         key: &str,
@@ -102,7 +103,7 @@ impl Client {
         self.start_as(Operation::CreateChannel, key, request).await
     }
 
-    /// Posts to a private channel, which is made if it is missing.
+    /// Posts to a private channel, which is created if it does not exist.
     pub async fn notify_private_channel(
         &self,
         key: &str,
@@ -112,7 +113,7 @@ impl Client {
             .await
     }
 
-    /// Posts to a public channel, which must be there.
+    /// Posts to a public channel, which must exist.
     pub async fn notify_public_channel(
         &self,
         key: &str,
@@ -122,7 +123,7 @@ impl Client {
             .await
     }
 
-    /// Invites and removes members of a channel that is there.
+    /// Invites and removes members of an existing channel.
     pub async fn change_channel_members(
         &self,
         key: &str,
@@ -132,7 +133,7 @@ impl Client {
             .await
     }
 
-    /// Asks whether the bot sees a channel of this name. The answer is the outcome's, so wait for it.
+    /// Asks whether the bot sees a channel with this name. The answer is in the outcome, so wait for it.
     pub async fn check_channel_exists(
         &self,
         key: &str,
@@ -151,10 +152,10 @@ impl Client {
         self.start_as(Operation::DeleteChannel, key, request).await
     }
 
-    /// Starts any of the six with a request that is JSON already, as the workflow's schema has it.
+    /// Starts any of the six operations with a JSON request that follows the workflow's schema.
     ///
     /// # Errors
-    /// As for the others: a request that breaks a rule starts nothing.
+    /// The same as for the other methods: a request that breaks a rule starts nothing.
     pub async fn start(
         &self,
         operation: Operation,
@@ -165,7 +166,7 @@ impl Client {
         Ok(Execution::new(self.sfn.clone(), arn))
     }
 
-    /// The execution with this ARN, started by whomever.
+    /// The execution with this ARN, whoever started it.
     pub fn execution(&self, arn: impl Into<String>) -> Execution<Outcome> {
         Execution::new(self.sfn.clone(), arn.into())
     }
@@ -176,13 +177,13 @@ impl Client {
         key: &str,
         request: &impl Serialize,
     ) -> Result<Execution<O>, StartError> {
-        // Strings, lists and flags: it can't fail.
+        // This can't fail: requests contain only strings, lists and flags.
         let request = serde_json::to_value(request).unwrap_or_default();
         let arn = self.start_checked(operation, key, &request).await?;
         Ok(Execution::new(self.sfn.clone(), arn))
     }
 
-    /// Checks the request, starts it, and answers the execution's ARN.
+    /// Checks the request, starts the execution and returns its ARN.
     async fn start_checked(
         &self,
         operation: Operation,
@@ -217,8 +218,10 @@ impl Client {
         }
     }
 
-    /// Source: "`StartExecution`", AWS Step Functions API Reference. The same name and input is a success
-    /// while the execution runs, and `ExecutionAlreadyExists` after that.
+    /// Starting the same name with the same input succeeds while the execution runs, and fails with
+    /// `ExecutionAlreadyExists` after that.
+    ///
+    /// Source: "`StartExecution`", AWS Step Functions API Reference.
     async fn start_execution(
         &self,
         machine: &StateMachineArn,
@@ -239,7 +242,7 @@ impl Client {
         Ok(started.execution_arn)
     }
 
-    /// What an execution that is there was started with.
+    /// The input of an existing execution.
     async fn input_of(&self, arn: &str, by: Instant) -> Result<Value, StartError> {
         const ACTION: &str = "DescribeExecution";
         loop {
@@ -256,10 +259,10 @@ impl Client {
                     let input = there.input.and_then(|input| input.parse().ok());
                     return input.ok_or_else(|| StartError::Refused {
                         action: ACTION,
-                        reason: "the answer holds no input".to_owned(),
+                        reason: "the response contains no input".to_owned(),
                     });
                 }
-                // It was there a moment ago: what Step Functions shows follows after what it knows.
+                // `StartExecution` has just said that it exists, but `DescribeExecution` is eventually consistent.
                 Err(error)
                     if error
                         .as_service_error()
@@ -274,10 +277,10 @@ impl Client {
     }
 }
 
-/// Retries what passes by itself, with jitter, for as long as the budget lasts.
+/// Retries temporary errors, with jitter, until `by`.
 fn retrying(by: Instant) -> aws_sdk_sfn::config::Builder {
     let left = by.saturating_duration_since(Instant::now());
-    // A time-out of nothing would be none.
+    // A time-out of zero would mean no time-out.
     let left = left.max(Duration::from_millis(1));
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(left.min(ATTEMPT_TIMEOUT))
@@ -287,8 +290,8 @@ fn retrying(by: Instant) -> aws_sdk_sfn::config::Builder {
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(FIRST_BACKOFF)
         .with_max_backoff(LONGEST_BACKOFF);
-    // The SDK's own bucket of retries is shared by all clients of a region, and fills up with successes
-    // alone: after a bad phase there would be no retries for long. Here the budget is the bound.
+    // All clients of a region share the SDK's own retry token bucket, which only successes refill. After an outage
+    // there would be no retries for a long time. Here the budget limits the retries instead.
     let partition = RetryPartition::custom("apgl-client")
         .token_bucket(TokenBucket::unlimited())
         .build();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{ExecutionName, NameError};
 
-/// Why a [`Client`](crate::Client) can't be made: an operator mends the environment.
+/// Why a [`Client`](crate::Client) can't be created. An operator must fix the environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -19,14 +19,14 @@ pub enum ConfigError {
         variable: String,
         rule: &'static str,
     },
-    /// Neither a common start of the ARNs nor one workflow's own is there.
+    /// Neither the common start of the ARNs nor the ARN of any workflow is set.
     #[error(
-        "no state machine is known: set APGL_STATE_MACHINES, or for a workflow its own variable such as APGL_NOTIFY_PRIVATE_CHANNEL_ARN"
+        "no state machine is known: set APGL_STATE_MACHINES, or a workflow's own variable such as APGL_NOTIFY_PRIVATE_CHANNEL_ARN"
     )]
     NoStateMachine,
 }
 
-/// Why an event has no execution. The [table](crate#what-can-go-wrong) says what to do.
+/// Why no execution was started. The [table](crate#what-can-go-wrong) says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -36,23 +36,23 @@ pub enum StartError {
     /// No name can be made from the key. Nothing was started.
     #[error(transparent)]
     Key(#[from] NameError),
-    /// The key has been used for another request. One of the two callers is wrong.
+    /// The key has already been used for a different request. One of the two callers is wrong.
     #[error("execution {name} was started with another request: the idempotency key is not unique")]
     Conflict { name: ExecutionName },
-    /// This client does not know the workflow's state machine.
+    /// The workflow's state machine is not configured.
     #[error("no state machine is known for {operation}: set {variable} or APGL_STATE_MACHINES")]
     NotConfigured {
         operation: Operation,
         variable: String,
     },
-    /// Step Functions was throttled, out of order or out of reach, for as long as the budget lasted. The
-    /// execution may have started; to start it again with the same key is safe.
-    #[error("{action} failed for now: {reason}")]
+    /// Step Functions throttled the call, or was unavailable or unreachable, until the budget ran out. The
+    /// execution may have started. Starting it again with the same key is safe.
+    #[error("{action} failed temporarily: {reason}")]
     Unavailable {
         action: &'static str,
         reason: String,
     },
-    /// Step Functions refused, for example with `AccessDeniedException` or `StateMachineDoesNotExist`.
+    /// Step Functions rejected the call, for example with `AccessDeniedException` or `StateMachineDoesNotExist`.
     #[error("{action} was refused: {reason}")]
     Refused {
         action: &'static str,
@@ -73,7 +73,7 @@ impl StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The execution failed. An operator may redrive it, so this need not be its end.
+    /// The execution failed. This may not be final: an operator can redrive it.
     #[error("the execution failed with {0}")]
     Failed(Failure),
     /// The execution took longer than its workflow allows.
@@ -82,37 +82,37 @@ pub enum WaitError {
     /// Somebody stopped the execution.
     #[error("the execution was stopped")]
     Aborted,
-    /// The execution goes on: it may wait for hours where Slack is limited or a person must act.
+    /// The execution is still running. It may wait for hours, for a rate limit or for a person.
     #[error("the execution is still running after {} s", waited.as_secs())]
     StillRunning { waited: Duration },
-    /// There is no such execution, or no longer: Step Functions keeps it for 90 days after its end.
+    /// The execution does not exist, or no longer: Step Functions keeps executions for 90 days after their end.
     #[error("there is no such execution")]
     NoSuchExecution,
-    /// The execution succeeded with an outcome of another shape: this client is too old for the workflow.
+    /// The execution succeeded, but its outcome has a different shape: this client is too old for the workflow.
     #[error("the outcome does not fit this client: {0}")]
     UnreadableOutcome(InvalidField),
-    /// Step Functions could not be asked. The execution goes on.
+    /// Step Functions could not be asked. The execution itself is not affected.
     #[error("DescribeExecution failed: {reason}")]
     StepFunctions { reason: String },
 }
 
-/// How an execution failed, as far as it may be shown: no text of a message and no address is in it.
+/// How an execution failed. It contains no message text and no address, so it is safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The error's name, for example `Slack.Rejected`, or one of Step Functions' or Lambda's own.
+    /// The error's name: one of ours, such as `Slack.Rejected`, or one that Step Functions or Lambda defines.
     pub error: String,
-    /// What happened, where the error is one of ours.
+    /// What happened, if the error is one of ours.
     pub message: Option<String>,
-    /// For `InvalidRequest`: the field at fault.
+    /// For `InvalidRequest`: the invalid field.
     pub field: Option<String>,
-    /// Slack's own code, for example `restricted_action`.
+    /// Slack's own error code, for example `restricted_action`.
     pub slack_error: Option<String>,
 }
 
 impl Failure {
-    /// Reads an execution's error and cause. The cause is ours as it stands in a `Fail` state, or inside
-    /// of Lambda's own where a Task failed. Another's cause may quote anything, and is left out.
+    /// Reads an execution's error and cause. From a `Fail` state our cause comes as it is; if a Task failed, it is
+    /// inside Lambda's cause. Any other cause is left out, because it may quote anything.
     pub fn new(error: &str, cause: &str) -> Self {
         let cause: Value = cause.parse().unwrap_or_default();
         let ours = match cause["errorMessage"].as_str() {
@@ -130,13 +130,13 @@ impl Failure {
         }
     }
 
-    /// The error, if the contract has it. `None` stands for a crash, a time-out or a bug.
+    /// The error's name, if the contract defines it. `None` means a crash, a time-out or a bug.
     pub fn name(&self) -> Option<ErrorName> {
         ErrorName::from_name(&self.error)
     }
 
-    /// Whether the execution can go on from the step that failed, once its cause is mended. A final error
-    /// needs a new request, under a new key.
+    /// Whether the execution can continue from the step that failed, after the cause is fixed. A final error needs
+    /// a new request with a new key.
     pub fn can_be_redriven(&self) -> bool {
         self.name().is_none_or(|name| name.kind() != Kind::Final)
     }

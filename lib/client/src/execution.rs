@@ -9,14 +9,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Failure, WaitError};
 
-/// A workflow without waits takes about a second.
+/// Short, because a workflow without waits takes about a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Who waits for long does not ask often: `DescribeExecution` is limited for the whole account.
+/// Longer waits poll less often, because the rate limit of `DescribeExecution` applies to the whole account.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// What Step Functions shows follows after what it knows: an execution that was just started may be
-/// missing for so long.
+/// `DescribeExecution` is eventually consistent: an execution that was just started may be missing for this long.
 const VISIBLE_AFTER: Duration = Duration::from_secs(10);
-/// One look may take so long, and the last one at least so long.
+/// The limits for the time-out of one `DescribeExecution` call. The last call has at least the shorter one.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 const SHORTEST_LOOK: Duration = Duration::from_secs(1);
 
@@ -36,18 +35,18 @@ impl<O> Execution<O> {
         }
     }
 
-    /// The execution's ARN: what an operator looks for in the console, and `apgl inspect` takes.
+    /// The execution's ARN. It works in the console's search and with `apgl inspect`.
     pub fn arn(&self) -> &str {
         &self.arn
     }
 }
 
 impl<O: DeserializeOwned> Execution<O> {
-    /// Waits until the execution has ended, and answers its outcome. It looks at once, then less and less
-    /// often: every quarter of a second at first, every five seconds at last.
+    /// Waits until the execution has ended, and returns its outcome. It polls less and less often: first every
+    /// quarter of a second, in the end every five seconds.
     ///
-    /// An execution may take hours, so a Lambda function that waits pays for doing nothing. It is meant for
-    /// tools, for tests, and for [`check_channel_exists`](crate::Client::check_channel_exists).
+    /// An execution may take hours, and a Lambda function that waits pays for doing nothing. This method is meant
+    /// for tools, for tests, and for [`check_channel_exists`](crate::Client::check_channel_exists).
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -66,8 +65,8 @@ impl<O: DeserializeOwned> Execution<O> {
     /// ```
     ///
     /// # Errors
-    /// [`WaitError::StillRunning`] when `at_most` is over, and the execution goes on; the others say how
-    /// it ended, or why that is not known.
+    /// [`WaitError::StillRunning`] if the execution still runs after `at_most`. The other errors say how it ended,
+    /// or why that is not known.
     pub async fn wait(&self, at_most: Duration) -> Result<O, WaitError> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -125,14 +124,14 @@ impl<O> Clone for Execution<O> {
     }
 }
 
-/// Why a look at the execution showed nothing.
+/// Why `DescribeExecution` returned no execution.
 enum Look {
     NoSuchExecution,
     InvalidArn,
     Refused(Refusal),
 }
 
-/// The output of an execution that has succeeded; `None` of one that runs.
+/// The output of an execution that has succeeded; `None` if it is still running.
 fn ended(described: DescribeExecutionOutput) -> Result<Option<Value>, WaitError> {
     match described.status {
         ExecutionStatus::Succeeded => {
@@ -148,7 +147,7 @@ fn ended(described: DescribeExecutionOutput) -> Result<Option<Value>, WaitError>
         }
         ExecutionStatus::TimedOut => Err(WaitError::TimedOut),
         ExecutionStatus::Aborted => Err(WaitError::Aborted),
-        // RUNNING, or PENDING_REDRIVE: somebody sees to it.
+        // RUNNING or PENDING_REDRIVE: the execution has not ended.
         _ => Ok(None),
     }
 }
@@ -157,7 +156,7 @@ fn read<O: DeserializeOwned>(output: Value) -> Result<O, WaitError> {
     decode(output).map_err(|invalid| WaitError::UnreadableOutcome(invalid.within("output")))
 }
 
-/// Between half of the pause and one and a half, so that many who wait don't ask at once.
+/// A random time between 0.5 and 1.5 times the pause, so that many waiting callers don't poll at the same time.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64())
 }

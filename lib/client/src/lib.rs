@@ -1,6 +1,6 @@
-//! Starts the workflows of APGL Notifications, each event once, and tells what became of them.
+//! Starts the workflows of APGL Notifications, once per event, and reports their results.
 //!
-//! A handler says what it wants, under a key of its own, and goes on:
+//! A handler makes a request with an idempotency key, and does not wait for the result:
 //!
 //! ```no_run
 //! use apgl_client::{Client, NotifyPrivateChannel};
@@ -14,35 +14,35 @@
 //! # }
 //! ```
 //!
-//! `lib/client/examples/handler.rs` is a whole Lambda that does so.
+//! `lib/client/examples/handler.rs` is a complete Lambda function that does this.
 //!
 //! # The key
 //!
-//! It is the id of the event that the handler works on: not a random one, not the time. The execution's
-//! name is made from it ([`ExecutionName`]), so the same event, started again, is the same execution,
-//! for as long as Step Functions keeps names apart: 90 days after its end.
+//! The key is the id of the event that the handler processes, not a random value and not the time. The execution's
+//! name is derived from the key ([`ExecutionName`]), so starting the same event again returns the same execution.
+//! This holds until 90 days after the execution's end; then Step Functions allows its name again.
 //!
-//! | the caller starts | with this request | answer |
+//! | the caller starts | with this request | result |
 //! |---|---|---|
-//! | a new key | any that is valid | an [`Execution`] |
-//! | a key that has been started | the same | the same [`Execution`]: it runs, or has ended, well or badly |
-//! | a key that has been started | another | [`StartError::Conflict`] |
+//! | a new key | any valid one | an [`Execution`] |
+//! | a used key | the same | the same [`Execution`], whether it is running, has succeeded or has failed |
+//! | a used key | a different one | [`StartError::Conflict`] |
 //!
-//! An execution that has failed keeps its name. It is redriven, not started again.
+//! A failed execution keeps its name. It is redriven, not started again.
 //!
 //! # What can go wrong
 //!
 //! | [`StartError`] | has an execution started? | what to do |
 //! |---|---|---|
-//! | [`InvalidRequest`](StartError::InvalidRequest), [`Key`](StartError::Key) | no | mend the request; the error names the field |
-//! | [`Conflict`](StartError::Conflict) | an earlier one | find out why two events have one id |
-//! | [`Unavailable`](StartError::Unavailable) | perhaps | start again, with the same key: it has been retried, with jitter, for the [budget](Client::with_budget) |
-//! | [`Refused`](StartError::Refused), [`NotConfigured`](StartError::NotConfigured) | no | an operator mends the configuration or the role |
+//! | [`InvalidRequest`](StartError::InvalidRequest), [`Key`](StartError::Key) | no | fix the request; the error names the field |
+//! | [`Conflict`](StartError::Conflict) | an earlier one | find out why two events have the same id |
+//! | [`Unavailable`](StartError::Unavailable) | perhaps | start again with the same key; the client has already retried, with jitter, for the [budget](Client::with_budget) |
+//! | [`Refused`](StartError::Refused), [`NotConfigured`](StartError::NotConfigured) | no | an operator fixes the configuration or the role |
 //!
 //! ```
 //! use apgl_client::StartError;
 //!
-//! /// What an HTTP handler answers.
+//! /// The status that an HTTP handler returns.
 //! fn status(error: &StartError) -> u16 {
 //!     match error {
 //!         StartError::InvalidRequest(_) | StartError::Key(_) => 400,
@@ -54,27 +54,27 @@
 //! # assert_eq!(status(&StartError::Key(apgl_client::NameError::EmptyKey)), 400);
 //! ```
 //!
-//! No error, and no `Debug` of a request, holds a message's text or an address.
+//! No error, and no `Debug` output of a request, contains a message's text or an address.
 //!
 //! # What it needs
 //!
 //! [`Client::from_env`] reads:
 //!
-//! | variable | holds |
+//! | variable | content |
 //! |---|---|
-//! | `APGL_STATE_MACHINES` | what the ARNs of all workflows start with, for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl` |
-//! | `APGL_STATE_MACHINE_ALIAS` | the alias by which these are started, `live` in AWS: a release shifts it |
-//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | one workflow's own ARN, a version's or an alias's too. It comes before the one above; and the other five have theirs |
+//! | `APGL_STATE_MACHINES` | the common start of all workflows' ARNs, for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl` |
+//! | `APGL_STATE_MACHINE_ALIAS` | the alias with which these state machines are started: `live` in AWS, shifted by each release |
+//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | the ARN of one workflow's state machine, version or alias. It takes precedence over `APGL_STATE_MACHINES`. Each of the six workflows has such a variable |
 //! | `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | as Lambda sets them |
-//! | `AWS_ENDPOINT_URL` | the local stack, where AWS is not AWS itself |
-//! | `SSL_CERT_FILE` | certificates that are trusted instead of Mozilla's: behind a proxy that signs for everybody |
+//! | `AWS_ENDPOINT_URL` | the local stack, if it replaces AWS |
+//! | `SSL_CERT_FILE` | certificates that are trusted instead of Mozilla's, for example behind a TLS-intercepting proxy |
 //!
-//! The caller's role needs `states:StartExecution` on the state machines and `states:DescribeExecution`
-//! on their executions: what a name was started with is read when it is there already, and it is what
-//! [`Execution::wait`] polls.
+//! The caller's role needs `states:StartExecution` on the state machines and `states:DescribeExecution` on their
+//! executions. The client uses the latter to compare the request if the name already exists, and
+//! [`Execution::wait`] polls with it.
 //!
-//! It brings one HTTP client, reqwest over rustls with ring. A handler that has an AWS configuration of its own passes
-//! its Step Functions client to [`Client::new`]:
+//! The crate brings one HTTP client: reqwest with rustls and ring. A handler that has its own AWS configuration can
+//! pass its Step Functions client to [`Client::new`]:
 //!
 //! ```
 //! use apgl_client::{Client, StateMachines};

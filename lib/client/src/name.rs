@@ -4,31 +4,31 @@ use sha2::{Digest, Sha256};
 
 /// Step Functions' limit for the name of an execution.
 const MAX_NAME: usize = 80;
-/// The hash in hexadecimal digits, and the hyphen before it.
+/// The length of the hash in hexadecimal digits, and of the hyphen before it.
 const HASH_PART: usize = 65;
 
-/// The name of an execution: `<prefix>-<sha256 of the key>`. The key itself stays out of it, since a
-/// name is seen in the console and in logs.
+/// The name of an execution: `<prefix>-<sha256 of the key>`. It does not contain the key itself, because names are
+/// visible in the console and in logs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExecutionName(String);
 
-/// Why no name can be made.
+/// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
     #[error("the idempotency key must not be empty")]
     EmptyKey,
-    /// Who starts, at the beginning of the name.
+    /// The prefix, which says who started the execution, is invalid.
     #[error("must be 1 to {} letters, digits, hyphens and underscores", MAX_NAME - HASH_PART)]
     Prefix,
 }
 
 impl ExecutionName {
-    /// The name for an event: `prefix` says what kind of event it is, for the person who looks at a
-    /// list of executions, and `key` tells it from all others.
+    /// The name for an event. `prefix` shows the kind of event in a list of executions, and `key` distinguishes the
+    /// event from all others.
     ///
     /// # Errors
-    /// [`NameError`] names the rule that is broken.
+    /// [`NameError`] says which rule is broken.
     pub fn from_key(prefix: &str, key: &str) -> Result<Self, NameError> {
         check_prefix(prefix)?;
         if key.is_empty() {
@@ -43,7 +43,7 @@ impl ExecutionName {
     }
 }
 
-/// What may begin a name.
+/// Checks that `prefix` can start a name.
 pub(crate) fn check_prefix(prefix: &str) -> Result<(), NameError> {
     let may_stand_in_a_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let fits = (1..=MAX_NAME - HASH_PART).contains(&prefix.len());

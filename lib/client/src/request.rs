@@ -1,4 +1,4 @@
-//! Requests as a caller writes them. Starting one checks it, by the workflow's own rules.
+//! Requests as callers build them. Starting a request checks it by the workflow's own rules.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use apgl_contract::Visibility;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What no `Debug` shows.
+/// A value that `Debug` does not show.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 struct Confidential<T>(T);
@@ -23,7 +23,7 @@ fn addresses(addresses: impl IntoIterator<Item = impl Into<String>>) -> Addresse
     Confidential(addresses.into_iter().map(Into::into).collect())
 }
 
-/// What is posted: a text in Slack's mrkdwn, or more.
+/// A message: a text in Slack's mrkdwn, optionally with blocks or in a thread.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -35,7 +35,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// At most 40,000 characters. What is not meant as mrkdwn is escaped by the caller: `&`, `<`, `>`.
+    /// A message with at most 40,000 characters. The caller must escape `&`, `<` and `>` in text that is not mrkdwn.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: Confidential(text.into()),
@@ -44,15 +44,15 @@ impl Message {
         }
     }
 
-    /// At most 50 Block Kit blocks, shown in place of the text. The text remains what notifications and
-    /// screen readers say.
+    /// Adds at most 50 Block Kit blocks, which are shown instead of the text. Notifications and screen readers still
+    /// use the text.
     #[must_use]
     pub fn blocks(mut self, blocks: Vec<Value>) -> Self {
         self.blocks = Some(Confidential(blocks));
         self
     }
 
-    /// Posts into the thread of the message with this timestamp, which is the `ts` of its outcome.
+    /// Posts in the thread of the message with this timestamp, which is `ts` in that message's outcome.
     #[must_use]
     pub fn in_thread(mut self, thread_ts: impl Into<String>) -> Self {
         self.thread_ts = Some(thread_ts.into());
@@ -72,7 +72,7 @@ impl From<String> for Message {
     }
 }
 
-/// Makes a channel, or invites those who are not in it yet.
+/// Creates a channel, or invites the members that are not in it yet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateChannel {
@@ -105,7 +105,7 @@ impl CreateChannel {
         self
     }
 
-    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// The people who should be in the channel, by e-mail address, at most 1,000. Those who want Slack notifications
     /// are invited.
     #[must_use]
     pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -128,7 +128,7 @@ impl CreateChannel {
     }
 }
 
-/// Posts to a private channel, which is made if it is missing.
+/// Posts to a private channel, which is created if it does not exist.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyPrivateChannel {
@@ -150,7 +150,7 @@ impl NotifyPrivateChannel {
         }
     }
 
-    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// The people who should be in the channel, by e-mail address, at most 1,000. Those who want Slack notifications
     /// are invited.
     #[must_use]
     pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -166,7 +166,7 @@ impl NotifyPrivateChannel {
     }
 }
 
-/// Posts to a public channel, which must be there.
+/// Posts to a public channel, which must exist.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyPublicChannel {
@@ -193,7 +193,7 @@ impl NotifyPublicChannel {
     }
 }
 
-/// Invites and removes members of a channel that is there.
+/// Invites and removes members of an existing channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeChannelMembers {
@@ -214,7 +214,7 @@ impl ChangeChannelMembers {
         }
     }
 
-    /// Who shall be in the channel, by e-mail address, at most 1,000: those who want Slack notifications
+    /// The people who should be in the channel, by e-mail address, at most 1,000. Those who want Slack notifications
     /// are invited.
     #[must_use]
     pub fn add_members(mut self, add: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -222,7 +222,8 @@ impl ChangeChannelMembers {
         self
     }
 
-    /// Who shall not be in the channel, whatever their preference, at most 1,000. None who shall be in it.
+    /// The people to remove from the channel, by e-mail address, at most 1,000, whatever their preference. Nobody may
+    /// be in both lists.
     #[must_use]
     pub fn remove_members(mut self, remove: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.remove = Some(addresses(remove));
@@ -230,7 +231,7 @@ impl ChangeChannelMembers {
     }
 }
 
-/// Asks whether the bot sees a channel of this name, archived or not.
+/// Asks whether the bot sees a channel with this name, archived or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckChannelExists {

@@ -1,4 +1,4 @@
-//! Which state machine a workflow is.
+//! The state machine of each workflow.
 
 use std::{collections::HashMap, env, fmt};
 
@@ -7,21 +7,21 @@ use apgl_contract::request::Operation;
 
 use crate::ConfigError;
 
-/// Holds what the ARNs of all workflows start with.
+/// Contains the common start of all workflows' ARNs.
 const COMMON_VARIABLE: &str = "APGL_STATE_MACHINES";
-/// Holds the alias by which those are started.
+/// Contains the alias with which these are started.
 const ALIAS_VARIABLE: &str = "APGL_STATE_MACHINE_ALIAS";
 const ALIAS_RULE: &str =
-    "must be an alias's name: 1 to 80 letters, digits, - _ and ., and not a number alone";
-const ARN_RULE: &str = "must be the ARN of a state machine, of its version or of its alias";
-const COMMON_RULE: &str = "must be what the ARNs of the state machines start with, such as arn:aws:states:eu-west-1:123456789012:stateMachine:apgl";
+    "must be an alias's name: 1 to 80 letters, digits, - _ and ., but not only digits";
+const ARN_RULE: &str = "must be the ARN of a state machine, or of one of its versions or aliases";
+const COMMON_RULE: &str = "must be the common start of the state machines' ARNs, such as arn:aws:states:eu-west-1:123456789012:stateMachine:apgl";
 
 /// The ARN of a state machine, of one of its versions or of one of its aliases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateMachineArn(String);
 
 impl StateMachineArn {
-    /// `None` for what is no such ARN:
+    /// `None` unless the ARN has this form:
     /// `arn:<partition>:states:<region>:<account>:stateMachine:<name>[:<version or alias>]`.
     pub fn new(arn: &str) -> Option<Self> {
         let parts: Vec<&str> = arn.split(':').collect();
@@ -38,14 +38,14 @@ impl StateMachineArn {
         &self.0
     }
 
-    /// The state machine itself, whatever its version or alias.
+    /// The state machine itself, without a version or an alias.
     #[must_use]
     pub fn unqualified(&self) -> Self {
         let parts: Vec<&str> = self.0.splitn(8, ':').take(7).collect();
         Self(parts.join(":"))
     }
 
-    /// The state machine by this alias. One that names a version or an alias already stays as it is.
+    /// The state machine with this alias. An ARN that already has a version or an alias stays as it is.
     #[must_use]
     fn by_alias(&self, alias: &str) -> Self {
         if self.unqualified() != *self {
@@ -54,7 +54,7 @@ impl StateMachineArn {
         Self(format!("{self}:{alias}"))
     }
 
-    /// The ARN of the execution that has this name. It belongs to the state machine itself.
+    /// The ARN of the execution with this name. It does not contain a version or an alias.
     pub fn execution(&self, name: impl fmt::Display) -> String {
         let machine = self.unqualified().0;
         format!(
@@ -74,7 +74,7 @@ impl fmt::Display for StateMachineArn {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StateMachines(HashMap<Operation, StateMachineArn>);
 
-/// Why the state machines of a deployment are not known.
+/// Why the state machines of a deployment could not be found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
@@ -85,15 +85,15 @@ pub enum FindError {
 }
 
 impl StateMachines {
-    /// One workflow's state machine.
+    /// Sets one workflow's state machine.
     #[must_use]
     pub fn with(mut self, operation: Operation, arn: StateMachineArn) -> Self {
         self.0.insert(operation, arn);
         self
     }
 
-    /// Those of a deployment: `start` is what their ARNs have in common, up to the deployment's prefix,
-    /// for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl`. `None` where it is not.
+    /// The state machines of a deployment. `start` is the common start of their ARNs, up to the deployment's prefix,
+    /// for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl`. `None` if it is invalid.
     pub fn starting_with(start: &str) -> Option<Self> {
         let machines = Operation::ALL.map(|operation| {
             let arn = StateMachineArn::new(&format!("{start}-{operation}"))?;
@@ -103,8 +103,8 @@ impl StateMachines {
         machines.into_iter().collect()
     }
 
-    /// The same state machines, started by this alias: what runs is the version that it points to. One
-    /// that is known by a version or an alias already stays as it is. `None` for what is no alias's name.
+    /// The same state machines, started with this alias, so that the version runs that the alias points to. An ARN
+    /// that already has a version or an alias stays as it is. `None` if `alias` is not a valid name.
     ///
     /// Source: `CreateStateMachineAlias`, AWS Step Functions API Reference.
     #[must_use]
@@ -125,7 +125,7 @@ impl StateMachines {
     /// Reads the environment: see the crate's documentation.
     ///
     /// # Errors
-    /// Names the variable that is wrong, or those of which one is missing.
+    /// Names the variable that is invalid, or the variables of which one must be set.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| env::var(name).ok())
     }
@@ -156,11 +156,11 @@ impl StateMachines {
         Ok(machines)
     }
 
-    /// Looks for the state machines `<prefix>-<workflow>` in the account and region of `sfn`. It needs
-    /// `states:ListStateMachines`, so it is meant for tools that people run; a handler is told the ARNs.
+    /// Looks for the state machines `<prefix>-<workflow>` in the account and region of `sfn`. This needs
+    /// `states:ListStateMachines`, so it is meant for tools that people run. A handler gets the ARNs as settings.
     ///
     /// # Errors
-    /// [`FindError`] where there is none, or Step Functions does not say.
+    /// [`FindError`] if there are none, or if Step Functions can't be asked.
     pub async fn find(sfn: &aws_sdk_sfn::Client, prefix: &str) -> Result<Self, FindError> {
         let mut machines = Self::default();
         let mut pages = sfn.list_state_machines().into_paginator().items().send();
@@ -187,14 +187,14 @@ impl StateMachines {
         self.0.get(&operation)
     }
 
-    /// Those that are known, in the order of [`Operation::ALL`].
+    /// The known state machines, in the order of [`Operation::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Operation, &StateMachineArn)> {
         let known = |operation| Some((operation, self.get(operation)?));
         Operation::ALL.into_iter().filter_map(known)
     }
 }
 
-/// The variable of one workflow's own ARN, for example `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`.
+/// The name of the variable with one workflow's ARN, for example `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`.
 pub(crate) fn variable(operation: Operation) -> String {
     let name = operation.as_str().replace('-', "_").to_ascii_uppercase();
     format!("APGL_{name}_ARN")

@@ -1,4 +1,4 @@
-//! A handler takes this crate in without a second TLS or HTTP stack.
+//! Checks that this crate does not bring a second TLS or HTTP stack into a handler.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, process::Command};

@@ -1,4 +1,4 @@
-//! What the requests of this crate can say, held against the schemas that all callers read.
+//! Checks this crate's requests against the schemas that all callers use.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::Path};

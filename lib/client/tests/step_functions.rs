@@ -1,4 +1,4 @@
-//! What a client does with the answers of Step Functions, as AWS gives them.
+//! How a client handles the responses of Step Functions, as AWS sends them.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn execution(status: &str, more: &Value) -> ReplayEvent {
     answer(200, &body)
 }
 
-/// A client, and what it has sent.
+/// A client, and the HTTP client that records its requests.
 fn client(answers: Vec<ReplayEvent>) -> (Client, StaticReplayClient) {
     let http = StaticReplayClient::new(answers);
     let machines = StateMachines::starting_with(MACHINES).unwrap();
@@ -183,7 +183,7 @@ async fn what_does_not_pass_is_refused_at_once_by_its_code() {
 #[rstest]
 #[case(
     NotifyPublicChannel::new("Not a name", "hi"),
-    "channelName: must hold only lower-case letters, digits, - and _"
+    "channelName: must contain only lower-case letters, digits, - and _"
 )]
 #[case(NotifyPublicChannel::new("x", " "), "message.text: must not be empty")]
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn wait(answers: Vec<ReplayEvent>) -> Result<NotifyPublicChannelOutcome, W
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_the_outcome_of_the_workflow() {
-    // A field of tomorrow is passed over.
+    // An unknown, newer field is ignored.
     let output = json!({
         "channel": {
             "id": "C1", "name": "x", "visibility": "public", "archived": false, "created": false,

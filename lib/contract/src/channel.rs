@@ -1,4 +1,4 @@
-//! Channels: their names and what a workflow knows of one.
+//! Channels: their names, and what a workflow knows about a channel.
 
 use std::fmt;
 
@@ -41,10 +41,10 @@ impl TryFrom<String> for ChannelName {
             .chars()
             .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_'))
         {
-            return Err("must hold only lower-case letters, digits, - and _");
+            return Err("must contain only lower-case letters, digits, - and _");
         }
         if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
-            return Err("must hold a letter or a digit");
+            return Err("must contain a letter or a digit");
         }
         Ok(Self(name.to_owned()))
     }
@@ -112,7 +112,7 @@ impl Visibility {
     }
 }
 
-/// A channel as workflows hand it from step to step and answer it.
+/// A channel, as steps pass it on and workflows return it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(
@@ -123,17 +123,17 @@ impl Visibility {
 pub struct ChannelRef {
     /// Slack's id, for example `C012AB3CD`.
     pub id: String,
-    /// The name as Slack has it now.
+    /// The channel's current name in Slack.
     pub name: String,
     /// Who can find it.
     pub visibility: Visibility,
-    /// The visibility that the request asked for, where the channel was there already with the other
-    /// one. It is not changed.
+    /// The visibility that the request asked for, if the channel already existed with the other one. A
+    /// workflow does not change the visibility of an existing channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Visibility"))]
     pub requested_visibility: Option<Visibility>,
-    /// Whether it is archived: nobody can post to it, and a bot can't unarchive it.
+    /// Whether the channel is archived. Nobody can post to an archived channel, and a bot can't unarchive it.
     pub archived: bool,
-    /// Whether this execution made the channel.
+    /// Whether this execution created the channel.
     pub created: bool,
 }

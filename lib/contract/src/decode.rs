@@ -1,5 +1,5 @@
-//! Reading JSON from outside into a typed value, or into an error that names the field and the
-//! rule, and never repeats the value that was sent.
+//! Reads JSON from outside into a typed value. An error names the field and the rule, and never repeats
+//! the value that was sent.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -8,12 +8,12 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct InvalidField {
-    /// The path of the field, for example `members[3]`; `request` is the whole.
+    /// The path of the field, for example `members[3]`; `request` stands for the whole request.
     pub field: String,
     pub rule: String,
 }
 
-/// The path of the whole.
+/// The path of the whole request.
 const WHOLE: &str = "request";
 
 impl InvalidField {
@@ -24,7 +24,8 @@ impl InvalidField {
         }
     }
 
-    /// The same for what stands in this place of something larger: `detail` and `detail.title`.
+    /// Puts the field's path under `place`, for a value that is nested in another one: `title` becomes
+    /// `detail.title`.
     #[must_use]
     pub fn within(self, place: &str) -> Self {
         let field = if self.field == WHOLE {
@@ -49,8 +50,8 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
     })
 }
 
-/// The path of the field at fault: `.` is the request itself. An unknown field's name is the
-/// sender's own text, so it is named only if it looks like a field.
+/// The path of the invalid field; `.` is the request itself. The name of an unknown field is the sender's own
+/// text, so it is shown only if it looks like a field name.
 fn field_path(path: &str, name: Option<&str>) -> String {
     let looks_like_a_field = |name: &str| {
         !name.is_empty()
@@ -74,8 +75,8 @@ fn field_path(path: &str, name: Option<&str>) -> String {
     }
 }
 
-/// Turns serde's message into our rule. Serde's own messages quote the offending value, which may be
-/// a message's text or an address; so only the part that comes from our types is kept.
+/// Turns serde's message into a rule. Serde's own messages quote the invalid value, which may be a message's
+/// text or an address, so only the part that comes from our types is kept.
 fn field_and_rule(message: &str) -> (Option<&str>, String) {
     if let Some(field) = quoted_after(message, "missing field ") {
         return (Some(field), "is required".to_owned());
@@ -90,7 +91,7 @@ fn field_and_rule(message: &str) -> (Option<&str>, String) {
         return (
             None,
             format!(
-                "is not a field of this request; known here: {}",
+                "is not a known field; known fields: {}",
                 known_fields(known)
             ),
         );

@@ -24,7 +24,7 @@ impl TryFrom<String> for Email {
             .with_required_tld()
             .without_display_text()
             .without_domain_literal();
-        // What is kept is what is checked: some letters are longer in lower case.
+        // Convert to lower case first, then check the result: some letters are longer in lower case.
         let address = address.to_lowercase();
         EmailAddress::parse_with_options(&address, options)
             .map_err(|_| "must be an e-mail address such as ana@example.com")?;
@@ -33,7 +33,7 @@ impl TryFrom<String> for Email {
 }
 
 impl fmt::Debug for Email {
-    /// The first character and the domain: enough to tell two people of a team apart in a test.
+    /// Shows the first character and the domain: enough to tell two people apart in a test.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.0.chars().next().unwrap_or_default();
         let domain = self.0.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -41,13 +41,13 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The people that a request names: at most [`Members::MAX`], each once, in the order of the request.
+/// The people that a request names: at most [`Members::MAX`], without duplicates, in the request's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Email>")]
 pub struct Members(Vec<Email>);
 
 impl Members {
-    /// How many addresses one request may hold, doubles included.
+    /// The maximum number of addresses in a request, including duplicates.
     pub const MAX: usize = 1_000;
 
     pub fn as_slice(&self) -> &[Email] {
@@ -60,7 +60,7 @@ impl TryFrom<Vec<Email>> for Members {
 
     fn try_from(mut emails: Vec<Email>) -> Result<Self, Self::Error> {
         if emails.len() > Self::MAX {
-            return Err("must hold at most 1,000 addresses");
+            return Err("must contain at most 1,000 addresses");
         }
         let mut seen = HashSet::new();
         emails.retain(|email| seen.insert(email.clone()));

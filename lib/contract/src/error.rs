@@ -1,19 +1,19 @@
-//! The errors by which a step fails.
+//! The errors that a step can fail with.
 //!
 //! Their names are a contract: the state machines match them in `Retry` and `Catch`, and operators
-//! search for them in the console. [`ErrorName`] is the whole list; a test holds it against the ASL
-//! files both ways. What an error says besides its name goes into the execution's `Cause` and into
-//! the log, so no variant may carry a token, a message's text or an e-mail address.
+//! search for them in the console. [`ErrorName`] is the complete list; a test checks that it and the ASL
+//! files contain the same names. The rest of an error goes into the execution's `Cause` and into the log, so
+//! no variant may contain a token, a message's text or an e-mail address.
 //!
-//! Each name is of one [`Kind`], and the kind decides what a workflow does with it:
+//! Each name has one [`Kind`], which decides what a workflow does with the error:
 //!
-//! | kind | what the workflow does | can a redrive help? |
+//! | kind | what the workflow does | does a redrive help? |
 //! |---|---|---|
-//! | [`Kind::Final`] | catches it by name, counts it, ends in `Fail` | no |
-//! | [`Kind::Passing`] | retries the step with exponential backoff | yes, when the retries ran out |
+//! | [`Kind::Final`] | catches it by name and ends in `Fail` | no |
+//! | [`Kind::Passing`] | retries the step with exponential backoff | yes, after the retries have run out |
 //! | [`Kind::Waiting`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
 //! | [`Kind::LookUp`] | goes back, once, to the step that looks the channel up | – |
-//! | [`Kind::Mendable`] | lets the Task fail the execution | yes, once an operator has mended the cause |
+//! | [`Kind::Mendable`] | lets the Task fail the execution | yes, after an operator has fixed the cause |
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::InvalidField;
 
-/// A `Wait` state sleeps in whole seconds, at most so many.
+/// The limits of a `Wait` state, which waits for whole seconds.
 ///
 /// Source: "Wait workflow state", AWS Step Functions Developer Guide.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub enum Kind {
 
 macro_rules! error_names {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident;)*) => {
-        /// Every error name that a function can answer and a state machine may match.
+        /// Every error name that a function can return and a state machine can match.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorName {
@@ -48,10 +48,10 @@ macro_rules! error_names {
         }
 
         impl ErrorName {
-            /// All names, in the order of their declaration.
+            /// All names, in declaration order.
             pub const ALL: &[ErrorName] = &[$(ErrorName::$variant,)*];
 
-            /// The name as it stands in ASL, in `errorType` and in the console.
+            /// The name as ASL, `errorType` and the console show it.
             pub fn as_str(self) -> &'static str {
                 match self { $(ErrorName::$variant => $name,)* }
             }
@@ -60,7 +60,7 @@ macro_rules! error_names {
                 match self { $(ErrorName::$variant => Kind::$kind,)* }
             }
 
-            /// The name that is written so, if a function can answer it.
+            /// The error with this name, if a function can return it.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == name)
             }
@@ -69,49 +69,49 @@ macro_rules! error_names {
 }
 
 error_names! {
-    /// The request breaks a rule. The caller mends it and sends a new one.
+    /// The request breaks a rule. The caller fixes it and sends a new one.
     InvalidRequest = "InvalidRequest", Final;
-    /// There is no such channel, or the bot can't see it.
+    /// The channel does not exist, or the bot can't see it.
     ChannelNotFound = "Channel.NotFound", Final;
-    /// The name is held by a channel that this request can't use.
+    /// Another channel has the name, and this request can't use that channel.
     ChannelNameTaken = "Channel.NameTaken", Final;
     /// The channel is archived. A bot can't unarchive it.
     ChannelArchived = "Channel.Archived", Final;
     /// The channel that the table knows is gone or archived. The workflow looks it up again, once; after that
     /// the step returns `Channel.NotFound` or `Channel.Archived`.
     ChannelStale = "Channel.Stale", LookUp;
-    /// Slack refused the call for good; the cause carries Slack's code.
+    /// Slack rejected the call permanently; the cause contains Slack's error code.
     SlackRejected = "Slack.Rejected", Final;
-    /// Slack limits the method; wait for `retryAfterSeconds`.
+    /// Slack rate-limits the method; wait for `retryAfterSeconds`.
     SlackRateLimited = "Slack.RateLimited", Waiting;
-    /// A post may have happened. The next attempt looks for it before it posts again.
+    /// The message may have been posted. The next attempt looks for it before posting again.
     SlackOutcomeUnknown = "Slack.OutcomeUnknown", Waiting;
     /// Another attempt holds the claim on this delivery.
     DeliveryInProgress = "Delivery.InProgress", Waiting;
-    /// Another execution is creating a channel of this name.
+    /// Another execution is creating a channel with this name.
     ChannelBeingCreated = "Channel.BeingCreated", Waiting;
-    /// Another execution is scanning Slack's channels, or the scan pauses because Slack limits it.
+    /// Another execution is scanning Slack's channels, or the scan is paused by a rate limit.
     ChannelScanInProgress = "Channel.ScanInProgress", Waiting;
-    /// The step has more to do than one invocation's time allows. It goes on where it was.
+    /// The step needs more time than one invocation has. The next invocation continues where it stopped.
     StepUnfinished = "Step.Unfinished", Waiting;
-    /// Slack is out of order for the moment, and repeating the step is safe.
+    /// Slack is temporarily unavailable, and repeating the step is safe.
     SlackUnavailable = "Slack.Unavailable", Passing;
-    /// DynamoDB or Secrets Manager is throttled or out of order for the moment.
+    /// DynamoDB or Secrets Manager throttles the call or is temporarily unavailable.
     StoreUnavailable = "Store.Unavailable", Passing;
-    /// Slack refuses the token, or the token lacks a scope. An operator replaces it, then redrives.
+    /// Slack rejects the token, or the token lacks a scope. An operator replaces the token, then redrives.
     SlackUnauthorized = "Slack.Unauthorized", Mendable;
-    /// So many calls wait for one of Slack's limits that this one's time would come after the execution's
-    /// end. Redrive when the load is over.
+    /// The queue for one of Slack's rate limits is so long that the execution would time out before this
+    /// call's turn. Redrive when the load is over.
     SlackQueueTooLong = "Slack.QueueTooLong", Mendable;
-    /// The step has waited as often as its workflow allows. Redrive when the load is over.
+    /// The step has used up the waits that its workflow allows. Redrive when the load is over.
     SlackWaitsExhausted = "Slack.WaitsExhausted", Mendable;
-    /// A workflow and its function don't fit together: what the one sends the other can't read. An
-    /// operator deploys both again, then redrives.
+    /// The function can't read what the workflow sent: the two versions don't match. An operator deploys
+    /// both again, then redrives.
     StepMalformed = "Step.Malformed", Mendable;
     /// The step broke a rule of its own. An operator deploys a fixed function, then redrives.
     StepBug = "Step.Bug", Mendable;
-    /// DynamoDB or Secrets Manager refused a call (access denied, no such table or secret), or a
-    /// stored value can't be read. An operator mends it, then redrives.
+    /// DynamoDB or Secrets Manager rejected a call (access denied, no such table or secret), or a stored
+    /// value can't be read. An operator fixes the cause, then redrives.
     StoreRejected = "Store.Rejected", Mendable;
 }
 
@@ -127,14 +127,14 @@ impl Serialize for ErrorName {
     }
 }
 
-/// A step's failure, with what a person needs to act on it.
+/// A step's failure, with the details that a person needs to act on it.
 ///
 /// `Display` and `Debug` are safe to log: see the [module's documentation](self).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
     #[error(transparent)]
     InvalidRequest(#[from] InvalidField),
-    #[error("channel `{channel}` is not there for this request: {hint}")]
+    #[error("channel `{channel}` was not found: {hint}")]
     ChannelNotFound { channel: String, hint: &'static str },
     #[error("the channel name `{channel}` is taken: {holder}")]
     ChannelNameTaken {
@@ -151,11 +151,11 @@ pub enum StepError {
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// Whether the call is reserved: then its wait ends at a known time.
+        /// Whether the call has a reservation, so that its wait ends at a known time.
         reserved: bool,
     },
     #[error(
-        "the queue for {method} is {} s long, and the execution must end before; redrive it when the load is over",
+        "the queue for {method} is {} s long, and the execution would time out first; redrive it when the load is over",
         wait.as_secs()
     )]
     SlackQueueTooLong {
@@ -163,7 +163,7 @@ pub enum StepError {
         wait: Duration,
     },
     #[error(
-        "{method} may have had its effect ({reason}); the next attempt looks before it repeats it"
+        "{method} may have taken effect ({reason}); the next attempt checks before it repeats the call"
     )]
     SlackOutcomeUnknown {
         method: &'static str,
@@ -178,13 +178,13 @@ pub enum StepError {
         retry_after: Duration,
     },
     #[error(
-        "Slack's channels are being scanned, and `{channel}` is not known before the end of it"
+        "channel `{channel}` can't be looked up until the scan of Slack's channels has finished"
     )]
     ChannelScanInProgress {
         channel: String,
         retry_after: Duration,
     },
-    #[error("the step goes on with {what} in its next invocation")]
+    #[error("the step continues with {what} in its next invocation")]
     StepUnfinished { what: &'static str },
     #[error("Slack is unavailable for {method}: {reason}")]
     SlackUnavailable {
@@ -204,7 +204,7 @@ pub enum StepError {
         /// For `missing_scope`: which scope is needed and which the token has.
         scopes: Option<String>,
     },
-    #[error("the step has waited as often as its workflow allows, the last time for {last}")]
+    #[error("the step has used up the waits that its workflow allows; the last one was for {last}")]
     SlackWaitsExhausted { last: ErrorName },
     #[error("the workflow's payload does not fit the function: {field}: {rule}")]
     StepMalformed { field: String, rule: String },
@@ -257,13 +257,13 @@ impl StepError {
         }
     }
 
-    /// Whether it ends in a wait for a reserved call. Such waits are bounded by the execution's end, and
-    /// others by their number.
+    /// Whether the wait is for a reserved call. Such a wait is limited only by the execution's time-out; the
+    /// number of other waits is limited.
     pub fn has_reservation(&self) -> bool {
         matches!(self, Self::SlackRateLimited { reserved: true, .. })
     }
 
-    /// Slack's own code, where the error has one.
+    /// Slack's own error code, if there is one.
     pub fn slack_code(&self) -> Option<&str> {
         match self {
             Self::SlackRejected { code, .. } | Self::SlackUnauthorized { code, .. } => Some(code),
@@ -271,13 +271,13 @@ impl StepError {
         }
     }
 
-    /// What stands in the `errorMessage` of the Lambda's answer: JSON, so that ASL can read
-    /// `retryAfterSeconds` from it. The seconds are whole, rounded up, and what a `Wait` takes.
+    /// The `errorMessage` that the Lambda function returns: JSON, so that ASL can read `retryAfterSeconds`
+    /// from it. The value is rounded up to whole seconds and within the limits of a `Wait` state.
     pub fn cause(&self) -> Value {
         let mut cause = json!({ "message": self.to_string() });
         if let Some(retry_after) = self.retry_after() {
             cause["retryAfterSeconds"] = json!(whole_seconds(retry_after));
-            // State machines before 0.2 read it, and executions of theirs are redriven for 14 days.
+            // State machines older than 0.2 read it, and their executions can be redriven for 14 days.
             cause["turns"] = json!([]);
         }
         if let Self::InvalidRequest(invalid) = self {

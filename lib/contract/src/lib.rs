@@ -1,11 +1,11 @@
-//! What callers, workflows and functions agree on.
+//! The contract between callers, workflows and functions.
 //!
-//! * [`request`]: what a caller sends to a workflow, checked while it is read. A value of these
-//!   types is valid: there is no second step of validation to forget.
-//! * [`step`]: the envelope in which a workflow hands each step its input.
-//! * [`outcome`]: what a workflow answers.
+//! * [`request`]: what a caller sends to a workflow. Deserialising a request validates it, so every value of
+//!   these types is valid and no separate validation can be forgotten.
+//! * [`step`]: the envelope in which a workflow passes each step its input.
+//! * [`outcome`]: what a workflow returns.
 //! * `schema`, with the feature of that name: JSON Schemas of the requests and outcomes.
-//! * [`error`]: the errors by which a step fails, and the names that the state machines match.
+//! * [`error`]: the errors that a step can fail with, and the names that the state machines match.
 //!
 //! Nothing here talks to Slack or AWS.
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// What notifications and screen readers show, and the whole message where there are no blocks.
+    /// The text for notifications and screen readers. Without blocks it is the whole message.
     pub text: MessageText,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
@@ -22,8 +22,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Takes the ping out of broadcast mentions: `<!channel>` becomes `@channel`, which Slack shows
-    /// as plain text and is told not to read as a mention.
+    /// Defuses broadcast mentions, so that they notify nobody: `<!channel>` becomes `@channel`, which Slack is
+    /// told to show as plain text and not to read as a mention.
     #[must_use]
     pub fn without_broadcasts(self) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// 1 to 40,000 characters that are not all white space. Slack cuts a longer text.
+/// 1 to 40,000 characters that are not all white space. Slack truncates longer texts.
 ///
 /// Source: Slack's `chat.postMessage`, "Truncating content". `Debug` shows its size only, so that a
 /// message can't get into a log by accident.
@@ -117,10 +117,10 @@ impl TryFrom<String> for MessageText {
     }
 }
 
-/// 1 to 50 Block Kit blocks, nested at most 32 levels deep. What each may hold is for Slack to judge.
+/// 1 to 50 Block Kit blocks, nested at most 32 levels deep. Slack, not this type, validates their content.
 ///
-/// Source: Slack's Block Kit reference, whose blocks are about 10 levels deep; a step could not read
-/// JSON of 128 levels. `Debug` shows their number only.
+/// Source: Slack's Block Kit reference, whose blocks are about 10 levels deep. A step can't read JSON with 128
+/// levels. `Debug` shows only the number of blocks.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Value>")]
 pub struct Blocks(Vec<Value>);
@@ -145,10 +145,10 @@ impl TryFrom<Vec<Value>> for Blocks {
 
     fn try_from(blocks: Vec<Value>) -> Result<Self, Self::Error> {
         if blocks.is_empty() || blocks.len() > Self::MAX {
-            return Err("must hold 1 to 50 blocks");
+            return Err("must contain 1 to 50 blocks");
         }
         if !blocks.iter().all(|block| block["type"].is_string()) {
-            return Err("must hold only objects with a `type`");
+            return Err("must contain only objects with a `type`");
         }
         if blocks.iter().any(|block| is_deeper(block, Self::MAX_DEPTH)) {
             return Err("must not be nested deeper than 32 levels");
@@ -220,8 +220,8 @@ fn defused(text: &str) -> String {
     out
 }
 
-/// The name of the broadcast that `mention` starts with (`<!here>`, `<!here|label>`), and what follows.
-/// One that has no end counts too: whether Slack finds an end is not ours to guess.
+/// The name of the broadcast that `mention` starts with (`<!here>`, `<!here|label>`), and the text after it.
+/// A mention without an end counts too, because Slack may still find one.
 fn broadcast(mention: &str) -> Option<(&'static str, &str)> {
     let inside = past(mention, "<!")?;
     let (name, after) = BROADCASTS
@@ -237,7 +237,7 @@ fn broadcast(mention: &str) -> Option<(&'static str, &str)> {
     Some((name, label.map_or(after, |(_, after)| after)))
 }
 
-/// What follows `start`, in upper or lower case, whatever shows nothing stands in it.
+/// The text after `start`, ignoring case and any invisible characters within it.
 fn past<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     start.chars().try_fold(text, |rest, expected| {
         rest.trim_start_matches(shows_nothing)
@@ -245,7 +245,7 @@ fn past<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     })
 }
 
-/// Characters that Slack may drop before it looks for mentions: it does not say which it does.
+/// Invisible characters. Slack may drop them before it looks for mentions; it does not document which.
 fn shows_nothing(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -262,8 +262,8 @@ fn defused_value(value: Value) -> Value {
     }
 }
 
-/// In rich text a broadcast is an element of its own: `{"type": "broadcast", "range": "channel"}`. In
-/// an object of mrkdwn Slack looks for "certain mentions" in the plain text too, unless it is verbatim.
+/// In rich text a broadcast is an element of its own: `{"type": "broadcast", "range": "channel"}`. In a
+/// mrkdwn text object Slack also looks for "certain mentions" in plain text, unless `verbatim` is set.
 ///
 /// Source: Slack's "Rich text block" and "Text object".
 fn defused_object(fields: Map<String, Value>) -> Value {

@@ -1,7 +1,7 @@
-//! What a workflow answers: one shape for all, with the parts that apply.
+//! What a workflow returns: all outcomes share one shape, with the parts that apply.
 //!
-//! A caller may be older than the workflow, so what a reader here does not know it passes over. The
-//! schemas say no more than what there is.
+//! A caller may be older than the workflow, so unknown fields are ignored when an outcome is read. The schemas
+//! allow only the fields that exist today.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +32,9 @@ pub struct Outcome {
 )]
 #[non_exhaustive]
 pub struct CreateChannelOutcome {
-    /// The channel that was found or made.
+    /// The channel that was found or created.
     pub channel: ChannelRef,
-    /// Everybody whom the request named.
+    /// The result for each person whom the request named.
     pub members: InvitedMembers,
 }
 
@@ -47,9 +47,9 @@ pub struct CreateChannelOutcome {
 )]
 #[non_exhaustive]
 pub struct NotifyPrivateChannelOutcome {
-    /// The channel that was found or made.
+    /// The channel that was found or created.
     pub channel: ChannelRef,
-    /// Everybody whom the request named.
+    /// The result for each person whom the request named.
     pub members: InvitedMembers,
     /// The message that was posted.
     pub message: PostedMessage,
@@ -81,7 +81,7 @@ pub struct NotifyPublicChannelOutcome {
 pub struct ChangeChannelMembersOutcome {
     /// The channel that was found.
     pub channel: ChannelRef,
-    /// Everybody whom the request named.
+    /// The result for each person whom the request named.
     pub members: ChangedMembers,
 }
 
@@ -94,10 +94,10 @@ pub struct ChangeChannelMembersOutcome {
 )]
 #[non_exhaustive]
 pub struct CheckChannelExistsOutcome {
-    /// Whether a channel has this name, archived or not, as far as the bot can see. It sees public
+    /// Whether a channel with this name exists, archived or not, as far as the bot can see. It sees public
     /// channels, and the private ones that it is a member of.
     pub exists: bool,
-    /// Left out where there is none.
+    /// The channel; left out if it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
     pub channel: Option<ChannelRef>,
@@ -112,17 +112,17 @@ pub struct CheckChannelExistsOutcome {
 )]
 #[non_exhaustive]
 pub struct DeleteChannelOutcome {
-    /// Whether this execution archived the channel; `false` where it was archived already, or the bot
-    /// sees no channel of this name.
+    /// Whether this execution archived the channel; `false` if it was archived already, or if the bot sees no
+    /// channel with this name.
     pub deleted: bool,
-    /// The channel under the name that it has now; left out where there is none. A name other than
-    /// the request's means that the request's name is free again.
+    /// The channel with its current name; left out if it does not exist. If the name differs from the
+    /// request's, the request's name is free again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
     pub channel: Option<ChannelRef>,
 }
 
-/// What became of each person who was to be invited. Nobody is left out.
+/// The result for each person to be invited. Nobody is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(
@@ -132,15 +132,15 @@ pub struct DeleteChannelOutcome {
 )]
 #[non_exhaustive]
 pub struct InvitedMembers {
-    /// Who was not in the channel before this execution and is now.
+    /// People who were not in the channel before this execution and now are.
     pub invited: Vec<Email>,
-    /// Who was in the channel already.
+    /// People who were in the channel already.
     pub already_members: Vec<Email>,
-    /// Who was not invited, and why.
+    /// People who were not invited, and why.
     pub skipped: Vec<Skipped>,
 }
 
-/// What became of each person whom the request named. Nobody is left out.
+/// The result for each person whom the request named. Nobody is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(
@@ -150,14 +150,14 @@ pub struct InvitedMembers {
 )]
 #[non_exhaustive]
 pub struct ChangedMembers {
-    /// Who was not in the channel before this execution and is now.
+    /// People who were not in the channel before this execution and now are.
     pub invited: Vec<Email>,
-    /// Who was in the channel before this execution and is no more.
+    /// People who were in the channel before this execution and no longer are.
     #[serde(default)]
     pub removed: Vec<Email>,
-    /// Who was to be invited and was in the channel already.
+    /// People to be invited who were in the channel already.
     pub already_members: Vec<Email>,
-    /// Who was neither invited nor removed, and why.
+    /// People who were neither invited nor removed, and why.
     pub skipped: Vec<Skipped>,
 }
 
@@ -169,14 +169,14 @@ pub struct ChangedMembers {
     schemars(deny_unknown_fields)
 )]
 pub struct Skipped {
-    /// Who it is.
+    /// The person's address.
     pub email: Email,
-    /// Why.
+    /// Why nothing was done.
     pub reason: SkipReason,
 }
 
-/// Why nothing was done for a person. Only permanent reasons: what may pass fails the step instead,
-/// so that a retry or a redrive reaches everybody.
+/// Why nothing was done for a person. All reasons are permanent: a temporary problem fails the step instead, so
+/// that a retry or a redrive reaches everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -184,30 +184,30 @@ pub struct Skipped {
 pub enum SkipReason {
     /// The person does not want Slack notifications.
     OptedOut,
-    /// There is no user profile for the address.
+    /// No user profile has this address.
     NoProfile,
     /// The profile's `notificationPreferences.slack` is not a boolean.
     InvalidProfile,
-    /// Slack knows no active user with this address.
+    /// No active Slack user has this address.
     NotInSlack,
-    /// A guest, or somebody whom the workspace's settings keep out of this channel.
+    /// The person is a guest, or the workspace's settings keep them out of this channel.
     Restricted,
     /// Slack does not let this bot invite this person.
     CannotInvite,
-    /// The address belongs to a bot or an app: none is invited, and our own is never removed.
+    /// The address belongs to a bot or an app. Bots and apps are not invited, and our own bot is never removed.
     Bot,
-    /// The person was to be removed and was not in the channel.
+    /// The person was to be removed but was not in the channel.
     NotAMember,
     /// Slack does not let this bot remove this person.
     CannotRemove,
-    /// A reason that the workflow has and this version of the contract has not.
+    /// A reason that this version of the contract does not know.
     #[serde(other)]
     #[cfg_attr(feature = "schema", schemars(skip))]
     Other,
 }
 
 impl SkipReason {
-    /// The reason as it stands in outcomes and in the metric's dimension.
+    /// The reason, as outcomes and the metric's dimension show it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OptedOut => "opted_out",
@@ -224,7 +224,7 @@ impl SkipReason {
     }
 }
 
-/// The message as it stands in Slack.
+/// The posted message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "schema",
@@ -234,6 +234,6 @@ impl SkipReason {
 pub struct PostedMessage {
     /// Slack's timestamp of the message: its id within the channel, for example `1716900000.000100`.
     pub ts: MessageTs,
-    /// Whether an earlier attempt of this execution had posted it already.
+    /// Whether an earlier attempt of this execution had already posted the message.
     pub duplicate: bool,
 }

@@ -1,8 +1,8 @@
 //! What a caller sends to a workflow.
 //!
-//! Reading a request checks it: a value of these types obeys every rule. What a workflow works on
-//! is the *checked* form, in which every field is present, addresses are in lower case and there
-//! once, a leading `#` is gone, and broadcast mentions are defused unless the caller allowed them.
+//! Reading a request checks it: a value of these types obeys every rule. A workflow works with the *checked*
+//! form: every field is present, addresses are in lower case and without duplicates, a leading `#` is removed,
+//! and broadcast mentions are defused unless the caller allowed them.
 
 use std::{collections::HashSet, fmt};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{ChannelName, ChannelText, Email, InvalidField, Members, Message, Visibility, decode};
 
-/// The operations that a workflow can be started for, by the workflow's file name.
+/// The operations, each with a workflow of its own; the workflow's file has the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -34,8 +34,8 @@ impl Operation {
         Self::DeleteChannel,
     ];
 
-    /// The workflow's file name, for example `create-channel`. The state machine's is that with the
-    /// deployment's prefix before it.
+    /// The workflow's file name, for example `create-channel`. The state machine's name is the deployment's
+    /// prefix followed by this name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateChannel => "create-channel",
@@ -63,13 +63,13 @@ pub struct CreateChannel {
     pub channel_name: ChannelName,
     #[serde(default)]
     pub visibility: Visibility,
-    /// Who shall be in the channel: those who want Slack notifications are invited.
+    /// The people who should be in the channel. Those who want Slack notifications are invited.
     #[serde(default)]
     pub members: Members,
-    /// What the channel is about right now. Set only on a channel that this execution makes.
+    /// What the channel is about right now. Set only on a channel that this execution creates.
     #[serde(default)]
     pub topic: Option<ChannelText>,
-    /// What the channel is for. Set only on a channel that this execution makes.
+    /// What the channel is for. Set only on a channel that this execution creates.
     #[serde(default)]
     pub purpose: Option<ChannelText>,
 }
@@ -79,11 +79,11 @@ pub struct CreateChannel {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotifyPrivateChannel {
-    /// A leading `#` is dropped. The channel is made if it is missing.
+    /// A leading `#` is dropped. If the channel does not exist, it is created.
     pub channel_name: ChannelName,
-    /// What is posted.
+    /// The message to post.
     pub message: Message,
-    /// Who shall be in the channel: those who want Slack notifications are invited.
+    /// The people who should be in the channel. Those who want Slack notifications are invited.
     #[serde(default)]
     pub members: Members,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
@@ -96,9 +96,9 @@ pub struct NotifyPrivateChannel {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotifyPublicChannel {
-    /// A leading `#` is dropped. The channel must be there.
+    /// A leading `#` is dropped. The channel must exist.
     pub channel_name: ChannelName,
-    /// What is posted.
+    /// The message to post.
     pub message: Message,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
     #[serde(default)]
@@ -114,12 +114,12 @@ pub struct NotifyPublicChannel {
     schemars(extend("anyOf" = [{ "required": ["add"] }, { "required": ["remove"] }]))
 )]
 pub struct ChangeChannelMembers {
-    /// A leading `#` is dropped. The channel must be there.
+    /// A leading `#` is dropped. The channel must exist.
     pub channel_name: ChannelName,
-    /// Who shall be in the channel: those who want Slack notifications are invited.
+    /// The people who should be in the channel. Those who want Slack notifications are invited.
     #[serde(default)]
     pub add: Option<Members>,
-    /// Who shall not be in the channel, whatever their preference. No address of `add`.
+    /// The people to remove from the channel, whatever their preference. No address may be in `add` as well.
     #[serde(default)]
     pub remove: Option<Members>,
 }
@@ -142,7 +142,7 @@ pub struct DeleteChannel {
     pub channel_name: ChannelName,
 }
 
-/// A request that obeys every rule, as the steps work on it.
+/// A request that obeys every rule, in the form that the steps work with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum CheckedRequest {
@@ -179,7 +179,7 @@ impl CheckedRequest {
     /// Reads the input of the workflow for `operation`.
     ///
     /// # Errors
-    /// [`InvalidField`] with the field and the rule.
+    /// [`InvalidField`] names the field and the rule.
     pub fn check(operation: Operation, request: Value) -> Result<Self, InvalidField> {
         if !request.is_object() {
             return Err(InvalidField::new("request", "must be an object"));
@@ -216,7 +216,7 @@ impl CheckedRequest {
                 if request.add.is_none() && request.remove.is_none() {
                     return Err(InvalidField::new(
                         "add",
-                        "is required where `remove` is left out",
+                        "is required if `remove` is not given",
                     ));
                 }
                 let (add, remove) = (
@@ -224,7 +224,7 @@ impl CheckedRequest {
                     request.remove.unwrap_or_default(),
                 );
                 if let Some(place) = place_of_a_common_address(&add, to_remove) {
-                    let rule = "must not stand in `add` too";
+                    let rule = "must not be in `add` as well";
                     return Err(InvalidField::new(format!("remove[{place}]"), rule));
                 }
                 Ok(Self::ChangeChannelMembers {
@@ -253,7 +253,7 @@ fn broadcast_checked(message: Message, allow_broadcast: bool) -> Message {
     }
 }
 
-/// Where the list as the caller wrote it has an address that shall be added too.
+/// The position, in the caller's own list, of an address that is to be added as well.
 fn place_of_a_common_address(add: &Members, to_remove: Value) -> Option<usize> {
     let added: HashSet<&Email> = add.as_slice().iter().collect();
     let to_remove: Vec<Email> = serde_json::from_value(to_remove).ok()?;

@@ -1,7 +1,7 @@
-//! JSON Schemas of what a caller sends and gets, for those who don't write Rust.
+//! JSON Schemas of what a caller sends and receives, for callers that aren't written in Rust.
 //!
-//! What is optional is left out. What JSON Schema can't say (that an address is well formed by our
-//! parser's rules, that no address stands in two lists) only `check-request` says.
+//! Optional fields are left out. JSON Schema can't express every rule: only `check-request` checks
+//! that our parser accepts an address, and that no address is in two lists.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ pub struct WorkflowSchemas {
     pub outcome: Schema,
 }
 
-/// Those of every workflow.
+/// The schemas of every workflow.
 pub fn all() -> [WorkflowSchemas; 6] {
     [
         of::<CreateChannel, CreateChannelOutcome>("create-channel"),
@@ -56,7 +56,7 @@ fn of<Request: JsonSchema, Outcome: JsonSchema>(workflow: &'static str) -> Workf
     }
 }
 
-/// The schema of what somebody sends, in the form that all of them have.
+/// The schema of an input, in the form that all our schemas have.
 pub fn of_input<Input: JsonSchema>() -> Schema {
     settings().into_generator().into_root_schema_for::<Input>()
 }
@@ -65,21 +65,21 @@ fn settings() -> SchemaSettings {
     SchemaSettings::default().with_transform(RecursiveTransform(unwrap_lines))
 }
 
-/// Makes one line of a description that the source breaks.
+/// Joins the lines of a description that is wrapped in the source.
 fn unwrap_lines(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.replace('\n', " ");
     }
 }
 
-/// A field of this type, and what it is for.
+/// The schema of a field of this type, with its description.
 fn described<Field: JsonSchema>(generator: &mut SchemaGenerator, description: &str) -> Schema {
     let mut schema = generator.subschema_for::<Field>();
     schema.insert("description".to_owned(), description.into());
     schema
 }
 
-/// The schema of a type whose rules are checked in code.
+/// Implements the schema of a type whose rules are checked in code.
 macro_rules! schema_of {
     ($type:ty, $name:literal, |$generator:ident| $schema:expr) => {
         impl JsonSchema for $type {
@@ -95,7 +95,7 @@ macro_rules! schema_of {
 }
 
 schema_of!(ChannelName, "ChannelName", |_generator| json_schema!({
-    "description": "A channel's name: 1 to 80 lower-case letters, digits, - and _, one of them a letter or a digit.",
+    "description": "A channel's name: 1 to 80 lower-case letters, digits, - and _, with at least one letter or digit.",
     "type": "string",
     "pattern": "^#?(?=[a-z0-9_-]{1,80}$)[_-]*[a-z0-9]",
 }));
@@ -108,13 +108,13 @@ schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
 }));
 
 schema_of!(Email, "Email", |_generator| json_schema!({
-    "description": "An e-mail address; upper and lower case are the same.",
+    "description": "An e-mail address. Case is ignored.",
     "type": "string",
     "format": "email",
 }));
 
 schema_of!(Members, "Members", |generator| json_schema!({
-    "description": "People, by their e-mail addresses. Doubles count as one.",
+    "description": "People, by their e-mail addresses. Duplicates count as one.",
     "type": "array",
     "items": generator.subschema_for::<Email>(),
     "maxItems": Members::MAX,
@@ -128,7 +128,7 @@ schema_of!(MessageText, "MessageText", |_generator| json_schema!({
 }));
 
 schema_of!(Blocks, "Blocks", |_generator| json_schema!({
-    "description": "Block Kit blocks, nested at most 32 levels deep. What each may hold is for Slack to judge.",
+    "description": "Block Kit blocks, nested at most 32 levels deep. Slack validates their content.",
     "type": "array",
     "items": { "type": "object", "required": ["type"], "properties": { "type": { "type": "string" } } },
     "minItems": 1,
@@ -143,7 +143,7 @@ schema_of!(MessageTs, "MessageTs", |_generator| json_schema!({
 }));
 
 schema_of!(Message, "Message", |generator| json_schema!({
-    "description": "A message: its text, or an object with more.",
+    "description": "A message: its text, or an object with the text and more.",
     "anyOf": [
         generator.subschema_for::<MessageText>(),
         {
@@ -151,9 +151,9 @@ schema_of!(Message, "Message", |generator| json_schema!({
             "properties": {
                 "text": described::<MessageText>(
                     generator,
-                    "What notifications and screen readers show, and the whole message where there are no blocks.",
+                    "The text for notifications and screen readers. Without blocks it is the whole message.",
                 ),
-                "blocks": described::<Blocks>(generator, "What is shown in place of the text."),
+                "blocks": described::<Blocks>(generator, "Shown instead of the text."),
                 "threadTs": described::<MessageTs>(
                     generator,
                     "The message in whose thread this one is posted.",

@@ -1,4 +1,4 @@
-//! The envelope in which a workflow hands each step its input.
+//! The envelope in which a workflow passes each step its input.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,24 +14,24 @@ pub struct Step<I> {
     pub input: I,
 }
 
-/// How many waits a step has for each start or redrive of its execution.
+/// How many times a step may wait after each start or redrive of its execution.
 const WAITS: i64 = 100;
 
-/// The execution that a step works for. It stands in every log line.
+/// The execution that a step works for. Every log line contains it.
 ///
-/// Fields that it does not know are ignored: after a rollback, executions go on under a definition that is
-/// newer than their functions.
+/// Unknown fields are ignored: after a rollback, running executions continue with a definition that is newer
+/// than their functions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// The execution's ARN. A redrive keeps it, so it is what makes a delivery one delivery.
+    /// The execution's ARN. A redrive keeps it, so it identifies a delivery.
     pub execution_id: String,
     /// The state machine's name.
     pub workflow: String,
     /// When the execution was started, or last redriven, in milliseconds since the epoch.
     #[serde(default)]
     pub started_at: Option<u64>,
-    /// How long it may run from then on.
+    /// How long the execution may run from then on.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
     #[serde(default)]
@@ -43,14 +43,14 @@ pub struct Run {
     /// not go back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookups: Option<u32>,
-    /// The same as definitions of release 0.1 say it: how often the workflow is still willing to wait.
+    /// The counterpart in definitions of release 0.1: how many more times the workflow will wait.
     #[serde(default, skip_serializing)]
     pub waits_left: Option<i64>,
 }
 
 impl Run {
-    /// Whether the step may ask for another wait. One that may not fails with `Slack.WaitsExhausted`, so
-    /// that the Task fails and not a `Fail` state: a redrive goes on from it, with as many waits again.
+    /// Whether the step may ask for another wait. Otherwise it fails with `Slack.WaitsExhausted`. That fails the
+    /// Task instead of ending in a `Fail` state, so a redrive continues from the step, with new waits.
     pub fn has_waits_left(&self) -> bool {
         let allowed = WAITS * (1 + i64::from(self.redrive_count));
         let left = allowed - i64::from(self.waits);
@@ -62,7 +62,7 @@ impl Run {
         self.lookups == Some(0)
     }
 
-    /// Whether an earlier invocation for this step may have asked for a wait.
+    /// Whether an earlier invocation of this step may have asked for a wait.
     pub fn may_have_waited(&self) -> bool {
         self.waits > 0 || self.waits_left.is_some()
     }
@@ -72,7 +72,7 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
     pub run: Run,
-    /// Lambda's id of the invocation: another one for each attempt of a step.
+    /// Lambda's id of the invocation; each attempt of a step has a new one.
     pub request_id: String,
     /// When Lambda ends this invocation.
     pub deadline: SystemTime,
@@ -84,7 +84,7 @@ impl Invocation {
         SystemTime::now() + work <= self.deadline
     }
 
-    /// Leaves the rest of `what` to the step's next invocation where less time than this is left.
+    /// Returns an error if less time than `work` is left, so that the next invocation does the rest of `what`.
     ///
     /// # Errors
     /// [`StepError::StepUnfinished`].
@@ -101,7 +101,7 @@ impl Invocation {
 #[serde(transparent)]
 pub struct SlackUserId(pub String);
 
-/// A person in Slack: the address that the request named, and Slack's id for it.
+/// A Slack user: the address from the request, and Slack's id of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlackUser {

@@ -1,4 +1,4 @@
-//! The error names of the contract and those in the state machines, held against each other.
+//! Checks that the contract and the state machines use the same error names.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -33,7 +33,7 @@ fn ours(kinds: &[Kind]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names that AWS gives: they start with a service's or the runtime's own prefix.
+/// Whether AWS defines the name: such names start with the prefix of a service or of the runtime.
 fn is_awss(name: &str) -> bool {
     ["States.", "Lambda.", "Runtime.", "Sandbox."]
         .iter()

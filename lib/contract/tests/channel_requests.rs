@@ -1,4 +1,4 @@
-//! Requests for a channel and its members: what is accepted, and how a bad one is refused.
+//! Requests for a channel and its members: which are accepted, and how an invalid one is rejected.
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
@@ -74,17 +74,17 @@ fn a_name_is_enough(#[case] operation: Operation) {
 #[case(CreateChannel, json!({ "visibility": "secret" }), "visibility", "must be `public` or `private`")]
 #[case(CreateChannel, json!({ "topic": " " }), "topic", "must not be empty")]
 #[case(CreateChannel, json!({ "purpose": "x".repeat(251) }), "purpose", "must have at most 250 characters")]
-#[case(CreateChannel, json!({ "message": "x" }), "message", "is not a field of this request; known here: `channelName`, `visibility`, `members`, `topic`, `purpose`")]
-#[case(ChangeChannelMembers, json!({}), "add", "is required where `remove` is left out")]
+#[case(CreateChannel, json!({ "message": "x" }), "message", "is not a known field; known fields: `channelName`, `visibility`, `members`, `topic`, `purpose`")]
+#[case(ChangeChannelMembers, json!({}), "add", "is required if `remove` is not given")]
 #[case(ChangeChannelMembers, json!({ "add": ["ana"] }), "add[0]", "must be an e-mail address such as ana@example.com")]
 #[case::in_both(
     ChangeChannelMembers,
     json!({ "add": ["ana@example.com"], "remove": ["bob@example.com", "bob@example.com", "ANA@example.com"] }),
     "remove[2]",
-    "must not stand in `add` too"
+    "must not be in `add` as well"
 )]
-#[case(CheckChannelExists, json!({ "members": [] }), "members", "is not a field of this request; known here: `channelName`")]
-#[case(DeleteChannel, json!({ "channelName": "Project-X" }), "channelName", "must hold only lower-case letters, digits, - and _")]
+#[case(CheckChannelExists, json!({ "members": [] }), "members", "is not a known field; known fields: `channelName`")]
+#[case(DeleteChannel, json!({ "channelName": "Project-X" }), "channelName", "must contain only lower-case letters, digits, - and _")]
 fn a_bad_request_is_refused_with_its_field_and_rule(
     #[case] operation: Operation,
     #[case] mut request: Value,

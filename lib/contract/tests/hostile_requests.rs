@@ -1,4 +1,4 @@
-//! Requests as an attacker or a broken caller would send them.
+//! Requests that an attacker or a broken caller might send.
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
@@ -72,8 +72,8 @@ proptest! {
     }
 }
 
-/// Either the request is refused in safe words, or its checked form is complete and within the limits,
-/// is checked again to the same, and can be read by every step.
+/// Either the request is rejected with an error that is safe to log, or its checked form is complete and within
+/// the limits, does not change when it is checked again, and can be read by every step.
 fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
     let checked = match CheckedRequest::check(operation, request.clone()) {
         Ok(checked) => checked,
@@ -97,7 +97,7 @@ fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
         Ok(checked.clone())
     );
 
-    // As `check-request` gets the request, and the steps after it its parts.
+    // The payload of `check-request`; later steps receive parts of the request.
     let run = json!({ "executionId": "arn", "workflow": "apgl-x" });
     for input in [request, &checked] {
         let payload = json!({ "run": run, "input": { "operation": operation, "request": input } });
@@ -141,7 +141,7 @@ fn checked(operation: Operation, request: &Value) -> Value {
     json!(CheckedRequest::check(operation, request.clone()).unwrap())
 }
 
-/// Blocks whose texts and elements are made of parts of mentions.
+/// Blocks whose texts and elements consist of parts of mentions.
 fn block() -> impl Strategy<Value = Value> {
     let text_object = (
         select(&["mrkdwn", "plain_text"][..]),
@@ -181,8 +181,8 @@ fn block() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What part of a message Slack could read as a mention of everybody, by its documentation and some
-/// more: no matter what stands within that shows nothing.
+/// The part of a message that Slack could read as a mention of everybody. This is stricter than Slack's
+/// documentation: it also finds mentions that contain invisible characters.
 ///
 /// Source: Slack's "Formatting message text", "Special mentions"; "Rich text block", the element
 /// `broadcast`; "Text object", `verbatim`.

@@ -1,4 +1,4 @@
-//! Requests as callers send them: what is accepted, and how a bad one is refused.
+//! Requests as callers send them: which are accepted, and how an invalid one is rejected.
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
@@ -103,29 +103,29 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 #[case::channel_is_a_number(with("channelName", json!(7)), "channelName", "must be a string")]
 #[case::empty_channel(with("channelName", json!("#")), "channelName", "must not be empty")]
 #[case::long_channel(with("channelName", json!("a".repeat(81))), "channelName", "must have at most 80 characters")]
-#[case::uppercase_channel(with("channelName", json!("Project-X")), "channelName", "must hold only lower-case letters, digits, - and _")]
-#[case::dotted_channel(with("channelName", json!("a.b")), "channelName", "must hold only lower-case letters, digits, - and _")]
-#[case::punctuation_channel(with("channelName", json!("--")), "channelName", "must hold a letter or a digit")]
+#[case::uppercase_channel(with("channelName", json!("Project-X")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::dotted_channel(with("channelName", json!("a.b")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::punctuation_channel(with("channelName", json!("--")), "channelName", "must contain a letter or a digit")]
 #[case::empty_message(with("message", json!(" \n")), "message", "must not be empty")]
 #[case::message_is_a_list(with("message", json!(["x"])), "message", "must be a string, or an object with text, blocks and threadTs")]
 #[case::long_message(with("message", json!("x".repeat(40_001))), "message", "must have at most 40,000 characters")]
 #[case::message_without_text(with("message", json!({ "blocks": [{ "type": "divider" }] })), "message.text", "is required")]
 #[case::empty_text(with("message", json!({ "text": "" })), "message.text", "must not be empty")]
-#[case::no_blocks(with("message", json!({ "text": "x", "blocks": [] })), "message.blocks", "must hold 1 to 50 blocks")]
-#[case::block_without_type(with("message", json!({ "text": "x", "blocks": [{}] })), "message.blocks", "must hold only objects with a `type`")]
+#[case::no_blocks(with("message", json!({ "text": "x", "blocks": [] })), "message.blocks", "must contain 1 to 50 blocks")]
+#[case::block_without_type(with("message", json!({ "text": "x", "blocks": [{}] })), "message.blocks", "must contain only objects with a `type`")]
 #[case::bad_thread(with("message", json!({ "text": "x", "threadTs": "now" })), "message.threadTs", "must be a message's timestamp such as 1712345678.000200")]
-#[case::unknown_in_message(with("message", json!({ "text": "x", "tetx": "y" })), "message.tetx", "is not a field of this request; known here: `text`, `blocks`, `threadTs`")]
+#[case::unknown_in_message(with("message", json!({ "text": "x", "tetx": "y" })), "message.tetx", "is not a known field; known fields: `text`, `blocks`, `threadTs`")]
 #[case::many_members(
     with("members", emails(1_001)),
     "members",
-    "must hold at most 1,000 addresses"
+    "must contain at most 1,000 addresses"
 )]
 #[case::members_is_a_string(with("members", json!("ana@example.com")), "members", "must be a sequence")]
 #[case::malformed_address(with("members", json!(["ana@example.com", "bob"])), "members[1]", "must be an e-mail address such as ana@example.com")]
 #[case::address_with_a_name(with("members", json!(["Ana <ana@example.com>"])), "members[0]", "must be an e-mail address such as ana@example.com")]
 #[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
 #[case::broadcast_is_a_string(with("allowBroadcast", json!("yes")), "allowBroadcast", "must be a boolean")]
-#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a field of this request; known here: `channelName`, `message`, `members`, `allowBroadcast`")]
+#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `allowBroadcast`")]
 fn a_bad_request_is_refused_with_its_field_and_rule(
     #[case] request: Value,
     #[case] field: &str,

@@ -1,9 +1,9 @@
-//! The one HTTP client, for AWS and for Slack: HTTP/1.1 by reqwest, TLS by rustls with ring.
+//! The shared HTTP client for AWS and Slack: HTTP/1.1 with reqwest, TLS with rustls and ring.
 //!
-//! Whom it trusts is compiled in: Mozilla's root certificates, by the crate `webpki-roots`. The system's
-//! own would be read and parsed at each cold start, once for AWS and once for Slack, and take longer than
-//! all the rest of it (`docs/performance.md`). Where the variable `SSL_CERT_FILE` names a file of
-//! certificates, those are trusted instead: in a network whose proxy signs for everybody, for example.
+//! The trusted root certificates are compiled in: Mozilla's, from the crate `webpki-roots`. The system's
+//! certificates would have to be read and parsed at each cold start, once for AWS and once for Slack, which takes
+//! longer than the rest of the cold start (`docs/performance.md`). If the variable `SSL_CERT_FILE` names a file of
+//! certificates, these are trusted instead, for example in a network with a TLS-intercepting proxy.
 
 use std::{env, path::Path, sync::LazyLock};
 
@@ -11,19 +11,19 @@ use reqwest::{ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
-/// OpenSSL's name for it, and so everybody's.
+/// OpenSSL's name for this variable, which other tools use as well.
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
-/// The file that `SSL_CERT_FILE` names is of no use.
+/// The file that `SSL_CERT_FILE` names can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable SSL_CERT_FILE must name a readable file of certificates (PEM)")]
 pub struct TrustError;
 
-/// A client that follows no redirect, and whose connections all trust the same. Its time-outs are its
-/// user's to set.
+/// A client that follows no redirects and trusts the root certificates of this crate. The caller sets the
+/// time-outs.
 ///
 /// # Errors
-/// [`TrustError`] where `SSL_CERT_FILE` is set and can't be used.
+/// [`TrustError`] if `SSL_CERT_FILE` is set but can't be used.
 pub fn client() -> Result<ClientBuilder, TrustError> {
     static TLS: LazyLock<Result<ClientConfig, TrustError>> = LazyLock::new(|| {
         let file = env::var_os(CERTIFICATES).filter(|file| !file.is_empty());
@@ -50,7 +50,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TrustError> {
     let certificates = CertificateDer::pem_file_iter(file).map_err(|_| TrustError)?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        // One that rustls can't use is none of its roots; the others still are.
+        // Skip a certificate that rustls can't use, and keep the others.
         let _ = roots.add(certificate.map_err(|_| TrustError)?);
     }
     if roots.is_empty() {
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers each connection over TLS, as `localhost`. Answers its URL and its certificate.
+    /// A server that answers each connection over TLS, as `localhost`. Returns its URL and its certificate.
     async fn server() -> (String, String) {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
@@ -123,7 +123,7 @@ mod tests {
         file
     }
 
-    /// Where the variable is set, this test is the process that it is set for: it prints what it got.
+    /// Set in the child process that the test starts. The child prints the response that it received.
     const ASKED: &str = "APGL_HTTP_TEST_URL";
 
     #[tokio::test]

@@ -6,24 +6,24 @@ use apgl_aws::{SettingError, optional_setting};
 
 use crate::gcra::millis;
 
-/// Reads Slack's time, in milliseconds since the epoch. It is the time of day, except on a local stack,
-/// where Slack and the waits of workflows run faster.
+/// Reads Slack's time, in milliseconds since the epoch. It is the real time, except on a local stack, where
+/// Slack's time and the waits of workflows run faster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SlackClock {
-    /// How long one of Slack's seconds lasts, in seconds.
+    /// How many real seconds one of Slack's seconds lasts.
     scale: f64,
 }
 
 impl SlackClock {
-    /// `None` where the scale is not above 0 and at most 1.
+    /// `None` unless the scale is above 0 and at most 1.
     pub fn with_scale(scale: f64) -> Option<Self> {
         (scale > 0.0 && scale <= 1.0).then_some(Self { scale })
     }
 
-    /// With the scale in `TIME_SCALE`, which is set where Slack's time runs faster, on a local stack.
+    /// Reads the scale from `TIME_SCALE`, which is set on a local stack, where Slack's time runs faster.
     ///
     /// # Errors
-    /// [`SettingError::Bad`] for a scale that is not above 0 and at most 1.
+    /// [`SettingError::Bad`] unless the scale is above 0 and at most 1.
     pub fn from_env() -> Result<Self, SettingError> {
         match optional_setting("TIME_SCALE") {
             Some(scale) => Self::read("TIME_SCALE", &scale),
@@ -35,7 +35,7 @@ impl SlackClock {
         let scale = scale.parse().ok().and_then(Self::with_scale);
         scale.ok_or(SettingError::Bad {
             name,
-            rule: "must be a number above 0, at most 1",
+            rule: "must be a number above 0 and at most 1",
         })
     }
 
@@ -48,12 +48,12 @@ impl SlackClock {
         millis(since_epoch.div_f64(self.scale))
     }
 
-    /// How long a time of Slack's lasts in the time of day.
+    /// Converts a duration in Slack's time to real time.
     pub fn lasts(&self, slack_time: Duration) -> Duration {
         slack_time.mul_f64(self.scale)
     }
 
-    /// How long a duration of the time of day is in Slack's time.
+    /// Converts a duration in real time to Slack's time.
     pub fn in_slack(&self, duration: Duration) -> Duration {
         duration.div_f64(self.scale)
     }

@@ -1,11 +1,11 @@
-//! The generic cell rate algorithm (GCRA), as arithmetic on one quota.
+//! The generic cell rate algorithm (GCRA): pure arithmetic on the state of one quota.
 //!
-//! A quota's state is its theoretical arrival time (TAT): when the next call would arrive if all calls came
-//! evenly. A call may be made `burst` intervals before the TAT that it leaves behind, so a rested quota
-//! allows a burst, and a busy one a call every interval.
+//! A quota's state is its theoretical arrival time (TAT): when the next call would arrive if calls were evenly
+//! spaced. Each call advances the TAT by one interval, and is ready `burst` intervals before the new TAT. An idle
+//! quota therefore allows a burst, and a busy one allows one call per interval.
 //!
-//! A penalty adds to the delay of the whole quota. Slots are kept without the delay, so a penalty moves every
-//! slot by the same time, whoever holds it, and changes no order.
+//! A penalty adds to the delay of the whole quota. Slots are stored without the delay, so a penalty shifts all
+//! slots by the same time and keeps their order.
 //!
 //! Times are in milliseconds of Slack's time since the epoch.
 
@@ -13,17 +13,17 @@ use std::time::Duration;
 
 use apgl_slack::quotas::{Quota, Slot};
 
-/// The state of a quota. One that nobody has used is all 0.
+/// The state of a quota. An unused quota is all zeros.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gcra {
-    /// The theoretical arrival time of the next call, with the delay.
+    /// The theoretical arrival time of the next call, including the delay.
     pub tat: u64,
-    /// What penalties have added so far.
+    /// The total delay from penalties.
     pub delay: u64,
 }
 
 impl Gcra {
-    /// The state after so many more calls, and when they may be made, all together.
+    /// The state after `calls` more calls.
     #[must_use]
     pub fn after(self, quota: &Quota, calls: u32, now: u64) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Gcra {
         }
     }
 
-    /// The slot of the calls that have led to this state.
+    /// The slot of the calls that led to this state. All of them are ready at its time.
     pub fn last_slot(self, quota: &Quota) -> Slot {
         Slot {
             quota: quota.name.clone(),
@@ -41,18 +41,18 @@ impl Gcra {
         }
     }
 
-    /// The latest TAT to which so many calls can be added that may be made at `latest`.
+    /// The latest TAT to which `calls` calls can be added so that they are still ready by `latest`.
     pub fn latest_tat(quota: &Quota, calls: u32, latest: u64) -> u64 {
         (latest + tolerance(quota)).saturating_sub(interval(quota) * u64::from(calls))
     }
 
-    /// When a call may be made that has this slot.
+    /// When a call with this slot is ready.
     pub fn ready_at(self, slot: &Slot) -> u64 {
         slot.at + self.delay
     }
 
-    /// The state after Slack has refused a call with this slot until `until`: the slot moves to that time,
-    /// and all others move with it. The same refusal, reported again or late, changes nothing.
+    /// The state after Slack has refused a call with this slot until `until`. The slot moves to that time, and
+    /// all other slots move with it. Reporting the same refusal again, or late, changes nothing.
     #[must_use]
     pub fn penalized(self, slot: &Slot, until: u64) -> Self {
         let longer = until.saturating_sub(self.ready_at(slot));
@@ -63,17 +63,17 @@ impl Gcra {
     }
 }
 
-/// Slots that an ended execution has left in a quota: so many, an interval apart, the last of them at `at`.
+/// Unused slots of an execution that has ended: `calls` slots, one interval apart, the last at `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreeSlots {
-    /// Without the delay, as of [`Slot`].
+    /// The time without the delay, as in [`Slot`].
     pub at: u64,
     pub calls: u32,
 }
 
 impl FreeSlots {
-    /// Takes the earliest slots for so many calls that are not over at `now`. Returns their slot, and how many are
-    /// left behind them. `None` where there are too few.
+    /// Takes the earliest slots for `calls` calls that have not passed by `now`. Returns the last of them, and
+    /// the number of free slots left after it. `None` if there are too few.
     pub fn take(self, quota: &Quota, state: Gcra, calls: u32, now: u64) -> Option<(Slot, u32)> {
         let now = now.saturating_sub(state.delay);
         let to_come = self.at.checked_sub(now)? / interval(quota) + 1;
@@ -109,7 +109,7 @@ mod tests {
 
     const NOW: u64 = 1_000_000_000;
 
-    /// A call a second, so many at once after a rest.
+    /// One call per second, with this burst.
     fn quota(burst: u32) -> Quota {
         Quota {
             name: "quota".to_owned(),
@@ -118,7 +118,8 @@ mod tests {
         }
     }
 
-    /// One after the other reserves so many calls at this time. Returns when each is ready, from now on.
+    /// Makes reservations one after the other, each at a time and for a number of calls. Returns when each is
+    /// ready, relative to `NOW`.
     fn ready(burst: u32, reservations: &[(u64, u32)]) -> Vec<u64> {
         let (quota, mut gcra) = (quota(burst), Gcra::default());
         let mut ready = Vec::new();
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(ready(burst, reservations), expected);
     }
 
-    /// Ten slots, the last one 20 seconds from now: the first is in 11 seconds.
+    /// Ten slots, from 11 to 20 seconds from now.
     #[rstest]
     #[case::the_first(0, 1, Some((11, 9)))]
     #[case::several_wait_for_the_last_of_them(0, 4, Some((14, 6)))]
@@ -212,13 +213,13 @@ mod tests {
         assert_eq!(busy.tat <= Gcra::latest_tat(&quota, 2, NOW + latest), fits);
     }
 
-    /// What happens to a quota, some milliseconds after what happened before.
+    /// Something that happens to a quota.
     #[derive(Debug, Clone)]
     enum Event {
         Reserve {
             calls: u32,
         },
-        /// Slack refuses one of the calls that are ready, and asks for so many seconds.
+        /// Slack refuses one of the reserved calls for a number of seconds.
         Refuse {
             which: usize,
             seconds: u64,
@@ -235,10 +236,10 @@ mod tests {
         )
     }
 
-    /// A reservation's calls, the time at which it was made and its slot.
+    /// A reservation: its calls, when it was made, and its slot.
     type Reservation = (u32, u64, Slot);
 
-    /// The state at the end, and the reservations in their order.
+    /// The state at the end, and the reservations in order.
     fn after_all(quota: &Quota, events: &[(u64, Event)]) -> (Gcra, Vec<Reservation>) {
         let (mut now, mut gcra) = (NOW, Gcra::default());
         let mut reservations: Vec<Reservation> = Vec::new();
@@ -257,7 +258,7 @@ mod tests {
                     };
                     let before = gcra;
                     gcra = gcra.penalized(&slot, now + seconds * 1_000);
-                    // Everybody is delayed by the same time, those who come next too.
+                    // Existing reservations and future calls are delayed by the same time.
                     assert_eq!(gcra.tat - before.tat, gcra.delay - before.delay);
                 }
             }
@@ -266,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// The delay stretches time and never compresses it, so it is enough to look at slots.
+        /// The delay only stretches time, so it is enough to compare slots.
         #[test]
         fn there_are_never_more_calls_than_a_burst_and_the_rate(
             burst in 1..30u32,
@@ -279,7 +280,7 @@ mod tests {
                 for (count, _, last) in &reservations[n..] {
                     calls += u64::from(*count);
                     let allowed = u64::from(burst) + (last.at - first.at) / 1_000;
-                    // More calls than a burst are ready together when the last of them is.
+                    // A reservation larger than a burst is ready as a whole, when its last call is.
                     let at_once = u64::from(*count.max(&reservations[n].0));
                     prop_assert!(calls <= allowed + at_once, "{calls} of {allowed} allowed");
                 }

@@ -1,12 +1,12 @@
-//! Slack's rate limits, shared by everything that calls Slack at the same time.
+//! Shares Slack's rate limits among all executions that call Slack at the same time.
 //!
-//! * [`gcra`]: the algorithm, as arithmetic on the state of one quota.
-//! * [`table`]: that state, and the reservations of calls that wait, in DynamoDB.
-//! * [`limiter`]: what a step asks before each call.
+//! * [`gcra`]: the algorithm, as pure arithmetic on the state of one quota.
+//! * [`table`]: the DynamoDB table with that state and the reservations of waiting calls.
+//! * [`limiter`]: the rate limiter that a step asks before each call.
 //! * [`clock`]: Slack's time, which runs faster on a local stack.
 //!
-//! Which call falls under which quota is the Slack client's knowledge: [`apgl_slack::quotas`].
-//! `docs/decisions/0008-rate-limits.md` says why calls are reserved.
+//! The Slack client decides which quotas apply to a call: see [`apgl_slack::quotas`].
+//! `docs/decisions/0008-rate-limits.md` explains why calls are reserved.
 
 pub mod clock;
 pub mod gcra;

@@ -1,4 +1,4 @@
-//! What a step asks before it calls Slack.
+//! The rate limiter that a step asks before each call to Slack.
 
 use std::{
     collections::HashMap,
@@ -19,16 +19,16 @@ use crate::{
     table::{Free, Holder, RateLimits, Reservation, Taken},
 };
 
-/// A table that does not answer delays no call for longer.
+/// The longest time for which an unresponsive table delays a call.
 const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
 const TABLE_ATTEMPTS: u32 = 2;
-/// A call that is ready within this time is made now: the call itself takes longer.
+/// A call that is ready within this time is made now, because the call itself takes longer.
 const NOW_MILLIS: u64 = 50;
-/// A refusal that lasts for more intervals of the narrowest quota comes from a wider one too.
+/// If a refusal lasts longer than this many intervals of the narrowest quota, a wider quota is used up too.
 const REFUSAL_INTERVALS: u32 = 10;
-/// A reservation that was not used for so long after its time no longer counts, as after a redrive.
+/// A reservation expires if it is not used within this time after it is ready, for example before a redrive.
 const RESERVATION_LIFETIME_MILLIS: u64 = 10 * 60_000;
-/// A workflow looks again after so long, or after half of the time that its execution has left.
+/// A workflow waits for at most this long before it checks again, or for half of its remaining time if longer.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
 /// The rate limiter that all executions share.
@@ -39,7 +39,7 @@ pub struct SharedLimiter {
 }
 
 impl SharedLimiter {
-    /// `table` is the table of rate limits.
+    /// `table` is the name of the rate-limits table.
     pub fn new(aws: &aws_types::SdkConfig, table: String, clock: SlackClock) -> Self {
         let config = config::Builder::from(aws)
             .timeout_config(
@@ -71,15 +71,15 @@ impl SharedLimiter {
         }
     }
 
-    /// When the execution must have ended, in Slack's time.
+    /// When the execution times out, in Slack's time.
     fn end_of(&self, run: &Run) -> Option<u64> {
         let started_at = UNIX_EPOCH + Duration::from_millis(run.started_at?);
         Some(self.clock.at(started_at) + run.timeout_seconds? * 1_000)
     }
 }
 
-/// The limiter for one invocation of a step. Where the table can't be reached, calls are made all the same:
-/// Slack's own refusals hold, and no notification fails for want of a table.
+/// The limiter for one invocation of a step. If the table can't be reached, calls are made anyway: Slack's own
+/// limits still apply, and no notification fails because of the table.
 #[derive(Debug)]
 pub struct StepLimiter {
     shared: Arc<SharedLimiter>,
@@ -88,28 +88,28 @@ pub struct StepLimiter {
     known: Mutex<Known>,
 }
 
-/// What this invocation knows of its step's reservations.
+/// What this invocation knows about its step's reservations.
 #[derive(Debug)]
 struct Known {
-    /// A step that has not waited has none, and need not read the table.
+    /// A step that has not waited has no reservations, so it does not need to read the table.
     may_have_reserved: bool,
-    /// What was read, by the name of the narrowest quota.
+    /// The reservations that were read, by the name of the narrowest quota.
     reservations: HashMap<String, Option<Reserved>>,
 }
 
-/// Reserved calls that are left.
+/// A reservation, and when it is ready.
 #[derive(Debug, Clone)]
 struct Reserved {
     reservation: Reservation,
     ready_at: u64,
-    /// Which of the call's quotas they are reserved in.
+    /// The index of the reservation's quota among the call's quotas.
     position: usize,
 }
 
 impl StepLimiter {
     async fn acquire(&self, calls: Calls<'_>) -> Result<Permit, Limited> {
         let mut reserved = self.reserved(calls.quotas).await;
-        // The narrower quotas were passed before this one was waited for.
+        // The step passed the narrower quotas before it waited for this one.
         let passed = reserved.as_ref().map_or(0, |reserved| reserved.position);
         let mut permit = Permit::default();
         for quota in &calls.quotas[passed..] {
@@ -121,7 +121,7 @@ impl StepLimiter {
         Ok(permit)
     }
 
-    /// The calls that the step has left in one of these quotas.
+    /// The step's remaining reserved calls in one of these quotas.
     async fn reserved(&self, quotas: &[Quota]) -> Option<Reserved> {
         let narrowest = &quotas.first()?.name;
         let known = {
@@ -156,7 +156,7 @@ impl StepLimiter {
         reserved
     }
 
-    /// Takes the calls from one quota: reserved ones first.
+    /// Takes the calls from one quota, reserved calls first.
     async fn pass(
         &self,
         quota: &Quota,
@@ -204,7 +204,7 @@ impl StepLimiter {
         Ok(Err(self.wait(ready_at)))
     }
 
-    /// Moves reserved calls to free slots before them, if there are any. Returns when they are ready.
+    /// Moves reserved calls to earlier free slots, if there are any. Returns when the calls are ready.
     async fn move_forward(&self, quota: &Quota, reserved: &Reserved) -> Result<u64, StepError> {
         let (reservation, limits) = (&reserved.reservation, &self.shared.limits);
         let calls = reservation.left();
@@ -226,7 +226,7 @@ impl StepLimiter {
         Ok(ready_at)
     }
 
-    /// Whether the reserved calls were still there.
+    /// Uses reserved calls. Returns whether they were still available.
     async fn use_reserved(
         &self,
         calls: Calls<'_>,
@@ -251,7 +251,8 @@ impl StepLimiter {
         Ok(are_used)
     }
 
-    /// Calls that have to wait wait together with those that the step plans, as many as a burst has.
+    /// Extends a reservation by the calls that the step plans to make next, up to a burst, so that the step waits
+    /// once for all of them.
     async fn plan(
         &self,
         quota: &Quota,
@@ -278,11 +279,11 @@ impl StepLimiter {
             reserved: false,
         };
         for quota in quotas_that_refused(calls.quotas, retry_after) {
-            // A call has no slot if it was made without the table, or passed its narrower quotas earlier.
+            // There is no slot if the table could not be reached, or if an earlier invocation passed this quota.
             let slot = permit.slots.iter().find(|slot| slot.quota == quota.name);
             let limits = &self.shared.limits;
             match limits.penalize(&quota.name, slot, self.now(), until).await {
-                // The reservation is for the narrowest quota; the others are asked again.
+                // Only the narrowest quota keeps the reservation; the next attempt asks the others again.
                 Ok((slot, gcra)) if quota == &calls.quotas[0] => {
                     wait = self.wait_for_refused(calls, &slot, gcra, until).await;
                 }
@@ -293,7 +294,7 @@ impl StepLimiter {
         wait
     }
 
-    /// The refused calls keep their place, and wait until they are ready there.
+    /// Puts the refused calls back into their slot, so that they keep their place while they wait.
     async fn wait_for_refused(
         &self,
         calls: Calls<'_>,
@@ -329,7 +330,7 @@ impl StepLimiter {
         }
     }
 
-    /// How long the workflow sleeps before it looks whether the time has come.
+    /// How long the workflow waits before it checks again whether the call is ready.
     fn time_until(&self, time: u64) -> Duration {
         let now = self.now();
         let until = |time: u64| Duration::from_millis(time.saturating_sub(now));
@@ -345,7 +346,7 @@ impl StepLimiter {
         self.shared.clock.now()
     }
 
-    /// The table has changed for this step.
+    /// Forgets what was read, because this step's reservations in the table have changed.
     fn read_again(&self) {
         *self.known() = Known {
             may_have_reserved: true,
@@ -373,8 +374,8 @@ impl RateLimiter for StepLimiter {
     }
 }
 
-/// Slack does not say which of a call's quotas it was. The narrowest is available again soon; where Slack
-/// asks for more time than that, the wider ones were used up as well.
+/// The quotas that a refusal comes from. Slack does not say which one was used up. The narrowest quota recovers
+/// soon; if Slack asks for a longer wait, the wider quotas were used up as well.
 fn quotas_that_refused(quotas: &[Quota], retry_after: Duration) -> &[Quota] {
     match quotas {
         [narrowest, _, ..] if retry_after <= narrowest.interval * REFUSAL_INTERVALS => &quotas[..1],
@@ -386,7 +387,7 @@ fn log_outage(error: &StepError) {
     tracing::warn!(
         error.name = %error.name(),
         error.reason = error.to_string(),
-        "the table of rate limits can't be reached; the call is made all the same"
+        "can't reach the rate-limits table; calling Slack anyway"
     );
 }
 
@@ -427,7 +428,7 @@ mod tests {
         SlackClock::default().now()
     }
 
-    /// A reservation, as it stands in the table.
+    /// A reservation's item in the table.
     fn reservation(quota: &str, slot: u64, left: u32) -> Value {
         let number = |number: u64| json!({ "N": number.to_string() });
         json!({
@@ -439,8 +440,8 @@ mod tests {
 
     type Requests = Arc<Mutex<Vec<String>>>;
 
-    /// The limiter of an execution that started now, with a table in which every quota has this TAT, every
-    /// condition holds, and these reservations are. The requests that the table gets, by operation.
+    /// The limiter of an execution that started now. In its table every quota has this TAT, every condition holds,
+    /// and these reservations exist. Also returns the operations that the table receives.
     fn limiter(status: u16, tat: u64, waits: u32, items: &[Value]) -> (StepLimiter, Requests) {
         let requests = Requests::default();
         let got = requests.clone();
@@ -474,7 +475,7 @@ mod tests {
         std::mem::take(&mut *requests.lock().unwrap())
     }
 
-    /// How long the wait for a reserved call is, to the second.
+    /// The length of the wait for a reserved call, in whole seconds.
     fn seconds(limited: Limited) -> u64 {
         match limited {
             Limited::Wait(Wait {
@@ -546,7 +547,7 @@ mod tests {
             limiter.acquire(calls(&quotas, 1)).await.unwrap();
             assert_eq!(requests(&table), expected);
         }
-        // No more are left: the third call is taken anew.
+        // The reservation is used up: the third call is taken from the quota.
         limiter.acquire(calls(&quotas, 1)).await.unwrap();
         assert_eq!(requests(&table), ["UpdateItem"]);
     }

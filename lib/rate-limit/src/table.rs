@@ -1,12 +1,12 @@
-//! The state of the quotas and the reservations, in a table that all executions share.
+//! The DynamoDB table with the state of the quotas and the reservations, shared by all executions.
 //!
-//! | `owner` | `item` | what it is |
+//! | `owner` | `item` | content |
 //! |---|---|---|
-//! | a quota's name | `quota` | the [`Gcra`] of the quota: `tat`, `delay`; `hasFree` where it may have free slots |
-//! | a quota's name | `free/`, a slot | [`FreeSlots`] of an execution that has ended: `calls` |
+//! | a quota's name | `quota` | the quota's [`Gcra`]: `tat`, `delay`; `hasFree` if it may have free slots |
+//! | a quota's name | `free/`, a slot | [`FreeSlots`] that an execution no longer needs: `calls` |
 //! | an execution's ARN | a step's name, `/`, a quota's name | a [`Reservation`]: `slot`, `delay`, `calls`, `used` |
 //!
-//! A call that need not wait costs one conditional update, however many executions call at the same time.
+//! A call that does not have to wait costs one conditional update, however many executions call at once.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,26 +30,26 @@ use crate::gcra::{FreeSlots, Gcra, interval};
 
 type Item = HashMap<String, AttributeValue>;
 
-/// What the sort key of a quota's state is.
+/// The sort key of a quota's state.
 const QUOTA: &str = "quota";
-/// What the sort key of free slots starts with.
+/// The prefix of the sort key of free slots.
 const FREE: &str = "free/";
 
-/// How many free slots are looked at: others may take the first ones at the same time.
+/// How many items of free slots a query reads: other executions may take the first ones at the same time.
 const FREE_SLOTS_AT_ONCE: i32 = 25;
 
-/// A quota that nobody has used for so long is forgotten: channels come and go. Longer than an execution may
-/// run, so that no reservation outlives the delay of its quota.
+/// How long an unused quota is kept; channels come and go. Longer than an execution may run, so that no
+/// reservation outlives its quota's delay.
 const RETENTION: Duration = Duration::from_hours(3 * 24);
-/// How often a write is tried again that others came before.
+/// How many times a conditional write is attempted while other executions keep changing the item.
 const MAX_CONFLICTS: usize = 8;
 
-/// Calls that an execution may make at a later time.
+/// Calls that a step may make at a later time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     pub slot: Slot,
     pub calls: u32,
-    /// How many of them have been made, or are being made.
+    /// How many of the calls have been made or are being made.
     pub used: u32,
 }
 
@@ -59,7 +59,7 @@ impl Reservation {
     }
 }
 
-/// Whose reservation it is. It has one for each quota.
+/// The owner of a reservation: a step of an execution. It has at most one reservation per quota.
 #[derive(Debug, Clone)]
 pub struct Holder {
     pub execution_id: String,
@@ -72,12 +72,12 @@ impl Holder {
     }
 }
 
-/// The answer to a wish for calls.
+/// The result of taking calls from a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// They are taken from the quota, and may be made when their slot is ready.
+    /// The calls are taken from the quota, and may be made when their slot is ready.
     Calls { slot: Slot, ready_at: u64 },
-    /// They would be ready only then, which is too late. Nothing is taken.
+    /// The calls would be ready at `ready_at`, which is too late. Nothing is taken.
     TooLate { ready_at: u64 },
 }
 
@@ -88,25 +88,25 @@ impl Taken {
     }
 }
 
-/// What became of the wish for free slots.
+/// The result of looking for free slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Free {
     Taken(Slot),
-    /// There are some, but for fewer calls at once, or others took them first.
+    /// There are free slots, but too few together, or other executions took them first.
     NoneFits,
     None,
-    /// Nobody has looked.
+    /// Nothing has looked for free slots yet.
     Unknown,
 }
 
-/// The calls that wait for a quota.
+/// The queue of calls that wait for a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
     /// The quota's name.
     pub quota: String,
     /// How long one more call would wait.
     pub wait: Duration,
-    /// How many calls executions have reserved and not used.
+    /// The number of reserved calls that are not used yet.
     pub reserved: u32,
 }
 
@@ -114,7 +114,7 @@ pub struct Queue {
 pub struct RateLimits {
     client: Client,
     table: String,
-    /// The quotas that were not rested the last time: decides which of two updates is tried first.
+    /// The quotas that were busy the last time. This decides which of two updates is tried first.
     busy: Mutex<HashSet<String>>,
 }
 
@@ -127,7 +127,7 @@ impl RateLimits {
         }
     }
 
-    /// Takes so many calls from a quota, if they are ready at `latest` or before.
+    /// Takes `calls` calls from a quota, if they are ready by `latest`.
     ///
     /// # Errors
     /// [`StepError::StoreUnavailable`] and [`StepError::StoreRejected`].
@@ -173,7 +173,7 @@ impl RateLimits {
         Err(self.others_were_faster())
     }
 
-    /// Takes calls from a quota that others wait for or have just called under.
+    /// Takes calls from a busy quota: others wait for it, or have just used it.
     fn add_to_queue(
         &self,
         quota: &Quota,
@@ -196,7 +196,7 @@ impl RateLimits {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    /// Takes calls from a rested quota. Its free slots, if there were any, are over.
+    /// Takes calls from an idle quota. Any free slots that it had are in the past.
     fn begin_queue(&self, quota: &Quota, calls: u32, now: u64) -> UpdateItemFluentBuilder {
         let tat = now + interval(quota) * u64::from(calls);
         self.update_quota(
@@ -209,10 +209,10 @@ impl RateLimits {
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    /// Takes so many calls from free slots: the earliest, if they are ready at `latest` or before.
+    /// Takes `calls` calls from the earliest free slots, if they are ready by `latest`.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn take_free(
         &self,
         quota: &Quota,
@@ -254,7 +254,7 @@ impl RateLimits {
         })
     }
 
-    /// Leaves only so many of these free slots. `false` where they have changed meanwhile.
+    /// Reduces these free slots to `left`. Returns `false` if they have changed in the meantime.
     async fn leave(&self, quota: &str, free: FreeSlots, left: u32) -> Result<bool, StepError> {
         let key = key(quota, &free_item(free.at));
         if left > 0 {
@@ -282,10 +282,10 @@ impl RateLimits {
         }
     }
 
-    /// Frees what an execution that has ended did not use of its reservations.
+    /// Frees the unused reservations of an execution that has ended.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn release(&self, execution_id: &str, now: u64) -> Result<(), StepError> {
         let query = self.client.query().table_name(&self.table);
         let items = query
@@ -313,16 +313,16 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Frees what is left of a reservation.
+    /// Frees the unused calls of a reservation.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn free(&self, holder: &Holder, reservation: &Reservation) -> Result<(), StepError> {
         let key = holder.key(&reservation.slot.quota);
         self.free_reserved(key, reservation).await
     }
 
-    /// Nobody uses the calls twice: they are used up here before they are free.
+    /// Marks the calls as used in the reservation before it frees them, so that they are never used twice.
     async fn free_reserved(&self, key: Item, reservation: &Reservation) -> Result<(), StepError> {
         let (slot, left) = (&reservation.slot, reservation.left());
         if left == 0 || !self.use_up(key, reservation, left).await? {
@@ -342,11 +342,11 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Delays the whole quota until a refused call is ready at `until`. Returns the call's slot, and the state then.
-    /// A call that was made without a slot, since the table could not be reached, has one of `now`.
+    /// Delays the whole quota so that a refused call is ready at `until`. Returns the call's slot and the new
+    /// state. A call without a slot, made while the table could not be reached, gets a slot at `now`.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn penalize(
         &self,
         quota: &str,
@@ -354,7 +354,7 @@ impl RateLimits {
         now: u64,
         until: u64,
     ) -> Result<(Slot, Gcra), StepError> {
-        // What the state was when the slot was given: mostly it is still so.
+        // The delay when the slot was taken. Usually it has not changed since.
         let mut delay = slot.map_or(0, |slot| slot.delay);
         for _ in 0..MAX_CONFLICTS {
             let slot_of_now = || Slot {
@@ -392,10 +392,10 @@ impl RateLimits {
         Err(self.others_were_faster())
     }
 
-    /// The state of each of these quotas, and the reservation that the holder has in it.
+    /// The state of each of these quotas, and the holder's reservation in it.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn read(
         &self,
         holder: &Holder,
@@ -416,7 +416,10 @@ impl RateLimits {
             .await
             .map_err(|error| self.error("BatchGetItem", &error))?;
         if read.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(self.failed("BatchGetItem", "DynamoDB left a part of the batch undone"));
+            return Err(self.failed(
+                "BatchGetItem",
+                "DynamoDB left part of the batch unprocessed",
+            ));
         }
         let items: Vec<Item> = read
             .responses
@@ -440,10 +443,10 @@ impl RateLimits {
         Ok(found.collect())
     }
 
-    /// Writes a reservation, in place of the one that the holder may have in the quota.
+    /// Writes a reservation. It replaces any reservation that the holder has in the quota.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn reserve(
         &self,
         holder: &Holder,
@@ -469,11 +472,11 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Uses so many calls of a reservation. `false` where they are no longer there: a copy of the invocation,
-    /// or an earlier attempt of the Task, has used them.
+    /// Uses `calls` calls of a reservation. Returns `false` if they are no longer available, because a duplicate
+    /// invocation or an earlier attempt of the Task has used them.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn use_reserved(
         &self,
         holder: &Holder,
@@ -501,10 +504,10 @@ impl RateLimits {
         Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
     }
 
-    /// Puts calls that Slack has refused back under their slot, so that they keep their place.
+    /// Returns calls that Slack has refused to their slot, so that they keep their place.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn give_back(
         &self,
         holder: &Holder,
@@ -520,7 +523,7 @@ impl RateLimits {
         if matches!(self.if_it_holds(update).await?, Written::Yes(_)) {
             return Ok(());
         }
-        // They were made at once, without a reservation.
+        // The calls were made immediately, without a reservation.
         let reservation = Reservation {
             slot: slot.clone(),
             calls,
@@ -529,10 +532,11 @@ impl RateLimits {
         self.reserve(holder, &reservation).await
     }
 
-    /// The quotas for which a call has to wait, the longest queue first. Reads the whole table: for a person.
+    /// The quotas for which a call has to wait, longest queue first. Scans the whole table, so it is meant for
+    /// operators only.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn queues(&self, now: u64) -> Result<Vec<Queue>, StepError> {
         let scan = self.client.scan().table_name(&self.table);
         let items = scan.into_paginator().items().send().try_collect().await;
@@ -566,11 +570,11 @@ impl RateLimits {
         Ok(queues)
     }
 
-    /// Clears a quota's queue: the next call is ready now. Reserved calls keep their slots. `false` where there is
-    /// no such quota.
+    /// Clears a quota's queue, so that the next call is ready now. Reserved calls keep their slots. Returns `false`
+    /// if the quota does not exist.
     ///
     /// # Errors
-    /// As of [`RateLimits::take`].
+    /// The same as for [`RateLimits::take`].
     pub async fn reset(&self, quota: &str, now: u64) -> Result<bool, StepError> {
         let update = self
             .update_quota(quota, "SET tat = :now, expiresAt = :expiry REMOVE hasFree")
@@ -623,7 +627,7 @@ impl RateLimits {
     }
 
     fn others_were_faster(&self) -> StepError {
-        self.failed("UpdateItem", "others were faster again and again")
+        self.failed("UpdateItem", "other executions kept changing the item")
     }
 
     fn failed(&self, operation: &'static str, reason: &str) -> StepError {
@@ -635,7 +639,7 @@ impl RateLimits {
     }
 }
 
-/// Whether the condition of an update held, with the item as it is now.
+/// Whether the condition of an update held, with the current item.
 enum Written {
     Yes(Item),
     No(Item),
@@ -648,7 +652,7 @@ fn gcra_of(item: &Item) -> Gcra {
     }
 }
 
-/// A reservation that can't be read is none: the calls are taken anew.
+/// `None` if the item can't be read; the calls are then taken from the quota again.
 fn reservation_of(quota: &str, item: &Item) -> Option<Reservation> {
     let calls = |field| u32::try_from(whole_number(item, field)?).ok();
     Some(Reservation {
@@ -670,7 +674,7 @@ fn free_slots_of(item: &Item) -> Option<FreeSlots> {
     })
 }
 
-/// The sort key of free slots, in the order of time.
+/// The sort key of free slots, which sorts by time.
 fn free_item(at: u64) -> String {
     format!("{FREE}{at:020}")
 }

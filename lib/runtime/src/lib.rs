@@ -1,4 +1,4 @@
-//! What every function's `main.rs` needs, and nothing more: logs, settings, clients, the run loop.
+//! Everything that a function's `main.rs` needs: logs, settings, clients and the run loop.
 
 mod logs;
 mod run;

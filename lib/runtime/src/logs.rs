@@ -1,4 +1,4 @@
-//! Logs as CloudWatch wants them: one JSON object a line, with an RFC 3339 `timestamp` and a `level`.
+//! Logs in CloudWatch's format: one JSON object per line, with an RFC 3339 `timestamp` and a `level`.
 
 use std::{env, panic};
 
@@ -7,8 +7,8 @@ use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
 
-/// Starts logging: JSON, or plain text where `AWS_LAMBDA_LOG_FORMAT` is `Text`; from the level that
-/// `AWS_LAMBDA_LOG_LEVEL` names, `INFO` at most.
+/// Starts logging: JSON, or plain text if `AWS_LAMBDA_LOG_FORMAT` is `Text`. `AWS_LAMBDA_LOG_LEVEL` sets the
+/// level, which is never more verbose than `INFO`.
 ///
 /// Source of both variables: "Configuring advanced logging controls for your Lambda function", AWS.
 pub(crate) fn start() {
@@ -32,13 +32,13 @@ pub(crate) fn start() {
     }
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        // Not the message: it could hold a value.
+        // Leave out the message, which could contain a value.
         tracing::error!(panic.place = place, "the function panicked; this is a bug");
     }));
 }
 
-/// Never more than `INFO`: below it the AWS SDK logs requests and answers, with tokens and addresses
-/// in them.
+/// Never more verbose than `INFO`: at lower levels the AWS SDK logs requests and responses, including tokens and
+/// addresses.
 fn level(name: Option<&str>) -> LevelFilter {
     match name.map(str::to_ascii_uppercase).as_deref() {
         Some("WARN") => LevelFilter::WARN,

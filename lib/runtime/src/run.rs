@@ -1,4 +1,4 @@
-//! The loop of a function: decode the payload, run the step, log a failure once, answer it by name.
+//! The run loop of a function: decode the payload, run the step, log a failure once and return it by name.
 
 use std::{
     fmt,
@@ -15,14 +15,14 @@ use tracing::Instrument;
 
 use crate::logs;
 
-/// Why a function can't start: an operator mends its configuration.
+/// Why a function can't start. An operator must fix its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error(transparent)]
     Aws(#[from] ConfigError),
-    /// Of a client that finds its settings itself.
+    /// From a client that reads its own settings.
     #[error(transparent)]
     Client(Box<dyn std::error::Error>),
 }
@@ -43,8 +43,8 @@ impl From<Failure> for Diagnostic {
 
 /// Runs the step `name` for every invocation, until Lambda ends the environment.
 ///
-/// `deps` makes the step's clients and settings once. The payload is a [`Step`]: the run, and the
-/// step's own input. One that is not is answered with `Step.Malformed`.
+/// `deps` creates the step's clients and settings once. The payload is a [`Step`]: the run, and the step's own
+/// input. Any other payload fails with `Step.Malformed`.
 pub async fn run<D, I, O>(
     name: &'static str,
     deps: impl FnOnce() -> Result<D, StartError>,
@@ -79,7 +79,7 @@ where
             deadline: UNIX_EPOCH + Duration::from_millis(context.deadline),
         };
         async {
-            // Boxed, or the compiler has to look through every future of every client at once.
+            // Boxed, because otherwise the compiler has to analyse all futures of all clients at once.
             let outcome = Box::pin(handle(deps, invocation, input)).await;
             let outcome = outcome
                 .map_err(|error| bounded(error, has_waits_left))
@@ -92,10 +92,10 @@ where
     .await
 }
 
-/// Runs `handle` for every invocation, until Lambda ends the environment: the loop of a function that is
-/// no step, and so has no [`Step`] for its payload.
+/// Runs `handle` for every invocation, until Lambda ends the environment. For functions that are not steps, and
+/// whose payload is therefore not a [`Step`].
 ///
-/// `deps` makes its clients and settings once. `handle` logs its own failures.
+/// `deps` creates the clients and settings once. `handle` logs its own failures.
 pub async fn serve<D, O, E>(
     name: &'static str,
     deps: impl FnOnce() -> Result<D, StartError>,
@@ -118,24 +118,24 @@ where
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(function = name, %error, "the Lambda Runtime API is out of reach");
+            tracing::error!(function = name, %error, "can't reach the Lambda Runtime API");
             ExitCode::FAILURE
         }
     }
 }
 
-/// What stands there in a payload, whether the payload can be read as a whole or not.
+/// The text at `pointer` in a payload, even if the payload as a whole can't be decoded.
 fn text_in(payload: &Value, pointer: &str) -> Option<String> {
     let text = payload.pointer(pointer)?.as_str()?;
     Some(text.to_owned())
 }
 
-/// What a workflow sends is ours, not the caller's: one that can't be read is a bug, and so mendable.
+/// A payload that can't be read is our bug and not the caller's mistake, so an operator can fix it and redrive.
 fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
     StepError::StepMalformed { field, rule }
 }
 
-/// A step that has used up its waits fails, unless it waits for a reserved call.
+/// Fails a step that has used up its waits, unless it waits for a reserved call.
 fn bounded(error: StepError, has_waits_left: bool) -> StepError {
     let is_wait = error.name().kind() == Kind::Waiting && !error.has_reservation();
     if is_wait && !has_waits_left {
@@ -156,8 +156,8 @@ fn stale(error: StepError, may_look_up_again: bool) -> StepError {
     }
 }
 
-/// An error is what an operator mends: an alarm counts these lines. Waiting is what a workflow does all
-/// the time, and a final error is the caller's to mend.
+/// Only failures that an operator must fix are logged as errors, because an alarm counts error lines. Waiting is
+/// normal, and the caller must fix a final error.
 fn log_failure(error: &StepError) {
     let (name, reason, code) = (error.name(), error.to_string(), error.slack_code());
     match name.kind() {
@@ -168,10 +168,10 @@ fn log_failure(error: &StepError) {
             tracing::info!(error.name = %name, error.reason = reason, "the channel is looked up again");
         }
         Kind::Passing => {
-            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step is tried again");
+            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step failed temporarily");
         }
         Kind::Final => {
-            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the request can't be done");
+            tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the request can't be fulfilled");
         }
         Kind::Mendable => {
             tracing::error!(error.name = %name, error.reason = reason, slack.error = code, "the step failed");

@@ -16,13 +16,13 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{StartError, run};
 
-/// How long a token serves before it is read again: a new one is in use within a minute.
+/// How long a token is cached. A new token is in use within a minute.
 const TIME_TO_LIVE: Duration = Duration::from_secs(45);
 
-/// Runs the step `name`, which calls Slack, as [`run`] does.
+/// Runs the step `name`, which calls Slack, in the same way as [`run`].
 ///
-/// `deps` makes the step's clients and settings once. Each invocation has its own view of the rate limiter:
-/// reservations belong to an execution and a step.
+/// `deps` creates the step's clients and settings once. Each invocation has its own view of the rate limiter,
+/// because reservations belong to a step of an execution.
 pub async fn run_slack_step<D, I, O>(
     name: &'static str,
     deps: impl FnOnce(&SdkConfig, SlackClient) -> Result<D, SettingError>,
@@ -48,7 +48,7 @@ where
     .await
 }
 
-/// The Slack client for `SLACK_API_URL` (Slack's own if it is not set) with the token in the secret that
+/// The Slack client for `SLACK_API_URL` (by default Slack's own URL), with the token from the secret that
 /// `SLACK_TOKEN_SECRET` names.
 pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, StartError> {
     let url = optional_setting("SLACK_API_URL").unwrap_or_else(|| DEFAULT_API_URL.to_owned());
@@ -60,7 +60,7 @@ pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, StartError> {
     Ok(SlackClient::new(url, Arc::new(token)).map_err(ConfigError::from)?)
 }
 
-/// The rate limiter in the table that `RATE_LIMITS_TABLE` names, if it names one.
+/// The rate limiter with the table that `RATE_LIMITS_TABLE` names; `None` if it is not set.
 fn shared_limiter(aws: &SdkConfig) -> Result<Option<Arc<SharedLimiter>>, SettingError> {
     let Some(table) = optional_setting("RATE_LIMITS_TABLE") else {
         return Ok(None);
@@ -69,8 +69,7 @@ fn shared_limiter(aws: &SdkConfig) -> Result<Option<Arc<SharedLimiter>>, Setting
     Ok(Some(Arc::new(SharedLimiter::new(aws, table, clock))))
 }
 
-/// The token in a secret: cached while the environment lives and the time to live is not over, and
-/// read afresh when Slack refuses it.
+/// The token in a secret. It is cached for its time to live, and read again when Slack rejects it.
 pub struct SecretToken {
     client: Client,
     secret: String,
@@ -128,7 +127,7 @@ impl TokenSource for SecretToken {
     fn renewed<'a>(&'a self, refused: &'a SlackToken) -> TokenFuture<'a> {
         Box::pin(async move {
             let mut cached = self.cached.lock().await;
-            // Another call of this environment may have renewed it already.
+            // Another call in this environment may have renewed the token already.
             if let Some((token, _)) = &*cached
                 && token != refused
             {
@@ -157,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// A secret that holds one token after the other, each time that it is read.
+    /// A secret that contains the next of these tokens each time it is read.
     fn secret_with(tokens: &[&str]) -> SecretToken {
         let answers = tokens.iter().map(|token| {
             let request = http::Request::new(SdkBody::empty());
@@ -185,7 +184,7 @@ mod tests {
         let old = secret.token().await.unwrap();
         let new = secret.renewed(&old).await.unwrap();
         assert_ne!(old, new);
-        // Another call has had the old one refused, too: a third read would find no answer here.
+        // Another call had the old token rejected, too. A third read would find no response here.
         assert_eq!(secret.renewed(&old).await, Ok(new));
     }
 }

@@ -81,7 +81,7 @@ async fn the_six_operations_are_commands() {
     assert!(
         text(&world, &["check-channel", &channel])
             .await
-            .contains("there is such a channel")
+            .contains("the channel exists")
     );
     assert!(
         text(&world, &["delete-channel", &channel, "--wait"])
@@ -292,10 +292,10 @@ async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
     let inspected = text(&world, &["inspect", arn]).await;
     for expected in [
         "notify-private-channel  SUCCEEDED",
-        "tried again: 1",
+        "retries: 1",
         "● ResolveUsers  2 attempts",
         "✗ Slack.Unavailable: ",
-        "↻ tried again after ",
+        "↻ retried after ",
         "◷ WaitToPostMessage",
         "waits: Slack.RateLimited: Slack limits chat.postMessage",
         "PostMessage ⇄ WaitToPostMessage (",
@@ -347,8 +347,8 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ stack apgl-notifications: CREATE_COMPLETE",
         "✔ stack apgl-mpc-handlers: CREATE_COMPLETE",
         "✔ state machines: all six are there",
-        "✔ token: Slack takes it, for the workspace Sandbox",
-        "✔ scopes: those of the manifest",
+        "✔ token: accepted by Slack, for the workspace Sandbox",
+        "✔ scopes: as in the manifest",
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",
