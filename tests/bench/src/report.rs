@@ -1,4 +1,4 @@
-//! What was measured, for a person to read.
+//! The report: what was measured.
 
 use counting::{Section, Table, bill::number};
 
@@ -16,7 +16,7 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
         "",
         "first `next`, ms",
         "first answer, ms",
-        "of it its own, ms",
+        "own time, ms",
         "on a processor, ms",
         "calls",
         "× bare",
@@ -58,13 +58,7 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
 }
 
 pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
-    let mut table = Table::new([
-        "",
-        "whole, ms",
-        "of it its own, ms",
-        "calls",
-        "peak memory, MB",
-    ]);
+    let mut table = Table::new(["", "whole, ms", "own time, ms", "calls", "peak memory, MB"]);
     for one in warm {
         table.row([
             one.contender.clone(),
