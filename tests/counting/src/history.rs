@@ -20,7 +20,7 @@ pub struct Steps {
     pub transitions: BTreeMap<String, u64>,
     /// The number of invocations of each function, including retries.
     pub invocations: BTreeMap<String, u64>,
-    /// Events of EventBridge: one when the execution starts, one when it ends.
+    /// EventBridge events: one when the execution starts, one when it ends.
     pub status_events: u64,
     /// The bytes that the execution writes to its log group at level `ALL`, without execution data.
     pub log_bytes: u64,
