@@ -17,7 +17,7 @@ pub fn check(execution: &Execution) {
     }
 }
 
-/// The workflow's file name, from `arn:…:execution:apgl-<workflow>:<name>`. A suffix after a dot marks a test's copy.
+/// The workflow's file name, from `arn:…:execution:apgl-<workflow>:<name>`. A dot starts the suffix of a test's copy.
 fn workflow(arn: &str) -> &str {
     let machine = arn.split(':').nth(6).unwrap_or_default();
     let workflow = machine.strip_prefix("apgl-").unwrap_or(machine);

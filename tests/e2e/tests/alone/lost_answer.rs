@@ -1,4 +1,4 @@
-//! Slack creates a channel, but its response is lost. Runs alone, because another test's scan could add the channel to
+//! Slack creates a channel, but its response is lost. Runs alone, because another test's scan could add it to
 //! the table first.
 #![allow(clippy::unwrap_used)]
 

@@ -268,7 +268,7 @@ impl Actor {
         }
     }
 
-    /// CloudWatch's client speaks CBOR, for which the local stack checks no policies, so this uses the other protocol.
+    /// CloudWatch's client uses CBOR, for which the local stack checks no policies; so this uses the Query protocol.
     /// AWS would not accept the request even with permission to publish.
     async fn publishes(&self, namespace: &str) -> bool {
         let body = format!("Action=PutMetricData&Version=2010-08-01&Namespace={namespace}");
@@ -372,7 +372,11 @@ async fn each_function_may_do_what_it_needs_and_is_denied_everything_else() {
         for probe in Probe::ALL {
             let may = actor.may(probe).await;
             if may != allowed.contains(&probe) {
-                let verdict = if may { "is allowed to" } else { "is denied to" };
+                let verdict = if may {
+                    "is allowed to"
+                } else {
+                    "is not allowed to"
+                };
                 wrong.push(format!("{function} {verdict} {probe:?}"));
             }
         }
