@@ -18,7 +18,7 @@ use crate::{
 pub const FATES_URL: &str = "CHAOS_FATES_URL";
 /// The program that runs in front of each function.
 pub const BOOTSTRAP: &str = "chaos-bootstrap";
-/// The function's own bootstrap, beside ours.
+/// The function's own bootstrap, in the same folder as ours.
 pub const OWN_BOOTSTRAP: &str = "bootstrap.own";
 /// A step takes some tens of milliseconds, so most kills hit it in the middle of its work.
 const LATEST_KILL_MILLIS: u64 = 60;
