@@ -24,17 +24,17 @@ pub struct By {
 
 pub const MEMBERS: By = By {
     title: "By members",
-    note: "A notification to a new private channel, all members new, and the same again. Waits for Slack's \
-           limits are in it: two transitions each.",
+    note: "A notification to a new private channel with only new members, and the same notification again. \
+           Includes waits for Slack's limits, which take two transitions each.",
     across: "members",
     file: "by-members.svg",
 };
 
 pub const CHANNELS: By = By {
     title: "By channels",
-    note: "A notification to a public channel of a workspace whose channels nobody has looked at; then one to \
-           another channel; then the first again. Waits for Slack's limits are in it: two transitions \
-           each.",
+    note: "A notification to a public channel of a workspace whose channels have not been scanned, then one \
+           to another channel, then the first again. Includes waits for Slack's limits, which take two \
+           transitions each.",
     across: "channels in the workspace",
     file: "by-channels.svg",
 };

@@ -49,9 +49,9 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
     Section {
         title: "Cold starts",
         note: Some(format!(
-            "Medians of {rounds} rounds, with the least and the most. From the start of the process; \
-             \"its own\" and \"× bare\" are without the time that MiniStack and the sandbox took for \
-             the calls."
+            "Medians of {rounds} rounds, with minimum and maximum, measured from the start of the process. \
+             \"Own time\" and \"× bare\" exclude the time that MiniStack and the sandbox took for the \
+             calls."
         )),
         table,
     }
@@ -71,8 +71,8 @@ pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
     Section {
         title: "Warm invocations",
         note: Some(format!(
-            "Medians of {invocations} invocations of one process, with the least and the most; \"its own\" \
-             is without the time that MiniStack and the sandbox took for the calls."
+            "Medians of {invocations} invocations of one process, with minimum and maximum. \"Own time\" \
+             excludes the time that MiniStack and the sandbox took for the calls."
         )),
         table,
     }

@@ -262,10 +262,10 @@ impl Throughput {
         Section {
             title: "Throughput",
             note: Some(
-                "Notifications to known public channels, of four states each; Slack's limits are a thousand times \
-                 as wide. Starts are medians, with the least and the most; states and invocations are means. \
-                 One environment of each function is warm; the cold starts of those that come with more \
-                 starts at a time are in it."
+                "Notifications to known public channels, of four states each, with Slack's limits a thousand times \
+                 as wide. Starts are medians, with minimum and maximum; states and invocations are means. \
+                 One environment of each function is warm. The cold starts of further environments, which \
+                 more starts at a time need, are included."
                     .to_owned(),
             ),
             table,

@@ -242,7 +242,7 @@ impl fmt::Display for Report {
         let in_theory = self.options.in_theory();
         writeln!(
             f,
-            "  {} notifications to {} {}channels, {} a second: {} s at least by Slack's limits\n",
+            "  {} notifications to {} {}channels, {} a second: at least {} s by Slack's limits\n",
             self.options.notifications,
             self.options.channels,
             if self.options.new_channels {

@@ -192,7 +192,7 @@ impl Report {
         Section {
             title: "In detail",
             note: Some(
-                "Of DynamoDB: requests, and their units in brackets where those are not as many."
+                "DynamoDB rows show requests, with the units in brackets if they differ."
                     .to_owned(),
             ),
             table,
@@ -230,8 +230,8 @@ impl Report {
         Section {
             title: "The price of a thousand",
             note: Some(format!(
-                "A function that calls Slack is paid for while Slack answers: {} ms a call, which is an \
-                 assumption, since the sandbox answers at once. Ten look-ups at once count as ten.",
+                "A function that calls Slack is billed while it waits for the response: {} ms a call, an \
+                 assumption, because the sandbox responds at once. Ten parallel look-ups count as ten.",
                 SLACK_ANSWERS_IN.as_millis()
             )),
             table,
@@ -272,9 +272,9 @@ impl Report {
         Section {
             title: "What a month costs by itself",
             note: Some(
-                "Counted in the templates for production, the MPC service's handlers with them; custom metrics \
-                 also in what this run has written. Each further one (another workflow, another reason \
-                 why a member was skipped) comes with its first use."
+                "Counted in the templates for production, including the MPC service's handlers. Custom metrics \
+                 also include those that this run has published. Each further one (another workflow, \
+                 another reason why a member was skipped) is added when it is first used."
                     .to_owned(),
             ),
             table,
