@@ -1,4 +1,4 @@
-//! What the demo and the local stack can be told: `cargo xtask` reads it before it builds them.
+//! The arguments of the demo and the local stack. `cargo xtask` parses them before it builds these programs.
 
 use std::path::PathBuf;
 
@@ -8,19 +8,19 @@ use crate::Build;
 #[derive(Debug, clap::Parser)]
 #[command(bin_name = "cargo xtask demo")]
 pub struct Demo {
-    /// The request: a JSON file. Without it, one that comes with the project.
+    /// The request, as a JSON file. By default, an example request of the project.
     #[arg(long)]
     pub request: Option<PathBuf>,
 }
 
-/// Starts the local stack and keeps it up until Ctrl-C.
+/// Starts the local stack and keeps it running until Ctrl-C.
 #[derive(Debug, clap::Parser)]
 #[command(bin_name = "cargo xtask local")]
 pub struct Local {
     /// A Slack Web API to use in place of the sandbox, for example <https://slack.com/api>.
     #[arg(long, requires = "slack_token")]
     pub slack_url: Option<String>,
-    /// The bot token for that API. Better given by the variable, which no process list shows.
+    /// The bot token for that API. Prefer the environment variable, which does not appear in process lists.
     #[arg(
         long,
         env = "SLACK_TOKEN",
@@ -37,10 +37,10 @@ pub struct Local {
     /// The port of the sandbox on 127.0.0.1.
     #[arg(long, default_value_t = 4580)]
     pub sandbox_port: u16,
-    /// Runs the functions as a release has them. Their build takes minutes.
+    /// Uses the functions' release build, which takes minutes.
     #[arg(long)]
     pub release: bool,
-    /// Builds and deploys anew when a function, a state machine or the CDK app is changed.
+    /// Rebuilds and redeploys when a function, a state machine or the CDK app changes.
     #[arg(long, conflicts_with = "release")]
     pub watch: bool,
 }
@@ -54,7 +54,7 @@ impl Local {
 pub fn wait_scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if scale > 0.0 && scale <= 1.0 => Ok(scale),
-        _ => Err("must be a number above 0, at most 1".to_owned()),
+        _ => Err("must be greater than 0 and at most 1".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How programs and functions are built, and where a function's bootstrap comes from.
+//! Builds programs and functions, and creates the functions' bootstraps.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl Project {
-    /// The bootstrap of each function that is built, by the function's name.
+    /// The bootstrap of each built function, by the function's name.
     pub fn built_functions(&self) -> io::Result<BTreeMap<String, PathBuf>> {
         built_functions(&self.functions())
     }
 
-    /// Makes a folder for each function that is built, and puts into it what `put` does with the function's
-    /// own bootstrap.
+    /// Creates a folder for each built function. `put` fills the folder, given the path of the function's own
+    /// bootstrap.
     pub fn copy_functions(
         &self,
         to: &Path,
@@ -35,7 +35,7 @@ impl Project {
         Ok(())
     }
 
-    /// Builds programs of this workspace, and a dev build of every function with them.
+    /// Builds programs of this workspace, together with a dev build of every function.
     pub async fn build_with_functions(&self, programs: &[&str]) -> Result<(), Error> {
         let functions = self.function_names()?;
         let functions = functions.iter().map(String::as_str);
@@ -44,7 +44,7 @@ impl Project {
         self.lay_out_functions()
     }
 
-    /// Builds every function as it is deployed to AWS, for this machine. The Python tools are installed before.
+    /// Builds every function as for AWS, but to run on this machine. The Python tools must be installed before.
     pub async fn build_release(&self) -> Result<(), Error> {
         let (target, functions) = (self.target(), self.functions());
         self.cargo_lambda_build(&self.root, &target, &functions, Build::Release)
@@ -62,7 +62,7 @@ impl Project {
         run_to_log("cargo build", &mut cargo, &log).await
     }
 
-    /// Gives each function that cargo has built a folder with a `bootstrap`, as [`Self::bootstrap_of`] makes it.
+    /// Creates a folder with a `bootstrap` for each function that cargo has built, using [`Self::bootstrap_of`].
     pub fn lay_out_functions(&self) -> Result<(), Error> {
         for name in self.function_names()? {
             let bootstrap = self.functions().join(&name).join("bootstrap");
@@ -71,17 +71,17 @@ impl Project {
         Ok(())
     }
 
-    /// Writes a `bootstrap` that goes on as this program, so that the programs of a dev build, which are large,
-    /// need not be zipped, uploaded and unpacked for each stack. It is another file for another build, and so
-    /// other code to CDK. What cargo builds next does not change it.
+    /// Writes a `bootstrap` script that executes this program, so that a dev build's large programs need not be
+    /// zipped, uploaded and unpacked for each stack. The script differs for each build, so CDK sees that the code
+    /// has changed. It executes a kept copy of the program, which later builds do not change.
     pub fn bootstrap_of(&self, program: &str, bootstrap: &Path) -> Result<(), Error> {
         let kept = self.folder().join("programs").join(program);
         let written = write_bootstrap(&self.program(program), &kept, bootstrap);
         written.map_err(Error::io(bootstrap.display()))
     }
 
-    /// Builds the functions of another version of the project, of which only what they do matters. They need
-    /// a target folder of their own: cargo would take one version's crates for the other's.
+    /// Builds the functions of another version of the project. A dev build is enough, because only their behaviour
+    /// matters. They need a target folder of their own, otherwise cargo would confuse the two versions' crates.
     pub async fn build_functions_of(
         &self,
         root: &Path,
@@ -103,7 +103,7 @@ impl Project {
         let _alone = lock(self.folder().join("build.lock")).await?;
         let mut cargo = cargo(root);
         find_tools_first(&mut cargo, &self.venv());
-        // The workspace's default members, by cargo's own compiler: zig is for other machines.
+        // Builds the workspace's default members with cargo's own compiler; zig is only for other machines.
         cargo.args([
             "lambda",
             "build",
@@ -115,7 +115,7 @@ impl Project {
         cargo.arg(functions).env("CARGO_TARGET_DIR", target);
         match build {
             Build::Release => cargo.arg("--release"),
-            // They are zipped and uploaded; their symbols would be most of it.
+            // The functions are zipped and uploaded, and most of their size would be symbols.
             Build::Dev => cargo.env("CARGO_PROFILE_DEV_STRIP", "true"),
         };
         let log = self.logs().join("build-functions.log");
@@ -123,11 +123,12 @@ impl Project {
     }
 }
 
-/// Builds what is named by what is added, with the features that the whole workspace has with its tests: no crate
-/// is compiled once more with others for a program, a test or a function.
+/// A cargo command that builds the packages that the caller adds, with the same features as the whole workspace
+/// with its tests. So cargo does not compile any crate twice, with different features, for a program, a test or a
+/// function.
 ///
-/// Cargo gives a crate the features that the selected packages ask for, and those of development dependencies
-/// where a test is among what it builds: so one is, which is small.
+/// Cargo enables the features that the selected packages ask for. It includes those of development dependencies if
+/// the build includes a test, so this command always builds a small one.
 ///
 /// Source: "Features: Feature resolver version 2", The Cargo Book.
 pub fn cargo_build(root: &Path) -> Command {
@@ -136,8 +137,9 @@ pub fn cargo_build(root: &Path) -> Command {
     cargo
 }
 
-/// A cargo that builds as one that is started by hand. `cargo xtask` is run by cargo, which sets variables of
-/// the package that it runs; ring's build script watches them, and all that depends on ring would be built again.
+/// A cargo command that builds as if it was started by hand. `cargo xtask` itself runs under cargo, which sets
+/// variables for the package that it runs. ring's build script watches these, so ring and everything that depends
+/// on it would be rebuilt.
 pub fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new("cargo");
     for (name, _) in std::env::vars_os() {
@@ -163,7 +165,7 @@ fn write_bootstrap(built: &Path, kept: &Path, bootstrap: &Path) -> io::Result<()
     write_program(bootstrap, &script)
 }
 
-/// Keeps a file under another name, and answers when it was modified, in nanoseconds since 1970.
+/// Keeps a file under another name, and returns its modification time in nanoseconds since 1970.
 fn keep(built: &Path, kept: &Path) -> io::Result<i128> {
     let source = fs::metadata(built)?;
     let modified = i128::from(source.mtime()) * 1_000_000_000 + i128::from(source.mtime_nsec());
@@ -172,7 +174,7 @@ fn keep(built: &Path, kept: &Path) -> io::Result<i128> {
     if fs::metadata(kept).is_ok_and(is_the_same) {
         return Ok(modified);
     }
-    // In one step, for whoever runs it meanwhile. Another file system takes a copy.
+    // Replace the file atomically, because another process may be running it. Copy it if a link is impossible.
     let new = kept.with_extension(format!("new-{}", std::process::id()));
     make_way(&new)?;
     fs::hard_link(built, &new).or_else(|_| fs::copy(built, &new).map(drop))?;
@@ -189,7 +191,7 @@ fn write_program(file: &Path, script: &str) -> io::Result<()> {
     fs::set_permissions(file, fs::Permissions::from_mode(0o755))
 }
 
-/// Removes what is there; what has it open keeps it.
+/// Removes the file, if it exists. Processes that have it open keep their version.
 fn make_way(file: &Path) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -214,8 +216,8 @@ pub fn built_functions(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     Ok(bootstraps)
 }
 
-/// Waits until nobody else in this checkout builds functions: cargo-lambda moves what cargo has built, and
-/// two of them would move the same file.
+/// Waits until no other process in this checkout builds functions: cargo-lambda moves the files that cargo has
+/// built, and two processes would move the same file.
 async fn lock(path: PathBuf) -> Result<fs::File, Error> {
     let what = path.display().to_string();
     let locking = tokio::task::spawn_blocking(move || {
@@ -254,7 +256,7 @@ mod tests {
                 .unwrap()
                 .set_modified(modified)
                 .unwrap();
-            // What is built next is another file; the bootstrap of the last time goes on as before.
+            // A new build must not change the bootstrap of the previous one.
             if let Some(before) = texts.last() {
                 assert_eq!(&fs::read_to_string(&bootstrap).unwrap(), before);
                 assert_eq!(says(&bootstrap), "one\n");

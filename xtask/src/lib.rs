@@ -1,15 +1,15 @@
-//! What `cargo xtask` and the programs that it starts share.
+//! Shared by `cargo xtask` and the programs that it starts.
 //!
-//! | module | holds |
+//! | module | does |
 //! |---|---|
-//! | [`arguments`] | what the demo and the local stack can be told |
-//! | [`builds`] | how programs and functions are built |
-//! | [`prepare`] | what there is before a local stack starts |
-//! | [`process`] | commands with their output in a log, and servers that end with their children |
-//! | [`program`] | the frame of a program: it ends at Ctrl-C, and says why it failed |
-//! | [`progress`] | lines that tell a person what is going on |
-//! | [`project`] | this checkout: where things are in it |
-//! | `tools` | what is installed into it |
+//! | [`arguments`] | the arguments of the demo and the local stack |
+//! | [`builds`] | builds programs and functions |
+//! | [`prepare`] | installs and builds what a local stack needs |
+//! | [`process`] | runs commands with their output in a log, and servers that stop with their children |
+//! | [`program`] | runs a program's work until it is done or stopped, and prints why it failed |
+//! | [`progress`] | prints progress |
+//! | [`project`] | this checkout and the paths in it |
+//! | `tools` | installs tools into the checkout |
 
 pub mod arguments;
 pub mod builds;
@@ -22,7 +22,7 @@ mod tools;
 
 pub use project::{Build, Project};
 
-/// Something that a person must see to: what failed, and where to read on.
+/// A problem for a person to solve: what failed, and where to find more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]

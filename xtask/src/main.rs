@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask --help`.
 //!
-//! What a command needs is installed and built side by side. A command that is large is a program of its own,
-//! of the same name, so that nobody waits for its build who does not use it.
+//! What a command needs is installed and built in parallel. A large command is a separate program with the same name,
+//! so that only those who use it wait for its build.
 
 mod release_checks;
 mod sbom;
@@ -30,33 +30,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
+    /// Measures cold starts, warm invocations, memory and sizes, together with peers in the same run.
     Bench(Rest),
-    /// Checks that no notification takes more, and no function is larger, than is written down.
+    /// Checks that no notification uses more, and no function is larger, than the budget records.
     Budget(Rest),
-    /// Sends many notifications at once, with the rate limiter and without it, and measures how they drain.
+    /// Sends many notifications at once, with and without the rate limiter, and measures how they drain.
     Burst(Rest),
-    /// Sends notifications under faults at every seam, and counts what became of each.
+    /// Sends notifications under faults at every seam, and counts the results.
     Chaos(Rest),
-    /// Runs typical notifications, counts what each takes of AWS and Slack, and says what that costs.
+    /// Runs typical notifications, counts what each uses of AWS and Slack, and calculates the cost.
     Cost(Rest),
     Demo(Demo),
     Local(Local),
-    /// Runs the checks of a release: what needs the release build, and the update from the previous release.
+    /// Runs the additional checks for a release, such as the update from the previous release.
     ReleaseChecks,
-    /// Writes an SBOM of each part of a release into target/sbom.
+    /// Writes an SBOM for each part of a release to target/sbom.
     Sbom,
-    /// Writes the JSON Schemas of requests and outcomes into docs/schemas.
+    /// Writes the JSON Schemas of requests and outcomes to docs/schemas.
     Schemas,
-    /// Checks what the project depends on: lock files, npm audit, cargo deny.
+    /// Checks the project's dependencies: lock files, npm audit, cargo deny.
     SupplyChain,
     /// Runs every check and test.
     Test(test::Arguments),
-    /// Updates a local stack from the previous version while executions run, and destroys it.
+    /// Updates a local stack from the previous version while executions run, then destroys it.
     Upgrade(upgrade::Arguments),
 }
 
-/// What the program of the command reads.
+/// Arguments that the command's program parses.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 struct Rest {

@@ -1,4 +1,4 @@
-//! Commands with their output in a log, and servers that end with all their children.
+//! Runs commands with their output in a log, and servers that stop with all their children.
 
 use std::{
     ffi::OsStr,
@@ -17,12 +17,12 @@ use tokio::process::{Child, Command};
 
 use crate::Error;
 
-/// How long a server or a command may take to end by itself.
+/// How long a server or a command gets to stop by itself.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 const TAIL_LINES: usize = 25;
 
-/// Runs a command to its end, its output in `log`.
+/// Runs a command to its end and writes its output to `log`.
 pub async fn run_to_log(what: &str, command: &mut Command, log: &Path) -> Result<(), Error> {
     let output = File::create(log).map_err(Error::io(log.display()))?;
     let errors = output.try_clone().map_err(Error::io(log.display()))?;
@@ -39,8 +39,8 @@ pub async fn run_to_log(what: &str, command: &mut Command, log: &Path) -> Result
     })
 }
 
-/// Runs a command to its end. If nobody waits for that any more, the command is asked to end, so that it can
-/// end what it has started, and is waited for.
+/// Runs a command to its end. If this future is dropped, asks the command to stop, so that it can stop its own
+/// children, and waits for it.
 pub async fn run(what: &str, command: &mut Command) -> Result<ExitStatus, Error> {
     let failed = || Error::io(format!("can't run {what}"));
     let child = command.kill_on_drop(true).spawn().map_err(failed())?;
@@ -69,7 +69,7 @@ pub fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// A server in a process group of its own, so that what it starts ends with it.
+/// A server in a process group of its own, so that its children stop with it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -91,7 +91,7 @@ impl Server {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         let group = id
             .map(Pid::from_raw)
-            .ok_or_else(|| Error::Setup(format!("{what} ended at once")))?;
+            .ok_or_else(|| Error::Setup(format!("{what} stopped immediately")))?;
         Ok(Self { child, group, log })
     }
 
@@ -99,12 +99,12 @@ impl Server {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the server has stopped by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Asks it to end, waits for a while, and then ends the whole group.
+    /// Asks the server to stop, waits for a while, and then kills the whole group.
     pub async fn stop(&mut self) {
         let _ = killpg(self.group, Signal::SIGTERM);
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
@@ -113,13 +113,13 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// For a way out that did not stop it: nothing is left behind.
+    /// Kills the group if `stop` was not called, so that no process is left behind.
     fn drop(&mut self) {
         let _ = killpg(self.group, Signal::SIGKILL);
     }
 }
 
-/// A command that finds the tools of the virtual environment first.
+/// A command that looks for tools in the virtual environment first.
 pub fn command(program: impl AsRef<OsStr>, venv: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     find_tools_first(&mut command, venv);
@@ -130,7 +130,7 @@ pub fn command(program: impl AsRef<OsStr>, venv: &Path, folder: &Path) -> Comman
 pub(crate) fn find_tools_first(command: &mut Command, venv: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(venv.join("bin")).chain(std::env::split_paths(&path));
-    // Folders of PATH hold no separator, so joining them can't fail.
+    // Folders in PATH contain no separators, so joining them cannot fail.
     if let Ok(path) = std::env::join_paths(folders) {
         command.env("PATH", path);
     }

@@ -1,18 +1,18 @@
-//! The frame of a program: it ends at Ctrl-C with all that it has started, and says why it failed.
+//! Runs a program's work. At Ctrl-C, stops the work and everything that it has started. Prints why it failed.
 
 use std::{future::Future, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Why a command ends badly, for the person who started it.
+/// Why a command failed, for the person who started it.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// Does the work, unless it is stopped before.
+/// Does the work, unless it is stopped first.
 pub async fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     finish(work, || Err("stopped".into())).await
 }
 
-/// The same for work that goes on until it is stopped.
+/// The same for work that continues until it is stopped.
 pub async fn run_until_stopped(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     finish(work, || Ok(())).await
 }
@@ -21,7 +21,7 @@ async fn finish(
     work: impl Future<Output = Result<(), Failure>>,
     stopped: impl FnOnce() -> Result<(), Failure>,
 ) -> ExitCode {
-    // Whatever is at work is dropped, and what it has started ends with it.
+    // The work is dropped, which stops everything that it has started.
     let outcome = tokio::select! {
         outcome = work => outcome,
         asked = asked_to_stop() => asked.map_err(Failure::from).and_then(|()| stopped()),
@@ -35,7 +35,7 @@ async fn finish(
     }
 }
 
-/// Ends at Ctrl-C or SIGTERM.
+/// Returns at Ctrl-C, SIGTERM or SIGHUP.
 async fn asked_to_stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;

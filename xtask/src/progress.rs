@@ -1,4 +1,4 @@
-//! Lines that tell a person what is going on, and that it still is.
+//! Prints what is going on, and that it is still going on.
 
 use std::{
     future::Future,
@@ -11,8 +11,8 @@ use crate::program::Failure;
 
 const REASSURE_EVERY: Duration = Duration::from_secs(20);
 
-/// Does `work`, and says so: when it starts, while it takes long, and when it is done. Each line names the
-/// work, since other work may be going on beside it.
+/// Does `work`, and prints a line when it starts, from time to time while it runs, and when it is done. Each line
+/// names the work, because other work can run in parallel.
 pub async fn step<T, E>(what: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
 where
     Failure: From<E>,

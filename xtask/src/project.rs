@@ -1,4 +1,4 @@
-//! This checkout: where things are in it.
+//! This checkout and the paths in it.
 
 use std::{
     fs,
@@ -10,9 +10,9 @@ use crate::Error;
 /// How the functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
-    /// As everything else here is: a build of seconds, which shares its crates with the tests.
+    /// A dev build like all others here. It takes seconds, because it shares its crates with the tests.
     Dev,
-    /// As they are deployed to AWS: a build of minutes.
+    /// The build that is deployed to AWS. It takes minutes.
     Release,
 }
 
@@ -35,7 +35,7 @@ impl Project {
         Self::with(Build::Dev)
     }
 
-    /// The same with another build of the functions.
+    /// The same checkout, with another build of the functions.
     pub fn with(build: Build) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         Self {
@@ -44,7 +44,7 @@ impl Project {
         }
     }
 
-    /// Everything that the local stack installs or writes.
+    /// The folder for everything that the local stack installs or writes.
     pub fn folder(&self) -> PathBuf {
         self.target().join("local-stack")
     }
@@ -61,7 +61,7 @@ impl Project {
         self.root.join("cdk")
     }
 
-    /// Where the functions are when they are built: a folder each, with a `bootstrap` in it.
+    /// The folder of the built functions. It contains a folder with a `bootstrap` for each.
     pub fn functions(&self) -> PathBuf {
         match self.build {
             Build::Dev => self.folder().join("functions"),
@@ -69,7 +69,7 @@ impl Project {
         }
     }
 
-    /// The functions' crates, each with a program of the same name.
+    /// The names of the functions' crates. Each has a program of the same name.
     pub fn function_names(&self) -> Result<Vec<String>, Error> {
         let functions = self.root.join("functions");
         let failed = || Error::io(functions.display());
@@ -84,13 +84,13 @@ impl Project {
         Ok(names)
     }
 
-    /// Where cargo builds.
+    /// Cargo's target folder.
     pub fn target(&self) -> PathBuf {
         let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
         self.root.join(folder)
     }
 
-    /// The tools that cargo has installed.
+    /// The folder for tools that cargo installs.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target().join("tools")
     }
@@ -99,13 +99,13 @@ impl Project {
         self.tools().join("bin/cargo-cyclonedx")
     }
 
-    /// Makes the folders that what is installed and built is logged to.
+    /// Creates the folder for the logs of installations and builds.
     pub fn make_folders(&self) -> Result<(), Error> {
         let logs = self.logs();
         fs::create_dir_all(&logs).map_err(Error::io(logs.display()))
     }
 
-    /// A program of this workspace that is built.
+    /// The path of a built program of this workspace.
     pub fn program(&self, name: &str) -> PathBuf {
         self.target().join("debug").join(name)
     }

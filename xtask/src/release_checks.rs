@@ -1,4 +1,4 @@
-//! `cargo xtask release-checks`: what only a release changes, or takes minutes to find out.
+//! `cargo xtask release-checks`: checks that take minutes or that only matter for a release.
 
 use xtask::{Build, Project, prepare::prepare, program::Failure};
 

@@ -1,4 +1,4 @@
-//! `cargo xtask sbom`: what a release is made of, as `CycloneDX`.
+//! `cargo xtask sbom`: lists the components of a release, as `CycloneDX`.
 
 use std::{
     fs,
@@ -9,17 +9,17 @@ use serde_json::Value;
 use tokio::process::Command;
 use xtask::{Project, program::Failure, progress};
 
-/// What the functions run on; a crate for another system is in none of them.
+/// The functions' target. Crates for other systems are left out.
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 const SPECIFICATION: &str = "1.5";
-/// How cargo-cyclonedx names what it writes for a program.
+/// The suffix of the files that cargo-cyclonedx writes for programs.
 const SUFFIX: &str = "_bin.cdx.json";
 
 pub async fn run() -> Result<(), Failure> {
     let project = Project::here();
     let installing = project.install_cargo_cyclonedx();
     progress::step(
-        "Installing cargo-cyclonedx (minutes the first time)",
+        "Installing cargo-cyclonedx (takes minutes the first time)",
         installing,
     )
     .await?;
@@ -36,7 +36,7 @@ pub async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One for each function, and one for `apgl`.
+/// Writes an SBOM for each function, and one for `apgl`.
 async fn rust(project: &Project, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut cyclonedx = Command::new(project.cargo_cyclonedx());
     cyclonedx
@@ -48,7 +48,7 @@ async fn rust(project: &Project, folder: &Path) -> Result<Vec<PathBuf>, Failure>
     if !cyclonedx.status().await?.success() {
         return Err("cargo cyclonedx failed".into());
     }
-    // It writes beside each Cargo.toml, for the whole workspace.
+    // cargo-cyclonedx writes next to every Cargo.toml of the workspace.
     let root = format!("file://{}", project.root.display());
     let mut sboms = Vec::new();
     for written in written(&project.root)? {
@@ -87,7 +87,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(entries?.iter().map(fs::DirEntry::path).collect())
 }
 
-/// What the CDK app is made of: it runs where a release is deployed from.
+/// Writes the SBOM of the CDK app, which runs where a release is deployed from.
 async fn cdk(project: &Project, folder: &Path) -> Result<PathBuf, Failure> {
     let output = Command::new("npm")
         .args(["sbom", "--sbom-format=cyclonedx", "--package-lock-only"])
@@ -106,12 +106,12 @@ async fn cdk(project: &Project, folder: &Path) -> Result<PathBuf, Failure> {
     Ok(sbom)
 }
 
-/// How many components an SBOM has, each with what an auditor asks for.
+/// The number of components in an SBOM. Each must have the fields that an auditor needs.
 fn components(sbom: &Path) -> Result<usize, Failure> {
     let bom: Value = serde_json::from_slice(&fs::read(sbom)?)?;
     let components = bom["components"].as_array();
     let components = components.filter(|_| bom["bomFormat"] == "CycloneDX");
-    let components = components.ok_or_else(|| format!("{} is no SBOM", sbom.display()))?;
+    let components = components.ok_or_else(|| format!("{} is not an SBOM", sbom.display()))?;
     for component in components {
         for field in ["name", "version", "purl", "licenses"] {
             if component[field].as_str() == Some("") || component[field].is_null() {

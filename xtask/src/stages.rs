@@ -1,4 +1,4 @@
-//! The stages of the whole test, with how long each has taken.
+//! The stages of the test run, with the time that each took.
 
 use std::{
     cell::RefCell,
@@ -26,7 +26,7 @@ impl Stages {
         }
     }
 
-    /// Runs a check to its end, and then shows what it has printed: other checks run beside it.
+    /// Runs a check to its end, then shows all its output at once, because other checks run in parallel.
     pub async fn run(&self, what: &str, mut command: Command) -> Result<(), Failure> {
         let log = self
             .logs
@@ -36,7 +36,7 @@ impl Stages {
             print!("{}", std::fs::read_to_string(&log).unwrap_or_default());
             ran.map_err(|_| {
                 format!(
-                    "{what} failed; what it has printed is above, and in {}",
+                    "{what} failed; its output is above and in {}",
                     log.display()
                 )
             })

@@ -1,4 +1,4 @@
-//! `cargo xtask supply-chain`: whether what the project depends on is what it may depend on.
+//! `cargo xtask supply-chain`: checks that the project's dependencies are allowed and known to be safe.
 
 mod advisories;
 mod lock_files;
@@ -30,7 +30,7 @@ pub(crate) async fn check(project: &Project) -> Result<(), Failure> {
     for folder in NODE_PROJECTS {
         npm_audit::check(&project.root, folder).await?;
     }
-    // cargo-deny reads the crates of every platform, and a build fetches only those of its own.
+    // cargo-deny reads the crates of every platform, but a build fetches only those of its own.
     let mut fetch = cargo(&project.root);
     if !fetch
         .args(["fetch", "--locked", "--quiet"])
@@ -66,7 +66,7 @@ fn lock_files(root: &Path) -> Result<(), Failure> {
     Err(problems.join("\n").into())
 }
 
-/// A check that finds nothing must be able to find something.
+/// Verifies that cargo-deny can find an advisory at all.
 async fn cargo_deny_finds_an_advisory(project: &Project) -> Result<(), Failure> {
     let made_up = advisories::made_up(project).await?;
     let found = cargo_deny(project, &made_up)
@@ -77,13 +77,13 @@ async fn cargo_deny_finds_an_advisory(project: &Project) -> Result<(), Failure> 
     if !found.status.success() && said.contains(advisories::MADE_UP_ID) {
         return Ok(());
     }
-    Err(format!("cargo-deny does not find the advisory that was made up for it:\n{said}").into())
+    Err(format!("cargo-deny did not find the made-up advisory:\n{said}").into())
 }
 
 async fn cargo_deny_check(project: &Project, database: &Database) -> Result<(), Failure> {
     println!("  advisories: {database}");
     let mut deny = cargo_deny(project, database);
-    // The database is there already; a fetch of an old copy would fail.
+    // The database exists already; fetching an old copy would fail.
     deny.args(["--offline", "check", "--hide-inclusion-graph"]);
     deny.args(["--deny", "unmatched-skip", "--deny", "unnecessary-skip"]);
     if database.is_made_up() {
@@ -92,7 +92,7 @@ async fn cargo_deny_check(project: &Project, database: &Database) -> Result<(), 
     if deny.status().await?.success() {
         return Ok(());
     }
-    Err("cargo deny found something: deny.toml says what is allowed".into())
+    Err("cargo deny found problems; deny.toml lists what is allowed".into())
 }
 
 fn cargo_deny(project: &Project, database: &Database) -> Command {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test.
+//! `cargo xtask test`: runs every check and test.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{stages::Stages, supply_chain};
 
 /// The programs of end-to-end tests: the folders of `tests/e2e/tests`.
 const END_TO_END: [&str; 2] = ["together", "alone"];
-/// What builds them, and what they run.
+/// The arguments that build these programs and the programs that they run.
 pub const END_TO_END_BUILD: [&str; 5] = [
     "--bin=e2e",
     "--test=together",
@@ -25,7 +25,7 @@ pub const END_TO_END_BUILD: [&str; 5] = [
     "--bin=apgl",
     "--example=handler",
 ];
-/// The smaller version of `cargo xtask chaos`.
+/// The arguments of a short `cargo xtask chaos` run.
 pub const FAULTS: [&str; 6] = [
     "--seed=4",
     "--executions=60",
@@ -37,10 +37,10 @@ pub const FAULTS: [&str; 6] = [
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only the end-to-end tests.
+    /// Runs only the end-to-end tests.
     #[arg(long)]
     e2e: bool,
-    /// Only end-to-end tests with this in their name.
+    /// Runs only end-to-end tests whose name contains this text.
     #[arg(requires = "e2e")]
     filter: Option<String>,
 }
@@ -48,10 +48,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::here();
     project.make_folders()?;
-    println!(
-        "The output of every tool is in {}",
-        project.logs().display()
-    );
+    println!("Every tool's output is in {}", project.logs().display());
     if arguments.e2e {
         return end_to_end(&project, arguments.filter).await;
     }
@@ -80,7 +77,7 @@ async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What cargo checks, builds and runs.
+/// The stages that cargo checks, builds and runs.
 async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
     cargo_stage(project, stages, "formatting", &["fmt", "--all", "--check"]).await?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked"];
@@ -93,7 +90,7 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
     project.lay_out_functions()?;
     let mut faults = program(project, "chaos", &FAULTS);
     faults.arg("--dev");
-    // Faults make each other wait: most of that time the processors have nothing to do.
+    // The fault run mostly waits and leaves the processors idle, so the other stages run at the same time.
     tokio::try_join!(stages.run("faults", faults), async {
         let unit = [
             "test",
@@ -129,7 +126,7 @@ pub fn program(project: &Project, name: &str, arguments: &[&str]) -> Command {
     program
 }
 
-/// What cargo has no part in.
+/// The stages without cargo.
 async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
     stages
         .time("supply chain", supply_chain::check(project))
@@ -147,8 +144,8 @@ async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What lacks a feature is built all the same together with others that have it. So each function, `apgl`, which is
-/// installed by itself, and the example for callers are checked alone.
+/// In a common build, a crate that lacks a feature still compiles if another one enables it. So each function,
+/// `apgl`, which is installed separately, and the example for callers are checked alone.
 async fn each_alone(project: &Project) -> Result<(), Failure> {
     let functions = project.function_names()?;
     let functions = functions.iter().map(|name| vec!["--package", name]);
@@ -166,7 +163,7 @@ async fn each_alone(project: &Project) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The end-to-end tests and what they need, and nothing else.
+/// Builds and runs only the end-to-end tests and what they need.
 async fn end_to_end(project: &Project, filter: Option<String>) -> Result<(), Failure> {
     let mut arguments = END_TO_END_BUILD.to_vec();
     let functions = project.function_names()?;
@@ -204,7 +201,7 @@ pub fn end_to_end_tests(
     e2e
 }
 
-/// Builds, and answers where the programs of end-to-end tests are.
+/// Builds the programs, and returns the paths of those with end-to-end tests.
 pub async fn build(
     project: &Project,
     arguments: &[&str],

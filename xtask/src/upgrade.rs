@@ -1,4 +1,4 @@
-//! `cargo xtask upgrade`: from the previous version to this one while executions run, and away.
+//! `cargo xtask upgrade`: updates to this version from the previous one while executions run, then destroys it.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 use tokio::process::Command;
 use xtask::{Build, Project, prepare::prepare, process, program::Failure, progress};
 
-/// The commit of the previous release, 0.1.0. A release puts its own commit here.
+/// The commit of the previous release, 0.1.0. Every release sets this to its own commit.
 const PREVIOUS: &str = "fe647173e5a45088bd8e9994f28d6e016056895e";
 
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub struct Arguments {
     from: String,
 }
 
-/// A version before: where its CDK app and its functions are.
+/// The folders of a previous version's CDK app and functions.
 struct Version {
     name: String,
     cdk: PathBuf,
@@ -32,8 +32,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     from(&project, &commit).await
 }
 
-/// As `cargo xtask release-checks` runs it. A clone without history has no previous release: there it is this
-/// version with other functions, as far as CDK can tell.
+/// The update that `cargo xtask release-checks` runs. A clone without history has no previous release, so it updates
+/// from a copy of this version whose functions look different to CDK.
 pub(crate) async fn from_the_previous_release(project: &Project) -> Result<(), Failure> {
     match commit_of(project, PREVIOUS).await {
         Ok(commit) => from(project, &commit).await,
@@ -55,11 +55,11 @@ async fn build(project: &Project, previous: &Version) -> Result<(), Failure> {
     let target = tree.with_file_name("target");
     tokio::try_join!(
         progress::step(
-            "Installing the packages of the version before",
+            "Installing the packages of the previous version",
             project.install_node_packages(&previous.cdk)
         ),
         progress::step(
-            "Building the functions of the version before (minutes the first time)",
+            "Building the functions of the previous version (takes minutes the first time)",
             project.build_functions_of(tree, &target, &previous.functions)
         ),
     )?;
@@ -74,28 +74,28 @@ async fn measure(project: &Project, previous: &Version) -> Result<(), Failure> {
     if process::run("the update", &mut upgrade).await?.success() {
         return Ok(());
     }
-    Err("the update is not what it should be".into())
+    Err("the update failed or broke a promise".into())
 }
 
-/// The commit that a tag, a branch or a commit's name means.
+/// Returns the commit that a tag, a branch or a commit name refers to.
 async fn commit_of(project: &Project, version: &str) -> Result<String, Failure> {
     let commit = format!("{version}^{{commit}}");
     let asked = ["rev-parse", "--verify", "--end-of-options", &commit];
     match git(project, &asked).await {
         Ok(commit) => Ok(commit.trim().to_owned()),
         Err(_) => Err(format!(
-            "this clone has no version {version}: fetch the whole history, `git fetch --unshallow`"
+            "this clone has no version {version}: fetch the whole history with `git fetch --unshallow`"
         )
         .into()),
     }
 }
 
-/// The files of a version, below the target folder.
+/// Extracts the files of a version into a folder below the target folder.
 async fn check_out(project: &Project, commit: &str) -> Result<Version, Failure> {
     let folder = project.target().join("upgrade").join(commit);
     let tree = folder.join("tree");
     if !tree.exists() {
-        // Under another name first: what was interrupted is not taken for the whole.
+        // Extract under another name first, so that an interrupted extraction is not mistaken for a complete one.
         let partial = folder.join("partial");
         let _ = fs::remove_dir_all(&partial);
         fs::create_dir_all(&partial)?;
@@ -113,7 +113,7 @@ async fn check_out(project: &Project, commit: &str) -> Result<Version, Failure> 
     })
 }
 
-/// This version, whose functions hold one more file: other code, as CDK sees it.
+/// A copy of this version with an additional file in each function, so that CDK sees different code.
 fn marked_copy(project: &Project) -> Result<Version, Failure> {
     let functions = project.target().join("upgrade/marked");
     project.copy_functions(&functions, |own, copy| {

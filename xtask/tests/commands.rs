@@ -1,4 +1,4 @@
-//! What a person types is read before anything is built.
+//! Arguments are checked before anything is built.
 #![allow(clippy::unwrap_used)]
 
 use std::process::{Command, Output};
@@ -32,7 +32,7 @@ fn an_option_that_is_none_is_refused_by_its_name() {
         (["demo", "--reqest=x.json"], "--reqest"),
         (
             ["local", "--wait-scale=2"],
-            "must be a number above 0, at most 1",
+            "must be greater than 0 and at most 1",
         ),
         (
             ["local", "--slack-url=https://slack.com/api"],

@@ -1,5 +1,5 @@
-//! What typical notifications take and how large the functions are, held against what is written down in
-//! `tests/bench/budget.json`. What grows is seen in that file's history, and has a reason there.
+//! Compares what typical notifications use, and how large the functions are, with `tests/bench/budget.json`.
+//! Every increase shows in that file's history, together with its reason.
 
 use std::{
     collections::BTreeMap,
@@ -19,20 +19,20 @@ use tokio::process::Command;
 
 use crate::{Error, sizes::sizes};
 
-/// The same source gives nearly the same size on another machine: its paths stand in it.
+/// The same source builds to nearly the same size on another machine: the binaries contain source paths.
 const SIZE_TOLERANCE_PERCENT: u64 = 1;
 
-/// The figures that only grow on purpose.
+/// The figures that must only grow on purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// By notification.
+    /// Counts of each notification.
     pub notifications: BTreeMap<String, Counts>,
-    /// Bytes of each function's zip, by architecture and compiler.
+    /// The size in bytes of each function's zip, by architecture and compiler.
     pub zips: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// What one notification takes. Reads of the token are left out: they depend on the time.
+/// What one notification uses. Reads of the token are left out, because they depend on the time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Counts {
@@ -82,7 +82,7 @@ pub fn file(project: &Project) -> PathBuf {
     project.root.join("tests/bench/budget.json")
 }
 
-/// What each typical notification takes, counted on a local stack of its own.
+/// What each typical notification uses, counted on a local stack of its own.
 pub async fn counted(project: &Project) -> Result<BTreeMap<String, Counts>, Error> {
     let counter = Counter::start(project, "budget").await?;
     let works = cases::run(&counter).await;
@@ -94,7 +94,7 @@ pub async fn counted(project: &Project) -> Result<BTreeMap<String, Counts>, Erro
     Ok(notifications.collect())
 }
 
-/// The sizes of the functions' zips, by this architecture and compiler.
+/// The sizes of the functions' zips for this architecture and compiler.
 pub async fn weighed(project: &Project) -> Result<BTreeMap<String, BTreeMap<String, u64>>, Error> {
     Ok(BTreeMap::from([(build().await?, zips(project)?)]))
 }
@@ -106,7 +106,7 @@ impl Budget {
         serde_json::from_slice(&json).map_err(|error| Error::Unmeasured(format!("{what}: {error}")))
     }
 
-    /// Writes it down, and leaves the sizes of other builds as they are written.
+    /// Writes the budget, and keeps the recorded sizes of other builds.
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         let mut budget = self.clone();
         if file.exists() {
@@ -119,8 +119,8 @@ impl Budget {
         fs::write(file, json).map_err(Error::io(file.display().to_string()))
     }
 
-    /// In what the counts are not what is written here, in a sentence each. A count must be the very same:
-    /// what has become less is written down too, or it could grow again unseen.
+    /// The differences between `counted` and the budget, one sentence each. Counts must be equal: a decrease
+    /// must be recorded too, otherwise the count could grow back unnoticed.
     pub fn broken_by_counts(&self, counted: &BTreeMap<String, Counts>) -> Vec<String> {
         let mut problems = Vec::new();
         for (notification, written, now) in both(&self.notifications, counted) {
@@ -137,7 +137,7 @@ impl Budget {
         problems
     }
 
-    /// Which zips are larger than what is written here, in a sentence each. One may become smaller.
+    /// The zips that are larger than recorded, one sentence each. A smaller zip is fine.
     pub fn broken_by_sizes(
         &self,
         weighed: &BTreeMap<String, BTreeMap<String, u64>>,
@@ -162,7 +162,7 @@ impl Budget {
         problems
     }
 
-    /// The build whose sizes nobody has written down: another architecture or another compiler.
+    /// A build that the budget has no sizes for: another architecture or another compiler.
     pub fn unknown_build<'a>(
         &self,
         weighed: &'a BTreeMap<String, BTreeMap<String, u64>>,
@@ -173,7 +173,7 @@ impl Budget {
     }
 }
 
-/// All that either of them has.
+/// Every name that is in either map, with both values.
 fn both<'a, T>(
     written: &'a BTreeMap<String, T>,
     measured: &'a BTreeMap<String, T>,
@@ -185,13 +185,13 @@ fn both<'a, T>(
 
 fn only_in_one(name: &str, is_written: bool) -> String {
     if is_written {
-        format!("{name}: it is written down and was not measured")
+        format!("{name}: in the budget, but not measured")
     } else {
-        format!("{name}: nothing is written down")
+        format!("{name}: not in the budget")
     }
 }
 
-/// What sizes depend on beside the source.
+/// The build that sizes depend on, besides the source.
 async fn build() -> Result<String, Error> {
     let mut rustc = Command::new("rustc");
     let version = rustc.arg("--version").output().await;
@@ -253,16 +253,13 @@ mod tests {
     fn what_only_one_of_them_knows_breaks_the_budget() {
         let (known, nothing) = (budget(4, 1), Budget::default());
         let problems = broken(&nothing, &known);
-        assert_eq!(problems, ["first: nothing is written down"]);
+        assert_eq!(problems, ["first: not in the budget"]);
         let problems = broken(&known, &nothing);
-        assert_eq!(problems, ["first: it is written down and was not measured"]);
+        assert_eq!(problems, ["first: in the budget, but not measured"]);
         let mut without = known.clone();
         without.zips.values_mut().for_each(BTreeMap::clear);
         let problems = broken(&known, &without);
-        assert_eq!(
-            problems,
-            ["post-message: it is written down and was not measured"]
-        );
+        assert_eq!(problems, ["post-message: in the budget, but not measured"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Cold starts: from the start of the process to its first answer.
+//! Cold starts: from the start of the process to its first response.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Cold {
     pub contender: Contender,
-    /// Until it asks for its first event.
+    /// Time until the process asks for its first event.
     pub first_next: Spread<Duration>,
-    /// Until its first answer.
+    /// Time until its first response.
     pub first_answer: Spread<Duration>,
     /// The same, without the time that AWS and Slack took.
     pub own: Spread<Duration>,
-    /// On a processor, until its first answer.
+    /// Processor time until its first response.
     pub processor: Spread<Duration>,
-    /// To AWS and Slack.
+    /// Calls to AWS and Slack.
     pub calls: usize,
     /// In bytes.
     pub peak_memory: Spread<u64>,
-    /// Of the file that is deployed, where it is one.
+    /// The size of the deployed file, if it is a single file.
     pub sizes: Option<Sizes>,
 }
 
@@ -41,16 +41,16 @@ struct Measured {
     peak_memory: Vec<u64>,
 }
 
-/// How many events of each function so many rounds take.
+/// The number of events of each function that `rounds` rounds use.
 pub fn events(rounds: usize) -> usize {
     2 * (rounds + 1)
 }
 
-/// Starts each contender `rounds` times, one after the other and round after round, so that whatever the
-/// machine does besides meets all of them. A round before the first warms up the disk's cache.
+/// Starts each contender `rounds` times, round after round, so that other load on the machine affects all of
+/// them alike. An extra round at the beginning warms up the disk cache.
 ///
-/// In each round a contender starts twice: with AWS and Slack themselves, which gives the times and the
-/// memory, and with stopwatches before them, which say what of such a time is theirs.
+/// Each round starts a contender twice: once directly against AWS and Slack, for the times and the memory, and
+/// once with stopwatches in between, to find out how much of the time AWS and Slack take.
 pub async fn measure(
     contenders: &[Contender],
     scene: &Scene,

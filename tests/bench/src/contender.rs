@@ -35,18 +35,18 @@ pub struct Contender {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A peer that answers at once.
+    /// A peer that returns at once.
     Bare,
     /// A peer that reads the secret and calls Slack.
     Peer,
-    /// One of ours, which gets events of its own, from this one on.
+    /// One of our functions. Its events are numbered from `first` on.
     Function {
         function: String,
         first_event: usize,
     },
 }
 
-/// Where a contender finds AWS and Slack.
+/// The addresses of AWS and Slack for a contender.
 #[derive(Debug, Clone)]
 pub struct Places {
     pub aws: String,
@@ -62,8 +62,8 @@ impl Places {
     }
 }
 
-/// The peers, and every function with the variables that it is deployed with; then those of the builds
-/// `beside`, by folder. Each is going to get so many `events`.
+/// The peers, and every function with the variables that it is deployed with; then the functions of the
+/// builds `beside`, by folder. Each is going to get `events` events.
 pub async fn all(
     project: &Project,
     stack: &LocalStack,
@@ -86,7 +86,7 @@ pub async fn all(
     let secret = functions
         .iter()
         .find_map(|function| function.environment.get(peers::SECRET_VARIABLE))
-        .ok_or_else(|| Error::Unmeasured("no function knows the secret".to_owned()))?;
+        .ok_or_else(|| Error::Unmeasured("no function is configured with the secret".to_owned()))?;
     let peer = |name: &str, kind, program: &Path, arguments: &[&Path]| Contender {
         name: name.to_owned(),
         kind,
@@ -94,7 +94,7 @@ pub async fn all(
         arguments: arguments.iter().map(|path| (*path).to_owned()).collect(),
         environment: BTreeMap::from([
             (peers::SECRET_VARIABLE.to_owned(), secret.clone()),
-            // Of the day when its version grows too old.
+            // Silences the warning about an old Node version.
             ("NODE_NO_WARNINGS".to_owned(), "1".to_owned()),
         ]),
     };
@@ -153,7 +153,7 @@ async fn built(
 }
 
 impl Contender {
-    /// Starts its process, with nothing of this machine's environment but where programs are.
+    /// Starts the process with only `PATH` from this machine's environment.
     pub async fn start(&self, places: &Places) -> Result<Function, Error> {
         let mut command = Command::new(&self.program);
         command
@@ -183,7 +183,7 @@ impl Contender {
         scene.event(function, first_event + n).ok_or_else(unknown)
     }
 
-    /// Hands a running process an event. Its answer must be a good one.
+    /// Sends an event to a running process. Fails unless it succeeds.
     pub async fn invoke(&self, function: &mut Function, event: Value) -> Result<Answered, Error> {
         let answered = function.invoke(event).await?;
         let bad = |error: &str, cause: String| Error::Answer {
@@ -193,7 +193,7 @@ impl Contender {
         };
         match &answered.answer {
             Answer::Failure { error, cause } => Err(bad(error, cause.clone())),
-            // An HTTP API's answer says itself how it is meant.
+            // An HTTP API's response carries its own status.
             Answer::Outcome(outcome)
                 if outcome["statusCode"]
                     .as_u64()
@@ -205,7 +205,7 @@ impl Contender {
         }
     }
 
-    /// The file that would be deployed, where it is one.
+    /// The file that would be deployed, if it is a single file.
     pub fn file(&self) -> Option<&Path> {
         match self.arguments.as_slice() {
             [] => Some(&self.program),

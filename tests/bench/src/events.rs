@@ -1,6 +1,6 @@
-//! An event for each function, a new one each time, and what must stand in Slack for it.
+//! Creates a new event for each invocation of a function, and the Slack data that these events need.
 //!
-//! Each makes its function do its work: what the table knows already would need no call to Slack.
+//! Each event makes its function do its work: what is already in the table would need no call to Slack.
 
 use std::iter;
 
@@ -10,15 +10,15 @@ use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspa
 
 use crate::Error;
 
-/// The channel that everybody uses who changes nothing of it.
+/// The channel of the events that do not change their channel.
 const CHANNEL: &str = "bench";
 
-/// So many users or channels are put into Slack by one request, which is at most 2 MB.
+/// The number of users or channels that one request adds to Slack. A request is limited to 2 MB.
 const OF_A_REQUEST: usize = 5_000;
-/// So many addresses are resolved by one event: they are looked up at once.
+/// The number of addresses that one event resolves; the function looks them up in parallel.
 const ADDRESSES: usize = 10;
 
-/// What stands in Slack.
+/// What is in Slack.
 #[derive(Debug)]
 pub struct Scene {
     channels: Vec<ChannelState>,
@@ -26,7 +26,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Fills the workspace for so many events of each function, in each of so many builds.
+    /// Fills the workspace for `events` events of each function, in each of `builds` builds.
     pub async fn set(
         sandbox: &Admin,
         events_of_a_build: usize,
@@ -64,7 +64,7 @@ impl Scene {
         })
     }
 
-    /// The `n`th event of a function; `None` for a function that is not known here.
+    /// The `n`th event of a function; `None` if the function is not listed here.
     pub fn event(&self, function: &str, n: usize) -> Option<Value> {
         let input = match function {
             "check-request" => json!({
@@ -116,8 +116,8 @@ impl Scene {
     }
 }
 
-/// For the functions that no workflow invokes. What they start is the same each time, so that one execution
-/// runs and not thousands.
+/// The events of functions that no workflow invokes. They start the same execution every time, so that one
+/// execution runs instead of thousands.
 fn event_of_a_service(function: &str) -> Option<Value> {
     match function {
         "watch-executions" => Some(json!({})),
@@ -212,12 +212,12 @@ fn channel(name: &str) -> ChannelSeed {
     }
 }
 
-/// Where people are invited by the functions of one build.
+/// The channel that the functions of one build invite people to.
 fn empty(build: usize) -> String {
     format!("bench-empty-{build}")
 }
 
-/// Where people are removed by them.
+/// The channel that they remove people from.
 fn full(build: usize) -> String {
     format!("bench-full-{build}")
 }

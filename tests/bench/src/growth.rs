@@ -1,4 +1,4 @@
-//! How notifications grow, as a table and as plots.
+//! How the cost of notifications grows, as a table and as plots.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use counting::{
 
 use crate::{Error, budget::Counts, plot, plot::Series};
 
-/// What a size is the number of, and how that is told.
+/// A quantity that notifications grow with, and the texts that describe it in a report.
 #[derive(Debug)]
 pub struct By {
     title: &'static str,
@@ -24,22 +24,22 @@ pub struct By {
 
 pub const MEMBERS: By = By {
     title: "By members",
-    note: "A notification to a new private channel, all members new, and the same again. Waits for Slack's \
-           limits are in it: two transitions each.",
+    note: "A notification to a new private channel with only new members, and the same notification again. \
+           Includes waits for Slack's limits, which take two transitions each.",
     across: "members",
     file: "by-members.svg",
 };
 
 pub const CHANNELS: By = By {
     title: "By channels",
-    note: "A notification to a public channel of a workspace whose channels nobody has looked at; then one to \
-           another channel; then the first again. Waits for Slack's limits are in it: two transitions \
-           each.",
+    note: "A notification to a public channel of a workspace whose channels have not been scanned, then one \
+           to another channel, then the first again. Includes waits for Slack's limits, which take two \
+           transitions each.",
     across: "channels in the workspace",
     file: "by-channels.svg",
 };
 
-/// The works of a point, each with what it is.
+/// The measurements of a point, each with its name.
 fn works(point: &Point) -> impl Iterator<Item = (&'static str, &Work)> {
     let another = point.another.as_ref().map(|work| ("another channel", work));
     [
@@ -91,7 +91,7 @@ pub fn section(by: &By, points: &[Point], deployment: &Deployment) -> Section {
 
 type Figure = fn(Counts) -> u64;
 
-/// Draws the plot into the folder.
+/// Writes the plot to the folder.
 pub fn draw(by: &By, points: &[Point], folder: &Path) -> Result<(), Error> {
     let line = |work: &dyn Fn(&Point) -> Counts, figure: Figure| {
         let points = points.iter();
@@ -108,7 +108,7 @@ pub fn draw(by: &By, points: &[Point], folder: &Path) -> Result<(), Error> {
         first: line(&|point| Counts::from(&point.first), figure),
         repeated: line(&|point| Counts::from(&point.repeated), figure),
     });
-    let title = format!("What a notification takes, by {}", by.across);
+    let title = format!("What a notification uses, by {}", by.across);
     let svg = plot::log_log(&title, by.across, &series)?;
     let file = folder.join(by.file);
     let what = file.display().to_string();

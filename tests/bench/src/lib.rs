@@ -1,25 +1,25 @@
-//! How fast and how large the functions are, measured beside others in the same run.
+//! Measures the functions' speed and size, together with comparable programs in the same run.
 //!
-//! Each function's release `bootstrap` runs against a Runtime API of the benchmark's own, with the variables
-//! that it is deployed with, MiniStack as AWS and the sandbox as Slack. So do the peers in `tests/peers`:
-//! the least that there is, and the same small piece of work in Rust, Node and Python.
+//! Each function's release `bootstrap` runs against the benchmark's own Runtime API, with the variables that it
+//! is deployed with, MiniStack as AWS and the sandbox as Slack. The peers in `tests/peers` run the same way: a
+//! minimal function, and the same small task in Rust, Node and Python.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`contender`] | what is measured: the functions and the peers |
+//! | [`contender`] | the functions and the peers that are measured |
 //! | [`peers`] | builds the peers |
 //! | [`events`] | an event for each function, a new one each time |
-//! | [`stopwatch`] | how long AWS and Slack took of an invocation |
-//! | [`cold`] | from the start of the process to the first answer; memory |
+//! | [`stopwatch`] | measures how much of an invocation AWS and Slack took |
+//! | [`cold`] | from the start of the process to the first response; memory |
 //! | [`throughput`] | starts and executions a second, and where the time goes |
-//! | [`processor`] | whose processor time it is |
-//! | [`warm`] | a thousand invocations of each |
-//! | [`growth`] | how what a notification takes grows with its members and with the channels |
+//! | [`processor`] | processor time by component |
+//! | [`warm`] | many warm invocations of each contender |
+//! | [`growth`] | how the cost of a notification grows with its members and with the channels |
 //! | [`plot`] | the same as plots |
 //! | [`sizes`] | how large a function is, and its zip |
 //! | [`spread`] | median, minimum and maximum |
-//! | [`budget`] | what may not grow unseen |
-//! | [`report`] | all of it, for a person to read |
+//! | [`budget`] | figures that must not grow unnoticed |
+//! | [`report`] | the report |
 
 pub mod budget;
 pub mod cold;
@@ -36,7 +36,7 @@ pub mod stopwatch;
 pub mod throughput;
 pub mod warm;
 
-/// How long one of Slack's seconds lasts where time is measured, in seconds: its limits hold nobody up.
+/// The length of one of Slack's seconds, in seconds: short enough that Slack's limits do not delay anything.
 pub const TIME_SCALE: f64 = 0.001;
 
 /// Why something could not be measured.
@@ -59,8 +59,8 @@ pub enum Error {
     Aws { what: &'static str, reason: String },
     #[error("{command} failed")]
     Command { command: String },
-    /// What fails is quicker than what works.
-    #[error("{contender} answered with the error {error}: {cause}")]
+    /// Failures are faster than successes, so they would distort the measurement.
+    #[error("{contender} returned the error {error}: {cause}")]
     Answer {
         contender: String,
         error: String,

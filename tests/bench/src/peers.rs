@@ -1,4 +1,4 @@
-//! The peers in `tests/peers`: built and installed, once.
+//! Builds and installs the peers in `tests/peers`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::Error;
 pub const SECRET_VARIABLE: &str = "SLACK_TOKEN_SECRET";
 const FOLDER: &str = "tests/peers";
 
-/// Where the peers' programs are.
+/// The paths of the peers' programs.
 #[derive(Debug, Clone)]
 pub struct Peers {
     pub bare: PathBuf,
@@ -23,11 +23,11 @@ pub struct Peers {
     pub python_handler: PathBuf,
 }
 
-/// Builds those in Rust as the functions are built, bundles the one in Node, and installs what the one in
-/// Python needs.
+/// Builds the Rust peers the way the functions are built, bundles the Node peer, and installs the Python peer's
+/// dependencies.
 pub async fn build(project: &Project) -> Result<Peers, Error> {
     let folder = project.root.join(FOLDER);
-    // Each by itself: together they would have each other's features.
+    // Build each one separately: a common build would unify their features.
     for package in ["bare", "one-call"] {
         let mut cargo = cargo(&project.root);
         cargo.args([

@@ -12,21 +12,21 @@ const COLOURS: [RGBColor; 3] = [
     RGBColor(0, 130, 90),
 ];
 
-/// A figure of the plot: two lines of one colour, with a dot for each thing that was counted.
+/// One figure of the plot: two lines of one colour, with a dot for each count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub name: String,
-    /// Drawn through.
+    /// Drawn as a solid line.
     pub first: Vec<(f64, f64)>,
-    /// Dashed.
+    /// Drawn as a dashed line.
     pub repeated: Vec<(f64, f64)>,
 }
 
-/// An SVG image of some lines, both axes logarithmic. What is 0 is left out.
+/// Returns an SVG image of the series on logarithmic axes. Zeros are left out.
 pub fn log_log(title: &str, across: &str, series: &[Series]) -> Result<String, Error> {
     let mut svg = String::new();
     draw(&mut svg, title, across, series)
-        .map_err(|error| Error::Unmeasured(format!("the plot can't be drawn: {error}")))?;
+        .map_err(|error| Error::Unmeasured(format!("can't draw the plot: {error}")))?;
     Ok(svg)
 }
 
@@ -89,7 +89,7 @@ fn draw(
     Ok(())
 }
 
-/// A logarithmic axis has no 0.
+/// Leaves out zeros, which a logarithmic axis cannot show.
 fn shown(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().copied().filter(|(_, y)| *y > 0.0).collect()
 }

@@ -1,4 +1,4 @@
-//! Whose processor time it is.
+//! Processor time by component.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,19 +6,19 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::Error;
 
-/// How long each part of a local stack has been on a processor since it started.
+/// How much processor time each part of a local stack has used since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessorTime {
     /// MiniStack itself: Step Functions, Lambda and the tables.
     pub ministack: Duration,
-    /// The functions, which are MiniStack's children.
+    /// The functions, which are child processes of MiniStack.
     pub functions: Duration,
-    /// This process: the client, those who look whether the executions have ended, and the sandbox.
+    /// This process: the client, the polling for finished executions, and the sandbox.
     pub own: Duration,
 }
 
 impl ProcessorTime {
-    /// By the processes that run now. `ministack` is its process id.
+    /// Reads the times of the running processes. `ministack` is MiniStack's process id.
     pub fn of(ministack: u32) -> Result<Self, Error> {
         let system = System::new();
         let mut system = system.map_err(|error| Error::Unmeasured(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! What was measured, for a person to read.
+//! The report: what was measured.
 
 use counting::{Section, Table, bill::number};
 
@@ -16,7 +16,7 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
         "",
         "first `next`, ms",
         "first answer, ms",
-        "of it its own, ms",
+        "own time, ms",
         "on a processor, ms",
         "calls",
         "× bare",
@@ -49,22 +49,16 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
     Section {
         title: "Cold starts",
         note: Some(format!(
-            "Medians of {rounds} rounds, with the least and the most. From the start of the process; \
-             \"its own\" and \"× bare\" are without the time that MiniStack and the sandbox took for \
-             the calls."
+            "Medians of {rounds} rounds, with minimum and maximum, measured from the start of the process. \
+             \"Own time\" and \"× bare\" exclude the time that MiniStack and the sandbox took for the \
+             calls."
         )),
         table,
     }
 }
 
 pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
-    let mut table = Table::new([
-        "",
-        "whole, ms",
-        "of it its own, ms",
-        "calls",
-        "peak memory, MB",
-    ]);
+    let mut table = Table::new(["", "whole, ms", "own time, ms", "calls", "peak memory, MB"]);
     for one in warm {
         table.row([
             one.contender.clone(),
@@ -77,8 +71,8 @@ pub fn warm_invocations(warm: &[Warm], invocations: usize) -> Section {
     Section {
         title: "Warm invocations",
         note: Some(format!(
-            "Medians of {invocations} invocations of one process, with the least and the most; \"its own\" \
-             is without the time that MiniStack and the sandbox took for the calls."
+            "Medians of {invocations} invocations of one process, with minimum and maximum. \"Own time\" \
+             excludes the time that MiniStack and the sandbox took for the calls."
         )),
         table,
     }

@@ -1,4 +1,4 @@
-//! How large a file is, and how large in the zip that is deployed.
+//! The size of a file, and its size in the deployed zip.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use crate::Error;
 
-/// As the CDK does it.
+/// The level that the CDK uses.
 const ZIP_LEVEL: i64 = 9;
 
 /// In bytes.

@@ -1,8 +1,8 @@
-//! Several measurements of the same thing.
+//! Repeated measurements of the same thing.
 
 use std::{fmt, time::Duration};
 
-/// The median of some measurements, the upper one of an even number, with the least and the most.
+/// The median (of an even number, the upper one), minimum and maximum of some measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread<T> {
     pub median: T,
@@ -11,7 +11,7 @@ pub struct Spread<T> {
 }
 
 impl<T: Ord + Copy> Spread<T> {
-    /// `None` of nothing.
+    /// `None` if there are no measurements.
     pub fn of(measured: impl IntoIterator<Item = T>) -> Option<Self> {
         let mut sorted: Vec<T> = measured.into_iter().collect();
         sorted.sort_unstable();

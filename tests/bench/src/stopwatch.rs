@@ -1,4 +1,4 @@
-//! What stands between a function and AWS or Slack, and takes the time that those need to answer.
+//! Proxies between a function and AWS or Slack that measure how long those take to respond.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,10 +11,10 @@ use local_stack::HttpServer;
 
 use crate::{Error, contender::Places};
 
-/// One before AWS and one before Slack, until they are dropped.
+/// Two proxies, before AWS and before Slack, which run until they are dropped.
 #[derive(Debug)]
 pub struct Stopwatches {
-    /// Where a contender finds the two.
+    /// The addresses that a contender uses to reach the two.
     pub places: Places,
     pub calls: Calls,
     _servers: [HttpServer; 2],
@@ -30,11 +30,11 @@ struct Shared {
 #[derive(Debug, Clone, Default)]
 pub struct Calls(Arc<Mutex<Vec<(Instant, Instant)>>>);
 
-/// What was called, and how long it took.
+/// How many calls were made, and how long they took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Called {
     pub count: usize,
-    /// Calls at the same time count once.
+    /// Overlapping calls count once.
     pub time: Duration,
 }
 
@@ -78,7 +78,7 @@ impl Calls {
         calls.push((began, ended));
     }
 
-    /// What was called since the last time.
+    /// The calls since `take` was last called.
     pub fn take(&self) -> Called {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         called(std::mem::take(&mut *calls))

@@ -1,4 +1,4 @@
-//! Throughput: how many executions the client starts, how many the whole gets through, and where the time goes.
+//! Throughput: how many executions start and finish each second, and where the time goes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,16 +22,16 @@ use crate::{
 };
 
 const AT_MOST: Duration = Duration::from_mins(10);
-/// As the channels of a workspace that is at work.
+/// As many channels as an active workspace uses.
 const CHANNELS: usize = 20;
 
-/// Few enough that nobody waits for a processor: one start each 250 ms.
+/// Slow enough that nothing waits for a processor: one start every 250 ms.
 const AT_EASE: Pace = Pace {
     executions: 100,
     start: Start::Every(Duration::from_millis(250)),
 };
 
-/// How many notifications are started, and how.
+/// How many notifications to start, and at what pace.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     executions: usize,
@@ -40,13 +40,13 @@ struct Pace {
 
 #[derive(Debug, Clone, Copy)]
 enum Start {
-    /// So many starts are under way at any time.
+    /// This many starts are in flight at any time.
     AtOnce(usize),
-    /// One each so long.
+    /// One start in each interval.
     Every(Duration),
 }
 
-/// What notifications took: at ease, and as many at once as were asked for.
+/// The notifications' times at a leisurely pace, and at the requested concurrency.
 #[derive(Debug)]
 pub struct Throughput {
     at_ease: Run,
@@ -57,14 +57,14 @@ pub struct Throughput {
 #[derive(Debug)]
 struct Run {
     pace: Pace,
-    /// Of one start, by the client.
+    /// The duration of one start, measured by the client.
     start: Spread<Duration>,
     starting: Duration,
     /// From the first start to the last end.
     whole: Duration,
-    /// By state: what it took from being entered to being left, all visits together.
+    /// By state: the time from entering to leaving it, over all visits.
     states: BTreeMap<String, Visits>,
-    /// What Lambda says that the functions took, all together.
+    /// The functions' total duration, as Lambda reports it.
     functions: Duration,
     invocations: u64,
     processor: ProcessorTime,
@@ -76,8 +76,8 @@ struct Visits {
     time: Duration,
 }
 
-/// Starts notifications to known public channels, at ease and then so many with so many at once, and waits
-/// for all.
+/// Starts notifications to known public channels, first at a leisurely pace and then `at_once` at once, and waits
+/// for all of them to finish.
 pub async fn measure(
     project: &Project,
     executions: usize,
@@ -99,16 +99,17 @@ pub async fn measure(
 }
 
 async fn on(stack: &LocalStack, at_once: Pace) -> Result<Throughput, Error> {
-    let no_sandbox = || Error::Unmeasured("throughput needs the sandbox".to_owned());
+    let no_sandbox = || Error::Unmeasured("measuring throughput needs the sandbox".to_owned());
     seed(&stack.sandbox().ok_or_else(no_sandbox)?).await?;
     let machines = StateMachines::starting_with(&state_machines());
-    let machines = machines.ok_or_else(|| Error::Unmeasured("no state machines".to_owned()))?;
+    let machines =
+        machines.ok_or_else(|| Error::Unmeasured("there are no state machines".to_owned()))?;
     let sfn = aws_sdk_sfn::Client::new(&stack.aws);
     let client = Client::new(sfn, machines, "bench");
     let client = client.map_err(|error| Error::Unmeasured(error.to_string()))?;
     schedules::stop_all(&stack.aws).await?;
     let ends = Executions::new(&stack.aws);
-    // One environment of each function is warm, and the channels are known.
+    // Afterwards one environment of each function is warm, and the channels are in the table.
     for n in 0..CHANNELS {
         let (arn, _) = start(&client, &format!("warm-{n}"), n).await?;
         succeeded(&ends, &arn).await?;
@@ -159,7 +160,7 @@ async fn run(
     })
 }
 
-/// Answers the ARN of each execution, and what its start took.
+/// Returns each execution's ARN and how long its start took.
 async fn start_all(
     client: &Client,
     name: &str,
@@ -195,7 +196,7 @@ fn channel(n: usize) -> String {
     format!("bench-{}", n % CHANNELS)
 }
 
-/// Starts one, and answers its ARN and what that took.
+/// Starts an execution, and returns its ARN and how long that took.
 async fn start(client: &Client, key: &str, n: usize) -> Result<(String, Duration), Error> {
     let began = Instant::now();
     let request = NotifyPublicChannel::new(channel(n), "Hello");
@@ -231,7 +232,7 @@ impl Throughput {
         row("delivered, a second".to_owned(), &|run| {
             run.a_second(run.whole)
         });
-        row("a start by the client, ms".to_owned(), &|run| {
+        row("one start by the client, ms".to_owned(), &|run| {
             run.start.to_string()
         });
         let states: BTreeSet<&String> = runs.iter().flat_map(|run| run.states.keys()).collect();
@@ -242,10 +243,13 @@ impl Throughput {
                 })
             });
         }
-        row("an invocation, by Lambda's word, ms".to_owned(), &|run| {
-            let invocations = u32::try_from(run.invocations).unwrap_or(u32::MAX);
-            format!("{:.1}", millis(run.functions / invocations.max(1)))
-        });
+        row(
+            "one invocation as Lambda reports it, ms".to_owned(),
+            &|run| {
+                let invocations = u32::try_from(run.invocations).unwrap_or(u32::MAX);
+                format!("{:.1}", millis(run.functions / invocations.max(1)))
+            },
+        );
         let mut on_a_processor = |whose: &str, time: fn(&ProcessorTime) -> Duration| {
             row(
                 format!("on a processor, a notification, ms: {whose}"),
@@ -258,10 +262,10 @@ impl Throughput {
         Section {
             title: "Throughput",
             note: Some(
-                "Notifications to known public channels, of four states each; Slack's limits are a thousand times \
-                 as wide. Starts are medians, with the least and the most; states and invocations are means. \
-                 One environment of each function is warm; the cold starts of those that come with more \
-                 starts at a time are in it."
+                "Notifications to known public channels, of four states each, with Slack's limits a thousand times \
+                 as wide. Starts are medians, with minimum and maximum; states and invocations are means. \
+                 One environment of each function is warm. The cold starts of further environments, which \
+                 more starts at a time need, are included."
                     .to_owned(),
             ),
             table,
@@ -287,7 +291,7 @@ impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtOnce(count) => write!(f, "{count} starts at a time"),
-            Self::Every(pause) => write!(f, "a start each {} ms", pause.as_millis()),
+            Self::Every(pause) => write!(f, "one start every {} ms", pause.as_millis()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Warm invocations: what a function itself takes, without what AWS and Slack take.
+//! Warm invocations: a function's own time, without the time that AWS and Slack take.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Warm {
     pub contender: String,
-    /// From the event to the answer.
+    /// From the event to the response.
     pub whole: Spread<Duration>,
     /// The same, without the time that AWS and Slack took.
     pub own: Spread<Duration>,
-    /// To AWS and Slack, of an invocation in the middle.
+    /// The median number of calls to AWS and Slack in one invocation.
     pub calls: usize,
-    /// After the last one, in bytes.
+    /// In bytes, after the last invocation.
     pub peak_memory: u64,
 }
 
-/// How many events of each function so many invocations take.
+/// The number of events of each function that `invocations` invocations use.
 pub fn events(invocations: usize) -> usize {
     invocations + 1
 }
 
-/// Invokes one process of each contender so many times, after one that is cold and doesn't count. `first`
+/// Invokes one process of each contender `invocations` times, after a cold invocation that is not counted. `first`
 /// is the number of the first event.
 pub async fn measure(
     contenders: &[Contender],
@@ -39,7 +39,7 @@ pub async fn measure(
     invocations: usize,
 ) -> Result<Vec<Warm>, Error> {
     let watched = Stopwatches::before(places).await?;
-    // All are up at once, and take turns.
+    // All processes run at the same time and take turns.
     let mut running = Vec::new();
     for contender in contenders {
         let mut function = contender.start(&watched.places).await?;

@@ -1,4 +1,4 @@
-//! A proxy between the functions and AWS, whose calls go wrong.
+//! A proxy between the functions and AWS that injects faults.
 
 use axum::{
     Router,
@@ -49,7 +49,7 @@ impl FaultyAws {
         self.server.url()
     }
 
-    /// Where AWS is, once that is known.
+    /// Sets the address of AWS, once it is known.
     pub fn forward_to(&self, url: &str) {
         self.upstream.is_at(url);
     }

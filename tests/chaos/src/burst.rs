@@ -1,5 +1,5 @@
-//! Many notifications at once, without faults: how long Slack's limits let them take, how long they take, and
-//! what Slack refuses meanwhile. With the rate limiter and without it.
+//! Many notifications at once, without faults, with and without the rate limiter. Compares the time they take with
+//! the minimum that Slack's limits allow, and counts the calls that Slack rejects.
 
 use std::{
     collections::BTreeMap,
@@ -18,30 +18,30 @@ use crate::{
     notifications::{Audience, Channels, InSlack, Notification, SlackCalls, end_of},
 };
 
-/// What is not over by then counts as failed.
+/// An execution that is not finished by then counts as failed.
 const AT_MOST: Duration = Duration::from_mins(10);
-/// Slack's limits: a message a second and channel, and so many in the workspace.
+/// Slack's limits: one message a second in each channel, and this many in the whole workspace.
 const CHANNEL_INTERVAL: Duration = Duration::from_secs(1);
 const WORKSPACE_INTERVAL: Duration = Duration::from_millis(100);
-/// Channels are made at this pace, after so many at once.
+/// Slack's limit for creating channels, after an initial burst.
 const CREATION_INTERVAL: Duration = Duration::from_secs(3);
 const CREATION_BURST: u32 = 10;
-/// After this time no limit remembers the calls that came before the burst.
+/// After this time the calls before the burst no longer count towards any limit.
 const REST: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct Options {
     pub notifications: usize,
     pub channels: usize,
-    /// Whether the notifications make their channels, which are private then.
+    /// Whether the notifications create their channels, which are then private.
     pub new_channels: bool,
-    /// How many executions are started in a second: more than Slack takes messages, and not more than
+    /// How many executions are started each second: more than the messages that Slack takes, but no more than
     /// the local stack can run.
     pub starts_per_second: u32,
 }
 
 impl Options {
-    /// The time that Slack's limits allow in theory.
+    /// The minimum time that Slack's limits allow.
     pub fn in_theory(&self) -> Duration {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let in_a_channel = count(self.notifications.div_ceil(self.channels));
@@ -68,14 +68,14 @@ pub struct Drained {
     pub dynamodb: BTreeMap<String, u64>,
 }
 
-/// The same burst, with the rate limiter and without it.
+/// The same burst, with and without the rate limiter.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub options: Options,
     pub drained: Vec<Drained>,
 }
 
-/// Sends the burst to one stack after the other; `ways` is whether each has the rate limiter.
+/// Sends the burst to one stack after another, with the rate limiter on or off according to each of `ways`.
 pub async fn run(project: &Project, options: &Options, ways: &[bool]) -> Result<Report, Error> {
     let mut drained = Vec::new();
     for &is_limited in ways {
@@ -117,7 +117,7 @@ async fn measure(
 ) -> Result<Drained, Error> {
     let known = Audience::new("known", options.channels, Channels::Public);
     known.settle(stack, sandbox).await?;
-    // One to each channel first: a burst goes to channels that are known, by functions that are warm.
+    // Send one to each channel first: the burst is to meet known channels and warm functions.
     let first = known.notifications("first", options.channels);
     let audience = if options.new_channels {
         Audience::new("new", options.channels, Channels::Private)
@@ -125,7 +125,7 @@ async fn measure(
         known
     };
     if send(stack, first, options.starts_per_second).await? > 0 {
-        let problem = "a notification without any fault has failed";
+        let problem = "a notification failed without any fault";
         return Err(Error::Setup(problem.to_owned()));
     }
     sleep(REST).await;
@@ -158,7 +158,7 @@ async fn measure(
     })
 }
 
-/// Starts them one after the other, waits for all, and answers how many failed.
+/// Starts the notifications one after another, waits for all of them, and returns how many failed.
 async fn send(
     stack: &LocalStack,
     notifications: Vec<Notification>,
@@ -190,20 +190,20 @@ async fn send(
     Ok(failed)
 }
 
-/// When Slack took the message with this `ts`.
+/// The time at which Slack took the message with this `ts`.
 fn time_of(ts: &str) -> Option<SystemTime> {
     let seconds = ts.parse().ok()?;
     Some(UNIX_EPOCH + Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// With the rate limiter a burst may take so many times what Slack's limits allow, and have so many calls
-/// refused.
+/// The limits for a burst with the rate limiter: its time as a multiple of the theoretical minimum, and the share
+/// of calls that Slack rejects.
 const TIMES_THE_THEORY: f64 = 1.05;
 const TIMES_THE_THEORY_IN_NEW_CHANNELS: f64 = 2.0;
 const REJECTED_SHARE: f64 = 0.02;
 
 impl Report {
-    /// What is not as it is promised.
+    /// The promises that the run has broken.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for drained in self.drained.iter().filter(|drained| drained.is_limited) {
@@ -217,7 +217,9 @@ impl Report {
                 TIMES_THE_THEORY
             };
             if times > allowed {
-                problems.push(format!("it took more than {allowed} times the theory"));
+                problems.push(format!(
+                    "it took more than {allowed} times the theoretical minimum"
+                ));
             }
             if drained.rejected_share() > REJECTED_SHARE {
                 problems.push("more than 2 % of the calls were rejected".to_owned());
@@ -228,7 +230,7 @@ impl Report {
 }
 
 impl Drained {
-    /// Which part of the calls to Slack was refused by a limit.
+    /// The share of the calls to Slack that a limit rejected.
     #[expect(clippy::cast_precision_loss, reason = "a percentage for a person")]
     pub fn rejected_share(&self) -> f64 {
         self.slack.rejected as f64 / self.slack.total.max(1) as f64
@@ -240,7 +242,7 @@ impl fmt::Display for Report {
         let in_theory = self.options.in_theory();
         writeln!(
             f,
-            "  {} notifications to {} {}channels, {} a second: {} s by Slack's limits\n",
+            "  {} notifications to {} {}channels, {} a second: at least {} s by Slack's limits\n",
             self.options.notifications,
             self.options.channels,
             if self.options.new_channels {
@@ -254,7 +256,7 @@ impl fmt::Display for Report {
         let mut table = Table::new([
             "",
             "time",
-            "times the theory",
+            "times the minimum",
             "delivered once",
             "failed",
             "Slack calls",

@@ -1,4 +1,4 @@
-//! Callers that start an event twice, or die when they have started it.
+//! Callers that start an event twice, or die after starting it.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ const LATEST_DEATH_MILLIS: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 25;
 
-/// The client that every caller has.
+/// The client that every caller uses.
 pub fn client(aws: &SdkConfig) -> Result<Client, Error> {
     let machines = StateMachines::starting_with(&state_machines()).unwrap_or_default();
     Client::new(aws_sdk_sfn::Client::new(aws), machines, "chaos")
         .map_err(|error| Error::Setup(error.to_string()))
 }
 
-/// Starts the event's execution, as a caller does who may be mistaken about whether it has, and
-/// answers the execution's ARN.
+/// Starts the event's execution like a caller that may not know whether it has already done so. Returns the
+/// execution's ARN.
 pub async fn start(
     client: &Client,
     notification: &Notification,
@@ -53,7 +53,7 @@ pub async fn start(
     }
 }
 
-/// To start an event again is safe, so a caller does until it knows that it has started.
+/// Starting an event again is safe, so a caller retries until it knows that the execution has started.
 async fn persistently(client: &Client, notification: &Notification) -> Result<String, StartError> {
     let mut tried = 1;
     loop {

@@ -1,4 +1,4 @@
-//! What goes wrong, drawn from a seed, and counted.
+//! Draws faults from a seed, and counts them.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Where something can go wrong. Slack's faults are drawn by the sandbox itself.
+/// A place where faults can occur. The sandbox draws Slack's faults itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seam {
     Caller,
@@ -59,7 +59,7 @@ impl FromStr for Seam {
     }
 }
 
-/// How often a seam was passed, and what went wrong there.
+/// How often a seam was passed, and which faults occurred there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     pub calls: u64,
@@ -72,21 +72,21 @@ impl Tally {
     }
 }
 
-/// One for all seams. Each seam has a sequence of its own, so what happens at one does not change
-/// what happens at another.
+/// Shared by all seams. Each seam has its own random sequence, so faults at one seam do not change those at
+/// another.
 #[derive(Debug, Clone)]
 pub struct Dice(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     seed: u64,
-    /// Which part of the calls at these seams goes wrong.
+    /// The share of the calls at each of these seams that fail.
     rates: BTreeMap<Seam, f64>,
     tallies: BTreeMap<Seam, Tally>,
 }
 
 impl Dice {
-    /// Nothing goes wrong before [`Dice::begin`].
+    /// No faults occur before [`Dice::begin`].
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State {
             seed,
@@ -101,13 +101,13 @@ impl Dice {
         state.tallies.clear();
     }
 
-    /// Nothing goes wrong any more, and nothing is counted.
+    /// Stops faults and counting.
     pub fn end(&self) {
         self.state().rates.clear();
     }
 
-    /// Whether this call at a seam goes wrong, and how: one of `kinds`, by weight, and the source of
-    /// whatever else is to be drawn.
+    /// Decides whether a call at a seam fails, and how: draws one of `kinds` by weight. Also returns the random
+    /// generator for any further draws.
     pub fn roll(
         &self,
         seam: Seam,

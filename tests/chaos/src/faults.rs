@@ -29,11 +29,11 @@ use crate::{
 /// An execution that has not ended by then counts as lost.
 const AT_MOST: Duration = Duration::from_mins(30);
 const REDRIVES: usize = 5;
-/// Copies of invocations may be at work until their time is over, and then Slack on their requests.
+/// Copies of invocations can run until their timeout, and Slack can process their requests even later.
 const LAST_WORDS: Duration = Duration::from_secs(75);
-/// A run in which less is delivered than this says nothing of deliveries.
+/// A run that delivers less than this share proves nothing about deliveries.
 const DELIVERED_SHARE: f64 = 0.9;
-/// So many of the calls at a seam go wrong in a run that says something, once it has so many calls.
+/// The share of the calls at a seam that must fail for the run to be valid, once the seam has had this many calls.
 const FAULTS_SHARE: f64 = 0.15;
 const ENOUGH_CALLS: u64 = 2_000;
 
@@ -42,7 +42,7 @@ pub struct Options {
     pub executions: usize,
     pub channels: usize,
     pub seed: u64,
-    /// Which part of the calls at each seam goes wrong.
+    /// The share of the calls at each seam that fail.
     pub rate: f64,
     pub seams: BTreeSet<Seam>,
     /// How many executions run at once.
@@ -50,17 +50,17 @@ pub struct Options {
     pub wait_scale: f64,
 }
 
-/// What became of the notifications, each counted once.
+/// What became of the notifications. Each one counts once.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     pub executions: usize,
-    /// The execution ended well, and the message stands once where it belongs.
+    /// The execution succeeded, and the message is where it belongs exactly once.
     pub delivered_once: usize,
-    /// The message stands in Slack more than once, anywhere.
+    /// The message is in Slack more than once, in any channel.
     pub delivered_twice: usize,
-    /// Not where it belongs, and no failed execution says so.
+    /// The message is not where it belongs, and no failed execution reports that.
     pub lost: usize,
-    /// The execution failed and said why, and a redrive delivered it once: how many by error.
+    /// The execution failed with an error, and a redrive delivered the message once. The number by error.
     pub redriven: BTreeMap<String, usize>,
     pub slack: SlackCalls,
     pub seams: BTreeMap<Seam, Tally>,
@@ -68,7 +68,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// What is not as it is promised, or says that the run was none.
+    /// The promises that the run has broken, and the reasons why the run is not valid.
     pub fn problems(&self, options: &Options) -> Vec<String> {
         let mut problems = Vec::new();
         let mut expect = |holds: bool, problem: String| {
@@ -86,12 +86,12 @@ impl Report {
         );
         for seam in &options.seams {
             let (calls, faults) = self.calls_and_faults(*seam);
-            expect(calls > 0, format!("nothing has passed the seam {seam}"));
+            expect(calls > 0, format!("there was no call at the seam {seam}"));
             expect(
                 calls < ENOUGH_CALLS
                     || options.rate < FAULTS_SHARE
                     || self::share(faults, calls) >= FAULTS_SHARE,
-                format!("only {faults} of {calls} calls went wrong at the seam {seam}"),
+                format!("only {faults} of {calls} calls failed at the seam {seam}"),
             );
         }
         problems
@@ -115,12 +115,12 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// A stack with faults between everything, until it is stopped.
+/// A stack with faults at every seam, until it is stopped.
 struct World {
     stack: LocalStack,
     sandbox: Admin,
     dice: Dice,
-    // They serve for as long as they are kept.
+    // The servers run until they are dropped.
     _proxy: FaultyAws,
     _fates: Fates,
 }
@@ -129,17 +129,17 @@ struct World {
 struct Sent {
     notification: Notification,
     arn: String,
-    /// `None` for one that never ended.
+    /// `None` if it never ended.
     execution: Option<Execution>,
 }
 
-/// Makes the run. `chaos-bootstrap` and the functions are built before.
+/// Does the run. `chaos-bootstrap` and the functions must be built before.
 pub async fn run(project: &Project, options: &Options) -> Result<Report, Error> {
     let world = World::start(project, options).await?;
     let report = world.measure(options).await;
     let log = project.logs().join("chaos-functions.log");
     if let Err(error) = world.stack.save_function_logs(&log).await {
-        eprintln!("  the functions' log lines could not be saved: {error}");
+        eprintln!("  can't save the functions' log lines: {error}");
     }
     world.stack.stop().await;
     report
@@ -157,7 +157,7 @@ impl World {
                 aws_url: Some(proxy.url()),
                 environment: vec![
                     (FATES_URL, fates.url()),
-                    // MiniStack's own: idle environments cost it time, and kills leave many.
+                    // A MiniStack setting: idle environments cost it time, and kills leave many of them.
                     ("LAMBDA_WARM_TTL_SECONDS", "30".to_owned()),
                 ],
             },
@@ -220,7 +220,7 @@ impl World {
         Ok(())
     }
 
-    /// Starts all notifications, so many at once, and waits for their ends.
+    /// Starts all notifications, `concurrency` at a time, and waits for them to end.
     async fn send_all(
         &self,
         notifications: Vec<Notification>,
@@ -259,8 +259,8 @@ impl World {
         Ok(sent)
     }
 
-    /// Redrives each execution that failed, whether its message is in Slack or not. Returns whether each
-    /// succeeded then, by ARN.
+    /// Redrives each failed execution, whether its message is in Slack or not. Returns whether each redrive
+    /// succeeded, by ARN.
     async fn redrive(&self, sent: &[Sent]) -> Result<BTreeMap<String, bool>, Error> {
         let executions = Executions::new(&self.stack.aws);
         let mut redriven = BTreeMap::new();
@@ -284,7 +284,7 @@ async fn redrive_until_it_succeeds(executions: &Executions, arn: &str) -> Result
 }
 
 impl Sent {
-    /// The error of an execution that failed and says why.
+    /// The error of a failed execution.
     fn error(&self) -> Option<&str> {
         let execution = self.execution.as_ref()?;
         match execution.status {

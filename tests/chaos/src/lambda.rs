@@ -1,7 +1,7 @@
-//! What happens to invocations.
+//! Faults of Lambda invocations.
 //!
-//! Each function is deployed with a `bootstrap` that stands between Lambda's Runtime API and the
-//! function's own (`bin/chaos-bootstrap.rs`). For every invocation it asks here what shall happen.
+//! Each function is deployed with a `bootstrap` that runs between Lambda's Runtime API and the function's own
+//! (`bin/chaos-bootstrap.rs`). For every invocation it asks this server which fault to cause.
 
 use std::{fs, path::PathBuf};
 
@@ -14,13 +14,13 @@ use crate::{
     dice::{Dice, Seam},
 };
 
-/// The variable that tells the bootstraps where to ask.
+/// The environment variable with the URL that the bootstraps ask.
 pub const FATES_URL: &str = "CHAOS_FATES_URL";
-/// The program that stands in front of each function.
+/// The program that runs in front of each function.
 pub const BOOTSTRAP: &str = "chaos-bootstrap";
-/// The function's own bootstrap, beside ours.
+/// The function's own bootstrap, in the same folder as ours.
 pub const OWN_BOOTSTRAP: &str = "bootstrap.own";
-/// A step takes some tens of milliseconds, so most of the time this is in the middle of its work.
+/// A step takes some tens of milliseconds, so most kills hit it in the middle of its work.
 const LATEST_KILL_MILLIS: u64 = 60;
 const LATEST_COPY_MILLIS: u64 = 30;
 
@@ -28,15 +28,15 @@ const LATEST_COPY_MILLIS: u64 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fate {
-    /// Nothing.
+    /// No fault.
     Fine,
-    /// The process is killed after so long, or when it has done its work and not said so.
+    /// The process is killed after this time, or after its work is done but before it has responded.
     Killed { after_millis: u64 },
-    /// It never begins, and Lambda ends it when its time is over.
+    /// The function never starts its work, and Lambda stops it at the timeout.
     TimedOutBefore,
-    /// It does its work, and its answer never comes.
+    /// The function does its work but never responds.
     TimedOutAfter,
-    /// It runs twice at the same time, the second time so much later.
+    /// The invocation runs a second time, concurrently, after this delay.
     Copied { after_millis: u64 },
 }
 
@@ -47,7 +47,7 @@ const KINDS: [(&str, u32); 4] = [
     ("timed out after", 5),
 ];
 
-/// Answers the bootstraps until it is dropped.
+/// Serves the bootstraps until it is dropped.
 #[derive(Debug)]
 pub struct Fates {
     server: HttpServer,
@@ -81,7 +81,7 @@ async fn fate(State(dice): State<Dice>) -> Json<Fate> {
     })
 }
 
-/// Copies the built functions, each with our bootstrap in front of its own, and answers the folder.
+/// Copies the built functions, each with our bootstrap in front of its own. Returns the folder.
 pub fn put_in_front(project: &Project) -> Result<PathBuf, Error> {
     let folder = project.folder().join("chaos-functions");
     project.copy_functions(&folder, |own, copy| {

@@ -1,17 +1,17 @@
-//! What the delivery protocol promises, measured on the local stack.
+//! Tests on the local stack whether the delivery protocol keeps its promises.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`dice`] | draws what goes wrong from a seed, and counts it |
-//! | [`aws`] | a proxy between the functions and AWS: DynamoDB, Secrets Manager and CloudWatch go wrong |
-//! | [`lambda`] | invocations go wrong: killed, timed out, run twice |
-//! | [`caller`] | callers go wrong: they start twice, or die when they have started |
-//! | [`notifications`] | what is asked for, and what stands in Slack afterwards |
-//! | [`faults`] | `cargo xtask chaos`: all of it at once |
-//! | [`burst`] | `cargo xtask burst`: many at once without faults, with the rate limiter and without it |
-//! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed meanwhile |
+//! | [`dice`] | draws faults from a seed, and counts them |
+//! | [`aws`] | faults of AWS: a proxy between the functions and DynamoDB, Secrets Manager and CloudWatch |
+//! | [`lambda`] | faults of invocations: killed, timed out, run twice |
+//! | [`caller`] | faults of callers: they start twice, or die after starting |
+//! | [`notifications`] | the notifications of a run, and what is in Slack afterwards |
+//! | [`faults`] | `cargo xtask chaos`: all of these faults at once |
+//! | [`burst`] | `cargo xtask burst`: many notifications at once without faults, with and without the rate limiter |
+//! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed while executions run |
 //!
-//! Slack's own faults are the sandbox's: `slack_sandbox::chaos`.
+//! The sandbox injects Slack's faults: `slack_sandbox::chaos`.
 
 pub mod aws;
 pub mod burst;
@@ -22,7 +22,7 @@ pub mod lambda;
 pub mod notifications;
 pub mod upgrade;
 
-/// A run that has found a problem is a failure that names it.
+/// Fails with the problems that a run has found, if any.
 pub fn no_problems(problems: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     if problems.is_empty() {
         return Ok(());
@@ -30,7 +30,7 @@ pub fn no_problems(problems: &[String]) -> Result<(), Box<dyn std::error::Error>
     Err(problems.join("; ").into())
 }
 
-/// Why a run could not be made. What a run finds is in its report.
+/// Why a run failed. Problems that a completed run finds are in its report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

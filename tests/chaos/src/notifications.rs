@@ -1,4 +1,4 @@
-//! What is asked for, and what stands in Slack afterwards.
+//! The notifications of a run, and what is in Slack afterwards.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,26 +14,26 @@ use tokio::time::{Instant, sleep};
 use crate::Error;
 
 const POLL: Duration = Duration::from_secs(1);
-/// Of mixed channels, every so many is a private one.
+/// Of mixed channels, one in this many is private.
 const PRIVATE_EVERY: usize = 5;
 const PEOPLE: usize = 6;
 const MEMBERS: usize = 2;
 
-/// One notification, by its event.
+/// One notification, identified by its event.
 #[derive(Debug, Clone)]
 pub struct Notification {
     pub operation: Operation,
     pub channel: String,
-    /// No other notification has this text, so it is the key too.
+    /// Unique among the notifications, so it also serves as the key.
     pub text: String,
     pub request: Value,
 }
 
-/// Which channels a run has. Private ones are made and filled by the workflow.
+/// The kinds of channels in a run. Private ones are created and filled by the workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channels {
     Public,
-    /// A fifth is private.
+    /// One in five is private.
     Mixed,
     /// All are private, and nobody is invited.
     Private,
@@ -49,7 +49,7 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// So many channels of this kind.
+    /// An audience with this number and kind of channels.
     pub fn new(run: &str, channels: usize, kind: Channels) -> Self {
         let is_private = |n: &usize| match kind {
             Channels::Public => false,
@@ -75,7 +75,7 @@ impl Audience {
         }
     }
 
-    /// Puts the public channels and the people into Slack, and their profiles into the table.
+    /// Adds the public channels and the people to Slack, and the people's profiles to the table.
     pub async fn settle(&self, stack: &LocalStack, sandbox: &Admin) -> Result<(), Error> {
         let channels = self.public.iter().map(|name| ChannelSeed {
             name: name.clone(),
@@ -99,7 +99,7 @@ impl Audience {
         Ok(())
     }
 
-    /// So many notifications, channel after channel.
+    /// Returns `count` notifications, which go to the channels in turn.
     pub fn notifications(&self, run: &str, count: usize) -> Vec<Notification> {
         let channels: Vec<(&String, bool)> = (self.public.iter().map(|name| (name, false)))
             .chain(self.private.iter().map(|name| (name, true)))
@@ -128,10 +128,10 @@ impl Audience {
     }
 }
 
-/// What stands in Slack, in all channels.
+/// What is in Slack, over all channels.
 #[derive(Debug, Default)]
 pub struct InSlack {
-    /// How often each text stands anywhere, and how often in each channel.
+    /// How often each text occurs in total, and how often in each channel.
     anywhere: HashMap<String, usize>,
     in_channel: HashMap<(String, String), usize>,
     pub channels: HashMap<String, ChannelState>,
@@ -152,7 +152,7 @@ impl InSlack {
         Ok(now)
     }
 
-    /// How often the notification stands where it belongs, and how often anywhere.
+    /// How often the notification occurs where it belongs, and how often in total.
     pub fn copies(&self, notification: &Notification) -> (usize, usize) {
         let place = (notification.channel.clone(), notification.text.clone());
         let here = self.in_channel.get(&place).copied().unwrap_or_default();
@@ -161,8 +161,8 @@ impl InSlack {
     }
 }
 
-/// Waits until an execution has ended; `None` if it has not by then. A look that fails, as it may when
-/// the machine has more to do than it can, is made again.
+/// Waits until an execution has ended; returns `None` if it has not ended in time. A failed poll, which can happen
+/// on an overloaded machine, is repeated.
 pub async fn end_of(
     executions: &Executions,
     arn: &str,
@@ -181,7 +181,7 @@ pub async fn end_of(
     }
 }
 
-/// How Slack was called: calls, those that it refused by a limit, and the faults by kind.
+/// Calls to Slack: the total, those rejected by a limit, and the faults by kind.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct SlackCalls {
     pub total: u64,

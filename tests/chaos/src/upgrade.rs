@@ -1,4 +1,4 @@
-//! A new version is deployed while executions of the one before run, and callers go on starting.
+//! Deploys a new version while executions of the previous one run and callers start more.
 
 use std::{fmt, time::Duration};
 
@@ -21,15 +21,15 @@ use crate::{
     notifications::{Audience, Channels, InSlack, Notification, end_of},
 };
 
-/// What is not over by then counts as failed.
+/// An execution that is not finished by then counts as failed.
 const AT_MOST: Duration = Duration::from_mins(10);
-/// A channel takes one message a second, and gets two.
+/// A channel takes one message a second, but gets two.
 const CHANNELS: usize = 5;
 const NOTIFICATIONS: usize = 400;
 const STARTS_PER_SECOND: u32 = 10;
-/// The update begins when they have been started for so long.
+/// How long callers start executions before the update begins.
 const HEAD_START: Duration = Duration::from_secs(14);
-/// How soon Slack is asked again for the channel that takes nothing, in seconds.
+/// The `Retry-After` of the channel that takes no messages, in seconds.
 const RETRY_AFTER: u64 = 2;
 
 /// How an update went.
@@ -38,13 +38,13 @@ pub struct Report {
     pub notifications: usize,
     /// How long `cdk deploy` took.
     pub update: Duration,
-    /// Executions that had started before the update and were still running when it was over.
+    /// Executions that started before the update and were still running when it finished.
     pub outlasted: usize,
-    /// Executions that were started while it was at work, or after.
+    /// Executions that started during or after the update.
     pub started_later: usize,
     pub failed: usize,
     pub delivered_once: usize,
-    /// What there is when the stack has been destroyed.
+    /// Resources that remain after the stack has been destroyed.
     pub leftovers: Vec<String>,
 }
 
@@ -119,8 +119,8 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
     })
 }
 
-/// Slack takes no message in this channel for now. What is started for it before an update outlasts the
-/// update, however long that takes.
+/// Makes Slack take no messages in this channel for now, so that executions started for it before an update are
+/// still running after it, however long it takes.
 async fn hold_messages(sandbox: &Admin, channel: &str) -> Result<(), Error> {
     let found = sandbox.channel(channel).await?;
     let channel = found.ok_or_else(|| Error::Setup(format!("Slack has no {channel}")))?;
@@ -131,7 +131,7 @@ async fn hold_messages(sandbox: &Admin, channel: &str) -> Result<(), Error> {
     Ok(sandbox.add_fault(&fault).await?)
 }
 
-/// Starts them one after the other, and tells of each execution that it has started.
+/// Starts the notifications one after another, and sends each execution's ARN to `started`.
 async fn start_all(
     client: Client,
     notifications: Vec<Notification>,
@@ -143,14 +143,14 @@ async fn start_all(
         ticks.tick().await;
         let arn = caller::start(&client, &notification, &dice).await;
         let arn = arn.map_err(|error| Error::Setup(error.to_string()))?;
-        // Nobody listens any more when the run has ended badly.
+        // Nobody receives any more if the run has failed.
         let _ = started.send(arn);
     }
     Ok(())
 }
 
 impl Report {
-    /// What is not as it is promised.
+    /// The promises that the run has broken.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.failed > 0 {
@@ -161,7 +161,7 @@ impl Report {
             problems.push(format!("{missed} notifications were not delivered once"));
         }
         if self.outlasted == 0 || self.started_later == 0 {
-            problems.push("nothing was running while the update was at work".to_owned());
+            problems.push("no execution was running during the update".to_owned());
         }
         problems.extend(
             self.leftovers
@@ -182,10 +182,10 @@ impl fmt::Display for Report {
         for (what, count) in [
             ("notifications", self.notifications),
             ("  ran before and after it", self.outlasted),
-            ("  started meanwhile or later", self.started_later),
+            ("  started during or after it", self.started_later),
             ("  failed", self.failed),
             ("  delivered once", self.delivered_once),
-            ("left behind when destroyed", self.leftovers.len()),
+            ("left after destroying", self.leftovers.len()),
         ] {
             writeln!(f, "{what:<29} {count:>6}")?;
         }

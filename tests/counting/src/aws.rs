@@ -1,7 +1,7 @@
 //! A proxy between the functions and AWS that counts their calls.
 //!
-//! Requests pass as they are, their `Host` header too, since they are signed. Where the proxy is to
-//! weigh requests, it looks at the items that a request to DynamoDB touches, before it and after it.
+//! The proxy forwards requests unchanged, including the `Host` header, because they are signed. If it weighs
+//! requests, it looks at the items that a DynamoDB request touches before and after the request.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,10 +27,10 @@ use crate::{
     dynamodb::{Item, Taken, Touch, half_read_units, item_size, touched, write_units},
 };
 
-/// What CloudWatch calls itself in requests.
+/// CloudWatch's name in requests.
 const CLOUDWATCH: &str = "GraniteServiceVersion";
 
-/// The services of AWS that the functions call.
+/// The AWS services that the functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     DynamoDb,
@@ -38,7 +38,7 @@ pub enum Service {
     CloudWatch,
 }
 
-/// A request on its way to AWS, or to Slack.
+/// A request on its way to AWS or Slack.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: Method,
@@ -48,7 +48,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// What it asks of whom; `None` for a service that the functions don't call.
+    /// The service and the operation; `None` for a service that the functions do not call.
     ///
     /// Source: the `X-Amz-Target` header of AWS's JSON protocols; the path of Smithy's RPC v2 CBOR and the
     /// body of its Query protocol, which CloudWatch speaks.
@@ -95,7 +95,7 @@ fn service_named(name: &str) -> Option<Service> {
     }
 }
 
-/// AWS itself, or what plays it, once it is known where that is.
+/// AWS or its stand-in. The address is set once it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
     http: reqwest::Client,
@@ -104,7 +104,7 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn new() -> Self {
-        // reqwest wants a TLS provider even for plain HTTP; a second installation changes nothing.
+        // reqwest needs a TLS provider even for plain HTTP. Installing one a second time changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self::default()
     }
@@ -141,12 +141,12 @@ impl Upstream {
     }
 }
 
-/// A call that has passed.
+/// A call that the proxy has forwarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub service: Service,
     pub operation: String,
-    /// Of DynamoDB: what it took, by table. Units are 0 where the proxy does not weigh.
+    /// For DynamoDB: what the call used, by table. Units are 0 if the proxy does not weigh requests.
     pub tables: BTreeMap<String, Taken>,
 }
 
@@ -160,28 +160,28 @@ pub struct AwsProxy {
 #[derive(Debug, Clone)]
 struct Shared {
     upstream: Upstream,
-    /// What looks at items, if requests are weighed.
+    /// Looks up items, if requests are weighed.
     items: Option<Arc<Items>>,
     passed: Arc<Mutex<Passed>>,
 }
 
-/// What has passed since it was last taken.
+/// The calls since `take` was last called.
 #[derive(Debug, Clone, Default)]
 pub struct Passed {
     pub calls: Vec<Call>,
-    /// How long the calls were held up because they were weighed.
+    /// How long weighing has delayed the calls.
     pub held_up: Duration,
     /// Requests that could not be weighed.
     pub problems: Vec<String>,
 }
 
 impl AwsProxy {
-    /// Counts calls.
+    /// Starts a proxy that counts calls.
     pub async fn start() -> Result<Self, Error> {
         Self::start_with(None).await
     }
 
-    /// Counts calls, and what those to DynamoDB take. Each is held up for some milliseconds.
+    /// Starts a proxy that also weighs calls to DynamoDB, which delays each by some milliseconds.
     pub async fn start_weighing() -> Result<Self, Error> {
         Self::start_with(Some(Arc::default())).await
     }
@@ -201,7 +201,7 @@ impl AwsProxy {
         self.server.url()
     }
 
-    /// Where AWS is, once that is known.
+    /// Sets the address of AWS, once it is known.
     pub fn forward_to(&self, url: &str, aws: &SdkConfig) {
         if let Some(items) = &self.shared.items {
             let _ = items.client.set(Client::new(aws));
@@ -209,7 +209,7 @@ impl AwsProxy {
         self.shared.upstream.is_at(url);
     }
 
-    /// What has passed since the last time.
+    /// The calls since `take` was last called.
     pub fn take(&self) -> Passed {
         std::mem::take(&mut *self.shared.passed())
     }
@@ -242,7 +242,9 @@ impl Shared {
             let response = self.upstream.forward(request).await;
             let mut passed = self.passed();
             if self.items.is_some() {
-                passed.problems.push(format!("{operation} is not known"));
+                passed
+                    .problems
+                    .push(format!("{operation} is an unknown operation"));
             }
             let request = Taken {
                 requests: 1,
@@ -262,7 +264,7 @@ impl Shared {
         let before_took = began.elapsed();
         let response = self.upstream.forward(request).await;
         let began = Instant::now();
-        // After a read, and after a write whose condition did not hold, the items are as they were.
+        // A read, and a write whose condition failed, leave the items unchanged.
         let after = if writes(touched) && response.status().is_success() {
             items.sizes(touched).await
         } else {
@@ -316,16 +318,16 @@ fn taken(touched: &Touched, before: &[u64], after: &[u64]) -> BTreeMap<String, T
     tables
 }
 
-/// Looks at items past the proxy, as nobody's function.
+/// Looks up items past the proxy, so that the reads are not counted.
 #[derive(Debug, Default)]
 struct Items {
     client: OnceLock<Client>,
-    /// The name of each table's key.
+    /// The names of each table's key attributes.
     keys: Mutex<HashMap<String, Vec<String>>>,
 }
 
 impl Items {
-    /// The sizes of the items as they stand, 0 for those that don't; or what went wrong.
+    /// The current sizes of the items, 0 for items that do not exist; or an error.
     async fn sizes(&self, touched: &Touched) -> Result<Vec<u64>, String> {
         let each = touched
             .iter()
@@ -334,7 +336,10 @@ impl Items {
     }
 
     async fn size(&self, table: &str, touch: &Touch) -> Result<u64, String> {
-        let client = self.client.get().ok_or("AWS is not there yet")?;
+        let client = self
+            .client
+            .get()
+            .ok_or("the address of AWS is not set yet")?;
         let key = match touch {
             Touch::Read { key, .. } | Touch::Write { key } => key.clone(),
             Touch::Put { item } => self.key_of(client, table, item).await?,
@@ -347,7 +352,7 @@ impl Items {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| format!("an item of {table} can't be read: {error:?}"))?;
+            .map_err(|error| format!("can't read an item of {table}: {error:?}"))?;
         Ok(answer.item.as_ref().map_or(0, item_size))
     }
 

@@ -1,4 +1,4 @@
-//! Work, part by part, and what it costs.
+//! Work split into parts, and the cost of each.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     work::Work,
 };
 
-/// An assumption: the sandbox answers at once, and Slack publishes no figure. The function is paid for
+/// An assumption, because the sandbox responds at once and Slack publishes no figure. The function is billed
 /// while it waits.
 pub const SLACK_ANSWERS_IN: Duration = Duration::from_millis(300);
 const MB_IN_A_GB: f64 = 1_024.0;
@@ -31,12 +31,12 @@ impl Line {
     }
 }
 
-/// What all parts cost together.
+/// The cost of all parts together.
 pub fn dollars(work: &Work, deployment: &Deployment) -> f64 {
     lines(work, deployment).iter().map(Line::dollars).sum()
 }
 
-/// The parts of the work, always the same ones.
+/// The parts of the work, always the same ones in the same order.
 pub fn lines(work: &Work, deployment: &Deployment) -> Vec<Line> {
     let counted = &work.counted;
     let dynamodb = counted.dynamodb_total();
@@ -92,7 +92,7 @@ pub fn lines(work: &Work, deployment: &Deployment) -> Vec<Line> {
             number(counted.status_events),
             STATUS_EVENT,
         ),
-        // Each of them is sent to the queue, received and deleted.
+        // Each event is sent to the queue, received and deleted.
         line(
             "SQS: requests",
             3.0 * number(counted.status_events),
@@ -110,7 +110,7 @@ pub fn log_bytes(work: &Work, deployment: &Deployment) -> u64 {
     work.measured.function_log_bytes + of_execution
 }
 
-/// How long the functions run: as long as they did here, and as Slack takes to answer.
+/// The functions' measured running time plus the assumed response time of Slack.
 fn gb_seconds(work: &Work, deployment: &Deployment) -> f64 {
     let gb = |function| number(deployment.memory_mb(function)) / MB_IN_A_GB;
     let times = work.measured.times.iter();
@@ -126,7 +126,7 @@ pub(crate) fn sum<'a>(counts: impl Iterator<Item = &'a u64>) -> f64 {
     number(counts.sum())
 }
 
-/// A count, to reckon with.
+/// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
 pub fn number(count: u64) -> f64 {
     count as f64

@@ -1,4 +1,4 @@
-//! Typical notifications, one after the other.
+//! Typical notifications, one after another.
 
 use std::{fmt, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
 const MANY: usize = 10;
-/// Others' posts in the channel before ours: seconds, as Slack takes one a second.
+/// The lead of other executions' posts in the channel, in seconds; Slack takes one post a second.
 const QUEUE: u32 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +52,7 @@ impl Case {
         Self::ReceiptOfMany,
     ];
 
-    /// A letter, where a whole sentence would be too long.
+    /// A letter, for places where a sentence would be too long.
     pub fn letter(self) -> char {
         char::from(b'A' + self as u8)
     }
@@ -79,15 +79,15 @@ impl fmt::Display for Case {
     }
 }
 
-/// Runs each case once, with warm functions but for the first. On a machine that is busy a function may read
-/// the token again in the middle, as it does when the token has grown old.
+/// Runs each case once, all but the first with warm functions. On a busy machine a function may read the token
+/// again in the middle of a case, because the token has expired in its cache.
 pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
     let people = settle(counter).await?;
     let mut works = Vec::new();
     for case in Case::ALL {
         if case == Case::Public {
             renew_token(counter).await?;
-            // The first post to a public channel finds it by a scan, which serves every channel.
+            // The first post to a public channel triggers a scan, which finds all channels.
             for channel in [Case::Public, Case::PublicInAQueue, Case::PublicRefused] {
                 counter.rest().await?;
                 counter.count(PUBLIC, &request(channel, &[])).await?;
@@ -114,7 +114,7 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
     Ok(works)
 }
 
-/// Puts people and public channels into Slack. Answers the people's addresses.
+/// Adds people and public channels to Slack. Returns the people's addresses.
 async fn settle(counter: &Counter) -> Result<Vec<String>, Error> {
     let names = (0..MANY + 2).map(|n| format!("person{n:02}"));
     let emails = counter.settle(names).await?;
@@ -131,8 +131,8 @@ async fn settle(counter: &Counter) -> Result<Vec<String>, Error> {
     Ok(emails)
 }
 
-/// A function reads the token again when it has grown old, whichever notification comes then. With a new
-/// one each does at its next call to Slack, and not in one that is counted.
+/// A function reads the token again when its cached copy expires, in whichever notification that happens. A new
+/// token makes each function do so at its next call to Slack, which is outside the counted cases.
 async fn renew_token(counter: &Counter) -> Result<(), Error> {
     let token = "xoxb-counting";
     counter.sandbox.add_token(&TokenSeed::new(token)).await?;
@@ -149,7 +149,7 @@ fn request(case: Case, members: &[String]) -> serde_json::Value {
     request
 }
 
-/// What a notification to a known channel with known members did.
+/// The request of a repeated notification, to a known channel with known members.
 fn repeated(case: Case, members: &[String]) -> serde_json::Value {
     json!({
         "channel": {
@@ -161,7 +161,7 @@ fn repeated(case: Case, members: &[String]) -> serde_json::Value {
     })
 }
 
-/// Repeated notifications go where the first went.
+/// The channel of a case. Repeated notifications go to the same channel as the first one.
 fn channel(case: Case) -> String {
     let case = match case {
         Case::Repeated => Case::First,
@@ -192,7 +192,7 @@ async fn arrange(counter: &Counter, case: Case) -> Result<(), Error> {
     }
 }
 
-/// Takes calls from the channel's quota, as other executions do before they post.
+/// Uses up some of the channel's quota, as other executions' posts would.
 async fn others_post(counter: &Counter, case: Case) -> Result<(), Error> {
     let channel = counter.sandbox.channel(&channel(case)).await?;
     let id = channel.map(|channel| channel.id).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A local stack in which each execution's work is counted.
+//! A local stack that counts each execution's work.
 
 use std::{
     collections::BTreeMap,
@@ -28,18 +28,18 @@ use crate::{
     work::Work,
 };
 
-/// An execution that has not ended by then never will.
+/// An execution that has not ended by then counts as stuck.
 const AT_MOST: Duration = Duration::from_mins(5);
-/// Profiles that are written at once.
+/// The number of profiles that are written in parallel.
 const PROFILES_AT_ONCE: usize = 50;
 pub(crate) const RATE_LIMITS_TABLE: &str = "apgl-rate-limits";
 
-/// Runs one execution at a time, at the pace of day, and counts what it takes.
+/// Runs one execution at a time, without scaled waits, and counts what it uses.
 #[derive(Debug)]
 pub struct Counter {
     pub stack: LocalStack,
     pub sandbox: Admin,
-    /// What would run by the clock, and does not here.
+    /// The schedules of the stack, which are stopped.
     pub schedules: Vec<Schedule>,
     proxy: AwsProxy,
     executions: Executions,
@@ -75,7 +75,7 @@ impl Counter {
         &self.stack.aws
     }
 
-    /// Puts people into Slack who want to be notified there, and answers their addresses.
+    /// Adds people to Slack who want to be notified there. Returns their addresses.
     pub async fn settle(
         &self,
         names: impl IntoIterator<Item = String>,
@@ -102,12 +102,12 @@ impl Counter {
         Ok(emails)
     }
 
-    /// Runs a workflow to its end, which must be a good one and come within minutes.
+    /// Runs a workflow to its end. It must succeed within minutes.
     pub async fn count(&self, workflow: &str, request: &Value) -> Result<Work, Error> {
         self.count_within(AT_MOST, workflow, request).await
     }
 
-    /// The same for one that takes longer.
+    /// The same with a longer time limit.
     pub async fn count_within(
         &self,
         at_most: Duration,
@@ -127,7 +127,7 @@ impl Counter {
         self.work_since(began, history.steps()).await
     }
 
-    /// Invokes a function as EventBridge does when its time has come.
+    /// Invokes a function as its EventBridge schedule would.
     pub async fn count_invocation(&self, function: &str) -> Result<Work, Error> {
         let event = json!({
             "version": "0",
@@ -193,7 +193,7 @@ impl Counter {
         Work::of(steps, &passed, &logs, slack)
     }
 
-    /// Waits until no limit of Slack's remembers the calls before: what follows is as after a rest.
+    /// Waits until the previous calls no longer count towards any of Slack's limits.
     pub async fn rest(&self) -> Result<(), Error> {
         let pages = aws_sdk_dynamodb::Client::new(self.aws())
             .scan()

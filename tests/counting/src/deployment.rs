@@ -1,4 +1,4 @@
-//! What a deployment to AWS has, from the templates that the CDK app makes for production.
+//! The resources of a deployment to AWS, from the templates that the CDK app synthesises for production.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Makes the templates, and reads them.
+    /// Synthesises the templates, and reads them.
     pub async fn synthesised(project: &Project, name: &str) -> Result<Self, Error> {
         let assembly = project.folder().join(name).join("production");
         let mut synth = Command::new(project.cdk().join("node_modules/.bin/cdk"));
@@ -90,21 +90,20 @@ impl Deployment {
             .any(|machine| machine["LoggingConfiguration"]["Level"] == "ALL")
     }
 
-    /// Whether what is logged is looked through for data to mask.
+    /// Whether the logs are scanned for data to mask.
     pub fn masks_logs(&self) -> bool {
         self.properties("AWS::Logs::LogGroup")
             .any(|logs| !logs["DataProtectionPolicy"].is_null())
     }
 
-    /// Whether executions are traced. The trace begins with the state machine, and goes on in the
-    /// functions.
+    /// Whether executions are traced. A trace begins with the state machine and continues in the functions.
     pub fn traces_executions(&self) -> bool {
         self.properties("AWS::StepFunctions::StateMachine")
             .any(|machine| machine["TracingConfiguration"]["Enabled"] == true)
     }
 
-    /// What costs the same each month, however much is sent: how many of what. Custom metrics are those
-    /// that something has been written to.
+    /// Monthly costs that do not depend on the number of notifications: how many of each resource. Only custom
+    /// metrics that have received data count.
     pub fn fixed(&self, custom_metrics: u64) -> Vec<(u64, Price)> {
         let count = |kind| self.properties(kind).count() as u64;
         let alarms = self.properties("AWS::CloudWatch::Alarm").map(metrics_under);
@@ -124,14 +123,14 @@ impl Deployment {
     }
 }
 
-/// How many metrics an alarm looks at: its own, or those in its expression.
+/// The number of metrics that an alarm watches: its own, or those in its expression.
 fn metrics_under(alarm: &Value) -> u64 {
     let metrics = alarm["Metrics"].as_array().into_iter().flatten();
     let read = metrics.filter(|metric| !metric["MetricStat"].is_null());
     (read.count() as u64).max(1)
 }
 
-/// The metrics that a filter of log lines adds to, by namespace and name. Others may add to them too.
+/// The metrics that a log metric filter publishes, by namespace and name. Several filters can share one.
 fn metrics_of(filter: &Value) -> impl Iterator<Item = (String, String)> {
     let transformations = filter["MetricTransformations"].as_array();
     transformations.into_iter().flatten().map(|metric| {
@@ -140,7 +139,7 @@ fn metrics_of(filter: &Value) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The custom metrics that the functions have written: each combination of dimensions is one.
+/// The number of custom metrics that the functions have published: each combination of dimensions is one.
 pub async fn custom_metrics(aws: &SdkConfig) -> Result<u64, Error> {
     let pages = aws_sdk_cloudwatch::Client::new(aws)
         .list_metrics()

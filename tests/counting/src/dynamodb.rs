@@ -1,4 +1,4 @@
-//! What a request takes of DynamoDB's on-demand capacity, by the sizes of the items that it touches.
+//! The DynamoDB on-demand capacity that a request uses, by the sizes of the items that it touches.
 //!
 //! Source: "DynamoDB item sizes and formats" and "DynamoDB read and write operations", Amazon DynamoDB
 //! Developer Guide.
@@ -12,11 +12,11 @@ pub type Item = HashMap<String, AttributeValue>;
 
 const READ_BLOCK: u64 = 4_096;
 const WRITE_BLOCK: u64 = 1_024;
-/// Of a list or a map, and of each of its elements.
+/// The overhead of a list or a map, and of each of its elements.
 const NESTING: u64 = 3;
 const ELEMENT: u64 = 1;
 
-/// What requests took. A read that may be stale takes half a unit.
+/// What requests used. An eventually consistent read uses half a unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Taken {
     pub requests: u64,
@@ -32,14 +32,14 @@ impl AddAssign for Taken {
     }
 }
 
-/// Half units for a read. An item that is not there is read too.
+/// The half units of a read. Reading a missing item counts too.
 pub fn half_read_units(size: u64, consistent: bool) -> u64 {
     let blocks = size.div_ceil(READ_BLOCK).max(1);
     if consistent { 2 * blocks } else { blocks }
 }
 
-/// Units for a write of the larger of an item before and after. One whose condition does not hold
-/// takes those of the item that stands there.
+/// The units of a write, by the larger of the item's sizes before and after. A write whose condition fails uses
+/// the units of the existing item.
 pub fn write_units(size: u64) -> u64 {
     size.div_ceil(WRITE_BLOCK).max(1)
 }
@@ -73,7 +73,7 @@ fn value_size(value: &AttributeValue) -> u64 {
     }
 }
 
-/// A byte for two significant digits, and one more.
+/// One byte for every two significant digits, plus one.
 fn number_size(number: &str) -> u64 {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     bytes(digits.trim_matches('0')).div_ceil(2) + 1
@@ -90,7 +90,7 @@ pub enum Touch {
         key: Item,
         consistent: bool,
     },
-    /// What a query finds: with us always a few small items, which fit into one block.
+    /// The result of a query: in our tables always a few small items, which fit into one block.
     Query {
         consistent: bool,
     },
@@ -102,7 +102,7 @@ pub enum Touch {
     },
 }
 
-/// The items that a request touches, by table; `None` for an operation that our functions don't use.
+/// The items that a request touches, by table; `None` for an operation that our functions do not use.
 pub fn touched(operation: &str, body: &Value) -> Option<Vec<(String, Vec<Touch>)>> {
     let of_one_table = |touch| {
         let table = body["TableName"].as_str()?;
@@ -156,7 +156,7 @@ fn of_tables(
         .collect()
 }
 
-/// An item as DynamoDB's JSON has it. Our functions store no blobs.
+/// An item from DynamoDB's JSON. Our functions store no blobs.
 fn item(json: &Value) -> Option<Item> {
     let fields = json.as_object()?.iter();
     fields

@@ -15,23 +15,23 @@ pub const MEMBERS: [usize; 4] = [1, 10, 100, 1_000];
 pub const CHANNELS: [usize; 3] = [100, 10_000, 100_000];
 
 const MESSAGE: &str = "The content item is ready for your review.";
-/// A hundred pages, twenty in a minute, and as many writes as there are channels.
+/// The time limit of a scan: a hundred pages at twenty a minute, and a write for each channel.
 const SCAN_AT_MOST: Duration = Duration::from_mins(30);
 
-/// The work of notifications that are the same but for a size.
+/// The work of notifications that differ only in a size.
 #[derive(Debug, Clone)]
 pub struct Point {
     pub size: usize,
     /// The first notification.
     pub first: Work,
-    /// The first to another channel. By members there is none.
+    /// The first one to another channel; `None` when growing by members.
     pub another: Option<Work>,
-    /// The same again.
+    /// The first notification again.
     pub repeated: Work,
 }
 
-/// By the members of a private channel: new ones, who have a profile and are in Slack. The workspace has
-/// no other people.
+/// Grows by the members of a private channel. All members are new, have a profile and are in Slack. The workspace
+/// has no other people.
 pub async fn by_members(project: &Project) -> Result<Vec<Point>, Error> {
     let counter = Counter::start(project, "growth").await?;
     let points = of_members(&counter).await;
@@ -60,11 +60,11 @@ async fn of_members(counter: &Counter) -> Result<Vec<Point>, Error> {
     Ok(points)
 }
 
-/// By the channels of the workspace: notifications to two public ones that nobody has looked for before.
+/// Grows by the channels of the workspace, with notifications to two public channels that nothing has looked up yet.
 pub async fn by_channels(project: &Project) -> Result<Vec<Point>, Error> {
     let mut points = Vec::new();
     for size in CHANNELS {
-        // What a scan has found, it has found for good: each size has a stack of its own.
+        // The results of a scan stay in the table, so each size needs a stack of its own.
         let counter = Counter::start(project, "growth").await?;
         let point = of_channels(&counter, size).await;
         counter.stop().await;
@@ -85,7 +85,7 @@ async fn of_channels(counter: &Counter, size: usize) -> Result<Point, Error> {
         },
         ..Seed::default()
     };
-    // Ours come last: who has found a channel on the first pages waits for no other page.
+    // Our channels come last: a notification that finds its channel on an early page does not wait for the others.
     counter.sandbox.seed(&others).await?;
     let ours = Seed {
         channels: ours.into(),

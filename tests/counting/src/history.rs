@@ -1,4 +1,4 @@
-//! What Step Functions keeps of an execution, counted.
+//! Counts the billable work in Step Functions' history of an execution.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// What an execution did that is paid for.
+/// The billable work of an execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// State transitions, by state: each time that one is entered, and each retry.
+    /// State transitions by state: every entry into a state, and every retry.
     ///
     /// Source: "AWS Step Functions pricing": "a state transition each time a step of your workflow is
     /// executed", and "each retry will be charged as an additional state transition".
     pub transitions: BTreeMap<String, u64>,
-    /// How often each function was invoked, retries too.
+    /// The number of invocations of each function, including retries.
     pub invocations: BTreeMap<String, u64>,
-    /// Events of EventBridge: one when the execution starts, one when it ends.
+    /// EventBridge events: one when the execution starts, one when it ends.
     pub status_events: u64,
-    /// The bytes that the execution writes into its log group at level `ALL`, without execution data.
+    /// The bytes that the execution writes to its log group at level `ALL`, without execution data.
     pub log_bytes: u64,
 }
 
@@ -31,12 +31,12 @@ pub struct Steps {
 pub struct History {
     arn: String,
     events: Vec<HistoryEvent>,
-    /// Which function each Task invokes.
+    /// The function that each Task invokes.
     functions: BTreeMap<String, String>,
 }
 
 impl History {
-    /// Of an execution that is over.
+    /// Reads the history of an execution that has ended.
     pub async fn of(client: &Client, arn: &str) -> Result<Self, Error> {
         let pages = client
             .get_execution_history()
@@ -62,7 +62,7 @@ impl History {
     pub fn steps(&self) -> Steps {
         let mut steps = Steps::default();
         let mut attempts = 0;
-        // The local stack leaves these out.
+        // The local stack's history lacks these events.
         let started = HistoryEventType::TaskStarted;
         let has_started = self.events.iter().any(|event| event.r#type == started);
         for (state, event) in self.events_by_state() {
@@ -89,7 +89,7 @@ impl History {
         steps
     }
 
-    /// A line of about this length stands in the log for each event.
+    /// The approximate length of the log line for an event.
     fn log_line(&self, kind: &HistoryEventType, id: i64, state: &str) -> u64 {
         let line = json!({
             "id": id.to_string(),
@@ -103,7 +103,7 @@ impl History {
         line.to_string().len() as u64
     }
 
-    /// Each event with the state that the execution was in. Our workflows are in one at a time.
+    /// Each event with the execution's state at that point. Our workflows are in one state at a time.
     fn events_by_state(&self) -> impl Iterator<Item = (&str, &HistoryEvent)> {
         let mut state = "";
         self.events.iter().map(move |event| {
@@ -146,7 +146,7 @@ mod tests {
         ReplayEvent::new(request, response)
     }
 
-    /// The history that Step Functions has, of a machine whose Tasks invoke functions.
+    /// Builds a history as Step Functions returns it, of a machine whose Tasks invoke functions.
     async fn history(events: &str, definition: &Value) -> History {
         let machine = json!({
             "stateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:apgl-notify-public-channel",
@@ -219,7 +219,7 @@ mod tests {
         let steps = history.steps();
         assert_eq!(steps.transitions, counts([("PostMessage", 2)]));
         assert_eq!(steps.invocations, counts([("apgl-post-message", 2)]));
-        // Step Functions has told of the starts itself.
+        // Step Functions' own history includes the start events.
         let lines =
             steps.log_bytes / history.log_line(&HistoryEventType::TaskStarted, 4, "PostMessage");
         assert!((8..=9).contains(&lines), "{lines} lines");

@@ -1,20 +1,20 @@
-//! Work, counted: what an execution takes of AWS and Slack, on the local stack, and what that costs.
+//! Counts on the local stack what an execution uses of AWS and Slack, and calculates the cost.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`aws`] | a proxy between the functions and AWS that counts their calls |
-//! | [`dynamodb`] | the units that a request to DynamoDB takes |
+//! | [`dynamodb`] | the units that a request to DynamoDB uses |
 //! | [`history`] | an execution's transitions, invocations and log lines, from its history |
 //! | [`logs`] | the functions' invocations, times and log lines, from their logs |
-//! | [`schedules`] | what runs by the clock |
-//! | [`work`] | all of it, as the work of one execution |
-//! | [`counter`] | a local stack on which that work is counted |
+//! | [`schedules`] | the functions that run on a schedule |
+//! | [`work`] | all of these, combined as the work of one execution |
+//! | [`counter`] | a local stack that counts that work |
 //! | [`cases`] | typical notifications |
 //! | [`growth`] | how notifications grow with their members, and with the channels of a workspace |
 //! | [`prices`] | AWS's price list |
-//! | [`deployment`] | what a deployment to AWS has that costs by the month |
+//! | [`deployment`] | the resources of a deployment to AWS that have a monthly cost |
 //! | [`bill`] | work, part by part, with its price |
-//! | [`report`] | `cargo xtask cost`: all of it for a person to read |
+//! | [`report`] | the report of `cargo xtask cost` |
 //! | [`section`] | a part of a report: title, note, table |
 //! | [`table`] | tables in a terminal and in Markdown |
 
@@ -52,10 +52,10 @@ pub enum Error {
     Failed { arn: String, error: String },
     #[error("counting needs the sandbox")]
     NoSandbox,
-    /// A count that is not certain is none.
-    #[error("the work can't be counted: {0}")]
+    /// An uncertain count is an error.
+    #[error("can't count the work: {0}")]
     Uncounted(String),
-    #[error("the templates for production can't be made:\n{0}")]
+    #[error("can't synthesise the templates for production:\n{0}")]
     Synth(String),
 }
 

@@ -1,4 +1,4 @@
-//! What the functions write to CloudWatch Logs, and how long Lambda says that they ran.
+//! What the functions write to CloudWatch Logs, and how long they ran according to Lambda.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Error;
 
-/// What the local stack writes around each invocation, as Lambda does in text.
+/// The local stack writes these lines around each invocation, as Lambda does in its text format.
 const START: &str = "START RequestId: ";
 const END: &str = "END RequestId: ";
 const REPORT: &str = "REPORT RequestId: ";
@@ -24,7 +24,7 @@ pub struct Invocations {
     pub log_bytes: u64,
 }
 
-/// The invocations since a time, by function.
+/// The invocations since a point in time, by function.
 pub async fn invocations_since(
     aws: &SdkConfig,
     began: SystemTime,
@@ -62,7 +62,7 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// The local stack drops the fraction of a millisecond, which Lambda rounds up.
+    /// Rounds up as Lambda does, because the local stack drops the fraction of a millisecond.
     fn read(report: &'a str) -> Self {
         let mut fields = report.split('\t');
         let request_id = fields.next().unwrap_or_default();
@@ -76,7 +76,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Our functions log as JSON, and then Lambda writes its two lines as JSON too.
+    /// Our functions log as JSON, so Lambda writes its own two lines as JSON too.
     ///
     /// Source: "Lambda Telemetry API Event schema reference", AWS Lambda Developer Guide.
     fn log_bytes(&self, group: &str) -> u64 {

@@ -1,15 +1,15 @@
 //! AWS's list prices in us-east-1, without free tiers and without discounts for volume.
 //!
-//! The source is the page where a price stands. Those of Step Functions, X-Ray and KMS were read there;
-//! the other pages fill their tables in by script, so those prices were read in what others quote of them.
+//! Each price's source is the page that lists it. The prices of Step Functions, X-Ray and KMS were read there. The
+//! other pages load their tables by script, so those prices were taken from pages that quote them.
 
-/// The day on which each price was read.
+/// The day on which the prices were read.
 pub const READ_ON: &str = "2026-11-25";
 
-/// A price, and where it stands.
+/// A price and its source.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
-    /// US dollars for so many.
+    /// US dollars for `per` units.
     pub dollars: f64,
     pub per: f64,
     pub unit: &'static str,
@@ -36,7 +36,7 @@ pub const INVOCATION: Price = Price {
     unit: "Lambda requests",
     source: "https://aws.amazon.com/lambda/pricing/",
 };
-/// On ARM64. An environment's start is billed like its work.
+/// On ARM64. The start of an environment is billed like any other duration.
 pub const GB_SECOND: Price = Price {
     dollars: 13.333_4,
     per: MILLION,
@@ -61,14 +61,14 @@ pub const METRIC_PUT: Price = Price {
     unit: "requests to CloudWatch (PutMetricData)",
     source: "https://aws.amazon.com/cloudwatch/pricing/",
 };
-/// Of functions and of state machines: both are vended logs, which cost the same up to 10 TB a month.
+/// Logs of functions and of state machines. Both are vended logs, which cost the same up to 10 TB a month.
 pub const LOG_GB: Price = Price {
     dollars: 0.50,
     per: 1.0,
     unit: "GB of logs into CloudWatch",
     source: "https://aws.amazon.com/cloudwatch/pricing/",
 };
-/// On top, where a data protection policy looks through the lines.
+/// In addition to `LOG_GB`, if a data protection policy scans the lines.
 pub const PROTECTED_LOG_GB: Price = Price {
     dollars: 0.12,
     per: 1.0,
@@ -101,7 +101,7 @@ pub const QUEUE_REQUEST: Price = Price {
     source: "https://aws.amazon.com/sqs/pricing/",
 };
 
-/// What one costs in a month, as those below.
+/// The price of one for a month, as for the following constants.
 pub const SECRET: Price = Price {
     dollars: 0.40,
     per: 1.0,
@@ -114,7 +114,7 @@ pub const CUSTOM_METRIC: Price = Price {
     unit: "custom metric a month",
     source: "https://aws.amazon.com/cloudwatch/pricing/",
 };
-/// An alarm over an expression is paid for by the metrics in it.
+/// An alarm on an expression is billed for each metric in the expression.
 pub const ALARM_METRIC: Price = Price {
     dollars: 0.10,
     per: 1.0,
@@ -140,7 +140,7 @@ pub const KMS_KEY: Price = Price {
     source: "https://aws.amazon.com/kms/pricing/",
 };
 
-/// In the order in which they are shown.
+/// In the order in which the report shows them.
 pub const ALL: [Price; 18] = [
     STATE_TRANSITION,
     INVOCATION,

@@ -1,4 +1,4 @@
-//! What was counted, and what it costs, for a person to read.
+//! The report: what was counted, and what it costs.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -21,7 +21,7 @@ use crate::{
 const THOUSAND: f64 = 1_000.0;
 const KB: f64 = 1_024.0;
 
-/// A busy month: so many of each, and each has a receipt.
+/// A busy month: this many of each case, and a receipt for each.
 const BUSY_MONTH: [(Case, u64); 7] = [
     (Case::FirstToMany, 1_000),
     (Case::RepeatedToMany, 60_000),
@@ -35,10 +35,10 @@ const BUSY_MONTH: [(Case, u64); 7] = [
 #[derive(Debug, Clone)]
 pub struct Report {
     works: Vec<(Case, Work)>,
-    /// What runs by the clock, and what it takes each time.
+    /// The functions that run on a schedule, and the work of each run.
     scheduled: Vec<(Schedule, Work)>,
     deployment: Deployment,
-    /// The custom metrics that the run has written.
+    /// The number of custom metrics that the run has published.
     custom_metrics: u64,
 }
 
@@ -57,7 +57,7 @@ async fn measure(counter: &Counter, deployment: Deployment) -> Result<Report, Er
         *case != Case::FirstByColdFunctions && work.counted.secret_reads > 0
     };
     if works.iter().any(reads_again) {
-        let late = "a token grew too old in the middle: is the machine busy?";
+        let late = "a cached token expired during a case: is the machine busy?";
         return Err(Error::Uncounted(late.to_owned()));
     }
     let mut scheduled = Vec::new();
@@ -115,7 +115,7 @@ impl Report {
     }
 
     fn counts(&self) -> Section {
-        let mut table = Table::new(self.heading("one of them takes"));
+        let mut table = Table::new(self.heading("one of them uses"));
         let mut count = |what, cell: &dyn Fn(&Work) -> u64| {
             table.row(self.row(what, |work| cell(work).to_string()));
         };
@@ -153,7 +153,7 @@ impl Report {
         table.row(self.row("ms in functions here, about", |work| {
             let times = work.measured.times.values();
             let millis = times.sum::<std::time::Duration>().as_millis();
-            // Tens: what is measured is never the same twice.
+            // Round to tens, because measured times vary from run to run.
             ((millis + 5) / 10 * 10).to_string()
         }));
         Section {
@@ -192,14 +192,14 @@ impl Report {
         Section {
             title: "In detail",
             note: Some(
-                "Of DynamoDB: requests, and their units in brackets where those are not as many."
+                "DynamoDB rows show requests, with the units in brackets if they differ."
                     .to_owned(),
             ),
             table,
         }
     }
 
-    /// A row for each name that any of the works has.
+    /// A row for each name that occurs in any of the works.
     fn each<T>(
         &self,
         table: &mut Table,
@@ -230,8 +230,8 @@ impl Report {
         Section {
             title: "The price of a thousand",
             note: Some(format!(
-                "A function that calls Slack is paid for while Slack answers: {} ms a call, which is an \
-                 assumption, since the sandbox answers at once. Ten look-ups at once count as ten.",
+                "A function that calls Slack is billed while it waits for the response: {} ms a call, an \
+                 assumption, because the sandbox responds at once. Ten parallel look-ups count as ten.",
                 SLACK_ANSWERS_IN.as_millis()
             )),
             table,
@@ -247,7 +247,7 @@ impl Report {
         let scheduled = self.scheduled.iter().map(|(schedule, work)| {
             let dollars = bill::dollars(work, &self.deployment);
             let times = schedule.times_a_month;
-            let what = format!("invocation of {} by the clock", schedule.function);
+            let what = format!("invocation of {} on a schedule", schedule.function);
             (times, what, number(times) * dollars)
         });
         fixed.chain(scheduled).collect()
@@ -272,9 +272,9 @@ impl Report {
         Section {
             title: "What a month costs by itself",
             note: Some(
-                "Counted in the templates for production, the MPC service's handlers with them; custom metrics \
-                 also in what this run has written. Each further one (another workflow, another reason \
-                 why a member was skipped) comes with its first use."
+                "Counted in the templates for production, including the MPC service's handlers. Custom metrics \
+                 also include those that this run has published. Each further one (another workflow, \
+                 another reason why a member was skipped) is added when it is first used."
                     .to_owned(),
             ),
             table,
@@ -359,7 +359,7 @@ fn requests_and_units(taken: &Taken) -> String {
     format!("{} ({})", taken.requests, halves(half_units))
 }
 
-/// Units, of which DynamoDB counts halves.
+/// Formats half units as units.
 pub fn halves(count: u64) -> String {
     if count.is_multiple_of(2) {
         (count / 2).to_string()
@@ -368,7 +368,7 @@ pub fn halves(count: u64) -> String {
     }
 }
 
-/// With a comma after each thousand.
+/// Inserts a comma after each group of three digits.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();

@@ -1,4 +1,4 @@
-//! What EventBridge's rules run beside the executions that are counted.
+//! Stops EventBridge's scheduled rules, so that they do not disturb the counts.
 
 use aws_sdk_eventbridge::Client;
 use aws_types::SdkConfig;
@@ -7,14 +7,14 @@ use crate::Error;
 
 const MINUTES_IN_A_MONTH: u64 = 30 * 24 * 60;
 
-/// A function that a rule of EventBridge invokes again and again.
+/// A function that an EventBridge rule invokes on a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub function: String,
     pub times_a_month: u64,
 }
 
-/// Stops every rule, so that nothing runs between what is counted. Returns what ran by the clock.
+/// Stops every rule, so that nothing else runs during a count. Returns the schedules of the stopped rules.
 pub async fn stop_all(aws: &SdkConfig) -> Result<Vec<Schedule>, Error> {
     let client = Client::new(aws);
     let rules = client.list_rules().send().await;
@@ -43,7 +43,7 @@ pub async fn stop_all(aws: &SdkConfig) -> Result<Vec<Schedule>, Error> {
     Ok(schedules)
 }
 
-/// In a month of 30 days, for a rate as EventBridge has it: `rate(5 minutes)`.
+/// The number of runs in a month of 30 days, for an EventBridge rate such as `rate(5 minutes)`.
 fn times_a_month(expression: &str) -> Option<u64> {
     let rate = expression.strip_prefix("rate(")?.strip_suffix(')')?;
     let (count, unit) = rate.split_once(' ')?;

@@ -1,10 +1,10 @@
-//! A part of a report, for a terminal and for a page of Markdown.
+//! A part of a report, for a terminal or a Markdown page.
 
 use std::fmt;
 
 use crate::Table;
 
-/// A title, what to know before reading, and a table.
+/// A title, a note to read first, and a table.
 #[derive(Debug)]
 pub struct Section {
     pub title: &'static str,

@@ -1,8 +1,8 @@
-//! Tables for a person who reads a terminal, or a page of Markdown.
+//! Tables for a terminal or a Markdown page.
 
 use std::fmt;
 
-/// Rows of cells; the first row is the heading. Numbers stand to the right, all else to the left.
+/// Rows of cells; the first row is the heading. Numbers are aligned right, other columns left.
 #[derive(Debug, Default)]
 pub struct Table(Vec<Vec<String>>);
 
@@ -15,7 +15,7 @@ impl Table {
         self.0.push(cells.into_iter().collect());
     }
 
-    /// By the column's first cell below its heading that is not empty.
+    /// Decides by the column's first non-empty cell below the heading.
     fn is_of_numbers(&self, column: usize) -> bool {
         let mut cells = self.0.iter().skip(1).filter_map(|row| row.get(column));
         let first = cells.find(|cell| !cell.is_empty());

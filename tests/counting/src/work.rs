@@ -1,4 +1,4 @@
-//! What one execution took.
+//! The work of one execution.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use crate::{
     logs::Invocations,
 };
 
-/// The work of one execution. What is counted is the same each time; what is measured is not.
+/// The work of one execution. Counts are the same in every run; measured times are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Work {
     pub counted: Counted,
@@ -47,8 +47,8 @@ pub struct Measured {
 }
 
 impl Work {
-    /// Puts together what was seen from four sides. The history and the logs must agree on what was
-    /// invoked, or something ran that is not the execution's.
+    /// Combines the history, the logs, the proxy and the sandbox. The history and the logs must agree on the
+    /// invocations, otherwise something ran that does not belong to the execution.
     pub fn of(
         steps: Steps,
         passed: &Passed,
@@ -64,7 +64,7 @@ impl Work {
             .collect();
         if steps.invocations != logged {
             return Err(Error::Uncounted(format!(
-                "{:?} were invoked, and the functions' logs have {logged:?}",
+                "the history has the invocations {:?}, and the functions' logs have {logged:?}",
                 steps.invocations
             )));
         }
@@ -104,7 +104,7 @@ impl Counted {
     }
 }
 
-/// The calls to DynamoDB, summed up.
+/// The calls to DynamoDB, summed over all works.
 pub fn by_table_and_operation<'a>(
     calls: impl IntoIterator<Item = &'a Call>,
 ) -> BTreeMap<String, Taken> {
@@ -118,8 +118,8 @@ pub fn by_table_and_operation<'a>(
     sums
 }
 
-/// The times that the functions ran, without that for which the proxy held them up. Which function it
-/// held up is not known, so each is shortened by the same share.
+/// The functions' running times, without the proxy's delays. It is not known which function the proxy delayed, so
+/// all times are shortened by the same share.
 fn without(held_up: Duration, logs: &BTreeMap<String, Invocations>) -> BTreeMap<String, Duration> {
     let all: Duration = logs.values().map(|seen| seen.time).sum();
     let share = if all.is_zero() {
@@ -132,7 +132,7 @@ fn without(held_up: Duration, logs: &BTreeMap<String, Invocations>) -> BTreeMap<
         .collect()
 }
 
-/// All names that any of the maps has.
+/// All names that occur in any of the maps.
 pub fn names<'a, T: 'a>(
     maps: impl IntoIterator<Item = &'a BTreeMap<String, T>>,
 ) -> BTreeSet<&'a str> {
@@ -211,7 +211,7 @@ mod tests {
             (work.counted.secret_reads, work.counted.metric_puts),
             (1, 1)
         );
-        // What the proxy took is not the function's own time.
+        // The proxy's delay is not part of the function's own time.
         assert_eq!(work.measured.times[FUNCTION], Duration::from_millis(150));
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_request_that_could_not_be_weighed_spoils_the_count() {
         let passed = Passed {
-            problems: vec!["Scan is not known".to_owned()],
+            problems: vec!["Scan is an unknown operation".to_owned()],
             ..Passed::default()
         };
         let spoiled = Work::of(invoked(1), &passed, &logged(1), BTreeMap::new());

@@ -1,20 +1,20 @@
-//! CloudWatch's filter patterns, as far as the deployed metric filters use them: the local stack stores the
-//! filters and counts nothing.
+//! Evaluates CloudWatch's filter patterns, as far as the deployed metric filters use them. The local stack stores
+//! the filters but does not apply them.
 //!
 //! | pattern | matches a line |
 //! |---|---|
-//! | `"text"` | with this text in it |
-//! | `{ ($.a = "x") \|\| ($.b = "y" && $.c.d = "z") }` | of JSON, with these values |
+//! | `"text"` | that contains this text |
+//! | `{ ($.a = "x") \|\| ($.b = "y" && $.c.d = "z") }` | that is JSON with these values |
 //!
-//! A pattern of any other shape is an error. Source: "Filter pattern syntax for metric filters", Amazon
-//! CloudWatch Logs User Guide.
+//! Any other pattern is an error. Source: "Filter pattern syntax for metric filters", Amazon CloudWatch Logs
+//! User Guide.
 
 use aws_types::SdkConfig;
 use serde_json::Value;
 
 use crate::aws_cli::aws;
 
-/// A metric filter as it is deployed.
+/// A deployed metric filter.
 #[derive(Debug, Clone)]
 pub struct MetricFilter {
     pub log_group: String,
@@ -22,7 +22,7 @@ pub struct MetricFilter {
     pub pattern: String,
 }
 
-/// Those of our functions.
+/// The metric filters of our functions.
 pub async fn deployed(config: &SdkConfig) -> Vec<MetricFilter> {
     let answer = aws(config, &["logs", "describe-metric-filters"]).await;
     let filters = answer["metricFilters"].as_array().expect("a list");
@@ -38,7 +38,7 @@ pub async fn deployed(config: &SdkConfig) -> Vec<MetricFilter> {
 }
 
 impl MetricFilter {
-    /// Whether the line is counted.
+    /// Whether the filter counts the line.
     pub fn counts(&self, line: &str) -> bool {
         matches(&self.pattern, line)
     }
@@ -50,23 +50,24 @@ fn matches(pattern: &str, line: &str) -> bool {
         return line.contains(text);
     }
     let inner = pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}'));
-    let alternatives = inner.unwrap_or_else(|| panic!("not understood: {pattern}"));
+    let alternatives = inner.unwrap_or_else(|| panic!("unsupported pattern: {pattern}"));
     let line: Value = line.parse().unwrap_or_default();
     alternatives.split("||").any(|alternative| {
         let all = alternative.trim();
         let all = all.strip_prefix('(').and_then(|all| all.strip_suffix(')'));
-        let all = all.unwrap_or_else(|| panic!("not understood: {pattern}"));
+        let all = all.unwrap_or_else(|| panic!("unsupported pattern: {pattern}"));
         all.split("&&").all(|one| holds(one, &line))
     })
 }
 
-/// `$.path = "value"`.
+/// Whether the line satisfies `$.path = "value"`.
 fn holds(comparison: &str, line: &Value) -> bool {
     let sides = comparison.split_once('=');
-    let (path, value) = sides.unwrap_or_else(|| panic!("not understood: {comparison}"));
+    let (path, value) = sides.unwrap_or_else(|| panic!("unsupported comparison: {comparison}"));
     let path = path.trim().strip_prefix("$.");
-    let path = path.unwrap_or_else(|| panic!("not understood: {comparison}"));
-    let value = quoted(value.trim()).unwrap_or_else(|| panic!("not understood: {comparison}"));
+    let path = path.unwrap_or_else(|| panic!("unsupported comparison: {comparison}"));
+    let value =
+        quoted(value.trim()).unwrap_or_else(|| panic!("unsupported comparison: {comparison}"));
     line.pointer(&format!("/{}", path.replace('.', "/")))
         .is_some_and(|found| found == value)
 }

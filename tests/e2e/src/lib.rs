@@ -1,12 +1,9 @@
-//! What the end-to-end tests share: the running stack, people to name, and executions to look at.
+//! Shared by the end-to-end tests: the running stack, people, and finished executions.
 //!
-//! The tests in `together` run at the same time against one stack, so each has channels and people of its own.
-//! Every request and every outcome that passes here is held against its JSON Schema.
+//! The tests in `together` run concurrently on one stack, so each uses channels and people of its own. Every request
+//! and outcome that passes through this crate is validated against its JSON Schema.
 
-#![allow(
-    clippy::missing_panics_doc,
-    reason = "a test panics when something is not as it says"
-)]
+#![allow(clippy::missing_panics_doc, reason = "a failing test panics")]
 
 pub mod aws_cli;
 pub mod filter_patterns;
@@ -45,25 +42,25 @@ use slack_sandbox::{
 };
 use tokio::time::sleep;
 
-/// How long one of Slack's seconds lasts on the stack, in seconds: waits are that much shorter.
+/// How long one of Slack's seconds lasts on the stack, in seconds. Waits are shortened accordingly.
 pub const WAIT_SCALE: f64 = 0.05;
-/// Generous: a test fails for what happens, not for how long it takes.
+/// Generous, because tests must not fail because of a slow machine.
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
 const CHANNELS_TABLE: &str = "apgl-channels";
 pub const RECEIPTS_TABLE: &str = "apgl-receipts";
 
-/// The stack that the program `e2e` has started.
+/// The stack that the `e2e` program has started.
 #[derive(Debug)]
 pub struct World {
     pub aws: SdkConfig,
     pub sandbox: Admin,
-    /// Where the functions are that are deployed.
+    /// The folder of the deployed functions.
     pub functions: PathBuf,
     executions: Executions,
 }
 
-/// An execution that has ended, with the states that it was in.
+/// An execution that has ended, with the states that it visited.
 #[derive(Debug)]
 pub struct Ended {
     pub execution: Execution,
@@ -81,14 +78,14 @@ impl World {
         }
     }
 
-    /// Somebody who is in Slack and has a profile that says so; the address is this test's own.
+    /// Adds a Slack user with a profile. The address is unique to this test.
     pub async fn person(&self, name: &str, wants_slack: Option<bool>) -> String {
         let email = self.slack_user(name, User::default()).await;
         self.profile(&email, wants_slack).await;
         email
     }
 
-    /// Somebody who is in Slack and has no profile.
+    /// Adds a Slack user without a profile.
     pub async fn slack_user(&self, name: &str, user: User) -> String {
         let email = unique_email(name);
         let user = User {
@@ -105,14 +102,14 @@ impl World {
         written.expect("the profile is written");
     }
 
-    /// Somebody with this account in Slack, and a profile that asks for Slack notifications.
+    /// Adds this Slack account with a profile that asks for Slack notifications.
     pub async fn account(&self, name: &str, user: User) -> String {
         let email = self.slack_user(name, user).await;
         self.profile(&email, Some(true)).await;
         email
     }
 
-    /// So many people who are in Slack and want Slack notifications.
+    /// Adds `count` Slack users who want Slack notifications.
     pub async fn people(&self, name: &str, count: usize) -> Vec<String> {
         let users: Vec<User> = (0..count)
             .map(|n| {
@@ -132,7 +129,7 @@ impl World {
         emails
     }
 
-    /// The address of the app's own bot user, with a profile that asks for Slack notifications.
+    /// Returns the address of the app's own bot user, with a profile that asks for Slack notifications.
     pub async fn bot_itself(&self) -> String {
         let email = "apgl-notifications@example.com".to_owned();
         let bot = User {
@@ -147,7 +144,7 @@ impl World {
         email
     }
 
-    /// Deactivates the account with this id, and gives its address to a new one.
+    /// Deactivates the account with this id, and gives its address to a new account.
     pub async fn move_address(&self, email: &str, id: &str) {
         let old = User {
             id: id.to_owned(),
@@ -163,13 +160,13 @@ impl World {
         self.add_users(vec![old, new]).await;
     }
 
-    /// Does to the channel what a person could do behind the bot's back.
+    /// Changes the channel as a person could, without the bot's knowledge.
     pub async fn change_channel(&self, name: &str, change: ChannelChange) {
         let changed = self.sandbox.change_channel(name, &change).await;
         changed.expect("the channel is changed");
     }
 
-    /// A private channel with the bot and these members.
+    /// Adds a private channel with the bot and these members.
     pub async fn private_channel(&self, name: &str, members: &[&str]) -> ChannelState {
         let seed = ChannelSeed {
             is_private: true,
@@ -179,13 +176,13 @@ impl World {
         self.channel(name, seed).await
     }
 
-    /// A public channel with the bot alone.
+    /// Adds a public channel with only the bot in it.
     pub async fn public_channel(&self, name: &str) -> ChannelState {
         self.channel(name, ChannelSeed::default()).await
     }
 
-    /// A channel that is there before the test. Nobody has told our table: the scan that is known to
-    /// be complete is forgotten, as an operator can do.
+    /// Adds a channel that exists before the test. Because our table does not know the channel, also deletes the
+    /// record of the last complete scan, as an operator can.
     pub async fn channel(&self, name: &str, seed: ChannelSeed) -> ChannelState {
         let channel = ChannelSeed {
             name: name.to_owned(),
@@ -233,8 +230,8 @@ impl World {
             .expect("the fault is armed");
     }
 
-    /// The workflow's state machine once more, with another definition and a name that only this test has:
-    /// that name, as a workflow's.
+    /// Deploys a copy of a workflow's state machine with another definition, under a name that only this test uses.
+    /// Returns that name in the form of a workflow's name.
     pub async fn copy_of(
         &self,
         workflow: &str,
@@ -254,7 +251,7 @@ impl World {
         copy
     }
 
-    /// Runs the deployed function `watch-executions` once, with these workflows to watch.
+    /// Runs the deployed function `watch-executions` once for these workflows.
     pub async fn watch(&self, workflows: &[&str]) {
         let program = self.functions.join("watch-executions/bootstrap");
         let url = self.aws.endpoint_url().expect("the stack has an address");
@@ -273,7 +270,7 @@ impl World {
         assert_eq!(answers, [Answer::Outcome(Value::Null)]);
     }
 
-    /// The functions that are deployed, by their crates' names.
+    /// The deployed functions, by the names of their crates.
     pub async fn functions(&self) -> BTreeMap<String, FunctionConfiguration> {
         let functions = aws_sdk_lambda::Client::new(&self.aws).list_functions();
         let functions = functions
@@ -303,7 +300,7 @@ impl World {
             .expect("the execution starts")
     }
 
-    /// Redrives an execution, and waits for its end.
+    /// Redrives an execution, and waits until it has ended.
     pub async fn redrive(&self, arn: &str) -> Ended {
         let redriven = self.executions.redrive(arn).await;
         redriven.expect("the execution is redriven");
@@ -326,7 +323,7 @@ impl World {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        panic!("{arn} is not in {state}");
+        panic!("{arn} did not reach {state}");
     }
 
     pub async fn end_of(&self, arn: &str) -> Ended {
@@ -357,14 +354,14 @@ impl World {
             .expect("the sandbox answers")
     }
 
-    /// How often Slack has answered a method.
+    /// The number of calls of the method to which Slack responded successfully.
     pub async fn call_count(&self, method: &str) -> usize {
         let calls = self.sandbox.calls().await.expect("the sandbox answers");
         let answered = |call: &&Call| call.method == method && call.status == 200;
         calls.iter().filter(answered).count()
     }
 
-    /// The calls with this text among their arguments.
+    /// The calls that have this text in their arguments.
     pub async fn calls_with(&self, text: &str) -> Vec<Call> {
         let calls = self.sandbox.calls().await.expect("the sandbox answers");
         calls
@@ -375,7 +372,7 @@ impl World {
 }
 
 impl Ended {
-    /// The output of an execution that must have succeeded.
+    /// The output of the execution. Panics unless it succeeded.
     pub fn output(&self) -> &Value {
         assert_eq!(
             self.execution.status,
@@ -386,7 +383,7 @@ impl Ended {
         &self.execution.output
     }
 
-    /// The error and the cause of an execution that must have failed.
+    /// The error and the cause of the execution. Panics unless it failed.
     pub fn failure(&self) -> (&str, Value) {
         assert_eq!(
             self.execution.status,
@@ -406,8 +403,8 @@ impl Ended {
             .collect()
     }
 
-    /// The states without waits, and each once however often it was tried: what other tests take of
-    /// Slack's limits makes no difference.
+    /// The visited states without waits and repetitions, so that the result does not depend on how much of Slack's
+    /// limits other tests use.
     pub fn steps(&self) -> Vec<&str> {
         let mut steps = self.states();
         steps.retain(|state| !state.starts_with("Wait"));
@@ -415,19 +412,19 @@ impl Ended {
         steps
     }
 
-    /// How many attempts of the state failed, in all its visits.
+    /// The number of failed attempts of the state, over all its visits.
     pub fn failed_attempts(&self, state: &str) -> u32 {
         let visits = self.visits.iter().filter(|visit| visit.state == state);
         visits.map(|visit| visit.failed_attempts).sum()
     }
 
-    /// The last state that the execution was in.
+    /// The last state that the execution visited.
     pub fn last_state(&self) -> &str {
         self.visits.last().map_or("", |visit| visit.state.as_str())
     }
 }
 
-/// A name that nothing else in this run has.
+/// A name that is unique in this run.
 pub fn unique(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);

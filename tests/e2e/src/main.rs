@@ -1,4 +1,4 @@
-//! Runs the end-to-end tests: each program of them on a local stack of its own, side by side.
+//! Runs the end-to-end test programs side by side, each on a local stack of its own.
 
 use std::{
     collections::BTreeMap,
@@ -16,20 +16,20 @@ use xtask::{
     progress,
 };
 
-/// Tests wait for a workflow most of the time, so more of them run at once than there are processors.
+/// Tests mostly wait for workflows, so more tests run at once than there are processors.
 const TESTS_AT_ONCE: usize = 8;
-/// The program whose tests have the stack to themselves.
+/// The program whose tests run one at a time.
 const ALONE: &str = "alone";
 
 /// Runs the end-to-end tests that `cargo xtask test` has built.
 #[derive(Parser)]
 struct Arguments {
-    /// Only tests with this in their name.
+    /// Only tests whose name contains this text.
     filter: Option<String>,
-    /// A program of tests, by its name and where it is built.
+    /// A test program: its name and its path.
     #[arg(long = "tests", value_name = "NAME=FILE", value_parser = program_of_tests)]
     programs: Vec<(String, PathBuf)>,
-    /// With the functions as a release has them.
+    /// Uses the functions' release build.
     #[arg(long)]
     release: bool,
 }
@@ -55,7 +55,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if with_tests.is_empty() {
         let filter = filter.unwrap_or_default();
-        return Err(format!("no end-to-end test has {filter:?} in its name").into());
+        return Err(format!("no end-to-end test's name contains {filter:?}").into());
     }
     let ended = futures_util::future::join_all(with_tests).await;
     ended.into_iter().collect()
@@ -106,7 +106,7 @@ async fn run_program(
     .into())
 }
 
-/// What the tests read of the stack: `e2e::World`.
+/// The environment variables that the tests read: see `e2e::World`.
 fn environment(stack: &LocalStack) -> BTreeMap<&'static str, &str> {
     let endpoints = &stack.endpoints;
     BTreeMap::from([

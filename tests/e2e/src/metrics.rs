@@ -7,7 +7,7 @@ use aws_sdk_cloudwatch::{
 };
 use aws_types::SdkConfig;
 
-/// A metric of ours over the last hours, whatever its period: as many points as days that are touched.
+/// The datapoints of one of our metrics over the last hours, one for each calendar day.
 pub async fn datapoints(
     aws: &SdkConfig,
     metric: &str,

@@ -13,14 +13,14 @@ use serde_json::Value;
 
 use crate::{World, variable};
 
-/// An HTTP API's answer.
+/// The response of an HTTP API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
     pub status: u16,
     pub body: Value,
 }
 
-/// Sends a request to the request handler's API, signed as IAM asks for.
+/// Sends a request to the request handler's API, signed for IAM.
 pub async fn request(method: Method, path: &str, key: &str, body: &Value) -> Answered {
     let request = http::Request::builder()
         .method(method.as_str())
@@ -34,7 +34,7 @@ pub async fn request(method: Method, path: &str, key: &str, body: &Value) -> Ans
     answered(answer.expect("the API answers")).await
 }
 
-/// Sends the same without a signature.
+/// Sends a request without a signature.
 pub async fn unsigned_request(method: Method, path: &str, body: &Value) -> Answered {
     let request = client().request(method, url(path)).body(body.to_string());
     answered(request.send().await.expect("the API answers")).await
@@ -54,7 +54,7 @@ async fn answered(response: Response) -> Answered {
 }
 
 impl World {
-    /// Publishes an event of a content item on the default bus.
+    /// Publishes an event about a content item on the default bus.
     pub async fn publish(&self, detail: &Value) {
         let entry = PutEventsRequestEntry::builder()
             .source("apgl.mpc")
@@ -75,8 +75,7 @@ impl World {
         sent.expect("the message is sent");
     }
 
-    /// Waits until this message is among the dead letters of the bounty queue, and answers those that
-    /// came before it.
+    /// Waits until this message is in the bounty queue's dead-letter queue, and returns the dead letters before it.
     pub async fn bounty_is_dead(&self, body: &str) -> Vec<String> {
         let queue = self.queue("apgl-mpc-content-bounty-dead-letters").await;
         let sqs = aws_sdk_sqs::Client::new(&self.aws);

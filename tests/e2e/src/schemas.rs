@@ -1,4 +1,4 @@
-//! Holds executions, and what callers send, against the JSON Schemas that callers read, as they are checked in.
+//! Validates executions and callers' requests against the checked-in JSON Schemas.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use local_stack::{Execution, Project, Status};
 use serde_json::Value;
 
-/// Panics where a request that was accepted, or an outcome, is not as its schema says.
+/// Panics if an accepted request or an outcome does not match its schema.
 pub fn check(execution: &Execution) {
     let workflow = workflow(&execution.arn);
     if execution.error.as_deref() != Some("InvalidRequest") {
@@ -17,15 +17,14 @@ pub fn check(execution: &Execution) {
     }
 }
 
-/// The workflow's file name, from `arn:…:execution:apgl-<workflow>:<name>`. What follows a dot tells
-/// a test's copy of it.
+/// The workflow's file name, from `arn:…:execution:apgl-<workflow>:<name>`. A dot starts the suffix of a test's copy.
 fn workflow(arn: &str) -> &str {
     let machine = arn.split(':').nth(6).unwrap_or_default();
     let workflow = machine.strip_prefix("apgl-").unwrap_or(machine);
     workflow.split('.').next().unwrap_or_default()
 }
 
-/// Panics where the value breaks the schema of this name, for example `create-channel.request`.
+/// Panics if the value does not match the schema with this name, for example `create-channel.request`.
 pub fn check_against(schema: &str, value: &Value) {
     let errors: Vec<String> = validator(schema)
         .iter_errors(value)
@@ -33,7 +32,7 @@ pub fn check_against(schema: &str, value: &Value) {
         .collect();
     assert!(
         errors.is_empty(),
-        "this breaks the schema {schema}: {errors:?}"
+        "this does not match the schema {schema}: {errors:?}"
     );
 }
 

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::logged;
 
-/// A client whose every workflow starts.
+/// A client that can start every workflow successfully.
 ///
 /// # Panics
-/// When `caller` can't begin an execution's name.
+/// If `caller` is not a valid prefix of an execution's name.
 pub fn client(caller: &str) -> Client {
     let http = infallible_client_fn(|_: http::Request<SdkBody>| {
         let started = json!({ "executionArn": "arn", "startDate": 1.0 });
@@ -21,14 +21,14 @@ pub fn client(caller: &str) -> Client {
     Client::new(sfn, machines.unwrap_or_default(), caller).expect("the caller's name fits")
 }
 
-/// What `work` answers and what it logs.
+/// Returns the result of `work` and what it logs.
 ///
 /// # Panics
-/// When no runtime can be made.
+/// If the runtime cannot be created.
 pub fn run<T>(work: impl Future<Output = T>) -> (T, String) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .expect("a runtime is made");
+        .expect("the runtime can be created");
     logged(|| runtime.block_on(work))
 }

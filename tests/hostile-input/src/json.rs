@@ -1,4 +1,4 @@
-//! JSON of any shape, and JSON that is nearly what is expected.
+//! Arbitrary JSON, and JSON that is nearly valid input.
 
 use proptest::{
     collection::{btree_map, vec},
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::text;
 
-/// Names that mean something in one place or another.
+/// Field names that have a meaning somewhere.
 const NAMES: [&str; 10] = [
     "type", "text", "id", "ok", "error", "body", "message", "range", "elements", "",
 ];
@@ -37,7 +37,7 @@ fn name() -> impl Strategy<Value = String> + Clone {
     prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), text()]
 }
 
-/// `valid` with some of its parts left out, replaced, added, repeated or buried.
+/// `valid` with some of its parts removed, replaced, added, repeated or nested deeper.
 pub fn mutated(valid: Value) -> impl Strategy<Value = Value> {
     vec((any::<Index>(), change()), 1..4).prop_map(move |changes| {
         let mut value = valid.clone();
@@ -49,7 +49,7 @@ pub fn mutated(valid: Value) -> impl Strategy<Value = Value> {
     })
 }
 
-/// `value` at the bottom of so many lists and objects.
+/// `value` nested `depth` lists and objects deep.
 pub fn nested(value: Value, depth: usize) -> Value {
     (0..depth).fold(value, |inner, level| {
         if level % 2 == 0 {
@@ -127,7 +127,7 @@ fn leave_out(whole: &mut Value, place: &str) {
     }
 }
 
-/// The JSON pointers of the whole and of all its parts.
+/// The JSON pointers of the value and of all its parts.
 fn places(value: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut below = |name: &str, part: &Value| {

@@ -1,8 +1,8 @@
-//! What an attacker or a broken caller sends, as strategies for tests with proptest.
+//! Strategies for proptest: input as an attacker or a broken caller could send it.
 //!
-//! Every text may hold something that is not to be seen in an error or a log: [`leaks`] finds it.
+//! Any text may contain something confidential that must not appear in an error or a log. [`leaks`] detects it.
 //!
-//! Each run tries other inputs. To look for longer: `PROPTEST_CASES=100000 cargo test -p apgl-contract`.
+//! Each run tries different inputs. For a longer run: `PROPTEST_CASES=100000 cargo test -p apgl-contract`.
 
 #[cfg(feature = "callers")]
 mod callers;
@@ -18,7 +18,7 @@ pub use text::{leaks, markup, text};
 
 use proptest::test_runner::Config;
 
-/// Proptest's own settings, but that a failure is printed and not kept in a file.
+/// Proptest's defaults, except that a failure is only printed and not saved to a file.
 pub fn config() -> Config {
     Config {
         failure_persistence: None,

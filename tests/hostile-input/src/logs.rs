@@ -1,4 +1,4 @@
-//! What is logged.
+//! Captures log lines.
 
 use std::{
     io,
@@ -8,8 +8,7 @@ use std::{
 use tracing::subscriber::{set_global_default, with_default};
 use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, registry};
 
-/// Runs `work` on this thread, and answers what it has logged too, from the level on that functions log
-/// at.
+/// Runs `work` on this thread, and returns its result and what it logged at the functions' log level or above.
 pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
     somebody_listens();
     let lines = Lines::default();
@@ -23,12 +22,12 @@ pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
     (answer, String::from_utf8_lossy(&lines).into_owned())
 }
 
-/// Somebody listens in every thread. Where one thread alone does, and another logs a line for the first
-/// time, tracing takes it from then on that nobody wants that line.
+/// Installs a subscriber for all threads. If only one thread had a subscriber and another thread were the first to
+/// log a line, tracing would cache that nothing is interested in that line.
 fn somebody_listens() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
-        // Where there is a listener already, that one will do.
+        // An existing global subscriber serves the purpose too.
         let _ = set_global_default(registry().with(LevelFilter::INFO));
     });
 }

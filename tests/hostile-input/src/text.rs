@@ -1,11 +1,11 @@
-//! Text that is made to be misread.
+//! Text that is easily misread.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// Two confidential things: a message's text and an address. No field has such a name.
+/// Two confidential values: a message's text and an address. No field has such a name.
 const CONFIDENTIAL: [&str; 2] = ["a classified plan", "classified.mallory@example.com"];
 
-/// What means something to Slack, in whole and in parts.
+/// Slack's markup, whole and in fragments.
 const MARKUP: [&str; 34] = [
     "<!channel>",
     "<!channel|everybody>",
@@ -43,7 +43,7 @@ const MARKUP: [&str; 34] = [
     "ſ",
 ];
 
-/// What breaks a line, shows nothing, turns the writing direction, ends a string or is long in UTF-8.
+/// Characters that break a line, are invisible, change the writing direction, end a string or are long in UTF-8.
 const ODD: [&str; 26] = [
     "\0",
     "\t",
@@ -73,12 +73,12 @@ const ODD: [&str; 26] = [
     "\"}\n{\"level\":\"ERROR\"}",
 ];
 
-/// Whether something confidential stands in a text that is shown to others.
+/// Whether a text that others can see contains something confidential.
 pub fn leaks(shown: &str) -> bool {
     shown.contains("classified")
 }
 
-/// Any text, long ones too.
+/// Any text, including long ones.
 pub fn text() -> impl Strategy<Value = String> + Clone {
     let odd = pieces(prop_oneof![
         select(&ODD[..]).prop_map(str::to_owned),
@@ -95,7 +95,7 @@ pub fn text() -> impl Strategy<Value = String> + Clone {
     ]
 }
 
-/// Text of parts of Slack's markup, with what shows nothing in between.
+/// Text made of fragments of Slack's markup, with invisible characters in between.
 pub fn markup() -> impl Strategy<Value = String> + Clone {
     pieces(prop_oneof![
         4 => select(&MARKUP[..]),

@@ -1,13 +1,13 @@
-"""MiniStack, with redrives and time-outs, which its Step Functions lacks.
+"""MiniStack, with the redrives and time-outs that its Step Functions lacks.
 
-It runs in place of the `ministack` command. Three things differ:
+This program replaces the `ministack` command. It differs in three ways:
 
-- `RedriveExecution` runs an execution that failed, timed out or was stopped again from the state that
-  did not end, with the definition, the input and the variables that it had.
+- `RedriveExecution` restarts an execution that failed, timed out or was stopped. It continues from the
+  state that did not finish, with the same definition, input and variables.
 - The `TimeoutSeconds` of a state machine ends an execution as `TIMED_OUT`. It is scaled by
   `SFN_WAIT_SCALE`, as waits are, and a redrive resets it.
-- Descriptions, lists, the context object and status events say how often and when an execution was
-  redriven, and whether it can be.
+- Descriptions, lists, the context object and status events report how often and when an execution was
+  redriven, and whether it can be redriven.
 
 Source: "Restarting state machine executions with redrive", AWS Step Functions Developer Guide.
 """
@@ -32,7 +32,7 @@ STEPS = {
     "Parallel": lambda *of: sfn._execute_parallel(*of),
     "Map": lambda *of: sfn._execute_map(*of),
 }
-# Of two that end an execution at the same time, one does.
+# Only one thread can end an execution.
 ending = threading.Lock()
 
 
@@ -41,14 +41,14 @@ def run_execution(arn):
     execution = sfn._executions[arn]
     machine = sfn._state_machines[execution["stateMachineArn"]]
     execution["definition"] = json.loads(machine["definition"])
-    # A caller sees the execution RUNNING first. MiniStack waits as long.
+    # Wait as long as MiniStack does, so that callers first see the execution as RUNNING.
     time.sleep(0.15)
     start = (execution["definition"]["StartAt"], json.loads(execution["input"]), {})
     run_from(execution, *start, is_redrive=False)
 
 
 def run_from(execution, state, value, variables, is_redrive):
-    """Runs an execution from one of its states, until it ends."""
+    """Runs an execution from one of its states to its end."""
     timer = start_timer(execution)
     try:
         output = walk(execution, state, value, variables, is_redrive)
@@ -64,7 +64,7 @@ def run_from(execution, state, value, variables, is_redrive):
 
 
 def walk(execution, state, value, variables, is_redrive):
-    """Goes from state to state. Returns the output of the last one.
+    """Runs one state after another. Returns the output of the last one.
 
     Follows MiniStack's `_run_execution`: Copyright (c) 2026 MiniStack Contributors, MIT License.
     """
@@ -91,7 +91,7 @@ def walk(execution, state, value, variables, is_redrive):
 
 
 def context_of(execution, definition, variables):
-    """The context object, `$states.context`, with what MiniStack keeps beside it."""
+    """The context object, `$states.context`, with the additional fields that MiniStack keeps in it."""
     redriven = {"RedriveTime": execution["redriveDate"]} if execution.get("redriveDate") else {}
     machine = execution["stateMachineArn"]
     return {
@@ -114,7 +114,7 @@ def record(execution, kind, details, **fields):
 
 
 def end(execution, how, **details):
-    """Ends the execution as `Succeeded`, `Failed` or `TimedOut`, unless something else has."""
+    """Ends the execution as `Succeeded`, `Failed` or `TimedOut`, unless it has ended already."""
     with ending:
         if execution["status"] != "RUNNING":
             return
@@ -130,7 +130,7 @@ def start_timer(execution):
     seconds = execution["definition"].get("TimeoutSeconds")
     if seconds is None:
         return None
-    # MiniStack keeps the account and the region of a request in context variables.
+    # Copy the context, because MiniStack keeps the request's account and region in context variables.
     run = contextvars.copy_context().run
     timer = threading.Timer(seconds * sfn._SFN_WAIT_SCALE, run, (end, execution, "TimedOut"))
     timer.daemon = True
@@ -139,7 +139,7 @@ def start_timer(execution):
 
 
 def detach(execution):
-    """Leaves what still runs of an execution that has ended to a copy that nobody reads."""
+    """Registers a copy of an ended execution, so that threads that still run only change the old object."""
     successor = {**execution, "events": list(execution["events"])}
     sfn._executions[execution["executionArn"]] = successor
     return successor
@@ -189,7 +189,7 @@ def why(execution):
 
 
 def redrives(execution):
-    """What the API says of an execution's redrives."""
+    """The fields of the API about an execution's redrives."""
     count = {"redriveCount": execution.get("redriveCount", 0)}
     date = {"redriveDate": execution["redriveDate"]} if execution.get("redriveDate") else {}
     return {**count, **date}
@@ -222,7 +222,7 @@ def list_executions(data, original=sfn._list_executions):
 
 
 def put_events(data, allow_aws_source=False, original=eventbridge._put_events):
-    """Adds redrives to the status events of executions, which MiniStack itself sends."""
+    """Adds the redrives to the status events that MiniStack sends for executions."""
     for entry in data.get("Entries", []):
         if allow_aws_source and entry.get("Source") == "aws.states":
             detail = json.loads(entry["Detail"])

@@ -1,11 +1,11 @@
-//! The AWS command line, as the project installs it, on a local stack.
+//! Runs the project's own AWS command line against a local stack.
 
 use serde_json::Value;
 use xtask::process::command;
 
 use crate::{Error, Project, stack::point_at_local_aws};
 
-/// Runs a command, such as `["iam", "list-roles"]`, and reads what it answers: `Null` where that is nothing.
+/// Runs a command, such as `["iam", "list-roles"]`, and returns its output: `Null` if there is none.
 pub async fn aws(project: &Project, url: &str, arguments: &[&str]) -> Result<Value, Error> {
     let what = format!("aws {}", arguments.join(" "));
     let venv = project.venv();

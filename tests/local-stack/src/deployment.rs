@@ -1,4 +1,4 @@
-//! The CDK app, deployed and destroyed with CDK's own command line, as in AWS.
+//! Deploys and destroys the CDK app with CDK's own command line, as on AWS.
 
 use std::{
     fs,
@@ -14,14 +14,14 @@ use crate::{
     stack::{ACCOUNT, BOUNTY_CHANNEL, REGION, point_at_local_aws},
 };
 
-/// A version of the project: its CDK app, and the functions that were built from it.
+/// A version of the project: its CDK app, and the functions built from it.
 #[derive(Debug, Clone)]
 pub struct App {
     pub cdk: PathBuf,
     pub functions: PathBuf,
 }
 
-/// What `cdk deploy` says that it made.
+/// The outputs of `cdk deploy`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Outputs {
@@ -42,7 +42,7 @@ pub(crate) struct MpcHandlersOutputs {
     pub mpc_requests_api_id: String,
 }
 
-/// Where a stack is deployed, and how.
+/// The target and the options of a deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
     project: Project,
@@ -61,13 +61,13 @@ impl Deployment {
         }
     }
 
-    /// Deploys an app over the one that is there.
+    /// Deploys an app over the existing deployment.
     pub async fn update(&self, app: &App) -> Result<Outputs, Error> {
         self.synth(app).await?;
         self.deploy().await
     }
 
-    /// Destroys what was deployed last.
+    /// Destroys the last deployment.
     pub async fn destroy(&self) -> Result<(), Error> {
         let mut destroy = self.cdk(&self.project.cdk(), &self.folder());
         destroy
@@ -76,12 +76,13 @@ impl Deployment {
         Ok(run_to_log("cdk destroy", &mut destroy, &self.log("destroy")).await?)
     }
 
-    /// Makes the templates. AWS need not be up.
+    /// Synthesises the templates, which does not need AWS.
     pub async fn synth(&self, app: &App) -> Result<(), Error> {
         let mut synth = self.cdk(&app.cdk, &app.cdk);
         synth.args(["synth", "--quiet", "--output"]);
         synth.arg(self.assembly());
-        // CloudFormation's own schemas: to read them takes half of the time, and the CDK tests check them.
+        // Skips validation against CloudFormation's schemas: loading them takes half of the time, and the CDK tests
+        // validate too.
         synth.env("CDK_VALIDATION", "false");
         for (key, value) in self.context(app) {
             synth.arg("--context").arg(format!("{key}={value}"));
@@ -89,7 +90,7 @@ impl Deployment {
         Ok(run_to_log("cdk synth", &mut synth, &self.log("synth")).await?)
     }
 
-    /// Makes an account ready for CDK.
+    /// Bootstraps the account for CDK.
     pub async fn bootstrap(&self) -> Result<(), Error> {
         let mut bootstrap = self.cdk(&self.project.cdk(), &self.folder());
         bootstrap
@@ -98,7 +99,7 @@ impl Deployment {
         Ok(run_to_log("cdk bootstrap", &mut bootstrap, &self.log("bootstrap")).await?)
     }
 
-    /// Deploys what was synthesised last.
+    /// Deploys the templates that were synthesised last.
     pub async fn deploy(&self) -> Result<Outputs, Error> {
         let outputs = self.folder().join("outputs.json");
         let mut deploy = self.cdk(&self.project.cdk(), &self.folder());
@@ -112,7 +113,7 @@ impl Deployment {
             .map_err(|error| Error::Setup(format!("{}: {error}", outputs.display())))
     }
 
-    /// The command line that an app has installed.
+    /// The CDK command line that the app has installed.
     fn cdk(&self, app: &Path, folder: &Path) -> Command {
         let mut cdk = command(
             app.join("node_modules/.bin/cdk"),
@@ -159,7 +160,7 @@ impl Deployment {
 }
 
 impl App {
-    /// This checkout's own.
+    /// This checkout's app.
     pub fn of(project: &Project) -> Self {
         Self {
             cdk: project.cdk(),
@@ -167,7 +168,7 @@ impl App {
         }
     }
 
-    /// Version 0.1.0 had no environments yet.
+    /// Version 0.1.0 did not have environments yet.
     fn local_environment(&self) -> (&'static str, String) {
         if self.cdk.join("lib/environments.ts").exists() {
             ("environment", "local".to_owned())

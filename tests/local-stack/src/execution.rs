@@ -1,4 +1,4 @@
-//! Executions as a caller starts them and as an operator looks at them.
+//! Starts executions like a caller, and inspects them like an operator.
 
 use std::time::Duration;
 
@@ -27,18 +27,18 @@ pub enum Status {
     Aborted,
 }
 
-/// An execution as it stands.
+/// The state of an execution.
 #[derive(Debug, Clone)]
 pub struct Execution {
     pub arn: String,
     pub status: Status,
     /// The request.
     pub input: Value,
-    /// The output of one that succeeded.
+    /// The output, if the execution succeeded.
     pub output: Value,
-    /// The error of one that failed.
+    /// The error, if the execution failed.
     pub error: Option<String>,
-    /// The cause of one that failed: JSON where it is ours.
+    /// The cause, if the execution failed. Our own causes are JSON.
     pub cause: Option<String>,
 }
 
@@ -46,14 +46,14 @@ pub struct Execution {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visit {
     pub state: String,
-    /// When it began, since the execution's start.
+    /// The time of entry, measured from the execution's start.
     pub began: Duration,
     pub took: Duration,
     /// How many of its attempts failed.
     pub failed_attempts: u32,
 }
 
-/// Starts executions and reads them.
+/// Starts and inspects executions.
 #[derive(Debug, Clone)]
 pub struct Executions {
     client: Client,
@@ -66,7 +66,7 @@ impl Executions {
         }
     }
 
-    /// Starts a workflow by its file's name, for example `notify-private-channel`.
+    /// Starts a workflow by the name of its file, for example `notify-private-channel`.
     pub async fn start(&self, workflow: &str, input: &Value) -> Result<String, Error> {
         let arn = state_machine_arn(workflow);
         let started = self
@@ -104,7 +104,7 @@ impl Executions {
         })
     }
 
-    /// Runs an execution that did not succeed again, from the state that did not end.
+    /// Redrives an execution that did not succeed, from the state that did not finish.
     pub async fn redrive(&self, arn: &str) -> Result<(), Error> {
         let redriven = self.client.redrive_execution().execution_arn(arn);
         let redriven = redriven.send().await;
@@ -130,7 +130,7 @@ impl Executions {
             }
             if Instant::now() > deadline {
                 return Err(Error::Setup(format!(
-                    "{arn} still runs after {} s",
+                    "{arn} is still running after {} s",
                     at_most.as_secs()
                 )));
             }
@@ -138,7 +138,7 @@ impl Executions {
         }
     }
 
-    /// The states that the execution has been in, in order; the last one may not be over.
+    /// The states that the execution has visited, in order. The last one may still be running.
     pub async fn visits(&self, arn: &str) -> Result<Vec<Visit>, Error> {
         let mut events: Vec<HistoryEvent> = Vec::new();
         let mut token = None;
@@ -160,12 +160,12 @@ impl Executions {
     }
 }
 
-/// What the ARNs of all workflows start with.
+/// The common prefix of all workflows' ARNs.
 pub fn state_machines() -> String {
     format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:apgl")
 }
 
-/// The state machine of a workflow, by its file's name.
+/// The ARN of a workflow's state machine, by the name of the workflow's file.
 pub fn state_machine_arn(workflow: &str) -> String {
     format!("{}-{workflow}", state_machines())
 }

@@ -1,11 +1,11 @@
-//! A server of a test's own, between the parts of a local stack.
+//! An HTTP server that a test runs between the parts of a local stack.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// Serves on a free port of this machine, until it is dropped.
+/// Serves on a free local port until it is dropped.
 #[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
@@ -17,7 +17,7 @@ impl HttpServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
-            // It ends with its task, and not before.
+            // Runs until the task is aborted.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { address, task })

@@ -1,4 +1,4 @@
-//! A function, invoked as a workflow's Task invokes it.
+//! Invokes a function as a workflow's Task does.
 
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use slack_sandbox::admin::ChannelState;
 
 use crate::{Error, signed};
 
-/// What a function answers.
+/// What a function returns.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Outcome(Value),
@@ -17,7 +17,7 @@ pub enum Answer {
     },
 }
 
-/// What a workflow hands to `PostMessage`: one text to one channel.
+/// The payload that a workflow passes to `PostMessage`: one text for one channel.
 pub fn post_message_payload(
     execution_id: &str,
     workflow: &str,
@@ -35,7 +35,7 @@ pub fn post_message_payload(
     })
 }
 
-/// A channel, as steps hand it on: one that was there and is not archived.
+/// A channel as steps pass it on: one that existed before and is not archived.
 pub fn channel_ref(channel: &ChannelState) -> Value {
     let visibility = if channel.is_private {
         "private"
@@ -48,14 +48,14 @@ pub fn channel_ref(channel: &ChannelState) -> Value {
     })
 }
 
-/// Invokes a function, for example `post-message`, by its alias.
+/// Invokes a function through its alias, for example `post-message`.
 pub async fn invoke(aws: &SdkConfig, function: &str, payload: &Value) -> Result<Answer, Error> {
     let path = format!("/2015-03-31/functions/apgl-{function}:live/invocations");
     let answer = signed::post(aws, "lambda", &path, &[], payload).await?;
     let has_failed = answer.headers().contains_key("x-amz-function-error");
     let body = answer.json().await;
     let body: Value =
-        body.map_err(|error| Error::Setup(format!("{function} answered no JSON: {error}")))?;
+        body.map_err(|error| Error::Setup(format!("{function} did not return JSON: {error}")))?;
     if has_failed {
         return Ok(Answer::failure(&body));
     }
@@ -63,7 +63,7 @@ pub async fn invoke(aws: &SdkConfig, function: &str, payload: &Value) -> Result<
 }
 
 impl Answer {
-    /// Lambda's own form of a function's failure.
+    /// Parses Lambda's format of a function's failure.
     pub(crate) fn failure(body: &Value) -> Self {
         let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
         Self::Failure {

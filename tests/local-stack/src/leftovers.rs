@@ -1,13 +1,13 @@
-//! What a destroyed stack has left behind.
+//! Finds the resources that remain after a stack is destroyed.
 
 use serde_json::Value;
 
 use crate::{Error, Project, aws_cli::aws};
 
-/// What every name of ours holds.
+/// Part of every name of ours.
 const OURS: &str = "apgl";
 
-/// The lists of all kinds of things that the CDK app makes.
+/// The commands that list every kind of resource that the CDK app creates.
 const LISTS: [&[&str]; 16] = [
     &["apigatewayv2", "get-apis"],
     &["cloudwatch", "describe-alarms"],
@@ -27,7 +27,7 @@ const LISTS: [&[&str]; 16] = [
     &["stepfunctions", "list-state-machines"],
 ];
 
-/// Everything in the account that has a name of ours.
+/// Returns every resource in the account that has a name of ours.
 pub async fn leftovers(project: &Project, aws_url: &str) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for list in LISTS {

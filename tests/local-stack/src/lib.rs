@@ -1,20 +1,20 @@
 //! The whole system on this machine.
 //!
-//! [`LocalStack::start`] starts MiniStack in the role of AWS and the sandbox in the role of Slack,
-//! deploys the CDK app as it is, and stores the token. `cargo xtask` has installed the tools and
-//! built the functions before. When the value is dropped, every process that it started is gone.
+//! [`LocalStack::start`] starts MiniStack in place of AWS and the sandbox in place of Slack, deploys the unchanged
+//! CDK app, and stores the token. `cargo xtask` must have installed the tools and built the functions before.
+//! Dropping the value stops every process that it started.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`stack`] | starts, seeds |
-//! | [`people`] | adds people to send a first notification to |
+//! | [`people`] | adds people for a first notification |
 //! | `deployment` | deploys, updates and destroys |
 //! | [`aws_cli`] | runs the AWS command line |
 //! | [`execution`] | starts executions, waits for them, reads their history |
-//! | `http_server` | serves what stands between the parts |
-//! | [`invoke`] | invokes a function as a Task does, and as a redrive does |
-//! | [`runtime_api`] | runs a function that nobody has deployed |
-//! | [`leftovers`] | lists what a destroyed stack has left behind |
+//! | `http_server` | runs servers between the parts |
+//! | [`invoke`] | invokes a function as a Task or a redrive does |
+//! | [`runtime_api`] | runs a function without deploying it |
+//! | [`leftovers`] | lists what remains after a stack is destroyed |
 //! | [`logs`] | reads the functions' log lines |
 //! | [`signed`] | signs a request by hand |
 
@@ -37,7 +37,7 @@ pub use logs::function_logs;
 pub use stack::{Detour, Endpoints, LocalStack, Slack, StackOptions, TOKEN};
 pub use xtask::Project;
 
-/// Something that a person must see to: what failed, and where to read on.
+/// A problem for a person to solve: what failed, and where to find more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -65,7 +65,7 @@ impl Error {
     }
 }
 
-/// An error with all its causes: the SDK's own `Display` says only "service error".
+/// Formats an error with all its causes, because the SDK's own `Display` says only "service error".
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

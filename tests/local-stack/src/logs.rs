@@ -1,4 +1,4 @@
-//! The functions' log lines, from CloudWatch Logs, where they stand in AWS too.
+//! Reads the functions' log lines from CloudWatch Logs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::{Error, signed};
 pub const GROUPS: &str = "/aws/lambda/";
 const ATTEMPTS: u32 = 5;
 
-/// Every line of every function, by function and time.
+/// Returns every line of every function, by function and time.
 pub async fn function_logs(aws: &SdkConfig) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
     for (_, of_group) in log_groups_since(aws, UNIX_EPOCH).await? {
@@ -20,7 +20,7 @@ pub async fn function_logs(aws: &SdkConfig) -> Result<Vec<String>, Error> {
     Ok(lines)
 }
 
-/// The lines of each function's log group since a time.
+/// Returns the lines of each function's log group since a point in time.
 pub async fn log_groups_since(
     aws: &SdkConfig,
     began: SystemTime,
@@ -56,8 +56,8 @@ async fn all(
     }
 }
 
-/// One page. MiniStack fails when a function opens a log stream while it reads them, so it is asked again, as an
-/// SDK would.
+/// Reads one page. MiniStack fails if a function opens a log stream at the same time, so a failed request is
+/// repeated, as an SDK would do.
 async fn read(aws: &SdkConfig, operation: &str, query: &Value) -> Result<Value, Error> {
     let target = format!("Logs_20140328.{operation}");
     let headers = [

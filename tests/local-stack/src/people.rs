@@ -1,4 +1,4 @@
-//! A handful of people, so that a first notification has somebody to reach, and the channel for bounties.
+//! Some people who can receive a first notification, and the channel for bounties.
 
 use serde_json::Value;
 use slack_sandbox::{Seed, seed::ChannelSeed, workspace::User};
@@ -8,7 +8,7 @@ use crate::{
     stack::{BOUNTY_CHANNEL, put_profile},
 };
 
-/// Writes their profiles, and adds them and the channel to the sandbox where it plays Slack.
+/// Writes the people's profiles. If the sandbox is used, also adds the people and the channel to it.
 pub async fn seed(stack: &LocalStack) -> Result<(), Error> {
     let people: Vec<Value> = serde_json::from_str(include_str!("../demo/people.json"))
         .map_err(|error| Error::Setup(format!("demo/people.json: {error}")))?;

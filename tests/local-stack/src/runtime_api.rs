@@ -1,4 +1,4 @@
-//! Lambda's Runtime API for one process: a function that nobody has deployed, run for some events.
+//! Lambda's Runtime API for one process, to run a function without deploying it.
 //!
 //! Source: "Using the Lambda runtime API for custom runtimes", AWS Lambda Developer Guide.
 
@@ -32,8 +32,8 @@ use crate::{Error, HttpServer, invoke::Answer};
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:example";
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Starts the program with these variables, hands it one event after the other, and answers what it
-/// answered to each. Then the program is ended.
+/// Starts the program with these variables, sends it the events one after another, and returns its responses.
+/// Then stops the program.
 pub async fn run(
     program: &FilePath,
     environment: impl IntoIterator<Item = (&'static str, String)>,
@@ -61,18 +61,18 @@ pub struct Function {
     _server: HttpServer,
 }
 
-/// What a function answered, and when.
+/// A function's response, with its times.
 #[derive(Debug)]
 pub struct Answered {
     pub answer: Answer,
-    /// Since the process was started.
+    /// Time since the process was started.
     pub after: Duration,
-    /// Since the event was there for it.
+    /// Time since the event was available to the function.
     pub took: Duration,
 }
 
 impl Function {
-    /// Starts the command with what Lambda sets beside its own variables.
+    /// Starts the command with the variables that Lambda sets in addition to the function's own.
     pub async fn start(mut command: Command) -> Result<Self, Error> {
         let (events, to_come) = mpsc::channel(1);
         let (answers, answered) = mpsc::channel(1);
@@ -105,20 +105,20 @@ impl Function {
         })
     }
 
-    /// Hands it an event, whether it has asked for one yet or not, and waits for its answer.
+    /// Sends an event, whether the function has asked for one yet or not, and waits for the response.
     pub async fn invoke(&mut self, event: Value) -> Result<Answered, Error> {
         let there = Instant::now();
         let failed = |how: &str| Error::Setup(format!("{} {how}", self.what));
         let sent = self.events.send(event).await;
-        sent.map_err(|_| failed("takes no event"))?;
+        sent.map_err(|_| failed("does not accept events"))?;
         let (answer, at) = tokio::select! {
             biased;
             answered = timeout(TIMEOUT, self.answers.recv()) => {
-                answered.ok().flatten().ok_or_else(|| failed("does not answer"))?
+                answered.ok().flatten().ok_or_else(|| failed("does not respond"))?
             }
             ended = self.process.wait() => {
                 let status = ended.map_err(Error::io(&self.what))?;
-                return Err(failed(&format!("ended before it answered: {status}")));
+                return Err(failed(&format!("ended before it responded: {status}")));
             }
         };
         Ok(Answered {
@@ -128,24 +128,24 @@ impl Function {
         })
     }
 
-    /// How long the process ran before it asked for its first event. `None` while it has not.
+    /// How long the process ran before it asked for its first event. `None` if it has not asked yet.
     pub fn asked_after(&self) -> Option<Duration> {
         Some(*self.first_asked.get()? - self.started)
     }
 
-    /// For how long the threads of the process that still run have been on a processor. Linux alone tells.
+    /// The processor time of the process's running threads. Only available on Linux.
     pub fn processor_time(&self) -> Result<Duration, Error> {
         processor_time(self.id()?).map_err(Error::io("the processor time"))
     }
 
-    /// The most memory that the process has held so far, in bytes. Linux alone tells.
+    /// The peak memory of the process so far, in bytes. Only available on Linux.
     pub fn peak_memory(&self) -> Result<u64, Error> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()?));
         let status = status.map_err(Error::io("the memory"))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
         let kilobytes: Option<u64> = peak.and_then(|peak| peak.parse().ok());
-        let unknown = || Error::Setup("the system does not say how much memory".to_owned());
+        let unknown = || Error::Setup("the system does not report the process's memory".to_owned());
         Ok(1_024 * kilobytes.ok_or_else(unknown)?)
     }
 
@@ -159,7 +159,7 @@ fn processor_time(process: u32) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let schedule = match fs::read_to_string(thread?.path().join("schedstat")) {
-            // It has ended just now.
+            // The thread has just ended.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             schedule => schedule?,
         };
@@ -191,7 +191,7 @@ impl Lambda {
     }
 }
 
-/// The next event. After the last one the function waits for its end, as it does on Lambda.
+/// Returns the next event. After the last one, the function waits until it is stopped, as on Lambda.
 async fn next(State(lambda): State<Lambda>) -> Response {
     lambda.first_asked.get_or_init(Instant::now);
     let Some(event) = lambda.events.lock().await.recv().await else {
@@ -227,7 +227,7 @@ async fn error(State(lambda): State<Lambda>, Path(_): Path<String>, body: Bytes)
     StatusCode::ACCEPTED
 }
 
-/// Functions send JSON and don't say so.
+/// Functions send JSON without declaring the content type.
 fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Requests that are signed by hand: in a protocol that no SDK here speaks, or to a service that has none here.
+//! Requests that are signed by hand, for a protocol or a service that has no SDK in this project.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ use crate::{
 /// Signs the request for a service, and sends it.
 ///
 /// # Panics
-/// Where the request can't be signed: its address or a header is none.
+/// If the request's address or a header is invalid.
 pub async fn send(
     credentials: &Credentials,
     service: &str,
@@ -35,7 +35,7 @@ pub async fn send(
         .time(SystemTime::now())
         .settings(settings)
         .build()
-        .expect("nothing is missing")
+        .expect("all parameters are set")
         .into();
     let (method, url) = (request.method().to_string(), request.uri().to_string());
     let headers = request.headers().iter();
@@ -43,17 +43,17 @@ pub async fn send(
     let body = SignableBody::Bytes(request.body().as_bytes());
     let signable = SignableRequest::new(&method, &url, headers, body);
     let signed = sign(signable.expect("the request can be signed"), &parameters);
-    let (instructions, _) = signed.expect("the request is signed").into_parts();
+    let (instructions, _) = signed.expect("the request can be signed").into_parts();
     instructions.apply_to_request_http1x(&mut request);
-    let request = request.try_into().expect("the request is one");
+    let request = request.try_into().expect("the request is valid");
     let answer = client().execute(request).await;
     answer.map_err(|error| Error::Setup(format!("{service}: {error}")))
 }
 
-/// Posts JSON to a path of the local AWS as its administrator, and answers what it answers.
+/// Posts JSON to a path of the local AWS as its administrator, and returns the response.
 ///
 /// # Panics
-/// Where the path or a header is none.
+/// If the path or a header is invalid.
 pub(crate) async fn post(
     aws: &SdkConfig,
     service: &'static str,
@@ -66,7 +66,9 @@ pub(crate) async fn post(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(body.to_string()).expect("the request is one");
+    let request = request
+        .body(body.to_string())
+        .expect("the request is valid");
     let answer = send(&credentials(), service, request).await?;
     if answer.status().is_success() {
         return Ok(answer);

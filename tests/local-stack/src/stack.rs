@@ -29,44 +29,44 @@ use crate::{
 pub const TOKEN: &str = "xoxb-sandbox";
 pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
-/// MiniStack takes any; these are what its users write.
+/// MiniStack accepts any key; this one is common among its users.
 pub const ACCESS_KEY: &str = "test";
-/// The public channel for news of content bounties. Somebody has to make it.
+/// The public channel for news of content bounties. It must be created by hand.
 pub const BOUNTY_CHANNEL: &str = "content-bounties";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
 
-/// How the stack is started.
+/// The options of a stack.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
-    /// Where MiniStack listens on 127.0.0.1; 0 for any free port.
+    /// MiniStack's port on 127.0.0.1; 0 for any free port.
     pub aws_port: u16,
     pub slack: Slack,
-    /// What one second of a workflow's `Wait` or retry lasts, in seconds.
+    /// How long one second of a workflow's `Wait` or retry lasts, in seconds.
     pub wait_scale: f64,
     /// Whether executions share Slack's rate limits.
     pub rate_limiter: bool,
     /// Whether the MPC service's handlers are deployed too.
     pub mpc_handlers: bool,
-    /// Names the logs and files of this stack, so that two stacks don't share them.
+    /// The name of this stack's logs and files, so that stacks do not share them.
     pub name: String,
-    /// What stands between the functions and the rest.
+    /// What the functions use in place of the real AWS.
     pub detour: Detour,
-    /// What is deployed, if not this checkout.
+    /// The app to deploy, if it is not this checkout's.
     pub app: Option<App>,
 }
 
-/// What a test of faults puts between the functions and the rest.
+/// What a fault test puts between the functions and the other parts.
 #[derive(Debug, Clone, Default)]
 pub struct Detour {
-    /// Where the functions find AWS.
+    /// The AWS address for the functions.
     pub aws_url: Option<String>,
-    /// Environment variables that every function gets.
+    /// Environment variables for every function.
     pub environment: Vec<(&'static str, String)>,
 }
 
 impl StackOptions {
-    /// The sandbox as Slack, everything on free ports, at the pace of day.
+    /// Uses the sandbox as Slack and free ports, without scaled waits.
     pub fn new(name: &str) -> Self {
         Self {
             aws_port: 0,
@@ -81,29 +81,29 @@ impl StackOptions {
     }
 }
 
-/// Who plays Slack.
+/// Where the stack finds Slack.
 #[derive(Debug, Clone)]
 pub enum Slack {
-    /// The sandbox, on this port of 127.0.0.1 (0 for any free one). Its time runs as the workflows'.
+    /// The sandbox, on this port of 127.0.0.1 (0 for any free port). Its time is scaled like the workflows'.
     Sandbox { port: u16 },
-    /// A real workspace, or anything that speaks its API.
+    /// A real workspace, or another server with Slack's API.
     Url { url: String, token: String },
 }
 
-/// Where things are, for people and for other programs.
+/// The addresses of the parts, for people and for other programs.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
     pub aws: String,
-    /// The API, not the page.
+    /// The API, not the web page.
     pub slack: String,
-    /// The sandbox's page, where the sandbox plays Slack.
+    /// The sandbox's web page, if the sandbox is used.
     pub sandbox: Option<String>,
-    /// The HTTP API of the MPC service's request handler, where it is deployed.
+    /// The HTTP API of the MPC service's request handler, if it is deployed.
     pub mpc_requests: Option<String>,
     pub ministack_log: PathBuf,
 }
 
-/// A running stack. Dropping it ends everything that it started.
+/// A running stack. Dropping it stops everything that it started.
 #[derive(Debug)]
 pub struct LocalStack {
     pub endpoints: Endpoints,
@@ -115,7 +115,7 @@ pub struct LocalStack {
 }
 
 impl LocalStack {
-    /// Starts everything and deploys. The tools are installed and the functions built before.
+    /// Starts and deploys everything. The tools must be installed and the functions built before.
     pub async fn start(project: &Project, options: StackOptions) -> Result<Self, Error> {
         let (slack_url, token, sandbox) = match &options.slack {
             Slack::Url { url, token } => (url.clone(), token.clone(), None),
@@ -143,7 +143,7 @@ impl LocalStack {
         let (ministack, ()) = tokio::try_join!(ministack, deployment.synth(&app))?;
         let outputs = deployment.deploy().await?;
         let aws = aws_config(&aws_url);
-        // MiniStack's host name for an API is not one that every resolver knows; the path is its other way.
+        // Uses the path form of the API's address, because not every resolver knows MiniStack's host name for an API.
         let mpc_requests = outputs.apgl_mpc_handlers.as_ref().map(|handlers| {
             format!(
                 "{aws_url}/_aws/execute-api/{}",
@@ -168,24 +168,24 @@ impl LocalStack {
         Ok(stack)
     }
 
-    /// The sandbox's admin routes, where the sandbox plays Slack.
+    /// A client for the sandbox's admin routes, if the sandbox is used.
     pub fn sandbox(&self) -> Option<Admin> {
         self.sandbox
             .as_ref()
             .map(|sandbox| Admin::new(sandbox.url()))
     }
 
-    /// MiniStack's process, whose children the functions are; `None` once it is known to have ended.
+    /// The id of MiniStack's process, the parent of the functions' processes; `None` once it is known to have ended.
     pub fn ministack_id(&self) -> Option<u32> {
         self.ministack.id()
     }
 
-    /// Whether MiniStack has ended by itself.
+    /// Whether MiniStack has ended unexpectedly.
     pub fn has_ended(&mut self) -> bool {
         self.ministack.has_ended()
     }
 
-    /// Writes the functions' log lines to a file, since MiniStack's memory ends with it.
+    /// Writes the functions' log lines to a file, because MiniStack keeps them only in memory.
     pub async fn save_function_logs(&self, file: &Path) -> Result<(), Error> {
         let lines = function_logs(&self.aws).await?;
         fs::write(file, lines.join("\n") + "\n").map_err(Error::io(file.display()))
@@ -195,18 +195,18 @@ impl LocalStack {
         self.ministack.stop().await;
     }
 
-    /// Deploys another version over the one that is there. What runs, goes on.
+    /// Deploys another version over the existing one. Running executions continue.
     pub async fn update(&mut self, app: &App) -> Result<(), Error> {
         self.outputs = self.deployment.update(app).await?;
         Ok(())
     }
 
-    /// Destroys what is deployed; AWS and Slack stay up.
+    /// Destroys the deployment. AWS and Slack keep running.
     pub async fn destroy(&self) -> Result<(), Error> {
         self.deployment.destroy().await
     }
 
-    /// Stores a token in the secret, as an operator does.
+    /// Stores a token in the secret, as an operator would.
     pub async fn put_token(&self, token: &str) -> Result<(), Error> {
         aws_sdk_secretsmanager::Client::new(&self.aws)
             .put_secret_value()
@@ -223,7 +223,7 @@ impl LocalStack {
     }
 }
 
-/// Writes a user profile, as the library's back end does. `None` leaves the preference out.
+/// Writes a user profile, as the library's back end would. `None` leaves the preference out.
 pub async fn put_profile(
     aws: &SdkConfig,
     table: &str,
@@ -248,7 +248,7 @@ pub async fn put_profile(
 /// The configuration of an AWS client for a local stack.
 ///
 /// # Panics
-/// Where `SSL_CERT_FILE` is set and can't be used.
+/// If `SSL_CERT_FILE` is set to an invalid file.
 pub fn aws_config(endpoint_url: &str) -> SdkConfig {
     apgl_aws::config(
         REGION.to_owned(),
@@ -258,7 +258,7 @@ pub fn aws_config(endpoint_url: &str) -> SdkConfig {
     .expect("the trusted certificates can be read")
 }
 
-/// Those of the local AWS's administrator.
+/// The credentials of the local AWS's administrator.
 pub(crate) fn credentials() -> Credentials {
     Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local stack")
 }
@@ -278,7 +278,7 @@ async fn start_sandbox(port: u16, time_factor: f64) -> Result<Sandbox, Error> {
     .await?)
 }
 
-/// The port itself if it is free, or any free one for 0.
+/// Returns the port if it is free, or any free port for 0.
 async fn free_port(port: u16) -> Result<u16, Error> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let is_taken = |error| {
@@ -286,7 +286,7 @@ async fn free_port(port: u16) -> Result<u16, Error> {
             "can't listen on {address}: {error}. Is another local stack running?"
         ))
     };
-    // MiniStack would share a port that another one listens on.
+    // MiniStack would share a port that another MiniStack listens on.
     if port != 0 && TcpStream::connect(address).await.is_ok() {
         return Err(is_taken(std::io::ErrorKind::AddrInUse.into()));
     }
@@ -306,7 +306,7 @@ async fn start_ministack(
     let log = project
         .logs()
         .join(format!("{}-ministack.log", options.name));
-    // Its temporary files stand here too, and go with `cargo clean`.
+    // MiniStack's temporary files go here too, so `cargo clean` deletes them.
     let temporary = project.folder().join(&options.name).join("tmp");
     fs::create_dir_all(&temporary).map_err(Error::io(temporary.display()))?;
     let mut ministack = command("python", &project.venv(), &project.folder());
@@ -320,7 +320,7 @@ async fn start_ministack(
         .envs(client_environment(url))
         .envs(options.detour.environment.iter().cloned());
     if let Some(url) = &options.detour.aws_url {
-        // MiniStack hands its own on to the functions, and makes no use of it itself.
+        // MiniStack passes this variable on to the functions and does not use it itself.
         ministack.env("AWS_ENDPOINT_URL", url);
     }
     let mut server = Server::start("MiniStack", &mut ministack, log)?;
@@ -343,7 +343,7 @@ async fn start_ministack(
     Ok(server)
 }
 
-/// Points a program at the local stack, whatever AWS its starter has in mind.
+/// Points a program at the local stack, whatever AWS settings its environment has.
 pub fn point_at_local_aws(program: &mut Command, url: &str) {
     program.envs(client_environment(url));
     for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
@@ -351,7 +351,7 @@ pub fn point_at_local_aws(program: &mut Command, url: &str) {
     }
 }
 
-/// What an AWS client needs in its environment to talk to the local stack.
+/// The environment variables that an AWS client needs to reach the local stack.
 pub fn client_environment(url: &str) -> [(&'static str, String); 5] {
     [
         ("AWS_ENDPOINT_URL", url.to_owned()),

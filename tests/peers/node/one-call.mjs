@@ -1,5 +1,5 @@
-// Reads the token from Secrets Manager and calls Slack once. Bundled and minified, as one would deploy it.
-// The loop over the Runtime API is the least that there is; Lambda's own for Node does more.
+// Reads the token from Secrets Manager and calls Slack once. Bundled and minified, as for a deployment.
+// The loop over the Runtime API is minimal; Lambda's own runtime for Node does more.
 
 import http from "node:http";
 

@@ -1,6 +1,6 @@
 """Reads the token from Secrets Manager and calls Slack once.
 
-The loop over the Runtime API is the least that there is; Lambda's own for Python does more.
+The loop over the Runtime API is minimal; Lambda's own runtime for Python does more.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-//! `cargo xtask schemas`: the JSON Schemas of requests, outcomes and events, written from the Rust types.
+//! `cargo xtask schemas`: writes the JSON Schemas of requests, outcomes and events from the Rust types.
 
 use std::{collections::BTreeMap, error::Error, path::PathBuf};
 
@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Project::here().root.join("docs/schemas")
 }
 
-/// File name → text.
+/// File names with their text.
 fn documents() -> Result<BTreeMap<String, String>, serde_json::Error> {
     let mut documents: BTreeMap<String, Schema> = BTreeMap::new();
     for schemas in schema::all() {

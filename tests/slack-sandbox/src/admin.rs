@@ -15,7 +15,7 @@ use crate::{
     workspace::Message,
 };
 
-/// A sandbox from outside.
+/// A client for a running sandbox.
 #[derive(Debug, Clone)]
 pub struct Admin {
     http: reqwest::Client,
@@ -24,13 +24,13 @@ pub struct Admin {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    #[error("the sandbox can't be reached: {0}")]
+    #[error("can't reach the sandbox: {0}")]
     Http(#[from] reqwest::Error),
-    #[error("the sandbox refused: {0}")]
+    #[error("the sandbox rejected the request: {0}")]
     Refused(String),
 }
 
-/// A channel as it stands in Slack.
+/// The current state of a channel.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ChannelState {
     pub id: String,
@@ -39,17 +39,17 @@ pub struct ChannelState {
     pub is_archived: bool,
     pub topic: String,
     pub purpose: String,
-    /// Ids of users, the bot's too.
+    /// User ids, including the bot's.
     pub members: Vec<String>,
-    /// The addresses of those members who have one, in the order of their ids, without the bot's own.
+    /// The addresses of the members who have one, in the order of their ids, without the bot's.
     pub emails: Vec<String>,
     pub messages: Vec<Message>,
 }
 
 impl Admin {
-    /// For the sandbox at `url`, for example `http://127.0.0.1:4580`.
+    /// A client for the sandbox at `url`, for example `http://127.0.0.1:4580`.
     pub fn new(url: impl Into<String>) -> Self {
-        // reqwest wants a TLS provider even for plain HTTP; a second installation changes nothing.
+        // reqwest needs a TLS provider even for plain HTTP. Installing one a second time changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             http: reqwest::Client::new(),
@@ -65,7 +65,7 @@ impl Admin {
         self.send(Method::POST, "seed", seed).await
     }
 
-    /// The channel with this name; `None` where there is none.
+    /// Returns the channel with this name, if it exists.
     pub async fn channel(&self, name: &str) -> Result<Option<ChannelState>, AdminError> {
         let answer = self
             .http
@@ -78,7 +78,7 @@ impl Admin {
         Ok(Some(answer.error_for_status()?.json().await?))
     }
 
-    /// Every channel.
+    /// Returns every channel.
     pub async fn channels(&self) -> Result<Vec<ChannelState>, AdminError> {
         #[derive(Deserialize)]
         struct State {
@@ -88,7 +88,7 @@ impl Admin {
         Ok(state.channels)
     }
 
-    /// Does to the channel with this name what a person could do.
+    /// Changes the channel with this name as a person in Slack could.
     pub async fn change_channel(
         &self,
         name: &str,

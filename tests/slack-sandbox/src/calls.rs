@@ -1,4 +1,4 @@
-//! The log of all calls. It lives in memory, for tests, and holds arguments; of a token only its end.
+//! The log of all calls, for tests. It is kept in memory and contains arguments, but only the end of each token.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// From 1, in the order in which calls came.
+    /// A sequence number, from 1.
     pub seq: u64,
     /// RFC 3339.
     pub at: String,
     pub method: String,
-    /// The last characters of the token, to tell two tokens apart; none of one that is too short to be cut.
+    /// The last characters of the token, to tell tokens apart. `None` if the token is too short to be shortened.
     pub token_end: Option<String>,
     pub arguments: BTreeMap<String, String>,
-    /// The HTTP status; 0 where the connection was reset.
+    /// The HTTP status; 0 if the connection was reset.
     pub status: u16,
-    /// Slack's error code, where the answer was none.
+    /// Slack's error code, if the call failed.
     pub error: Option<String>,
-    /// The kind of the fault that happened to the call.
+    /// The kind of fault that was injected.
     pub fault: Option<String>,
 }
 
 const SHOWN_OF_A_TOKEN: usize = 4;
-/// What may be shown is a small part of a token of this length.
+/// From this length on, the end of a token reveals only a small part of it.
 const SHORTEST_TO_CUT: usize = 12;
 
-/// The end of a token.
+/// Returns the end of a token.
 pub(crate) fn end_of(token: &str) -> Option<String> {
     let count = token.chars().count();
     (count >= SHORTEST_TO_CUT).then(|| token.chars().skip(count - SHOWN_OF_A_TOKEN).collect())
 }
 
-/// How often a method was called, and how its calls ended.
+/// How often a method was called, and with what results.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub total: u64,
-    /// Refused by a limit, and not by a fault.
+    /// Calls that a rate limit rejected, not a fault.
     pub rate_limited: u64,
     pub errors: BTreeMap<String, u64>,
-    /// By the kind of the fault.
+    /// Calls by the kind of injected fault.
     pub faults: BTreeMap<String, u64>,
 }
 

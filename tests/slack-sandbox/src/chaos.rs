@@ -1,8 +1,7 @@
-//! Failures by chance: so many of all calls, drawn from a seed.
+//! Random failures: a share of all calls, drawn from a seed.
 //!
-//! Whether a call fails, and how, follows from the seed, the method and how many calls of the method
-//! came before it. So a run with the same seed meets the same failures, as far as its calls come in
-//! the same order.
+//! Whether and how a call fails depends on the seed, the method and the number of earlier calls of the method.
+//! So two runs with the same seed meet the same failures, if their calls come in the same order.
 
 use std::collections::HashMap;
 
@@ -10,21 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::{Effect, How};
 
-/// Longer than any client waits for an answer.
+/// Longer than any client waits for a response.
 const DEFAULT_HANG_MILLIS: u64 = 11_000;
 const LONGEST_RETRY_AFTER: u64 = 3;
 const LONGEST_DELAY_MILLIS: u64 = 2_000;
-/// Slack is done with a request some seconds after its sender has gone.
+/// Slack can complete a request some seconds after its sender has disconnected.
 const LATEST_EFFECT_MILLIS: u64 = 5_000;
 
-/// So many calls fail.
+/// Makes a share of the calls fail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chaos {
     pub seed: u64,
-    /// Which part of all calls fails, from 0 to 1.
+    /// The share of all calls that fail, from 0 to 1.
     pub rate: f64,
-    /// How they fail, all kinds alike.
+    /// The kinds of failures, which are equally likely.
     #[serde(default = "Kind::all")]
     pub kinds: Vec<Kind>,
     /// How long a call hangs, in real milliseconds.
@@ -32,7 +31,7 @@ pub struct Chaos {
     pub hang_millis: u64,
 }
 
-/// A kind of failure: see [`How`]. Whether the call has its effect is drawn too.
+/// A kind of failure: see [`How`]. Whether the call takes effect is random too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -91,7 +90,7 @@ impl Chaos {
         Ok(())
     }
 
-    /// What happens to the `nth` call of a method.
+    /// Decides what happens to the `nth` call of a method.
     fn fate(&self, method: &str, nth: u64) -> Option<How> {
         let mut rng = fastrand::Rng::with_seed(self.seed ^ hash(method) ^ nth.rotate_left(32));
         if rng.f64() >= self.rate {
@@ -126,14 +125,14 @@ impl Chaos {
     }
 }
 
-/// FNV-1a: the same on every machine, as a seed must be.
+/// FNV-1a, which gives the same result on every machine, as a seed requires.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// The chaos that reigns, and how many calls each method has had since it began.
+/// The active chaos, and the number of calls of each method since it started.
 #[derive(Debug)]
 pub(crate) struct Reign {
     chaos: Chaos,

@@ -1,23 +1,23 @@
-//! Failures on demand: which method, which of its calls, how.
+//! Failures on demand: which method, which of its calls, and how they fail.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A failure, and the calls that it happens to.
+/// A failure, and the calls that it affects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// A method's name, or `*`.
     pub method: String,
-    /// Only calls with these arguments, so that tests at the same time don't disturb each other. In
-    /// a list of ids one of them is enough.
+    /// Only calls with these arguments, so that concurrent tests do not disturb each other. A list of ids
+    /// matches if it contains the value.
     #[serde(default, rename = "where")]
     pub only_where: BTreeMap<String, String>,
-    /// How many such calls pass first.
+    /// How many matching calls succeed first.
     #[serde(default)]
     pub skip: u64,
-    /// How many fail then; all of them where it is left out.
+    /// How many matching calls fail after that; all of them if omitted.
     #[serde(default)]
     pub times: Option<u64>,
     pub how: How,
@@ -29,27 +29,27 @@ pub struct Fault {
 pub enum How {
     /// HTTP 429 with `Retry-After` in sandbox seconds.
     RateLimited { retry_after: u64 },
-    /// HTTP 500 with HTML, as a proxy answers.
+    /// HTTP 500 with HTML, as a proxy would return.
     Html500 { effect: Effect },
     /// HTTP 200 with `ok: false` and this error.
     Error { error: String, effect: Effect },
-    /// No answer for this long, in real milliseconds, then the connection is reset.
+    /// No response for this long, in real milliseconds, then the connection is reset.
     Hang { millis: u64, effect: Effect },
     /// The connection is reset.
     Reset { effect: Effect },
-    /// The true answer, late, in real milliseconds.
+    /// The correct response, delayed by this many real milliseconds.
     Slow { millis: u64 },
-    /// The connection is reset at once, and the effect comes so much later, in real milliseconds.
+    /// The connection is reset at once, and the call takes effect after this many real milliseconds.
     Late { millis: u64 },
 }
 
-/// Whether the call did what it was asked to do.
+/// Whether the call took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// It failed before: nothing happened.
+    /// The call failed before it had any effect.
     None,
-    /// It failed after: everything happened, and only the answer is wrong.
+    /// The call took full effect, and only the response is wrong.
     Done,
 }
 
@@ -94,7 +94,7 @@ impl Fault {
 }
 
 impl How {
-    /// Slack answers with this error, and nothing happened.
+    /// Slack returns this error, and the call has no effect.
     pub fn refused(error: &str) -> Self {
         Self::Error {
             error: error.to_owned(),
@@ -140,7 +140,7 @@ impl How {
     }
 }
 
-/// The faults that are armed, and how often each has met a call.
+/// The armed faults, and how many calls each has affected.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(Fault, u64)>);
 
@@ -153,7 +153,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// What happens to this call, by the first fault that is for it.
+    /// Returns what happens to this call, according to the first matching fault.
     pub(crate) fn take(
         &mut self,
         method: &str,

@@ -1,16 +1,16 @@
-//! The Slack sandbox: a server that answers as Slack's Web API is documented to.
+//! The Slack sandbox: a server that behaves like Slack's documented Web API.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | users, channels, messages, tokens: the state, without HTTP |
-//! | `methods` | Slack's methods, each by its own name, as rules over the workspace |
-//! | [`limits`] | how often a method may be called |
+//! | `methods` | Slack's methods under their own names, as rules over the workspace |
+//! | [`limits`] | rate limits of the methods |
 //! | [`faults`] | failures on demand |
-//! | [`chaos`] | failures by chance |
+//! | [`chaos`] | random failures |
 //! | [`calls`] | the log of all calls |
-//! | [`seed`] | what the workspace starts with |
+//! | [`seed`] | the initial contents of the workspace |
 //! | [`admin`] | a client for the admin routes |
-//! | `page` | what a person sees at `/` |
+//! | `page` | the web page at `/` |
 //! | [`server`] | HTTP |
 
 pub mod admin;

@@ -1,7 +1,7 @@
-//! How often a method may be called: per minute, per method, per token.
+//! Rate limits: calls per minute, method and token.
 //!
-//! A sandbox minute lasts 60 s times the time factor; `Retry-After` is in sandbox seconds, because
-//! the waits of the workflow that reads it are scaled by the same factor.
+//! A sandbox minute lasts 60 s times the time factor. `Retry-After` is in sandbox seconds, because the workflow
+//! scales its waits by the same factor.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,13 +9,13 @@ use std::{
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// chat.postMessage: "several hundred a minute" for a workspace, and about one a second for a channel,
-/// of which "short bursts" of more are allowed. Slack gives no numbers for the first and the last.
+/// chat.postMessage: "several hundred a minute" for a workspace, and about one a second for a channel, with "short
+/// bursts" of more allowed. Slack gives no numbers for the workspace limit and the bursts.
 const POSTS_PER_MINUTE: usize = 600;
 const POST_INTERVAL: Duration = Duration::from_secs(1);
 const POST_BURST: u32 = 4;
 
-/// Calls a minute, by Slack's tiers.
+/// Calls per minute, by Slack's tiers.
 pub(crate) fn calls_per_minute(method: &str) -> usize {
     match method {
         "auth.test" => 600,
@@ -38,7 +38,7 @@ pub struct Limits {
     /// How long a sandbox second lasts, in seconds.
     pub time_factor: f64,
     windows: HashMap<(String, String), VecDeque<Instant>>,
-    /// When the next post to a channel would be due if posts came evenly, by token and channel.
+    /// By token and channel: when the next post would be due if posts were evenly spaced.
     posts_due: HashMap<(String, String), Instant>,
 }
 
@@ -57,7 +57,7 @@ impl Limits {
         self.posts_due.clear();
     }
 
-    /// Counts a call. `Err` is the sandbox seconds after which it may be made again.
+    /// Counts a call. `Err` contains the sandbox seconds to wait before trying again.
     pub(crate) fn count(
         &mut self,
         token: &str,
@@ -110,7 +110,7 @@ impl Limits {
     }
 }
 
-/// Whole seconds, as `Retry-After` has them.
+/// Rounds up to whole seconds, the unit of `Retry-After`.
 fn sandbox_seconds(duration: Duration, time_factor: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,

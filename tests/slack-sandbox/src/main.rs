@@ -1,23 +1,23 @@
-//! `slack-sandbox`: the sandbox as a program of its own.
+//! `slack-sandbox`: the sandbox as a program.
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use slack_sandbox::{Options, Sandbox, Seed};
 
-/// A server that behaves as Slack's Web API is documented to.
+/// A server that behaves like Slack's documented Web API.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen: loopback only.
+    /// The address to listen on, which must be a loopback address.
     #[arg(long, default_value = "127.0.0.1:4580")]
     listen: SocketAddr,
-    /// What the workspace starts with: a JSON file.
+    /// A JSON file with the initial contents of the workspace.
     #[arg(long)]
     seed: Option<PathBuf>,
-    /// How long a sandbox second lasts, in seconds: 0.05 makes every limit pass 20 times faster.
+    /// How long a sandbox second lasts, in seconds: with 0.05, every limit passes 20 times faster.
     #[arg(long, default_value_t = 1.0)]
     time_factor: f64,
-    /// No limits on how often a method may be called.
+    /// Turns the rate limits off.
     #[arg(long)]
     no_limits: bool,
 }

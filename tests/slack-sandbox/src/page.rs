@@ -1,4 +1,4 @@
-//! What a person sees at `/`: channels, members and messages, as in a chat; and the calls so far.
+//! The web page at `/`: channels, members and messages, as in a chat; and the log of calls.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
@@ -9,23 +9,23 @@ use crate::{
     workspace::{Channel, Message, Workspace},
 };
 
-/// How many channels the sidebar shows.
+/// The maximum number of channels in the sidebar.
 const SHOWN_CHANNELS: usize = 300;
-/// How many calls the log shows.
+/// The maximum number of calls in the log.
 const SHOWN_CALLS: usize = 200;
-/// How many members are named.
+/// The maximum number of members that are listed by name.
 const SHOWN_MEMBERS: usize = 40;
 
-/// What the address asks for.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct View {
     channel: Option<String>,
-    /// Shows the calls in place of a channel.
+    /// Shows the calls instead of a channel.
     calls: Option<String>,
-    /// Only channels with this in their name.
+    /// Shows only channels whose name contains this text.
     #[serde(default)]
     q: String,
-    /// Seconds after which the page loads itself again.
+    /// Reloads the page after this many seconds.
     refresh: Option<u32>,
 }
 
@@ -93,7 +93,7 @@ fn sidebar(
     }
 }
 
-/// `#` for a public channel, a lock for a private one, drawn, since not every machine has the emoji.
+/// `#` for a public channel, a lock for a private one. The lock is drawn, because not every machine has the emoji.
 fn sign(channel: &Channel) -> Markup {
     if !channel.is_private {
         return html! { "#" };
@@ -210,7 +210,7 @@ fn block(block: &Value) -> Markup {
     }
 }
 
-/// A part of a `rich_text` block. Its texts are shown as they are: nothing in them is markup.
+/// A part of a `rich_text` block. Its texts are shown literally, without markup.
 fn rich_text(part: &Value) -> Markup {
     let elements = part["elements"].as_array().cloned().unwrap_or_default();
     if part["type"] == "rich_text_list" {
@@ -240,7 +240,7 @@ fn rich_text_element(element: &Value) -> Markup {
 }
 
 /// Slack's markup: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, `<link|label>`, line breaks.
-/// Every piece is escaped when it is written.
+/// All text is escaped as it is written.
 fn mrkdwn(text: &str) -> Markup {
     html! {
         @for (n, line) in text.split('\n').enumerate() {
@@ -299,7 +299,7 @@ fn link(inside: &str) -> Markup {
     html! { a href=(link_target(target)) { (unescaped(label)) } }
 }
 
-/// Only links that lead somewhere else: no script hides in one.
+/// Allows only web and e-mail links, so that a link cannot contain a script.
 fn link_target(target: &str) -> String {
     let target = unescaped(target);
     if target.starts_with("https://")
@@ -312,7 +312,7 @@ fn link_target(target: &str) -> String {
     }
 }
 
-/// Slack's three escapes, undone once.
+/// Undoes Slack's three escapes, once.
 fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")

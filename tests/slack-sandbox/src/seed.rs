@@ -1,4 +1,4 @@
-//! What a workspace starts with, or gets in addition: a JSON document.
+//! The initial or additional contents of a workspace, as a JSON document.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub struct Seed {
     pub tokens: Vec<TokenSeed>,
     pub users: Vec<User>,
     pub channels: Vec<ChannelSeed>,
-    /// Users and channels by the hundred thousand.
+    /// Generated users and channels, up to hundreds of thousands.
     pub generate: Generate,
 }
 
@@ -34,7 +34,7 @@ pub struct Seed {
 #[serde(deny_unknown_fields)]
 pub struct TokenSeed {
     pub token: String,
-    /// Those of the manifest where they are left out.
+    /// By default the scopes of the manifest.
     #[serde(default = "all_scopes")]
     pub scopes: BTreeSet<String>,
 }
@@ -51,12 +51,12 @@ pub struct ChannelSeed {
     pub is_private: bool,
     #[serde(default)]
     pub is_archived: bool,
-    /// E-mail addresses or ids of users who are there.
+    /// E-mail addresses or ids of existing users.
     #[serde(default)]
     pub members: Vec<String>,
     #[serde(default = "yes")]
     pub bot_is_member: bool,
-    /// Slack lets a channel be renamed by who created it.
+    /// Whether the bot created the channel. Slack lets only a channel's creator rename it.
     #[serde(default)]
     pub created_by_bot: bool,
 }
@@ -70,7 +70,7 @@ pub struct Generate {
     pub channels: usize,
 }
 
-/// What a seed document breaks.
+/// The rule that a seed document breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct SeedError {
@@ -87,7 +87,7 @@ fn yes() -> bool {
 }
 
 impl Default for ChannelSeed {
-    /// A public channel with the bot alone.
+    /// A public channel with only the bot in it.
     fn default() -> Self {
         Self {
             name: String::new(),
@@ -111,7 +111,7 @@ impl TokenSeed {
 }
 
 impl Seed {
-    /// Adds what the document says. A document that breaks a rule changes nothing.
+    /// Adds the document's contents. A document that breaks a rule changes nothing.
     pub fn plant(&self, workspace: &mut Workspace) -> Result<(), SeedError> {
         self.check(workspace)?;
         for TokenSeed { token, scopes } in &self.tokens {
@@ -176,7 +176,10 @@ impl Seed {
         let mut names = BTreeSet::new();
         for (n, channel) in self.channels.iter().enumerate() {
             if !names.insert(&channel.name) || workspace.channel_by_name(&channel.name).is_some() {
-                return broken(format!("channels[{n}].name"), "must be a name that is free");
+                return broken(
+                    format!("channels[{n}].name"),
+                    "must be a name that is not taken",
+                );
             }
             for (m, member) in channel.members.iter().enumerate() {
                 let is_seeded = self.users.iter().any(|user| {

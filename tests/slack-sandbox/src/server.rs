@@ -1,4 +1,4 @@
-//! HTTP: Slack's methods at `/api/{method}`, the admin routes at `/admin`, the page at `/`.
+//! HTTP: Slack's methods at `/api/{method}`, the admin routes at `/admin`, and the web page at `/`.
 
 use std::{
     collections::BTreeMap,
@@ -42,10 +42,10 @@ use crate::{
     workspace::{BOT_USER_ID, Channel, Pages, Restrictions, Workspace},
 };
 
-/// How a sandbox starts.
+/// The options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// 127.0.0.1, and a port; 0 for any free one.
+    /// 127.0.0.1 with a port; 0 for any free port.
     pub listen: SocketAddr,
     pub seed: Seed,
     /// How long a sandbox second lasts, in seconds.
@@ -66,11 +66,11 @@ impl Default for Options {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the sandbox listens on loopback only, not on {0}")]
+    #[error("can't listen on {0}: the sandbox listens on loopback only")]
     NotLoopback(SocketAddr),
     #[error("the time factor must be a number above 0")]
     TimeFactor,
-    #[error("the seed: {0}")]
+    #[error("invalid seed: {0}")]
     Seed(#[from] crate::seed::SeedError),
     #[error("can't listen on {0}: {1}. Is another sandbox running?")]
     Listen(SocketAddr, io::Error),
@@ -145,7 +145,7 @@ impl Sandbox {
         })
     }
 
-    /// For example `http://127.0.0.1:4580`; Slack's API is at `/api` below it.
+    /// The base URL, for example `http://127.0.0.1:4580`. Slack's API is at `/api` below it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -219,7 +219,7 @@ async fn slack_method(
     response
 }
 
-/// Arguments of a form body. Slack reads no others in several methods, so neither does the sandbox.
+/// The arguments of a form body. Several of Slack's methods read no other kind, so the sandbox does not either.
 fn form_arguments(headers: &HeaderMap, body: &[u8]) -> BTreeMap<String, String> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
@@ -238,7 +238,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .strip_prefix("Bearer ")
 }
 
-/// What a call is answered with, before any fault of the connection.
+/// The response to a call, before any fault of the connection.
 enum Reply {
     Answer(Result<Value, Refusal>),
     RateLimited { retry_after: u64 },
@@ -246,15 +246,15 @@ enum Reply {
 }
 
 impl Inner {
-    /// The header in which Slack says what the token may do.
+    /// The header in which Slack lists the token's scopes.
     fn scopes_of(&self, token: Option<&str>) -> Option<HeaderValue> {
         let scopes = &self.workspace.tokens.get(token?)?.scopes;
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         HeaderValue::from_str(&scopes.join(",")).ok()
     }
 
-    /// In Slack's order: the token, the method, the limit, then scopes and arguments. A fault takes the place
-    /// of what follows the limit, so a call that the limit refuses leaves it to the next one.
+    /// Checks in Slack's order: the token, the method, the limit, then scopes and arguments. A fault replaces what
+    /// follows the limit, so if the limit rejects a call, the fault affects the next call instead.
     fn reply(
         &mut self,
         method: &str,
@@ -301,7 +301,7 @@ impl Inner {
         (reply, fault)
     }
 
-    /// Does what a call asked for whose sender is gone.
+    /// Carries out a call whose sender has disconnected.
     fn take_effect(&mut self, method: &str, token: &str, arguments: &BTreeMap<String, String>) {
         if let Some(token) = self.workspace.tokens.get(token).cloned() {
             let call = methods::Call {
@@ -335,7 +335,7 @@ impl Inner {
 }
 
 impl Reply {
-    /// What is answered in place of the truth; a fault that only delays changes nothing.
+    /// The response that replaces the correct one; `None` for a fault that only delays.
     fn of_fault(fault: &How) -> Option<Self> {
         match fault {
             How::RateLimited { retry_after } => Some(Self::RateLimited {
@@ -396,7 +396,7 @@ impl IntoResponse for Reply {
 
 // Admin routes.
 
-/// What can be changed while the sandbox runs; what is left out stays.
+/// The settings that can change while the sandbox runs. Omitted fields keep their values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -416,7 +416,7 @@ fn bad_request(error: &(impl ToString + ?Sized)) -> Response {
         .into_response()
 }
 
-/// The body, or a 400 that says which field breaks which rule.
+/// Parses the body, or returns a 400 that names the field and the rule that it breaks.
 macro_rules! body_or_400 {
     ($body:expr) => {
         match $body {
@@ -467,7 +467,7 @@ async fn channel_state(State(shared): State<Shared>, Path(name): Path<String>) -
     }
 }
 
-/// What people do to a channel beside the bot; what is left out stays.
+/// Changes to a channel by someone other than the bot. Omitted fields keep their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelChange {
@@ -501,7 +501,7 @@ async fn change_channel(
     };
     if let Some(name) = name {
         if workspace.channel_by_name(&name).is_some() {
-            return bad_request("name: must be a name that is free");
+            return bad_request("name: must be a name that is not taken");
         }
         workspace.rename_channel(&id, &name);
     }
@@ -557,7 +557,7 @@ async fn add_fault(
 ) -> Response {
     let fault = body_or_400!(body);
     if fault.method != "*" && !methods::exists(&fault.method) {
-        return bad_request("method: must be a method of Slack that the sandbox has, or *");
+        return bad_request("method: must be a Slack method that the sandbox supports, or *");
     }
     shared.lock().faults.add(fault);
     StatusCode::NO_CONTENT.into_response()
@@ -638,7 +638,7 @@ async fn show_page(State(shared): State<Shared>, Query(view): Query<page::View>)
 
 // Connections that can be reset.
 
-/// Pulled, it makes the connection end with a TCP reset at the next write.
+/// Once pulled, ends the connection with a TCP reset at the next write.
 #[derive(Debug, Clone, Default)]
 struct ResetSwitch(Arc<AtomicBool>);
 
@@ -685,7 +685,7 @@ impl ResettableStream {
     fn ended(&self) -> bool {
         let is_pulled = self.reset.0.load(Ordering::SeqCst);
         if is_pulled {
-            // Closing without lingering sends RST in place of FIN.
+            // Closing without lingering sends RST instead of FIN.
             let _ = self.stream.set_zero_linger();
         }
         is_pulled

@@ -12,7 +12,7 @@ pub const TEAM_ID: &str = "T00SANDBOX";
 /// The bot user that every token belongs to.
 pub const BOT_USER_ID: &str = "U00BOT";
 
-/// Everything that Slack would remember.
+/// Everything that Slack stores.
 #[derive(Debug, Default)]
 pub struct Workspace {
     pub users: Vec<User>,
@@ -20,13 +20,13 @@ pub struct Workspace {
     users_by_email: HashMap<String, usize>,
     pub channels: Vec<Channel>,
     channels_by_id: HashMap<String, usize>,
-    /// Names stay reserved by archived channels too.
+    /// Includes archived channels, which keep their names.
     channels_by_name: HashMap<String, usize>,
     pub tokens: BTreeMap<String, Token>,
     pub restrictions: Restrictions,
     pub pages: Pages,
     last_ts_micros: u64,
-    /// How many channels there were before the last reset: Slack gives no id twice.
+    /// How many channels existed before the last reset: Slack never reuses an id.
     earlier_channels: usize,
 }
 
@@ -80,13 +80,13 @@ pub struct Message {
     pub blocks: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
-    /// The message whose thread this one stands in.
+    /// The `ts` of the message whose thread this one belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_ts: Option<String>,
 }
 
 impl Message {
-    /// A reply stands in its thread and not in the channel's history.
+    /// Whether the message is a reply, which is in a thread and not in the channel's history.
     pub fn is_reply(&self) -> bool {
         self.thread_ts
             .as_ref()
@@ -102,7 +102,7 @@ pub struct Token {
     pub revoked: bool,
 }
 
-/// Settings of a workspace that take rights away from a bot in spite of its scopes.
+/// Workspace settings that restrict a bot despite its scopes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
@@ -116,18 +116,18 @@ pub struct Restrictions {
     pub create: bool,
 }
 
-/// How the lists are cut into pages.
+/// How lists are split into pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pages {
-    /// No page holds more, whatever the call's `limit`.
+    /// The maximum page size, whatever the call's `limit`.
     pub max_size: Option<usize>,
-    /// Every other page is empty and still has a next cursor.
+    /// Makes every other page empty, but still with a next cursor.
     pub empty_between: bool,
 }
 
 impl Workspace {
-    /// An empty workspace whose channels get other ids than those of the one before.
+    /// An empty workspace whose channels do not reuse the ids of the previous one.
     pub fn after(before: &Self) -> Self {
         Self {
             earlier_channels: before.earlier_channels + before.channels.len(),
@@ -191,7 +191,7 @@ impl Workspace {
             .map(|index| &self.channels[*index])
     }
 
-    /// Adds a channel under a name that is free.
+    /// Adds a channel. Its name must not be taken.
     pub fn add_channel(&mut self, mut channel: Channel) -> String {
         let index = self.channels.len();
         if channel.id.is_empty() {
@@ -205,7 +205,7 @@ impl Workspace {
         id
     }
 
-    /// Gives a channel another name, which is free, and frees its old one.
+    /// Renames a channel and releases its old name. The new name must not be taken.
     pub fn rename_channel(&mut self, id: &str, name: &str) {
         if let Some(index) = self.channels_by_id.get(id).copied() {
             let old = std::mem::replace(&mut self.channels[index].name, name.to_owned());
@@ -232,7 +232,7 @@ impl Workspace {
         self.tokens.insert(token.to_owned(), token_of);
     }
 
-    /// A timestamp that no other message has.
+    /// A unique timestamp for a message.
     pub fn next_ts(&mut self) -> String {
         self.last_ts_micros = epoch_micros().max(self.last_ts_micros + 1);
         format!(

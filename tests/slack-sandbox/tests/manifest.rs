@@ -1,4 +1,4 @@
-//! The Slack app's manifest, which a real workspace and the sandbox have in common.
+//! The Slack app's manifest, which the sandbox and a real workspace share.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::Path};

@@ -1,4 +1,4 @@
-//! Every method of the sandbox against what Slack documents.
+//! Compares every method of the sandbox with Slack's documentation.
 #![allow(clippy::unwrap_used)]
 
 use rstest::rstest;
@@ -18,8 +18,8 @@ struct Slack {
 }
 
 impl Slack {
-    /// Ana and Bob are people, the others are not to be invited; the bot is in `team`, `closed` and
-    /// `old`, and not in `open` and `secret`.
+    /// Ana and Bob are people; the other users cannot be invited. The bot is in `team`, `closed` and `old`, but not
+    /// in `open` and `secret`.
     async fn start() -> Self {
         let seed: Seed = serde_json::from_value(json!({
             "tokens": [{ "token": TOKEN }, { "token": "xoxb-poor", "scopes": ["users:read"] }],
@@ -71,7 +71,7 @@ impl Slack {
         self.call_as(TOKEN, method, arguments).await
     }
 
-    /// Calls with the id in place of a channel's name.
+    /// Calls the method with the id of the channel with this name.
     async fn call_in(&self, name: &str, method: &str, arguments: &[(&str, &str)]) -> Value {
         let id = match self.admin.channel(name).await.unwrap() {
             Some(channel) => channel.id,
@@ -447,7 +447,7 @@ async fn a_users_address_is_shown_with_the_scope_only() {
     );
 }
 
-/// All pages of a list: names, and how many pages held nothing.
+/// The names on all pages of a list, and the number of empty pages.
 async fn all_pages(slack: &Slack, arguments: &[(&str, &str)]) -> (Vec<String>, usize) {
     let (mut names, mut empty, mut cursor) = (Vec::new(), 0, String::new());
     loop {

@@ -1,4 +1,4 @@
-//! What the sandbox offers beside Slack's methods: limits, faults, seeds, its log and its page.
+//! What the sandbox offers besides Slack's methods: limits, faults, seeds, its log and its page.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;

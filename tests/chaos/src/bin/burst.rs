@@ -15,23 +15,23 @@ use xtask::{
     progress,
 };
 
-/// Sends many notifications at once, with the rate limiter and without it, and measures how they drain.
+/// Sends many notifications at once, with and without the rate limiter, and measures how they drain.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask burst")]
 struct Arguments {
-    /// How many notifications are sent.
+    /// How many notifications to send.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     notifications: usize,
-    /// To how many channels.
+    /// How many channels to send them to.
     #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     channels: usize,
-    /// How many executions are started in a second. Slack takes ten messages.
+    /// How many executions to start each second. Slack takes ten messages a second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     starts_per_second: u32,
-    /// To private channels that the notifications make.
+    /// Sends to private channels that the notifications create.
     #[arg(long)]
     new_channels: bool,
-    /// Only with the rate limiter.
+    /// Runs only with the rate limiter.
     #[arg(long)]
     limited_only: bool,
 }

@@ -1,7 +1,7 @@
-//! A `bootstrap` that stands between Lambda's Runtime API and a function's own bootstrap.
+//! A `bootstrap` that runs between Lambda's Runtime API and a function's own bootstrap.
 //!
-//! To Lambda it is the function. To the function, which it runs as a child process, it is Lambda. In
-//! between it kills, hangs and doubles invocations, as it is told for each.
+//! Lambda sees it as the function. The function, which it runs as a child process, sees it as Lambda. In between
+//! it kills, hangs or duplicates invocations. For each invocation it asks the test run which of these to do.
 
 use std::{env, process::ExitCode, sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return ExitCode::FAILURE;
     };
-    // Whatever ends first, the children are dropped, and end with it.
+    // Whichever ends first, the child processes are dropped, which kills them.
     tokio::select! {
         failure = serve() => {
             if let Err(failure) = failure {
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Serves invocations until one of them is to end the process.
+/// Serves invocations until one of them ends the process on purpose.
 async fn serve() -> Result<(), Failure> {
     let lambda = Lambda::from_env()?;
     let mut function = Function::start().await?;
@@ -78,7 +78,7 @@ async fn serve() -> Result<(), Failure> {
                     sleep(Duration::from_millis(after_millis)).await;
                     let left = copied.time_left();
                     copy.begin(copied);
-                    // Lambda ends the copy, too, when its time is over.
+                    // Lambda would also stop the copy at its deadline.
                     let _ = tokio::time::timeout(left, copy.answer()).await;
                 });
                 function.begin(event.clone());
@@ -110,14 +110,14 @@ impl Event {
     }
 }
 
-/// What a function answered: `response` or `error`, and the body.
+/// A function's response: its kind (`response` or `error`) and the body.
 #[derive(Debug)]
 struct Answer {
     kind: String,
     body: Bytes,
 }
 
-/// Lambda, and whoever says what shall happen.
+/// Lambda, and the test run's server that decides each invocation's fate.
 struct Lambda {
     http: reqwest::Client,
     api: String,
@@ -203,10 +203,10 @@ impl Function {
         let _ = self.events.send(event);
     }
 
-    /// The answer to the invocation that was begun, or an error if the process ended without one.
+    /// Returns the response to the current invocation, or an error if the process ended without one.
     async fn answer(&mut self) -> Result<Answer, Failure> {
         tokio::select! {
-            answer = self.answers.recv() => Ok(answer.ok_or("the function can't answer any more")?),
+            answer = self.answers.recv() => Ok(answer.ok_or("the function's Runtime API has stopped")?),
             status = self.process.wait() => Err(format!("the function ended: {}", status?).into()),
         }
     }

@@ -17,32 +17,32 @@ use xtask::{
     progress,
 };
 
-/// Sends notifications under faults at every seam, and counts what became of each.
+/// Sends notifications under faults at every seam, and counts the results.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask chaos")]
 struct Arguments {
-    /// How many notifications are sent.
+    /// How many notifications to send.
     #[arg(long, default_value_t = 2_000, value_parser = at_least_one)]
     executions: usize,
-    /// To how many channels; every fifth is a private one.
+    /// How many channels to send them to; every fifth is private.
     #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     channels: usize,
-    /// What goes wrong follows from this number.
+    /// The seed that determines the faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Which part of the calls at each seam goes wrong.
+    /// The share of the calls at each seam that fail.
     #[arg(long, default_value_t = 0.18, value_parser = rate)]
     rate: f64,
-    /// The seams where something goes wrong.
+    /// The seams where faults occur.
     #[arg(long, value_delimiter = ',', default_values_t = Seam::ALL)]
     faults: Vec<Seam>,
-    /// How many notifications are on their way at once.
+    /// How many notifications are in flight at once.
     #[arg(long, default_value_t = 60, value_parser = at_least_one)]
     concurrency: usize,
-    /// How long a second of a wait, and of Slack's limits, lasts, in seconds.
+    /// How long a second of waits and of Slack's limits lasts, in seconds.
     #[arg(long, default_value_t = 0.25, value_parser = wait_scale)]
     wait_scale: f64,
-    /// With a dev build of the functions, which is there in seconds.
+    /// Uses a dev build of the functions, which takes only seconds to build.
     #[arg(long)]
     dev: bool,
 }
@@ -50,7 +50,7 @@ struct Arguments {
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if (0.0..=0.5).contains(&rate) => Ok(rate),
-        _ => Err("must be a number from 0 to 0.5: beyond that nothing gets through".to_owned()),
+        _ => Err("must be from 0 to 0.5: with more faults nothing gets through".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask upgrade`: from the previous version to this one while executions run, and away.
+//! `cargo xtask upgrade`: updates to this version from the previous one while executions run, then destroys it.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,10 +11,10 @@ use xtask::{
     progress,
 };
 
-/// Updates a local stack from a previous version, which `cargo xtask upgrade` has built, to this one.
+/// Updates a local stack to this version from a previous one that `cargo xtask upgrade` has built.
 #[derive(Parser)]
 struct Arguments {
-    /// What the previous version is called.
+    /// The name of the previous version.
     #[arg(long)]
     from: String,
     /// The previous version's CDK app.

@@ -1,4 +1,4 @@
-//! `cargo xtask cost`: what notifications take of AWS and Slack, and what that costs.
+//! `cargo xtask cost`: counts what notifications use of AWS and Slack, and calculates the cost.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use xtask::{
     progress,
 };
 
-/// Runs typical notifications, counts what each takes of AWS and Slack, and says what that costs.
+/// Runs typical notifications, counts what each uses of AWS and Slack, and calculates the cost.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask cost")]
 struct Arguments {
@@ -29,7 +29,7 @@ async fn count(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
     prepare(&project, &[]).await?;
     let counting = report::run(&project);
-    let report = progress::step("Counting what notifications take", counting).await?;
+    let report = progress::step("Counting what notifications use", counting).await?;
     if arguments.markdown {
         println!("\n{}", report.markdown());
     } else {

@@ -1,4 +1,5 @@
-//! Slack makes a channel, and its answer is lost. Another test's scan could teach the table first.
+//! Slack creates a channel, but its response is lost. Runs alone, because another test's scan could add it to
+//! the table first.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

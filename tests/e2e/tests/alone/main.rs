@@ -1,5 +1,5 @@
-//! Tests of what all executions share, such as the token and the metrics: each has the whole stack to itself, one
-//! after the other.
+//! Tests of things that all executions share, such as the token and the metrics. They run one after another, each
+//! with the whole stack to itself.
 
 mod lost_answer;
 mod metrics;

@@ -1,4 +1,4 @@
-//! What is counted of all executions of a workflow.
+//! The metrics over all executions of a workflow.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::json;
 use slack_sandbox::{faults::How, workspace::User};
 use tokio::time::sleep;
 
-/// Waits until the metric's sum is higher by one: an execution is counted after its end.
+/// Waits until the metric's sum has grown by one. Executions are counted only after they end.
 async fn is_counted_once_more(
     world: &World,
     metric: &str,

@@ -1,4 +1,4 @@
-//! How people are looked up: everybody's calls are counted.
+//! How people are looked up. Runs alone, because it counts calls of the whole stack.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

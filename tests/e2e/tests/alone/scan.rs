@@ -1,4 +1,5 @@
-//! One scan of Slack's channels serves everybody: these tests fill the workspace, and count everybody's calls.
+//! One scan of Slack's channels serves all executions. Runs alone, because these tests fill the workspace and count
+//! calls of the whole stack.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -13,19 +14,19 @@ use slack_sandbox::{
 
 const WORKFLOW: &str = "notify-public-channel";
 const CHANNELS: usize = 20_000;
-/// Slack gives at most 999 channels a page.
+/// Slack returns at most 999 channels a page.
 const PAGES: std::ops::RangeInclusive<usize> = 21..=22;
 
 fn message(channel: &str) -> Value {
     json!({ "channelName": channel, "message": "hello" })
 }
 
-/// How many pages of the list Slack has given since the last time.
+/// How many pages of the list Slack has returned since the last check.
 async fn pages_given(world: &World) -> usize {
     let pages = world.call_count("conversations.list").await;
     let summary = world.sandbox.call_summary().await.unwrap();
     println!(
-        "conversations.list: {pages} pages given, {} calls in all, {} of them limited",
+        "conversations.list: {pages} pages returned, {} calls in total, {} of them rate-limited",
         summary.values().map(|tally| tally.total).sum::<u64>(),
         summary
             .values()
@@ -36,7 +37,7 @@ async fn pages_given(world: &World) -> usize {
     pages
 }
 
-/// A workspace with these channels alone, `channel-0` and so on, of which our table knows nothing new.
+/// Fills the workspace with only these channels, `channel-0` and so on. Our table does not know them yet.
 async fn workspace_with(world: &World, channels: usize, pages: Pages) {
     world.sandbox.reset().await.unwrap();
     let seed = Seed {
@@ -56,7 +57,7 @@ async fn workspace_with(world: &World, channels: usize, pages: Pages) {
     world.sandbox.clear_calls().await.unwrap();
 }
 
-/// Leaves nothing of it to the tests after these.
+/// Resets the workspace for the following tests.
 async fn clean_up(world: &World) {
     world.sandbox.reset().await.unwrap();
     world.forget_scan().await;
@@ -69,7 +70,7 @@ fn pages_of(size: usize) -> Pages {
     }
 }
 
-/// An answer that Slack gives once, after so many true ones.
+/// Makes Slack return an error once, after `pages_before` correct pages.
 async fn refuse_page(world: &World, pages_before: u64, code: &str) {
     let refused = How::refused(code);
     let fault = Fault::new("conversations.list", refused)
@@ -89,7 +90,7 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
     assert_eq!(ended.failure().0, "Channel.NotFound");
     assert!(PAGES.contains(&pages_given(&world).await));
 
-    println!("three look-ups after it, of a name that is there and of two that are not:");
+    println!("three more look-ups, of an existing name and of two unknown ones:");
     let there = message("channel-12345");
     let ended = world.run(WORKFLOW, &there).await;
     assert_eq!(ended.output()["channel"]["name"], json!("channel-12345"));
@@ -141,7 +142,7 @@ async fn a_short_or_empty_page_is_not_the_end() {
 async fn what_one_execution_left_of_a_scan_another_finishes() {
     let world = World::here();
     workspace_with(&world, 30, pages_of(5)).await;
-    // Three pages, then an error that ends the execution.
+    // Three pages, then an error that fails the execution.
     refuse_page(&world, 3, "ekm_access_denied").await;
 
     let last = message("channel-29");
@@ -150,7 +151,7 @@ async fn what_one_execution_left_of_a_scan_another_finishes() {
     let ended = world.run(WORKFLOW, &last).await;
     ended.output();
 
-    // The six pages, each once, and the refusal.
+    // The six pages, each once, and the error.
     assert_eq!(pages_given(&world).await, 7);
     clean_up(&world).await;
 }
@@ -164,7 +165,7 @@ async fn a_cursor_that_slack_knows_no_more_begins_the_scan_anew() {
     let ended = world.run(WORKFLOW, &message("channel-29")).await;
     ended.output();
 
-    // Two pages and the refusal, then the three pages.
+    // Two pages and the error, then the three pages.
     assert_eq!(pages_given(&world).await, 6);
     clean_up(&world).await;
 }

@@ -1,4 +1,4 @@
-//! The token, which is everybody's.
+//! The token, which all executions share.
 #![allow(clippy::unwrap_used)]
 
 use std::{ops::Range, time::Duration};
@@ -30,7 +30,7 @@ async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
             .unwrap()
             .contains("token_revoked")
     );
-    // The Task itself failed, so that a redrive goes on from it.
+    // The Task itself failed, so a redrive continues from it.
     assert_eq!(ended.last_state(), "FindChannel");
     assert_eq!(world.in_slack(&channel).await.messages, []);
 
@@ -47,7 +47,7 @@ async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
 async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_delivery() {
     const CHANNELS: usize = 8;
     let world = World::here();
-    // Each function has just read the old token: the one before it is refused.
+    // Makes each function read the old token now: the token before it is rejected.
     let (old, new) = ("xoxb-rotation-old", "xoxb-rotation-new");
     accept(&world, old).await;
     put_token(&world, old).await;
@@ -86,7 +86,7 @@ async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_
         texts.sort_unstable();
         assert_eq!(texts, ["0", "1", "2", "3", "4", "5", "6", "7", "first"]);
     }
-    // The old token was in use, and its refusal noticed.
+    // The old token was in use, and its rejection was noticed.
     let calls = world.sandbox.calls().await.unwrap();
     let is_refusal =
         |call: &Call| call.seq > earlier && call.error.as_deref() == Some("token_revoked");
@@ -100,7 +100,7 @@ async fn a_token_that_is_revoked_before_there_is_another_loses_nothing_that_is_r
     let world = World::here();
     let channel = unique("late");
     world.public_channel(&channel).await;
-    // So that our table knows the channel, and the post is the first call that Slack refuses.
+    // Afterwards our table knows the channel, so the post is the first call that Slack rejects.
     let request = json!({ "channelName": channel, "message": "first" });
     world.run(WORKFLOW, &request).await.output();
 
@@ -138,7 +138,7 @@ async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too
     for channel in &channels {
         world.public_channel(channel).await;
     }
-    // At the same time, so that several environments are warm and have the old token.
+    // All at the same time, so that several environments are warm and have the old token.
     let burst = async |message: &str| {
         let mut executions = Vec::new();
         for channel in &channels {
@@ -170,7 +170,7 @@ async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too
         ends
     };
 
-    // Each environment has just read the old token: the one before it is refused.
+    // Makes each environment read the old token now: the token before it is rejected.
     let (old, new) = ("xoxb-minutes-old1", "xoxb-minutes-new1");
     accept(&world, old).await;
     put_token(&world, old).await;
@@ -181,7 +181,7 @@ async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too
     put_token(&world, new).await;
     let stored = Instant::now();
     burst("at once").await;
-    // Else there would be nothing to wait for, and nothing proved.
+    // Otherwise there would be nothing to wait for, and the test would prove nothing.
     assert!(posts_by("at once").await.contains(&end(old)));
 
     sleep(Duration::from_secs(46).saturating_sub(stored.elapsed())).await;
@@ -197,14 +197,14 @@ fn end(token: &str) -> Option<String> {
     token.get(token.len() - 4..).map(str::to_owned)
 }
 
-/// Slack takes the token from now on, beside those that it takes already.
+/// Makes Slack accept the token, in addition to the tokens that it accepts already.
 async fn accept(world: &World, token: &str) {
     let token = TokenSeed::new(token);
     world.sandbox.add_token(&token).await.unwrap();
 }
 
-/// The token of all is in use again. The other one is refused, since who still has it would else not miss the
-/// one that the next test revokes.
+/// Restores the shared token. The other token is revoked: an environment that could still use it would not notice
+/// when the next test revokes the shared one.
 async fn restore(world: &World, replacement: &str) {
     accept(world, TOKEN).await;
     put_token(world, TOKEN).await;

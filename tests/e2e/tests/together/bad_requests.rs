@@ -1,4 +1,4 @@
-//! Bad requests: `InvalidRequest` with the field, in the workflow itself, and nothing in Slack.
+//! Bad requests: the workflow fails with `InvalidRequest` and names the field, and nothing happens in Slack.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

@@ -1,4 +1,4 @@
-//! Every situation in which a workflow can find a channel.
+//! Every state in which a workflow can find a channel.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -6,20 +6,20 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use slack_sandbox::seed::ChannelSeed;
 
-/// How the channel stands in Slack before the workflow starts.
+/// The state of the channel in Slack before the workflow starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Situation {
     Missing,
     There,
     Archived,
-    /// Private, and the bot is no member.
+    /// Private, and the bot is not a member.
     Invisible,
-    /// There, and the request writes its name with a capital letter.
+    /// Exists, but the request writes its name with a capital letter.
     NamedOtherwise,
 }
 
-/// How the execution ends: with what stands at a place of its output, or with an error whose cause
-/// has a word in it.
+/// How the execution ends: with a value at a place in its output, or with an error whose cause contains a
+/// word.
 #[derive(Debug, Clone, Copy)]
 enum End {
     With(&'static str, bool),
@@ -133,7 +133,7 @@ async fn a_workflow_ends_as_the_channels_situation_asks_for(
             let (error, cause) = ended.failure();
             assert_eq!(error, expected);
             assert!(cause["message"].as_str().unwrap().contains(word), "{cause}");
-            // What the workflow can't use it leaves as it is.
+            // The workflow leaves channels that it can't use unchanged.
             assert_eq!(world.find_in_slack(&channel).await, before);
         }
     }

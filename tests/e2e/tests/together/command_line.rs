@@ -23,14 +23,14 @@ async fn apgl(world: &World, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What it prints when all is well.
+/// The output of a successful command.
 async fn text(world: &World, arguments: &[&str]) -> String {
     let output = apgl(world, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What it prints for a program.
+/// The output of a successful command, as JSON.
 async fn json(world: &World, arguments: &[&str]) -> Value {
     let arguments = [arguments, &["--output", "json"]].concat();
     text(world, &arguments).await.parse().unwrap()
@@ -303,7 +303,7 @@ async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
     ] {
         assert!(
             inspected.contains(expected),
-            "{expected} is not in\n{inspected}"
+            "{expected} is missing from\n{inspected}"
         );
     }
     println!("{inspected}");
@@ -357,7 +357,10 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "queue apgl-mpc-event-dead-letters: empty",
         "queue apgl-mpc-content-bounty-dead-letters: ",
     ] {
-        assert!(told.contains(expected), "{expected} is not in\n{told}");
+        assert!(
+            told.contains(expected),
+            "{expected} is missing from\n{told}"
+        );
     }
     assert!(!told.contains("xoxb-sandbox"));
 

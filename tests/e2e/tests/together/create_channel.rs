@@ -1,4 +1,4 @@
-//! `create-channel`, as a caller starts it and as Slack shows it afterwards.
+//! `create-channel`: what a caller gets and what is in Slack afterwards.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

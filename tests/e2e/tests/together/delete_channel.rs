@@ -1,4 +1,4 @@
-//! `delete-channel`, as a caller starts it and as Slack shows it afterwards.
+//! `delete-channel`: what a caller gets and what is in Slack afterwards.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -14,12 +14,12 @@ fn request(channel: &str) -> Value {
     json!({ "channelName": channel })
 }
 
-/// The name that a channel has once it is deleted.
+/// The name of a channel after it is deleted.
 fn deleted_name(channel: &ChannelState) -> String {
     format!("{}-deleted-{}", channel.name, channel.id.to_lowercase())
 }
 
-/// A channel that the bot made, so that it may rename it.
+/// A channel that the bot created, so that it can rename it.
 async fn our_channel(world: &World, name: &str) -> ChannelState {
     world.run("create-channel", &request(name)).await.output();
     world.in_slack(name).await
@@ -52,7 +52,7 @@ async fn a_deleted_channel_is_archived_and_its_name_is_free_again() {
             "ArchiveChannel"
         ]
     );
-    // Again is a success that says so, and the name serves for a new channel.
+    // Deleting it again succeeds and reports that, and the name is free for a new channel.
     let again = world.run(WORKFLOW, &request(&channel.name)).await;
     assert_eq!(*again.output(), json!({ "deleted": false }));
     let successor = our_channel(&world, &channel.name).await;
@@ -63,7 +63,7 @@ async fn a_deleted_channel_is_archived_and_its_name_is_free_again() {
 #[tokio::test]
 async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name() {
     let world = World::here();
-    // The one is somebody else's; for the other the workspace forbids it.
+    // The first channel belongs to someone else; for the second one, the workspace forbids it.
     let theirs = world.private_channel(&unique("theirs"), &[]).await;
     let ours = our_channel(&world, &unique("ours")).await;
     let forbidden = How::refused("restricted_action");

@@ -1,4 +1,4 @@
-//! Exactly once: what a redrive does to a failed post, and two copies of one invocation.
+//! Exactly-once delivery: a redrive of a failed post, and two copies of one invocation.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{Ended, World, unique};
@@ -61,7 +61,7 @@ async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
     world
         .fault("chat.postMessage", "channel", &channel.id, 1, reset)
         .await;
-    // The bot may not look, which an operator mends by giving the app its scope.
+    // The bot lacks the scope to read the channel. An operator fixes that by adding it to the app.
     let refused = How::refused("missing_scope");
     world
         .fault("conversations.history", "channel", &channel.id, 1, refused)
@@ -93,7 +93,7 @@ async fn two_copies_of_an_invocation_at_the_same_time_post_once() {
     let answers = loop {
         let (first, second) = tokio::join!(copy(), copy());
         let answers = [first.unwrap(), second.unwrap()];
-        // What Slack refuses other tests delays all posts.
+        // When Slack rate-limits another test, all posts are delayed.
         if !answers.iter().any(is_limited) {
             break answers;
         }

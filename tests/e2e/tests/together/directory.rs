@@ -1,4 +1,4 @@
-//! What our table of channels says, while people change Slack beside the bot.
+//! Our table of channels, while people change Slack independently of the bot.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -30,7 +30,7 @@ fn message(channel: &str) -> Value {
     json!({ "channelName": channel, "message": format!("hello {channel}") })
 }
 
-/// A public channel that our table knows.
+/// Adds a public channel that our table knows.
 async fn known_public_channel(world: &World, name: &str) -> String {
     let id = world.public_channel(name).await.id;
     world
@@ -110,7 +110,7 @@ async fn a_name_that_moved_to_another_channel_is_found_there_once_the_channels_a
     let elsewhere = unique("elsewhere");
     world.change_channel(&channel, renamed(&elsewhere)).await;
     let new = world.public_channel(&channel).await.id;
-    // Somebody else's look-up of an unknown name scans.
+    // Another caller's look-up of an unknown name triggers a scan.
     let unknown = message(&unique("unknown"));
     world.run("notify-public-channel", &unknown).await.failure();
 
@@ -161,7 +161,7 @@ async fn a_private_channel_that_became_public_gets_no_private_message() {
         ..ChannelChange::default()
     };
     world.change_channel(&channel, public).await;
-    // The table learns of it by a scan.
+    // A scan adds it to the table.
     world.forget_scan().await;
     let unknown = message(&unique("unknown"));
     world.run("notify-public-channel", &unknown).await.failure();

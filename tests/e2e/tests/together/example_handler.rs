@@ -1,4 +1,4 @@
-//! The handler that the client crate's documentation shows.
+//! The handler from the client crate's documentation.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the stand-in for CloudWatch's filter patterns counts.
+//! Tests of our evaluation of CloudWatch's filter patterns.
 
 use e2e::filter_patterns::MetricFilter;
 use rstest::rstest;

@@ -1,4 +1,4 @@
-//! Tests that share one stack and run at the same time: each has channels and people of its own.
+//! Tests that run concurrently on one stack. Each uses channels and people of its own.
 
 mod bad_requests;
 mod channels;

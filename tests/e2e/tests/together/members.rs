@@ -1,4 +1,4 @@
-//! Everybody whom a request can name, and what becomes of them.
+//! Every kind of person that a request can name, and what becomes of them.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -10,7 +10,7 @@ use slack_sandbox::{
     workspace::User,
 };
 
-/// Who somebody is, to Slack and to the library.
+/// The kinds of people, by their account in Slack and their profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     OptedIn,
@@ -29,7 +29,7 @@ use Who::{
 };
 
 impl Who {
-    /// Puts somebody like that into Slack and among the profiles; answers the address.
+    /// Adds such a person to Slack and their profile to the table. Returns the address.
     async fn arrive(self, world: &World) -> String {
         let user = User::default();
         match self {
@@ -148,7 +148,7 @@ async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome(
     assert_eq!(left, usize::from(fate == "removed"));
 }
 
-/// The part `members` of an outcome with one person in one list.
+/// The `members` part of an outcome with one person in one list.
 fn fates(workflow: &str, list: &str, person: &Value) -> Value {
     let mut members = json!({ "invited": [], "alreadyMembers": [], "skipped": [] });
     if workflow == "change-channel-members" {
@@ -179,7 +179,7 @@ async fn invitations_that_take_too_long_for_one_invocation_go_on_in_the_next() {
     let channel = unique("slow");
     let members = world.people("slow", 350).await;
     let id = world.private_channel(&channel, &[]).await.id;
-    // Four batches: three of them leave no time for the fourth.
+    // Four batches. After three of them there is no time left for the fourth.
     let slow = How::Slow { millis: 8_000 };
     world
         .fault("conversations.invite", "channel", &id, 3, slow)
@@ -345,7 +345,7 @@ async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
     let in_slack = world.in_slack(&second).await;
     assert_eq!(in_slack.emails, [ana.as_str()]);
     assert!(!in_slack.members.contains(&old_id));
-    // The table has the new id now.
+    // By now the table has the new id.
     let third = unique("moved");
     let calls = world.calls_with(&ana).await.len();
     world.run("create-channel", &request(&third)).await.output();

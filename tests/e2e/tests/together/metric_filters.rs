@@ -1,5 +1,5 @@
-//! Which log lines the deployed metric filters count, and so which alarms ring: real lines of real failures,
-//! held against the filters' patterns. The local stack itself counts nothing.
+//! Which log lines the deployed metric filters count, and so which alarms they trigger. Compares the filters'
+//! patterns with real lines of real failures, because the local stack does not apply the filters.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use slack_sandbox::faults::How;
 
-/// The metrics that these lines add to, each as often as a line does.
+/// The metrics that these lines add to, once for each line that matches.
 fn counted(filters: &[MetricFilter], function: &str, lines: &[String]) -> Vec<String> {
     let group = format!("/aws/lambda/apgl-{function}");
     let of_function = filters.iter().filter(|filter| filter.log_group == group);
@@ -57,8 +57,8 @@ async fn every_function_has_its_errors_counted_and_all_that_call_slack_have_refu
     assert_eq!(with("TokenRejections"), callers);
 }
 
-/// Unlike any wait that the sandbox's own limits ask for, which hold for all tests together: a refusal by
-/// one of those is not the failure under test.
+/// Differs from every wait that the sandbox's own limits, which all tests share, can ask for. So a rate limit from
+/// those is not mistaken for the failure under test.
 const RETRY_AFTER: u64 = 77;
 
 #[rstest]

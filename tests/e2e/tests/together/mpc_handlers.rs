@@ -1,4 +1,4 @@
-//! The MPC service's handlers: what they are told, as often as they are told it, is one message.
+//! The MPC service's handlers: however often they receive an input, they post one message.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::{sync::OnceCell, time::sleep};
 
 const EVENT_HANDLER: &str = "mpc-event-handler";
 
-/// The texts in a channel that hold this one.
+/// The texts in a channel that contain this one.
 async fn posted(world: &World, channel: &str, text: &str) -> Vec<String> {
     let Some(channel) = world.find_in_slack(channel).await else {
         return Vec::new();
@@ -77,7 +77,7 @@ async fn a_context_lives_through_its_requests() {
 async fn the_same_http_request_three_times_is_one_message() {
     let world = World::here();
     let (context, key) = (unique("context"), unique("key"));
-    let body = json!({ "message": "three times told" });
+    let body = json!({ "message": "sent three times" });
     check_against("mpc-request-handler.send-message", &body);
     let (first, second) = tokio::join!(
         send_message(&context, &key, &body),
@@ -105,7 +105,7 @@ async fn a_key_holds_within_a_workflow() {
     let path = format!("/contexts/{context}");
     let deleted = request(Method::DELETE, &path, &key, &json!({})).await;
     assert_eq!(end_of(&world, &deleted).await["deleted"], true);
-    // The first request is over, and is not made again.
+    // The first request is finished, and is not carried out again.
     let again = request(Method::POST, "/contexts", &key, &body).await;
     assert_eq!(again, created);
     assert!(world.find_in_slack(&context).await.is_none());
@@ -226,7 +226,7 @@ async fn an_event_that_can_not_be_read_fails_by_the_field_and_tells_nothing_of_i
     assert!(!lines.iter().any(|line| line.contains("the secret")));
 }
 
-/// The workspace with the channel for bounties, which somebody has made.
+/// The workspace with the channel for bounties, which must be created by hand.
 async fn world_with_bounty_channel() -> World {
     static MADE: OnceCell<()> = OnceCell::const_new();
     let world = World::here();
@@ -259,7 +259,7 @@ async fn the_same_bounty_sent_three_times_is_one_message() {
     }
     let text = wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
     assert!(text.starts_with("Bounty ends soon"), "{text}");
-    // Whatever would come twice has come when a later bounty has.
+    // By the time a later bounty has been posted, any duplicates would have been posted too.
     let later = unique("Later");
     world.send_bounty(&bounty(&unique("bounty"), &later)).await;
     wait_for_post(&world, BOUNTY_CHANNEL, &later).await;

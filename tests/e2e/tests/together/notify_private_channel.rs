@@ -1,4 +1,4 @@
-//! `notify-private-channel`, as a caller starts it and as Slack shows it afterwards.
+//! `notify-private-channel`: what a caller gets and what is in Slack afterwards.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
@@ -10,7 +10,7 @@ use slack_sandbox::{
 };
 
 const WORKFLOW: &str = "notify-private-channel";
-/// The states of a run that nothing holds up.
+/// The states of an execution without waits.
 const STATES: [&str; 6] = [
     "CheckRequest",
     "FilterByPreference",
@@ -104,7 +104,7 @@ async fn who_is_not_invited_stands_in_the_outcome_with_the_reason() {
     let mut expected = [wanted, unset];
     expected.sort();
     assert_eq!(emails, expected);
-    // A rate limit is the only thing that may hold it up.
+    // Only a rate limit can delay it.
     let visited = ended.states();
     assert!(STATES.iter().all(|state| visited.contains(state)));
 }
@@ -215,7 +215,7 @@ async fn a_rate_limit_is_waited_for_as_long_as_slack_says() {
             .filter(|visit| visit.state == state)
             .collect::<Vec<_>>()
     };
-    // More, if other tests call the same methods just then.
+    // There are more if other tests call the same methods at that moment.
     assert!(waits("WaitToEnsureChannel").len() >= 2);
     let waited = waits("WaitToResolveUsers");
     // 20 s, scaled by 0.05.
@@ -242,7 +242,7 @@ async fn an_html_500_before_the_effect_is_retried() {
 
     assert_eq!(ended.output()["members"]["invited"], json!([ana]));
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
-    // Or more, where they had to wait for their turns as well.
+    // There are more if a rate limit delayed it too.
     assert!(ended.failed_attempts("ResolveUsers") >= 2);
     assert!(ended.failed_attempts("EnsureChannel") >= 1);
 }

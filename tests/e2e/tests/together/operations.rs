@@ -1,4 +1,4 @@
-//! What an operator sees of a run: metrics, log lines, and what a function is not allowed to do.
+//! What an operator sees of an execution: metrics and log lines. Also what functions are not allowed to do.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -35,12 +35,12 @@ async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_c
     ] {
         assert!(
             ours.iter().any(|line| line["step"] == step),
-            "{step} is not among {ours:?}"
+            "{step} is missing from {ours:?}"
         );
     }
     for line in &ours {
         assert!(line["timestamp"].as_str().unwrap().contains('T'), "{line}");
-        // All tests share Slack's limits, so any call may meet one.
+        // All tests share Slack's limits, so any call can be rate-limited.
         let is_refusal = !line["slack.retryAfter"].is_null();
         assert!(is_refusal || line["level"] == "INFO", "{line}");
     }
@@ -104,7 +104,7 @@ async fn every_effect_and_every_failure_has_its_line() {
         let ours = lines_of(&lines, run);
         for effect in effects {
             let line = ours.iter().find(|line| line["message"] == *effect);
-            let line = line.unwrap_or_else(|| panic!("{effect:?} is not among {ours:?}"));
+            let line = line.unwrap_or_else(|| panic!("{effect:?} is missing from {ours:?}"));
             assert_eq!(
                 (&line["level"], &line["channel.id"]),
                 (&json!("INFO"), &json!(id))
@@ -135,7 +135,7 @@ fn lines_of(lines: &[String], ended: &Ended) -> Vec<Value> {
         .collect()
 }
 
-/// The functions that are no step of an execution.
+/// The functions that are not steps of an execution.
 const NO_STEPS: [&str; 5] = [
     "mpc_content_bounty_processor",
     "mpc_event_handler",
@@ -155,7 +155,7 @@ async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
 
     let mut of_steps = 0;
     for line in function_logs(&world.aws).await.unwrap() {
-        // Our hint at what an address looks like is no address of anybody.
+        // Ignore the example address in our hint, which belongs to nobody.
         let text = line.replace("must be an e-mail address such as ana@example.com", "");
         assert!(!text.contains('@') && !text.contains("xoxb-"), "{line}");
         let Ok(json) = line.parse::<Value>() else {
@@ -171,7 +171,7 @@ async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
             let function = target.split("::").next().unwrap();
             assert!(NO_STEPS.contains(&function), "{line}");
         } else if json["error.name"] != "Step.Malformed" {
-            // That is a payload that can't be read: it names no execution.
+            // The payload can't be read, so it names no execution.
             assert!(
                 !json["executionId"].as_str().unwrap_or_default().is_empty(),
                 "{line}"
@@ -182,7 +182,7 @@ async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
     assert!(of_steps > 0);
 }
 
-/// How old the oldest running execution of a workflow was at most, in seconds.
+/// The age that the oldest running execution of a workflow reached, in seconds.
 async fn oldest(world: &World, workflow: &str) -> f64 {
     let dimensions = [("Workflow", workflow)];
     let metric = "OldestRunningExecution";

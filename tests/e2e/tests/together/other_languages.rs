@@ -1,5 +1,4 @@
-//! The examples that `docs/other-languages.md` shows to those who don't write Rust, run as they stand
-//! there.
+//! Runs the examples in `docs/other-languages.md` unchanged.
 #![allow(clippy::unwrap_used)]
 
 use std::{env, fs, iter, path::PathBuf, process::Stdio};
@@ -15,7 +14,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Who starts, in each example.
+/// The caller's name in each example.
 const CALLER: &str = "my-service";
 const WORKFLOW: &str = "notify-private-channel";
 
@@ -26,7 +25,7 @@ enum Language {
 }
 use Language::{AwsCli, Python};
 
-/// How a script has ended.
+/// The result of a script.
 #[derive(Debug)]
 struct Ran {
     succeeded: bool,
@@ -35,7 +34,7 @@ struct Ran {
 }
 
 impl Language {
-    /// Its part of the page, how its blocks are marked, and what runs them.
+    /// The example's heading on the page, the language of its code blocks, and the program that runs them.
     fn on_the_page(self) -> (&'static str, &'static str, &'static str) {
         match self {
             AwsCli => ("AWS CLI", "bash", "bash"),
@@ -43,17 +42,17 @@ impl Language {
         }
     }
 
-    /// Runs its first block as the page says; the ARN is what it prints first.
+    /// Runs the first code block as the page describes. Its first output is the ARN.
     async fn start(self, world: &World, key: &str, request: &Value) -> Ran {
         let file = file(&serde_json::to_string_pretty(request).unwrap());
         self.run(world, 0, &[key, file.to_str().unwrap()]).await
     }
 
-    /// Waits for the execution that `started` has printed, and answers what is printed of its end.
+    /// Waits for the execution that `started` has printed, and returns what the example prints at its end.
     async fn wait(self, world: &World, started: Ran) -> Ran {
         match self {
             AwsCli => self.run(world, 1, &[started.arn()]).await,
-            // It waits as soon as it has started.
+            // The Python example waits right after it starts.
             Python => started,
         }
     }
@@ -96,7 +95,7 @@ fn page() -> String {
     fs::read_to_string(page).unwrap()
 }
 
-/// The blocks with this mark under a heading of the page.
+/// The code blocks in this language under a heading of the page.
 fn blocks(heading: &str, mark: &str) -> Vec<String> {
     let page = page();
     let mut sections = page.split("\n## ");
@@ -107,7 +106,7 @@ fn blocks(heading: &str, mark: &str) -> Vec<String> {
     begins.map(block).collect()
 }
 
-/// A file of its own, with this text.
+/// Writes the text to a new file.
 fn file(text: &str) -> PathBuf {
     let folder = Project::here().folder().join("other-languages");
     fs::create_dir_all(&folder).unwrap();
@@ -116,7 +115,7 @@ fn file(text: &str) -> PathBuf {
     file
 }
 
-/// The project's own tools first.
+/// The value of `PATH` with the project's own tools first.
 fn path() -> std::ffi::OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     let tools = iter::once(Project::here().venv().join("bin"));
@@ -146,7 +145,7 @@ async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_messa
 ) {
     let world = World::here();
     let (channel, ana) = (unique("page"), world.person("ana", Some(true)).await);
-    // What a shell or a format string could take for something else.
+    // Characters that a shell or a format string could misinterpret.
     let key = unique("event %s \\n $HOME 'ä'");
     let message = "Your guide is *published*: “10 %”";
     let request = json!({ "channelName": channel, "message": message, "members": [ana] });
@@ -156,7 +155,7 @@ async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_messa
         language.start(&world, &key, &request)
     );
     let ended = world.end_of(&execution_arn(&key)).await;
-    // It is over, and still the same.
+    // The execution has finished, and the result is still the same.
     let third = language.start(&world, &key, &request).await;
     for ran in [&first, &second, &third] {
         assert!(ran.succeeded, "{ran:?}");
@@ -199,7 +198,7 @@ async fn an_event_is_the_same_execution_in_every_language() {
     let in_rust = NotifyPrivateChannel::new(&channel, "hello");
     let request = serde_json::to_value(&in_rust).unwrap();
 
-    // Each writes the same request as other text.
+    // Each language serialises the same request differently.
     for language in [AwsCli, Python] {
         let started = language.start(&world, &key, &request).await;
         assert_eq!(started.arn(), execution_arn(&key), "{started:?}");

@@ -1,4 +1,4 @@
-//! Redrives: an execution goes on from the state that did not end, with what it had.
+//! Redrives: an execution continues from the state that did not finish, with the data that it had.
 #![allow(clippy::unwrap_used)]
 
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEvent, HistoryEventType};
@@ -9,7 +9,7 @@ use slack_sandbox::faults::How;
 
 const WORKFLOW: &str = "notify-private-channel";
 
-/// What the state machine says, in Slack's time.
+/// The time limit in the state machine, in Slack's time.
 const TIMEOUT: &str = r#""TimeoutSeconds": 86400"#;
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn an_execution_that_timed_out_while_it_posted_is_redriven_and_posts_once(
         .await;
     let channel = unique("timed-out");
     let id = world.private_channel(&channel, &[]).await.id;
-    // Longer than 100 s of Slack's time, which are 5 s here.
+    // Longer than 100 s of Slack's time, which last 5 s here.
     let slow = How::Slow { millis: 8_000 };
     world
         .fault("chat.postMessage", "channel", &id, 1, slow)
@@ -96,7 +96,7 @@ async fn an_execution_that_timed_out_while_it_posted_is_redriven_and_posts_once(
     let ended = world.run(&copy, &request).await;
     assert_eq!(ended.execution.status, Status::TimedOut);
 
-    // A redrive begins a new time. Meanwhile the first attempt posts.
+    // A redrive resets the time limit. Meanwhile the first attempt posts.
     while world.redrive(&ended.execution.arn).await.execution.status == Status::TimedOut {}
     let ended = world.end_of(&ended.execution.arn).await;
     ended.output();

@@ -1,8 +1,8 @@
-//! What each function may do, and what it may not: tried with its own role.
+//! What each function can and cannot do, tried with its own role.
 //!
-//! The local stack does not know the condition that limits `PutMetricData` to our namespace, and takes it for one
-//! that is never met. So a grant without the condition is found out here, and what the condition says by
-//! `cdk/test/least-privilege.test.ts`.
+//! The local stack does not know the condition that limits `PutMetricData` to our namespace, and treats it as never
+//! met. So these tests detect a grant without the condition; `cdk/test/least-privilege.test.ts` checks the
+//! condition itself.
 #![allow(clippy::unwrap_used)]
 
 use aws_credential_types::Credentials;
@@ -17,10 +17,10 @@ use local_stack::{execution::state_machine_arn, signed, stack::REGION};
 use serde_json::{Value, json};
 
 const TOKEN_SECRET: &str = "apgl/slack-api-token";
-/// No item has this key, so an update on condition that there is one changes nothing.
+/// No item has this key, so an update that requires an existing item changes nothing.
 const NO_ONE: &str = "nobody@example.com";
 
-/// Something that only some functions may do. None has an effect, whether it is allowed or not.
+/// Actions that only some functions are allowed. None has an effect, whether allowed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Probe {
     ReadToken,
@@ -76,7 +76,7 @@ impl Probe {
     ];
 }
 
-/// Each function that is deployed, and all that it may do of this.
+/// Each deployed function, and the probes that it is allowed.
 const ALLOWED: [(&str, &[Probe]); 15] = [
     (
         "archive-channel",
@@ -141,7 +141,7 @@ const ALLOWED: [(&str, &[Probe]); 15] = [
     ("watch-executions", &[ReadExecution, ListExecutions]),
 ];
 
-/// Somebody who acts in the role of a function.
+/// Acts in the role of a function.
 struct Actor {
     aws: SdkConfig,
     credentials: Credentials,
@@ -165,7 +165,7 @@ impl Actor {
             aws: apgl_aws::config(REGION.to_owned(), url, credentials.clone()).unwrap(),
             credentials,
         };
-        // Or a denial would be one of bad credentials.
+        // Otherwise invalid credentials could look like a denial.
         let (_, role) = role_arn.split_once(":role/").unwrap();
         let is = actor.query("sts", "Action=GetCallerIdentity&Version=2011-06-15");
         let (status, is) = is.await;
@@ -176,7 +176,7 @@ impl Actor {
         actor
     }
 
-    /// Whether IAM lets it do that. What comes of it does not matter.
+    /// Whether IAM allows the probe. Its result does not matter.
     async fn may(&self, probe: Probe) -> bool {
         let aws = &self.aws;
         match probe {
@@ -226,7 +226,7 @@ impl Actor {
                 is_let(list.max_results(1).send().await)
             }
             PublishElsewhere => self.publishes("Elsewhere").await,
-            // Not what is in a bucket: the only one here denies everybody who comes without TLS.
+            // Does not look into a bucket: the only one here denies every request without TLS.
             ListBuckets => {
                 let request = http::Request::get(aws.endpoint_url().unwrap());
                 let (_, answer) = self.send("s3", request.body(String::new()).unwrap()).await;
@@ -268,8 +268,8 @@ impl Actor {
         }
     }
 
-    /// CloudWatch's client speaks CBOR, which the local stack holds against no policy, so this is its other
-    /// protocol. AWS would not accept the request even from somebody who may publish.
+    /// CloudWatch's client uses CBOR, for which the local stack checks no policies; so this uses the Query protocol.
+    /// AWS would not accept the request even with permission to publish.
     async fn publishes(&self, namespace: &str) -> bool {
         let body = format!("Action=PutMetricData&Version=2010-08-01&Namespace={namespace}");
         let (_, answer) = self.query("monitoring", &body).await;
@@ -307,7 +307,7 @@ impl Actor {
         self.updates_item(table, &[key]).await
     }
 
-    /// The keys are all of the item's.
+    /// `keys` are all key attributes of the item.
     async fn updates_item(&self, table: &str, keys: &[&str]) -> bool {
         let keys = keys.iter().map(|key| ((*key).to_owned(), text(NO_ONE)));
         let update = self.dynamodb().update_item().table_name(table);
@@ -324,7 +324,7 @@ impl Actor {
         is_let(delete.key(key, text(NO_ONE)).send().await)
     }
 
-    /// By a name that no execution can have.
+    /// Uses a name that no execution can have.
     async fn starts(&self, workflow: &str) -> bool {
         let start = self.sfn().start_execution().name("no such name?");
         let start = start.state_machine_arn(state_machine_arn(workflow));
@@ -332,7 +332,7 @@ impl Actor {
     }
 }
 
-/// The ARN of an execution that is not there.
+/// The ARN of an execution that does not exist.
 fn no_execution() -> String {
     let arn = state_machine_arn("notify-public-channel");
     arn.replace(":stateMachine:", ":execution:") + ":nobody"
@@ -342,7 +342,7 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-/// Any answer but a denial means that IAM has let the call pass.
+/// Any response other than a denial means that IAM has allowed the call.
 fn is_let<T, E: ProvideErrorMetadata + std::fmt::Debug>(
     answer: Result<T, SdkError<E, HttpResponse>>,
 ) -> bool {
@@ -351,10 +351,10 @@ fn is_let<T, E: ProvideErrorMetadata + std::fmt::Debug>(
     };
     let refusal = error.as_service_error();
     let code = refusal.and_then(ProvideErrorMetadata::code);
-    let code = code.unwrap_or_else(|| panic!("no answer of AWS: {error:?}"));
+    let code = code.unwrap_or_else(|| panic!("no response from AWS: {error:?}"));
     assert!(
         !code.contains("Token") && !code.contains("Signature"),
-        "bad credentials are no denial: {code}"
+        "the credentials are invalid, which is not a denial: {code}"
     );
     !code.contains("AccessDenied")
 }
@@ -372,7 +372,11 @@ async fn each_function_may_do_what_it_needs_and_is_denied_everything_else() {
         for probe in Probe::ALL {
             let may = actor.may(probe).await;
             if may != allowed.contains(&probe) {
-                let verdict = if may { "is allowed to" } else { "is denied to" };
+                let verdict = if may {
+                    "is allowed to"
+                } else {
+                    "is not allowed to"
+                };
                 wrong.push(format!("{function} {verdict} {probe:?}"));
             }
         }
@@ -380,7 +384,7 @@ async fn each_function_may_do_what_it_needs_and_is_denied_everything_else() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A copy of a function's role, so that nothing that runs gets more.
+/// A copy of a function's role, so that no running function gets additional permissions.
 async fn copy_of_role(world: &World, role: &str) -> (String, Vec<(String, Value)>) {
     let copy = unique("probe");
     let trust = json!({
@@ -444,7 +448,7 @@ async fn a_policy_that_is_widened_is_found_out() {
         assert!(!actor.may(probe).await, "{probe:?}");
     }
 
-    // Any table, where it was the channels' alone: the mistake of a tired person.
+    // Any table, where only the channels were allowed: a mistake that is easily made.
     for (policy_name, mut policy) in policies {
         for statement in policy["Statement"].as_array_mut().unwrap() {
             if statement["Action"].to_string().contains("dynamodb:") {
@@ -455,7 +459,7 @@ async fn a_policy_that_is_widened_is_found_out() {
     }
     let actor = Actor::in_role(&world, &copy).await;
     for probe in [UpdateSlackUsers, WriteProfiles] {
-        assert!(actor.may(probe).await, "{probe:?} is not found out");
+        assert!(actor.may(probe).await, "{probe:?} was not detected");
     }
 
     for (probe, action) in [
@@ -474,6 +478,6 @@ async fn a_policy_that_is_widened_is_found_out() {
             "Statement": [{ "Effect": "Allow", "Action": action, "Resource": "*" }],
         });
         put_policy(&world, name, "TooMuch", &too_much).await;
-        assert!(actor.may(probe).await, "{probe:?} is not found out");
+        assert!(actor.may(probe).await, "{probe:?} was not detected");
     }
 }

@@ -33,14 +33,14 @@ async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_messa
     let first = first.unwrap();
     assert_eq!(first.arn(), second.unwrap().arn());
     let outcome = first.wait(AT_MOST).await.unwrap();
-    // It is over, and still the same.
+    // The execution has finished, and the result is still the same.
     let third = client.notify_public_channel(&key, &request).await.unwrap();
     assert_eq!(third.wait(AT_MOST).await, Ok(outcome));
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 
-/// A copy of the workflow's state machine, with a version and the alias `live` for it: what the local stack
-/// deploys has neither.
+/// A copy of the workflow's state machine with a version and the alias `live`, which the local stack does not
+/// deploy.
 async fn released_copy(world: &World, operation: Operation) -> StateMachineArn {
     let copy = world.copy_of(operation.as_str(), |definition| definition);
     let arn = state_machine_arn(&copy.await);
@@ -156,7 +156,7 @@ async fn a_failure_is_typed() {
         .await;
     let end = started.unwrap().wait(AT_MOST).await;
     let Err(WaitError::Failed(failure)) = end else {
-        panic!("there is no such channel: {end:?}");
+        panic!("the channel does not exist: {end:?}");
     };
     assert_eq!(failure.name(), Some(ErrorName::ChannelNotFound));
     assert!(!failure.can_be_redriven());

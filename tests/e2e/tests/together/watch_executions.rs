@@ -1,4 +1,4 @@
-//! How old the oldest running execution is: measured for state machines that nobody else uses.
+//! The age of the oldest running execution, for state machines that no other test uses.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;

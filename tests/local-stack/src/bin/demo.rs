@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: one notification, from `StartExecution` to Slack, and what happened.
+//! `cargo xtask demo`: sends one notification, from `StartExecution` to Slack, and shows what happened.
 
 use std::{fs, process::ExitCode, time::Duration};
 
@@ -30,8 +30,8 @@ async fn show(arguments: Demo) -> Result<(), Failure> {
         .unwrap_or_else(|| project.root.join("tests/local-stack/demo/request.json"));
     let request = read_request(&file)?;
     let starting = LocalStack::start(&project, StackOptions::new("demo"));
-    let stack = progress::step("Starting the local stack and deploying to it", starting).await?;
-    progress::step("Adding a handful of people", people::seed(&stack)).await?;
+    let stack = progress::step("Starting and deploying the local stack", starting).await?;
+    progress::step("Adding some people", people::seed(&stack)).await?;
     let outcome = notify(&stack, &request).await;
     let log = project.logs().join("demo-functions.log");
     stack.save_function_logs(&log).await?;
@@ -104,7 +104,7 @@ fn show_members(members: &Value) {
     }
 }
 
-/// The message as it stands in the sandbox, not as we believe to have sent it.
+/// Reads the message back from the sandbox, so that it shows what really arrived.
 async fn show_message(stack: &LocalStack, output: &Value) -> Result<(), Failure> {
     let name = output["channel"]["name"].as_str().unwrap_or_default();
     let ts = output["message"]["ts"].as_str().unwrap_or_default();
@@ -139,7 +139,7 @@ async fn show_message(stack: &LocalStack, output: &Value) -> Result<(), Failure>
     let copies = copies.filter(|copy| copy.metadata == message.metadata);
     match copies.count() {
         1 => println!("  └ posted once"),
-        count => return Err(format!("the message stands in Slack {count} times").into()),
+        count => return Err(format!("the message is in Slack {count} times").into()),
     }
     Ok(())
 }

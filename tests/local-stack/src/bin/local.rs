@@ -1,4 +1,4 @@
-//! `cargo xtask local`: the stack, kept up.
+//! `cargo xtask local`: runs the local stack until it is stopped.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 async fn keep_up(arguments: Local) -> Result<(), Failure> {
     let project = Project::with(arguments.build());
-    // What is changed while the stack starts is deployed afterwards.
+    // Changes made while the stack starts are deployed afterwards.
     let mut deployed = Sources::now(&project)?;
     let played_by = match (arguments.slack_url, arguments.slack_token) {
         (Some(url), Some(token)) => Slack::Url { url, token },
@@ -43,26 +43,27 @@ async fn keep_up(arguments: Local) -> Result<(), Failure> {
         ..StackOptions::new("local")
     };
     let starting = LocalStack::start(&project, options);
-    let mut stack =
-        progress::step("Starting the local stack and deploying to it", starting).await?;
-    progress::step("Adding a handful of people", people::seed(&stack)).await?;
+    let mut stack = progress::step("Starting and deploying the local stack", starting).await?;
+    progress::step("Adding some people", people::seed(&stack)).await?;
     describe(&stack.endpoints);
     println!("ready");
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         if stack.has_ended() {
             let log = stack.endpoints.ministack_log.display();
-            return Err(format!("MiniStack has ended by itself; its output is in {log}").into());
+            return Err(
+                format!("MiniStack has stopped unexpectedly; its output is in {log}").into(),
+            );
         }
         if !arguments.watch {
             continue;
         }
-        // A folder that is being replaced is looked at the next time.
+        // Skips a folder that is just being replaced until the next look.
         let Ok(sources) = Sources::now(&project) else {
             continue;
         };
         if sources != deployed {
-            // What is changed meanwhile is deployed the next time.
+            // Changes made during the deployment are deployed the next time.
             deployed = sources;
             match deploy_again(&project, &mut stack).await {
                 Ok(()) => println!("ready"),
@@ -72,16 +73,16 @@ async fn keep_up(arguments: Local) -> Result<(), Failure> {
     }
 }
 
-/// Builds and deploys what has changed. Executions and Slack go on.
+/// Builds and deploys what has changed. Executions keep running, and Slack keeps its state.
 async fn deploy_again(project: &Project, stack: &mut LocalStack) -> Result<(), Failure> {
     let building = project.build_with_functions(&[]);
-    progress::step("Building what has changed", building).await?;
+    progress::step("Building the changes", building).await?;
     let app = App::of(project);
     let updating = stack.update(&app);
-    progress::step("Deploying what has changed", updating).await
+    progress::step("Deploying the changes", updating).await
 }
 
-/// What is deployed comes from these files, as they were last modified.
+/// The modification times of the files that the deployment is built from.
 #[derive(PartialEq, Eq)]
 struct Sources(BTreeMap<PathBuf, SystemTime>);
 
@@ -105,7 +106,7 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, SystemTime>) -> io::Resu
             Ok(found) => {
                 files.insert(path, found.modified()?);
             }
-            // An editor's own file, or one that is gone by now.
+            // An editor's temporary file, or a file that was just deleted.
             Err(_) => {}
         }
     }
@@ -114,7 +115,7 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, SystemTime>) -> io::Resu
 
 fn describe(endpoints: &Endpoints) {
     println!(
-        "\nAWS        {}  (account {ACCOUNT}, Step Functions and all the rest)",
+        "\nAWS        {}  (account {ACCOUNT}, Step Functions and all other services)",
         endpoints.aws
     );
     println!("Slack API  {}", endpoints.slack);
@@ -131,5 +132,5 @@ fn describe(endpoints: &Endpoints) {
     if let Some(url) = &endpoints.mpc_requests {
         println!("  export MPC_REQUESTS_URL={url}");
     }
-    println!("\nCtrl-C ends it all.");
+    println!("\nPress Ctrl-C to stop everything.");
 }

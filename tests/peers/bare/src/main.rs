@@ -1,4 +1,4 @@
-//! The least that a function on `lambda_runtime` can be: it answers at once, whatever it is asked.
+//! A minimal function on `lambda_runtime`: it returns the same response to every event at once.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Reads the token from Secrets Manager and calls Slack once, with the project's own crates. The same stands
-//! beside this in Node and in Python.
+//! Reads the token from Secrets Manager and calls Slack once, with the project's own crates. The peers in Node and
+//! Python do the same.
 
 use std::process::ExitCode;
 

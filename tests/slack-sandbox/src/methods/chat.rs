@@ -60,7 +60,7 @@ fn blocks(json: &str) -> Result<Value, Refusal> {
     Ok(blocks)
 }
 
-/// How many characters all texts within hold.
+/// The number of characters in all texts of the value.
 fn characters(value: &Value) -> usize {
     match value {
         Value::Array(values) => values.iter().map(characters).sum(),

@@ -30,8 +30,8 @@ pub(super) fn create(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     info_of(workspace, call, &id)
 }
 
-/// The argument `name`, if it obeys Slack's rules and no channel has it: also no archived one, and
-/// none that the bot can't see.
+/// Returns the argument `name` if it follows Slack's rules and is not taken, not even by an archived channel or by
+/// one that the bot can't see.
 fn free_name(workspace: &Workspace, call: &Call<'_>) -> Result<String, Refusal> {
     let Some(name) = call.argument("name") else {
         return refuse("invalid_name_required");
@@ -154,7 +154,7 @@ pub(super) fn info(workspace: &Workspace, call: &Call<'_>) -> Answer {
     Ok(json!({ "channel": shown }))
 }
 
-/// The channel of the call, which the bot may manage and is a member of.
+/// The channel of the call, if the bot is a member of it and can manage it.
 fn own_channel<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
     let channel = call.channel(workspace)?;
     call.needs_for(channel, "channels:manage", "groups:write")?;

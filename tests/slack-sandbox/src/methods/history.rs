@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::{Answer, Call, Refusal, page, refuse};
 use crate::workspace::{Channel, Message, Workspace};
 
-/// Newest first, replies left out.
+/// Newest first, without replies.
 pub(super) fn history(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let channel = readable(workspace, call)?;
     let range = Range::of(call)?;
@@ -16,7 +16,7 @@ pub(super) fn history(workspace: &Workspace, call: &Call<'_>) -> Answer {
     listed(workspace, call, &messages)
 }
 
-/// The thread's parent first, then its replies, oldest first. The parent is there whatever the range.
+/// The thread's parent first, whatever the range, then its replies, oldest first.
 pub(super) fn replies(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let channel = readable(workspace, call)?;
     let range = Range::of(call)?;
@@ -59,7 +59,7 @@ fn listed(workspace: &Workspace, call: &Call<'_>, messages: &[&Message]) -> Answ
     Ok(json!({ "messages": messages, "has_more": has_more, "response_metadata": metadata }))
 }
 
-/// `oldest` and `latest`, which count themselves only with `inclusive`.
+/// From `oldest` to `latest`. The bounds themselves are included only with `inclusive`.
 struct Range {
     oldest: u64,
     latest: u64,

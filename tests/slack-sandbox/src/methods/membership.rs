@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Call, Refusal, conversations::info_of, page, refuse};
 use crate::workspace::{Channel, User, Workspace};
 
-/// It was 1,000 until 2025.
+/// Slack's limit was 1,000 until 2025.
 const MAX_INVITED_AT_ONCE: usize = 100;
 
 pub(super) fn members(workspace: &Workspace, call: &Call<'_>) -> Answer {
@@ -15,7 +15,7 @@ pub(super) fn members(workspace: &Workspace, call: &Call<'_>) -> Answer {
     Ok(json!({ "members": members, "response_metadata": metadata }))
 }
 
-/// Without `force` one bad id fails the whole batch; with it the valid ids are invited.
+/// Without `force`, one invalid id fails the whole batch; with it, the valid ids are invited.
 pub(super) fn invite(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let channel = managed(workspace, call)?;
     let id = channel.id.clone();
@@ -112,7 +112,7 @@ pub(super) fn kick(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
         return refuse("user_not_found");
     }
     if !channel.members.contains(user) {
-        // The same code as for a bot that is not there.
+        // The same error code as for a channel that the bot is not in.
         return refuse("not_in_channel");
     }
     if let Some(channel) = workspace.channel_mut(&id) {
@@ -142,7 +142,7 @@ pub(super) fn join(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
-/// The channel of the call, if its members may be changed by the bot.
+/// The channel of the call, if the bot can change its members.
 fn managed<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
     let channel = call.channel(workspace)?;
     call.needs_for(channel, "channels:manage", "groups:write")?;

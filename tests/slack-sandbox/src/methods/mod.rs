@@ -1,4 +1,4 @@
-//! Slack's methods as rules over the workspace, by Slack's own names.
+//! Slack's methods under their own names, as rules over the workspace.
 
 mod chat;
 mod conversations;
@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::workspace::{Channel, TEAM_ID, Token, Workspace};
 
-/// The answer to a call that Slack refuses.
+/// The response to a call that Slack rejects.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     pub error: String,
-    /// What the answer holds besides `ok` and `error`.
+    /// The fields of the response besides `ok` and `error`.
     pub more: Map<String, Value>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn refuse<T>(error: &str) -> Result<T, Refusal> {
     })
 }
 
-/// One call: who calls, with which arguments.
+/// One call: the caller's token and the arguments.
 pub(crate) struct Call<'a> {
     pub token: &'a Token,
     pub arguments: &'a BTreeMap<String, String>,
@@ -72,7 +72,7 @@ impl Call<'_> {
         Err(refusal)
     }
 
-    /// The scope of `family` for a channel: `channels:…` for a public one, `groups:…` for a private one.
+    /// Requires the scope of a family for a channel: `channels:…` for a public one, `groups:…` for a private one.
     fn needs_for(&self, channel: &Channel, public: &str, private: &str) -> Result<(), Refusal> {
         self.needs(if channel.is_private { private } else { public })
     }
@@ -85,7 +85,7 @@ impl Call<'_> {
     fn channel<'w>(&self, workspace: &'w Workspace) -> Result<&'w Channel, Refusal> {
         match workspace.channel(self.required("channel")?) {
             Some(channel) if !channel.is_private || self.is_in(channel) => Ok(channel),
-            // Slack does not tell an invisible channel from a wrong id.
+            // Slack does not distinguish an invisible channel from a wrong id.
             _ => refuse("channel_not_found"),
         }
     }
@@ -110,7 +110,7 @@ impl Call<'_> {
     }
 }
 
-/// Whether there is such a method, before anything else about the call is looked at.
+/// Whether the method exists. Slack checks this before it looks at the rest of the call.
 pub(crate) fn exists(method: &str) -> bool {
     METHODS.contains(&method)
 }
@@ -145,7 +145,7 @@ pub(crate) fn answer(workspace: &mut Workspace, method: &str, call: &Call<'_>) -
         "users.list" => users::list(workspace, call),
         "conversations.create" => conversations::create(workspace, call),
         "conversations.archive" => conversations::archive(workspace, call),
-        // A bot's token can't unarchive.
+        // A bot token cannot unarchive channels.
         "conversations.unarchive" => refuse("not_allowed_token_type"),
         "conversations.rename" => conversations::rename(workspace, call),
         "conversations.setTopic" => conversations::set_topic(workspace, call),
@@ -178,8 +178,8 @@ fn auth_test(workspace: &Workspace, call: &Call<'_>) -> Value {
     })
 }
 
-/// A page of `items` from the cursor on. The cursor is the index at which the next page begins; a
-/// page looks at `limit` items and holds those that pass `shown`, so it may be short or even empty.
+/// A page of `items` from the cursor on, which is the index at which the page begins. A page covers `limit` items
+/// and contains those that pass `shown`, so it can be short or even empty.
 fn page<T>(
     workspace: &Workspace,
     call: &Call<'_>,

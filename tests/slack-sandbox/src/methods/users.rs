@@ -8,7 +8,7 @@ pub(super) fn lookup_by_email(workspace: &Workspace, call: &Call<'_>) -> Answer 
     let email = call.required("email")?;
     match workspace.user_by_email(email) {
         Some(user) if !user.deleted => Ok(json!({ "user": shown(user, call) })),
-        // Deactivated people are not told from unknown ones.
+        // Slack does not distinguish deactivated users from unknown ones.
         _ => refuse("users_not_found"),
     }
 }
@@ -30,7 +30,7 @@ pub(super) fn list(workspace: &Workspace, call: &Call<'_>) -> Answer {
     Ok(json!({ "members": members, "response_metadata": metadata }))
 }
 
-/// A user as Slack shows it; the address only with the scope for it.
+/// A user as Slack returns it, with the address only if the token has the scope for it.
 fn shown(user: &User, call: &Call<'_>) -> Value {
     let mut profile = json!({ "real_name": user.name });
     if let Some(email) = &user.email
