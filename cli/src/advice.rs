@@ -73,7 +73,7 @@ pub fn status_error(status: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use apgl_client::Kind;
+    use apgl_client::Recovery;
 
     use super::*;
 
@@ -81,7 +81,10 @@ mod tests {
     fn a_redrive_is_advised_for_whatever_is_not_final() {
         for name in ErrorName::ALL {
             let advice = advice(name.as_str(), "mpc-event-1");
-            assert_eq!(advice.contains("apgl redrive"), name.kind() != Kind::Final);
+            assert_eq!(
+                advice.contains("apgl redrive"),
+                name.recovery() != Recovery::Terminal
+            );
         }
         for error in [TIMED_OUT, ABORTED, "Runtime.ExitError"] {
             assert!(advice(error, "mpc-event-1").contains("apgl redrive mpc-event-1"));

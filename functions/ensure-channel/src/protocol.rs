@@ -11,7 +11,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{Kind, StepError};
+use apgl_contract::{Recovery, StepError};
 use apgl_directory::Found;
 use apgl_stores::{Claims, Creation, CreationClaim};
 
@@ -127,7 +127,7 @@ fn claim_after(
             Some(claim.waiting(uncertain_since, until))
         }
         // The channel may have been created: the next attempt must know since when.
-        error if error.name().kind() == Kind::Passing => Some(claim.clone()),
+        error if error.name().recovery() == Recovery::Transient => Some(claim.clone()),
         _ => uncertain_since.map(|since| claim.released(since, workspace.now())),
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use apgl_contract::{Kind, StepError, Visibility};
+use apgl_contract::{Recovery, StepError, Visibility};
 use apgl_directory::Found;
 use apgl_rate_limit::gcra::Gcra;
 use apgl_slack::quotas::{Quota, Slot};
@@ -156,11 +156,11 @@ impl Execution {
             };
             waits += u32::from(!error.has_reservation());
             let last = error.name();
-            match last.kind() {
-                Kind::Waiting if waits > WAITS => {
+            match last.recovery() {
+                Recovery::Wait if waits > WAITS => {
                     return Err(StepError::SlackWaitsExhausted { last });
                 }
-                Kind::Waiting | Kind::Passing => {}
+                Recovery::Wait | Recovery::Transient => {}
                 _ => return Err(error),
             }
             // A `Wait` state sleeps in whole seconds.
@@ -381,7 +381,7 @@ async fn a_channel_whose_creator_was_not_told_is_its_own_although_another_finds_
     let id = creator.id.clone();
     world.borrow_mut().lost_answers.insert(id.clone());
     let lost = ensure(&creator, &id).await.unwrap_err();
-    assert_eq!(lost.name().kind(), Kind::Passing);
+    assert_eq!(lost.name().recovery(), Recovery::Transient);
     // Meanwhile another execution's scan writes the channel into the table.
     other.find_by_scan(other.now()).await.unwrap();
     assert_eq!(other.run().await.unwrap().0.created_by, None);

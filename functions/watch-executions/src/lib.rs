@@ -11,7 +11,7 @@ mod receipts;
 use std::time::{Duration, SystemTime};
 
 use apgl_aws::{METRICS_NAMESPACE, Refusal};
-use apgl_contract::{Kind, StepError};
+use apgl_contract::{Recovery, StepError};
 use apgl_runtime::SettingError;
 use apgl_stores::Receipts;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
@@ -164,8 +164,8 @@ fn not_measured<E: ProvideErrorMetadata>(
 impl From<StepError> for NotMeasured {
     fn from(error: StepError) -> Self {
         let reason = error.to_string();
-        let refusal = match error.name().kind() {
-            Kind::Passing => Refusal::Passing(reason),
+        let refusal = match error.name().recovery() {
+            Recovery::Transient => Refusal::Passing(reason),
             _ => Refusal::Lasting(reason),
         };
         let operation = "access to the receipts table";

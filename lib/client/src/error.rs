@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use apgl_aws::Refusal;
-use apgl_contract::{ErrorName, InvalidField, Kind, request::Operation};
+use apgl_contract::{ErrorName, InvalidField, Recovery, request::Operation};
 use serde_json::Value;
 
 use crate::{ExecutionName, NameError};
@@ -138,7 +138,8 @@ impl Failure {
     /// Whether the execution can continue from the step that failed, after the cause is fixed. A final error needs
     /// a new request with a new key.
     pub fn can_be_redriven(&self) -> bool {
-        self.name().is_none_or(|name| name.kind() != Kind::Final)
+        self.name()
+            .is_none_or(|name| name.recovery() != Recovery::Terminal)
     }
 }
 

@@ -95,7 +95,7 @@ mod request;
 mod state_machines;
 
 pub use apgl_contract::{
-    ChannelRef, Email, ErrorName, InvalidField, Kind, MessageTs, Visibility, outcome,
+    ChannelRef, Email, ErrorName, InvalidField, MessageTs, Recovery, Visibility, outcome,
     request::Operation,
 };
 pub use client::Client;

@@ -5,15 +5,15 @@
 //! files contain the same names. The rest of an error goes into the execution's `Cause` and into the log, so
 //! no variant may contain a token, a message's text or an e-mail address.
 //!
-//! Each name has one [`Kind`], which decides what a workflow does with the error:
+//! Each name has one [`Recovery`]: what a workflow does with the error:
 //!
-//! | kind | what the workflow does | does a redrive help? |
+//! | recovery | what the workflow does | does a redrive help? |
 //! |---|---|---|
-//! | [`Kind::Final`] | catches it by name and ends in `Fail` | no |
-//! | [`Kind::Passing`] | retries the step with exponential backoff | yes, after the retries have run out |
-//! | [`Kind::Waiting`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
-//! | [`Kind::LookUp`] | goes back, once, to the step that looks the channel up | – |
-//! | [`Kind::Mendable`] | lets the Task fail the execution | yes, after an operator has fixed the cause |
+//! | [`Recovery::Terminal`] | catches it by name and ends in `Fail` | no |
+//! | [`Recovery::Transient`] | retries the step with exponential backoff | yes, after the retries have run out |
+//! | [`Recovery::Wait`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
+//! | [`Recovery::LookUp`] | goes back, once, to the step that looks the channel up | – |
+//! | [`Recovery::Operator`] | lets the Task fail the execution | yes, after an operator has fixed the cause |
 
 use std::time::Duration;
 
@@ -30,16 +30,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(99_999_999);
 
 /// What a workflow does with an error. See the table in the [module's documentation](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Final,
-    Passing,
-    Waiting,
+pub enum Recovery {
+    Terminal,
+    Transient,
+    Wait,
     LookUp,
-    Mendable,
+    Operator,
 }
 
 macro_rules! error_names {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $recovery:ident;)*) => {
         /// Every error name that a function can return and a state machine can match.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -56,8 +56,8 @@ macro_rules! error_names {
                 match self { $(ErrorName::$variant => $name,)* }
             }
 
-            pub fn kind(self) -> Kind {
-                match self { $(ErrorName::$variant => Kind::$kind,)* }
+            pub fn recovery(self) -> Recovery {
+                match self { $(ErrorName::$variant => Recovery::$recovery,)* }
             }
 
             /// The error with this name, if a function can return it.
@@ -70,49 +70,49 @@ macro_rules! error_names {
 
 error_names! {
     /// The request breaks a rule. The caller fixes it and sends a new one.
-    InvalidRequest = "InvalidRequest", Final;
+    InvalidRequest = "InvalidRequest", Terminal;
     /// The channel does not exist, or the bot can't see it.
-    ChannelNotFound = "Channel.NotFound", Final;
+    ChannelNotFound = "Channel.NotFound", Terminal;
     /// Another channel has the name, and this request can't use that channel.
-    ChannelNameTaken = "Channel.NameTaken", Final;
+    ChannelNameTaken = "Channel.NameTaken", Terminal;
     /// The channel is archived. A bot can't unarchive it.
-    ChannelArchived = "Channel.Archived", Final;
+    ChannelArchived = "Channel.Archived", Terminal;
     /// The channel that the table knows is gone or archived. The workflow looks it up again, once; after that
     /// the step returns `Channel.NotFound` or `Channel.Archived`.
     ChannelStale = "Channel.Stale", LookUp;
     /// Slack rejected the call permanently; the cause contains Slack's error code.
-    SlackRejected = "Slack.Rejected", Final;
+    SlackRejected = "Slack.Rejected", Terminal;
     /// Slack rate-limits the method; wait for `retryAfterSeconds`.
-    SlackRateLimited = "Slack.RateLimited", Waiting;
+    SlackRateLimited = "Slack.RateLimited", Wait;
     /// The message may have been posted. The next attempt looks for it before posting again.
-    SlackOutcomeUnknown = "Slack.OutcomeUnknown", Waiting;
+    SlackOutcomeUnknown = "Slack.OutcomeUnknown", Wait;
     /// Another attempt holds the claim on this delivery.
-    DeliveryInProgress = "Delivery.InProgress", Waiting;
+    DeliveryInProgress = "Delivery.InProgress", Wait;
     /// Another execution is creating a channel with this name.
-    ChannelBeingCreated = "Channel.BeingCreated", Waiting;
+    ChannelBeingCreated = "Channel.BeingCreated", Wait;
     /// Another execution is scanning Slack's channels, or the scan is paused by a rate limit.
-    ChannelScanInProgress = "Channel.ScanInProgress", Waiting;
+    ChannelScanInProgress = "Channel.ScanInProgress", Wait;
     /// The step needs more time than one invocation has. The next invocation continues where it stopped.
-    StepUnfinished = "Step.Unfinished", Waiting;
+    StepUnfinished = "Step.Unfinished", Wait;
     /// Slack is temporarily unavailable, and repeating the step is safe.
-    SlackUnavailable = "Slack.Unavailable", Passing;
+    SlackUnavailable = "Slack.Unavailable", Transient;
     /// DynamoDB or Secrets Manager throttles the call or is temporarily unavailable.
-    StoreUnavailable = "Store.Unavailable", Passing;
+    StoreUnavailable = "Store.Unavailable", Transient;
     /// Slack rejects the token, or the token lacks a scope. An operator replaces the token, then redrives.
-    SlackUnauthorized = "Slack.Unauthorized", Mendable;
+    SlackUnauthorized = "Slack.Unauthorized", Operator;
     /// The queue for one of Slack's rate limits is so long that the execution would time out before this
     /// call's turn. Redrive when the load is over.
-    SlackQueueTooLong = "Slack.QueueTooLong", Mendable;
+    SlackQueueTooLong = "Slack.QueueTooLong", Operator;
     /// The step has used up the waits that its workflow allows. Redrive when the load is over.
-    SlackWaitsExhausted = "Slack.WaitsExhausted", Mendable;
+    SlackWaitsExhausted = "Slack.WaitsExhausted", Operator;
     /// The function can't read what the workflow sent: the two versions don't match. An operator deploys
     /// both again, then redrives.
-    StepMalformed = "Step.Malformed", Mendable;
+    StepMalformed = "Step.Malformed", Operator;
     /// The step broke a rule of its own. An operator deploys a fixed function, then redrives.
-    StepBug = "Step.Bug", Mendable;
+    StepBug = "Step.Bug", Operator;
     /// DynamoDB or Secrets Manager rejected a call (access denied, no such table or secret), or a stored
     /// value can't be read. An operator fixes the cause, then redrives.
-    StoreRejected = "Store.Rejected", Mendable;
+    StoreRejected = "Store.Rejected", Operator;
 }
 
 impl std::fmt::Display for ErrorName {
@@ -244,7 +244,7 @@ impl StepError {
         }
     }
 
-    /// For an error of [`Kind::Waiting`]: how long the workflow sleeps before it runs the step again.
+    /// For an error of [`Recovery::Wait`]: how long the workflow sleeps before it runs the step again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::SlackRateLimited { retry_after, .. }

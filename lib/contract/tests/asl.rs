@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use apgl_contract::{ErrorName, Kind};
+use apgl_contract::{ErrorName, Recovery};
 use serde_json::Value;
 
 /// Every name in a `Retry`'s or `Catch`'s `ErrorEquals`.
@@ -25,10 +25,10 @@ fn names_matched(rules: &str) -> BTreeSet<String> {
     names
 }
 
-fn ours(kinds: &[Kind]) -> BTreeSet<String> {
+fn ours(recoveries: &[Recovery]) -> BTreeSet<String> {
     ErrorName::ALL
         .iter()
-        .filter(|name| kinds.contains(&name.kind()))
+        .filter(|name| recoveries.contains(&name.recovery()))
         .map(|name| name.as_str().to_owned())
         .collect()
 }
@@ -46,14 +46,17 @@ fn without_awss(names: BTreeSet<String>) -> BTreeSet<String> {
 
 #[test]
 fn the_state_machines_retry_just_what_passes_by_itself() {
-    assert_eq!(without_awss(names_matched("Retry")), ours(&[Kind::Passing]));
+    assert_eq!(
+        without_awss(names_matched("Retry")),
+        ours(&[Recovery::Transient])
+    );
 }
 
 #[test]
 fn the_state_machines_catch_just_what_they_wait_for_what_is_final_and_what_is_looked_up_again() {
     assert_eq!(
         without_awss(names_matched("Catch")),
-        ours(&[Kind::Final, Kind::Waiting, Kind::LookUp])
+        ours(&[Recovery::Terminal, Recovery::Wait, Recovery::LookUp])
     );
 }
 

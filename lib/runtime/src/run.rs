@@ -7,7 +7,7 @@ use std::{
 };
 
 use apgl_aws::{ConfigError, SettingError};
-use apgl_contract::{InvalidField, Invocation, Kind, Step, StepError, decode};
+use apgl_contract::{InvalidField, Invocation, Recovery, Step, StepError, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -137,7 +137,7 @@ fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
 
 /// Fails a step that has used up its waits, unless it waits for a reserved call.
 fn bounded(error: StepError, has_waits_left: bool) -> StepError {
-    let is_wait = error.name().kind() == Kind::Waiting && !error.has_reservation();
+    let is_wait = error.name().recovery() == Recovery::Wait && !error.has_reservation();
     if is_wait && !has_waits_left {
         return StepError::SlackWaitsExhausted { last: error.name() };
     }
@@ -160,20 +160,20 @@ fn stale(error: StepError, may_look_up_again: bool) -> StepError {
 /// normal, and the caller must fix a final error.
 fn log_failure(error: &StepError) {
     let (name, reason, code) = (error.name(), error.to_string(), error.slack_code());
-    match name.kind() {
-        Kind::Waiting => {
+    match name.recovery() {
+        Recovery::Wait => {
             tracing::info!(error.name = %name, error.reason = reason, slack.error = code, "the step waits");
         }
-        Kind::LookUp => {
+        Recovery::LookUp => {
             tracing::info!(error.name = %name, error.reason = reason, "the channel is looked up again");
         }
-        Kind::Passing => {
+        Recovery::Transient => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step failed temporarily");
         }
-        Kind::Final => {
+        Recovery::Terminal => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the request can't be fulfilled");
         }
-        Kind::Mendable => {
+        Recovery::Operator => {
             tracing::error!(error.name = %name, error.reason = reason, slack.error = code, "the step failed");
         }
     }
@@ -211,7 +211,7 @@ mod tests {
                 last: ErrorName::SlackRateLimited
             }
         );
-        assert_eq!(exhausted.name().kind(), Kind::Mendable);
+        assert_eq!(exhausted.name().recovery(), Recovery::Operator);
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_payload_that_does_not_fit_can_be_redriven_after_a_new_deployment() {
         let error = malformed(InvalidField::new("input.users", "is required"));
-        assert_eq!(error.name().kind(), Kind::Mendable);
+        assert_eq!(error.name().recovery(), Recovery::Operator);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::{Kind, StepError, outcome::PostedMessage};
+use apgl_contract::{Recovery, StepError, outcome::PostedMessage};
 use apgl_stores::{Deliveries, SETTLE_TIME};
 use post_message::protocol::{Delivery, NotDelivered, deliver};
 
@@ -217,12 +217,12 @@ impl Execution {
             Ok(_) => return Some(End::Well),
             Err(error) => StepError::from(error),
         };
-        match error.name().kind() {
-            Kind::Waiting => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
-            Kind::Passing => self.pause_for(BACKOFF),
+        match error.name().recovery() {
+            Recovery::Wait => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
+            Recovery::Transient => self.pause_for(BACKOFF),
             // An operator mends it, and redrives.
-            Kind::Mendable => self.pause_for(MENDED_AFTER),
-            Kind::Final | Kind::LookUp => return Some(End::Failed),
+            Recovery::Operator => self.pause_for(MENDED_AFTER),
+            Recovery::Terminal | Recovery::LookUp => return Some(End::Failed),
         }
         None
     }
