@@ -299,12 +299,12 @@ describe("lines of logs", () => {
     expect(source(file)).toContain(`"${words}"`);
   });
 
-  it("say ERROR, and the error's name, where an operator must mend what a step failed by", () => {
+  it("say ERROR, and the error's name, if an operator must fix what a step failed with", () => {
     expect(source("lib/runtime/src/run.rs")).toMatch(
-      /Kind::Mendable => \{\s*tracing::error!\(error\.name = %name,/,
+      /Recovery::Operator => \{\s*tracing::error!\(error\.name = %name,/,
     );
     expect(source("lib/contract/src/error.rs")).toContain(
-      'SlackUnauthorized = "Slack.Unauthorized", Mendable;',
+      'SlackUnauthorized = "Slack.Unauthorized", Operator;',
     );
   });
 

@@ -1,5 +1,13 @@
 import type { Machine } from "../machine.js";
-import { catchAll, firstError, mendableErrors, retries, staleChannels, timeouts, waits } from "./errors.js";
+import {
+  catchAll,
+  firstError,
+  redrivableErrors,
+  retries,
+  staleChannels,
+  timeouts,
+  waits,
+} from "./errors.js";
 import { keyOrder, loops, stateNames, wholeMachine } from "./structure.js";
 import { assignedVariables, expressionSyntax, reservedVariables } from "./variables.js";
 
@@ -14,7 +22,7 @@ export const RULES: Record<string, (machine: Machine) => string[]> = {
   timeouts,
   waits,
   staleChannels,
-  mendableErrors,
+  redrivableErrors,
   firstError,
   expressionSyntax,
   reservedVariables,

@@ -10,7 +10,7 @@ const LAMBDA_SERVICE_ERRORS = [
   "Lambda.TooManyRequestsException",
 ];
 /** Errors that no redrive can fix. `lib/contract/tests/asl.rs` compares the workflows' error names with its enum. */
-const FINAL = [
+const TERMINAL = [
   "InvalidRequest",
   "Channel.NotFound",
   "Channel.NameTaken",
@@ -63,7 +63,7 @@ export function retries(machine: Machine): string[] {
       if (rule["JitterStrategy"] !== "FULL") {
         findings.push(`${name}: a Retry must have JitterStrategy FULL`);
       }
-      for (const error of rule.ErrorEquals.filter((error) => FINAL.includes(error))) {
+      for (const error of rule.ErrorEquals.filter((error) => TERMINAL.includes(error))) {
         findings.push(`${name} must not retry ${error}, which is final`);
       }
     }
@@ -164,12 +164,14 @@ function waitOf(machine: Machine, name: string, rule: Rule): string[] {
 }
 
 /** No error that an operator can fix leads to a Fail state, because a redrive would enter Fail again. */
-export function mendableErrors(machine: Machine): string[] {
+export function redrivableErrors(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) =>
     (state.Catch ?? []).flatMap((rule) => {
       if (!endsInFail(machine, rule.Next)) return [];
-      const mendable = rule.ErrorEquals.filter((error) => !FINAL.includes(error));
-      return mendable.map((error) => `${name}: ${error} can be fixed, so it must not lead to Fail`);
+      const redrivable = rule.ErrorEquals.filter((error) => !TERMINAL.includes(error));
+      return redrivable.map(
+        (error) => `${name}: ${error} can be fixed, so it must not lead to Fail`,
+      );
     }),
   );
 }

@@ -49,8 +49,7 @@ const broken: [rule: string, what: string, Break][] = [
   [
     "waits",
     "a function that is not told of look-ups",
-    (m) =>
-      ((post(m).Arguments?.Payload as { run: string }).run = `{% ${run(86400, false)} %}`),
+    (m) => ((post(m).Arguments?.Payload as { run: string }).run = `{% ${run(86400, false)} %}`),
   ],
   ["retries", "no retry", (m) => delete post(m).Retry],
   ["retries", "no bound on the delay", (m) => delete post(m).Retry?.[0]?.["MaxDelaySeconds"]],
@@ -102,12 +101,12 @@ const broken: [rule: string, what: string, Break][] = [
   ["waits", "a function that is told of another time-out", (m) => (m.TimeoutSeconds = 60)],
   ["waits", "a count that is not reset for the next step", (m) => delete post(m).Assign?.["waits"]],
   [
-    "mendableErrors",
-    "a mendable error that ends in Fail",
+    "redrivableErrors",
+    "an error that can be redriven that ends in Fail",
     (m) => catchOf(post(m), "Slack.Rejected").ErrorEquals.push("Slack.Unauthorized"),
   ],
   [
-    "mendableErrors",
+    "redrivableErrors",
     "everything that ends in Fail",
     (m) => post(m).Catch?.push({ ErrorEquals: ["States.ALL"], Next: "Fail" }),
   ],
