@@ -1,0 +1,266 @@
+//! The admin routes: what tests and people change, and what they look at.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Shared;
+use crate::{
+    Seed,
+    calls::{self, Call},
+    chaos::{Chaos, Reign},
+    faults::Fault,
+    methods,
+    seed::TokenSeed,
+    workspace::{BOT_USER_ID, Channel, Pages, Restrictions, Workspace},
+};
+
+/// The settings that can change while the sandbox runs. Omitted fields keep their values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restrictions: Option<Restrictions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<Pages>,
+}
+
+fn bad_request(error: &(impl ToString + ?Sized)) -> Response {
+    (
+        StatusCode::BAD_REQUEST,
+        Json(json!({ "error": error.to_string() })),
+    )
+        .into_response()
+}
+
+/// Parses the body, or returns a 400 that names the field and the rule that it breaks.
+macro_rules! body_or_400 {
+    ($body:expr) => {
+        match $body {
+            Ok(Json(body)) => body,
+            Err(rejection) => return bad_request(&rejection.body_text()),
+        }
+    };
+}
+
+pub(super) async fn reset(State(shared): State<Shared>) -> Response {
+    let mut inner = shared.lock();
+    let mut workspace = Workspace::after(&inner.workspace);
+    if let Err(error) = inner.seed.plant(&mut workspace) {
+        return bad_request(&error);
+    }
+    inner.workspace = workspace;
+    inner.limits.forget();
+    inner.faults.clear();
+    inner.chaos = None;
+    inner.calls.clear();
+    StatusCode::NO_CONTENT.into_response()
+}
+
+pub(super) async fn plant(
+    State(shared): State<Shared>,
+    body: Result<Json<Seed>, JsonRejection>,
+) -> Response {
+    let seed = body_or_400!(body);
+    match seed.plant(&mut shared.lock().workspace) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => bad_request(&error),
+    }
+}
+
+pub(super) async fn state(State(shared): State<Shared>) -> Response {
+    let inner = shared.lock();
+    let workspace = &inner.workspace;
+    let channels: Vec<Value> = workspace
+        .channels
+        .iter()
+        .map(|channel| channel_json(workspace, channel))
+        .collect();
+    Json(json!({ "users": workspace.users, "channels": channels })).into_response()
+}
+
+pub(super) async fn channel_state(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Response {
+    let inner = shared.lock();
+    match inner.workspace.channel_by_name(&name) {
+        Some(channel) => Json(channel_json(&inner.workspace, channel)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Changes to a channel by someone other than the bot. Omitted fields keep their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_archived: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot_is_member: Option<bool>,
+}
+
+pub(super) async fn change_channel(
+    State(shared): State<Shared>,
+    Path(channel): Path<String>,
+    body: Result<Json<ChannelChange>, JsonRejection>,
+) -> Response {
+    let ChannelChange {
+        name,
+        is_private,
+        is_archived,
+        bot_is_member,
+    } = body_or_400!(body);
+    let workspace = &mut shared.lock().workspace;
+    let Some(id) = workspace
+        .channel_by_name(&channel)
+        .map(|channel| channel.id.clone())
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if let Some(name) = name {
+        if workspace.channel_by_name(&name).is_some() {
+            return bad_request("name: must be a name that is not taken");
+        }
+        workspace.rename_channel(&id, &name);
+    }
+    let bots: Vec<String> = workspace
+        .tokens
+        .values()
+        .map(|token| token.bot_user_id.clone())
+        .collect();
+    if let Some(channel) = workspace.channel_mut(&id) {
+        channel.is_private = is_private.unwrap_or(channel.is_private);
+        channel.is_archived = is_archived.unwrap_or(channel.is_archived);
+        match bot_is_member {
+            Some(true) => channel.members.extend(bots),
+            Some(false) => channel.members.retain(|member| !bots.contains(member)),
+            None => {}
+        }
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
+    let people = channel.members.iter().filter(|id| *id != BOT_USER_ID);
+    let emails = people.filter_map(|id| workspace.user(id)?.email.clone());
+    json!({
+        "id": channel.id,
+        "name": channel.name,
+        "is_private": channel.is_private,
+        "is_archived": channel.is_archived,
+        "topic": channel.topic,
+        "purpose": channel.purpose,
+        "members": channel.members,
+        "emails": emails.collect::<Vec<_>>(),
+        "messages": channel.messages,
+    })
+}
+
+pub(super) async fn call_log(State(shared): State<Shared>) -> Json<Vec<Call>> {
+    Json(shared.lock().calls.clone())
+}
+
+pub(super) async fn clear_calls(State(shared): State<Shared>) -> StatusCode {
+    shared.lock().calls.clear();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn call_summary(
+    State(shared): State<Shared>,
+) -> Json<BTreeMap<String, calls::Tally>> {
+    Json(calls::summary(&shared.lock().calls))
+}
+
+pub(super) async fn add_fault(
+    State(shared): State<Shared>,
+    body: Result<Json<Fault>, JsonRejection>,
+) -> Response {
+    let fault = body_or_400!(body);
+    if fault.method != "*" && !methods::exists(&fault.method) {
+        return bad_request("method: must be a Slack method that the sandbox supports, or *");
+    }
+    shared.lock().faults.add(fault);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+pub(super) async fn clear_faults(State(shared): State<Shared>) -> StatusCode {
+    shared.lock().faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn begin_chaos(
+    State(shared): State<Shared>,
+    body: Result<Json<Chaos>, JsonRejection>,
+) -> Response {
+    let chaos = body_or_400!(body);
+    if let Err(error) = chaos.check() {
+        return bad_request(&error);
+    }
+    shared.lock().chaos = Some(Reign::new(chaos));
+    StatusCode::NO_CONTENT.into_response()
+}
+
+pub(super) async fn end_chaos(State(shared): State<Shared>) -> StatusCode {
+    shared.lock().chaos = None;
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn add_token(
+    State(shared): State<Shared>,
+    body: Result<Json<TokenSeed>, JsonRejection>,
+) -> Response {
+    let TokenSeed { token, scopes } = body_or_400!(body);
+    shared.lock().workspace.put_token(&token, scopes);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revocation {
+    token: String,
+}
+
+pub(super) async fn revoke_token(
+    State(shared): State<Shared>,
+    body: Result<Json<Revocation>, JsonRejection>,
+) -> Response {
+    let Revocation { token } = body_or_400!(body);
+    match shared.lock().workspace.tokens.get_mut(&token) {
+        Some(token) => {
+            token.revoked = true;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        None => bad_request("token: must be one of the sandbox's tokens"),
+    }
+}
+
+pub(super) async fn change_settings(
+    State(shared): State<Shared>,
+    body: Result<Json<Settings>, JsonRejection>,
+) -> Response {
+    let Settings {
+        limits,
+        restrictions,
+        pages,
+    } = body_or_400!(body);
+    let mut inner = shared.lock();
+    let inner = &mut *inner;
+    inner.limits.enabled = limits.unwrap_or(inner.limits.enabled);
+    inner.workspace.restrictions = restrictions.unwrap_or(inner.workspace.restrictions);
+    inner.workspace.pages = pages.unwrap_or(inner.workspace.pages);
+    StatusCode::NO_CONTENT.into_response()
+}
