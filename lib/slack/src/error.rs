@@ -16,7 +16,7 @@ pub enum SlackError {
     RateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// Whether the rate limiter has reserved the call.
+        /// See [`Wait::reserved`](crate::quotas::Wait::reserved).
         reserved: bool,
     },
     /// The call was not made: so many calls are waiting that it would be made too late.

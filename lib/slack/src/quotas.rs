@@ -61,7 +61,8 @@ pub enum Limited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     pub retry_after: Duration,
-    /// Whether the calls are reserved, so that the rate limiter will allow them after the wait.
+    /// Whether the calls are certain to be made after the wait. `false` after a refusal, because Slack may refuse
+    /// them again.
     pub reserved: bool,
 }
 

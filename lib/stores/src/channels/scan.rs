@@ -71,8 +71,8 @@ impl Scanned {
 }
 
 impl Channels {
-    /// Begins a scan, or takes over one that nobody is running. `owner` is an execution, which can always continue its
-    /// own scan.
+    /// Begins a scan, or takes over one that nobody is running. `owner` is an execution, which can always
+    /// continue its own scan.
     pub async fn claim_scan(&self, owner: &str, lease: Duration) -> Result<ScanClaim, StepError> {
         let now = SystemTime::now();
         let claim = self.update(KEY)
