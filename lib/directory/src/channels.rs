@@ -1,12 +1,12 @@
-//! A channel by its name.
+//! Finds a channel by its name.
 //!
-//! Slack has no look-up by name. So the channel table is asked first. What it says is taken at its
-//! word while nothing speaks against it; it is confirmed by conversations.info, one call, where
+//! Slack has no look-up by name, so the channel table is read first. Its entry is normally trusted. One call of
+//! conversations.info confirms it if
 //!
-//! * a complete scan, later than the entry, has not seen the channel under this name,
-//! * the caller could not go on with it: bad news is told only when Slack says it too.
+//! * a complete scan that began after the entry was written did not see the channel under this name, or
+//! * the caller could not use the channel as the entry describes it: bad news must come from Slack itself.
 //!
-//! Only a name that the table does not know is looked for in Slack's list.
+//! Slack's list of channels is scanned only for a name that the table does not know.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use apgl_slack::{Conversation, LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels, CreationClaim, Entry, LookUp, Scanned};
 use aws_types::SdkConfig;
 
-/// Slack's clock and ours may differ by this much.
+/// The largest difference allowed between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
@@ -29,11 +29,11 @@ pub struct Directory {
     pub slack: SlackClient,
 }
 
-/// A channel that has the name that was asked for.
+/// A channel with the requested name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub channel: Channel,
-    /// The execution that made it, if one of ours did.
+    /// The execution that created it, if one of ours did.
     pub created_by: Option<String>,
 }
 
@@ -53,14 +53,14 @@ impl LimitedBy for Directory {
 }
 
 impl Directory {
-    /// With the table that `CHANNELS_TABLE` names.
+    /// Uses the table that `CHANNELS_TABLE` names.
     pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
         let channels = Channels::from_env(aws)?;
         Ok(Self { channels, slack })
     }
 
-    /// The channel with this name, as far as the table knows. One that is not `usable` is confirmed
-    /// first. `None` is no proof that there is none: see [`Directory::find`].
+    /// The channel with this name, if the table knows it. A channel that is not `usable` is confirmed with Slack
+    /// first. `None` does not prove that the channel does not exist: see [`Directory::find`].
     pub async fn known(
         &self,
         name: &ChannelName,
@@ -70,7 +70,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// The same, with the claim on creating a channel of this name.
+    /// The same as [`Directory::known`], and the claim on creating a channel with this name.
     pub async fn known_or_claimed(
         &self,
         name: &ChannelName,
@@ -81,7 +81,7 @@ impl Directory {
         Ok((found, look_up.creation))
     }
 
-    /// The channel that the table has shown, as it is, or as Slack shows it where there is doubt.
+    /// The channel from the table, or as Slack shows it if the table's entry is in doubt.
     async fn confirmed(
         &self,
         name: &ChannelName,
@@ -106,18 +106,18 @@ impl Directory {
         }))
     }
 
-    /// The channel with this name; `None` where the bot sees none.
+    /// The channel with this name; `None` if the bot can't see one.
     ///
     /// # Errors
-    /// Beside Slack's own: [`StepError::ChannelScanInProgress`] and [`StepError::StepUnfinished`]
-    /// while the scan that will tell is not at its end.
+    /// [`StepError::ChannelScanInProgress`] and [`StepError::StepUnfinished`] until the required scan is complete,
+    /// and the errors of Slack and of the table.
     pub async fn find(
         &self,
         name: &ChannelName,
         invocation: &Invocation,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        // One look decides: between two, another execution's scan could fill the table.
+        // Everything is decided from one read: between two reads another execution's scan could fill the table.
         let look_up = self.channels.look_up(name).await?;
         if let Some(found) = self.confirmed(name, &look_up, &usable).await? {
             return Ok(Some(found));
@@ -125,7 +125,7 @@ impl Directory {
         let since = match look_up.entry {
             Entry::Unknown => UNIX_EPOCH,
             Entry::Outdated { since } => since,
-            // Slack has just said that the table is wrong.
+            // Slack has just shown that the table is wrong.
             Entry::Seen { .. } => SystemTime::now(),
         };
         let tells =
@@ -137,7 +137,7 @@ impl Directory {
         self.known(name, usable).await
     }
 
-    /// The channel with this name, by a scan that began at `since` or later.
+    /// The channel with this name, after a scan that began at `since` or later.
     pub async fn find_by_scan(
         &self,
         name: &ChannelName,
@@ -150,8 +150,8 @@ impl Directory {
         self.known(name, usable).await
     }
 
-    /// Asks Slack for a channel that the table knows; `None` where it has the name no more, or the
-    /// bot can't see it any more.
+    /// Asks Slack for a channel that the table knows; `None` if it no longer has this name, or if the bot can no
+    /// longer see it.
     async fn as_slack_shows_it(
         &self,
         name: &ChannelName,
@@ -172,7 +172,7 @@ impl Directory {
                     channel.name = %name,
                     channel.id = known.id,
                     channel.renamed = elsewhere.is_some(),
-                    "the channel is not to be found under this name any more"
+                    "Slack no longer shows the channel under this name"
                 );
                 self.channels
                     .mark_outdated(name.as_str(), &known.id)
@@ -182,8 +182,8 @@ impl Directory {
         }
     }
 
-    /// Creates the channel in Slack and writes it into the table. `None` where the name is taken; Slack does
-    /// not say by which channel.
+    /// Creates the channel in Slack and writes it to the table. `None` if the name is taken; Slack does not say
+    /// by which channel.
     pub async fn create(
         &self,
         name: &ChannelName,
@@ -203,8 +203,8 @@ impl Directory {
         Ok(Some(found))
     }
 
-    /// Writes into the table that this execution has made the channel, where Slack says that it came
-    /// into being after `since`, when an attempt began whose outcome is not known.
+    /// Records this execution as the channel's creator if Slack says that the channel was created after `since`.
+    /// An attempt of this execution with an unknown outcome began at that time.
     pub async fn recognise(
         &self,
         name: &ChannelName,
@@ -237,8 +237,7 @@ impl Directory {
         })
     }
 
-    /// Writes into the table that the channel, once found as `name`, is archived under the name that
-    /// it has now.
+    /// Records that the channel, which was found as `name`, is now archived under its current name.
     pub async fn archived(
         &self,
         name: &ChannelName,
@@ -256,7 +255,7 @@ impl Directory {
         self.channels.remember_all(&[now]).await
     }
 
-    /// Corrects the table if Slack's error says that it is wrong about the channel. Returns the step's error.
+    /// Corrects the table if Slack's error shows that its entry for the channel is wrong. Returns the step's error.
     pub async fn correct_table(&self, channel: &ChannelRef, error: SlackError) -> StepError {
         let code = error.rejected_code().unwrap_or_default().to_owned();
         let error = about_channel(error, &channel.name);
@@ -275,7 +274,7 @@ impl Directory {
         };
         tracing::warn!(
             slack.error = code,
-            "Slack has the channel otherwise than the table; corrected it"
+            "the table was wrong about the channel; corrected it"
         );
         match corrected {
             Ok(()) => error,
@@ -283,7 +282,7 @@ impl Directory {
         }
     }
 
-    /// Ids of everybody who is in the channel, the bot too.
+    /// The ids of everyone in the channel, including the bot.
     pub async fn members_in_slack(
         &self,
         channel: &ChannelRef,
@@ -308,7 +307,7 @@ impl Directory {
     }
 }
 
-/// The step's error for a call about one channel.
+/// Converts the error of a call about one channel into the step's error.
 fn about_channel(error: SlackError, name: &str) -> StepError {
     let channel = name.to_owned();
     match error.rejected_code() {

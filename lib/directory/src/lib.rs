@@ -1,7 +1,7 @@
-//! Who and what is where in Slack: channels by their names, people by their e-mail addresses.
+//! Finds Slack channels by name and users by e-mail address, with DynamoDB as the cache.
 //!
-//! Both are asked of our tables first, and of Slack only when the tables don't know, or when Slack
-//! says that what they know is wrong. What Slack says is written through to the tables.
+//! The tables are read first. Slack is asked only if the tables have no entry, or if Slack has shown that the
+//! entry is wrong. What Slack returns is written to the tables.
 
 mod channels;
 mod people;

@@ -1,8 +1,8 @@
-//! Slack's users by their e-mail addresses.
+//! Finds Slack users by their e-mail addresses.
 //!
-//! Whom the table does not know is looked up, one call a person, several at once. Many are looked for in
-//! users.list instead, where that takes fewer calls. Whatever Slack says is kept at once, so that a
-//! step that a rate limit stops goes on where it was.
+//! An address that the table does not know is looked up in Slack: one call per address, several at the same time.
+//! If there are many such addresses, and reading users.list takes fewer calls, the list is read instead. Every
+//! result is stored immediately, so a step that is rate-limited continues where it stopped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,11 +16,11 @@ use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError, User};
 use apgl_stores::{KnownUser, LookUps, SlackUsers};
 use aws_types::SdkConfig;
 
-/// So many unknown addresses are many: for fewer, a call each.
+/// The smallest number of unknown addresses for which users.list is considered.
 const MANY: usize = 20;
-/// So many are looked up at once: each call has a connection of its own.
+/// How many addresses are looked up at the same time. Each call uses its own connection.
 const AT_ONCE: usize = 10;
-/// What one call takes at most, with what is written after it.
+/// The longest time that one call takes, including the writes after it.
 const TIME_FOR_A_CALL: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
 
 #[derive(Debug, Clone)]
@@ -29,12 +29,12 @@ pub struct People {
     pub slack: SlackClient,
 }
 
-/// Who an address belongs to in Slack.
+/// The owner of an e-mail address in Slack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Person {
     Human(SlackUserId),
     Bot(SlackUserId),
-    /// There is no active user with this address.
+    /// No active user has this address.
     Absent,
 }
 
@@ -48,13 +48,13 @@ impl LimitedBy for People {
 }
 
 impl People {
-    /// With the table that `SLACK_USERS_TABLE` names.
+    /// Uses the table that `SLACK_USERS_TABLE` names.
     pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
         let known = SlackUsers::from_env(aws)?;
         Ok(Self { known, slack })
     }
 
-    /// Who each of these addresses belongs to, by what Slack said at most `max_age` ago.
+    /// The owner of each of these addresses, from information that is at most `max_age` old.
     pub async fn resolve(
         &self,
         emails: &[Email],
@@ -92,7 +92,7 @@ impl People {
         Ok(people)
     }
 
-    /// Who an address belongs to, now that Slack does not know the id `wrong` any more.
+    /// The owner of an address whose stored id, `wrong`, Slack no longer knows.
     pub async fn corrected(
         &self,
         email: &Email,
@@ -116,7 +116,7 @@ impl People {
         self.known.keep_absent(execution_id, &absent).await?;
         tracing::info!(
             slack.user = wrong.0,
-            "Slack knows the user no more; looked the address up"
+            "Slack no longer knows the user; looked the address up again"
         );
         Ok(people.remove(email).unwrap_or(Person::Absent))
     }
@@ -145,12 +145,12 @@ impl People {
                         people.insert(email.clone(), Person::Absent);
                         absent.push(email.clone());
                     }
-                    // It says when to come back.
+                    // Preferred to other errors, because it says how long to wait.
                     Err(limited @ SlackError::RateLimited { .. }) => failed = Some(limited),
                     Err(error) => failed = failed.or(Some(error)),
                 }
             }
-            // What Slack has said of the others counts, whatever became of one.
+            // The successful look-ups are stored even if another one failed.
             let remembered = self.known.remember(&found).await;
             if let Some(error) = failed {
                 return Err(error.into());
@@ -161,7 +161,7 @@ impl People {
         Ok(())
     }
 
-    /// Looks for the unknown in users.list, and leaves in `unknown` whom it could not tell of.
+    /// Looks for the `unknown` addresses in users.list. Those without a result stay in `unknown`.
     async fn look_in_list(
         &self,
         mut listing: Listing,
@@ -188,7 +188,8 @@ impl People {
                 people.insert(email.clone(), Person::from(user));
             }
             unknown.retain(|email| !people.contains_key(email));
-            // Without the scope for addresses the list shows none. The look-up says so.
+            // Without the scope for e-mail addresses the list shows none, so an address that is not in it proves
+            // nothing. The look-up then reports the missing scope.
             listing.shows_addresses |= page.items.iter().any(|user| user.profile.email.is_some());
             listing.cursor = page.next_cursor;
             is_at_the_end = listing.cursor.is_none();
@@ -211,19 +212,19 @@ impl People {
     }
 }
 
-/// Where an execution is in users.list, and how far it goes.
+/// An execution's progress in users.list, and the number of pages that it may read.
 #[derive(Debug, PartialEq, Eq)]
 struct Listing {
     cursor: Option<String>,
     pages: u32,
     at_most: u32,
-    /// What is known of the list's length; 0 where nothing is.
+    /// The known length of the list, in pages; 0 if unknown.
     known_pages: u32,
     shows_addresses: bool,
 }
 
 impl Listing {
-    /// How many pages are still to be read, as far as is known.
+    /// The expected number of pages that remain.
     fn pages_ahead(&self) -> usize {
         let all = match self.known_pages {
             0 => self.at_most,
@@ -234,11 +235,11 @@ impl Listing {
             .unwrap_or(usize::MAX)
     }
 
-    /// The list, where it takes fewer calls than `unknown` look-ups. How long it is, nobody knows
-    /// before the first time: it is given up at half as many pages as there would be look-ups.
+    /// Decides whether to read the list: only if that takes fewer calls than `unknown` look-ups. The first time,
+    /// the list's length is unknown; reading then stops after half as many pages as there would be look-ups.
     fn worthwhile(look_ups: &LookUps, unknown: usize) -> Option<Self> {
         if unknown == 0 {
-            // A place in the list is kept for others whom the execution asks for.
+            // The stored position stays, for the other addresses of this execution.
             return None;
         }
         let calls = u32::try_from(unknown).unwrap_or(u32::MAX);
@@ -263,7 +264,7 @@ impl Listing {
     }
 }
 
-/// Those on the page who are asked for. Nobody else is stored.
+/// The users on the page whose addresses are wanted. Nobody else is stored.
 fn wanted(page: &[User], unknown: &[Email]) -> Vec<(Email, KnownUser)> {
     let unknown: HashSet<&Email> = unknown.iter().collect();
     page.iter()

@@ -1,8 +1,7 @@
-//! The scan of conversations.list, which serves everybody who waits for it.
+//! The scan of conversations.list, shared by all executions that wait for its result.
 //!
-//! One invocation at a time is at it. It goes on page by page while its time lasts, and leaves the
-//! cursor to whoever comes next when Slack limits it or its time is over. It ends at an empty cursor
-//! and never at a short page.
+//! One invocation at a time runs the scan, page by page. When Slack rate-limits it or its time runs out, it leaves
+//! the cursor to the next invocation. The scan ends at an empty cursor, never at a short page.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,24 +11,25 @@ use apgl_stores::{Channel, Scan, ScanClaim, Scanned};
 
 use crate::channels::{Directory, channel_of};
 
-/// What one page takes at most: Slack's answer, and some forty writes.
+/// The longest time that one page takes: Slack's response, and about forty writes.
 const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(4));
-/// Longer than a page takes, so that nobody takes over from somebody who is still at it.
+/// Longer than a page takes, so that nobody takes over from an invocation that is still scanning.
 const LEASE: Duration = TIME_FOR_A_PAGE.saturating_mul(2);
-/// How long those who wait sleep: a tenth of the time that the scan has taken so far, within these.
+/// The limits of the wait before another execution checks the scan again. Between them, it is a tenth of the time
+/// that the scan has taken so far.
 const SHORTEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How an invocation's turn at the scan ended.
+/// How an invocation's part of the scan ended.
 enum Turn {
-    /// At an empty cursor.
+    /// The scan is complete.
     Done(Scanned),
-    /// With somebody else at it.
+    /// Another invocation has taken over.
     Lost { since: SystemTime },
 }
 
 impl Directory {
-    /// Returns when a scan that will do is complete, and scans until there is one.
+    /// Scans until a scan is complete that satisfies `will_do`.
     pub(crate) async fn scan(
         &self,
         name: &ChannelName,
@@ -53,13 +53,13 @@ impl Directory {
                     return Err(in_progress(left.unwrap_or_default()));
                 }
             };
-            // Between the look at the table and the claim somebody else may have come to the end.
+            // Another invocation may have completed a scan between the caller's read and this claim.
             if scan.pages == 0 && scan.last.as_ref().is_some_and(&will_do) {
                 return self.channels.leave_scan(&scan).await;
             }
             match self.go_on(scan, invocation).await? {
                 Turn::Done(scanned) if will_do(&scanned) => return Ok(()),
-                // It began too early to tell. The next one will.
+                // This scan began too early, so another one is needed.
                 Turn::Done(_) => {
                     claim = self
                         .channels
@@ -71,7 +71,7 @@ impl Directory {
         }
     }
 
-    /// Reads pages until the end, or until it can't go on.
+    /// Reads pages until the end, or until it can't continue.
     async fn go_on(&self, mut scan: Scan, invocation: &Invocation) -> Result<Turn, StepError> {
         loop {
             let what = "the scan of Slack's channels";
@@ -126,7 +126,7 @@ impl Directory {
         })
     }
 
-    /// Leaves the scan to whoever comes next, and answers the step's error.
+    /// Leaves the scan to the next invocation, and returns the step's error.
     async fn leave(&self, scan: &Scan, error: SlackError) -> Result<StepError, StepError> {
         match &error {
             SlackError::RateLimited { retry_after, .. } => {
@@ -139,15 +139,15 @@ impl Directory {
     }
 }
 
-/// What became of a page that was read.
+/// The result of storing a page.
 enum Kept {
     Page(Scan),
     End(Scanned),
-    /// Somebody else has the scan by now.
+    /// Another invocation has taken over the scan.
     Lost,
 }
 
-/// How many pages are still to be read, if there are as many as the last time.
+/// How many pages remain, if there are as many as in the last scan.
 fn pages_ahead(scan: &Scan) -> usize {
     let last = scan.last.as_ref().map_or(0, |last| last.pages);
     last.saturating_sub(scan.pages)

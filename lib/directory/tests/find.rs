@@ -1,4 +1,4 @@
-//! A look for a channel while others fill the table.
+//! Finding a channel while other executions fill the table.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -23,7 +23,7 @@ fn millis(time: SystemTime) -> String {
     since_epoch.as_millis().to_string()
 }
 
-/// DynamoDB, where another execution's scan comes to its end after the first look at the table.
+/// A fake DynamoDB: another execution's scan completes after the first read of the table.
 fn table_that_fills_after_one_look() -> Table {
     let looks = Arc::new(AtomicUsize::new(0));
     let now = SystemTime::now();
@@ -66,7 +66,7 @@ fn table_that_fills_after_one_look() -> Table {
 
 #[tokio::test]
 async fn a_channel_that_is_scanned_between_two_looks_is_found() {
-    // Nobody listens there: the table knows everything.
+    // Nothing listens there: the table has all the answers.
     let slack = SlackClient::new(
         "http://127.0.0.1:1/api".parse().unwrap(),
         Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap())),

@@ -1,4 +1,4 @@
-//! A look for people of whom Slack tells some, and not others.
+//! Looking up people when Slack returns only some of them.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -21,7 +21,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::body_string_contain
 
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A table that knows nobody, and the requests that it got.
+/// An empty table, and the requests that it received.
 fn empty_table() -> (Table, Requests) {
     let requests = Requests::default();
     let got = requests.clone();
@@ -63,7 +63,7 @@ fn emails(names: &[&str]) -> Vec<Email> {
     names.iter().map(email).collect()
 }
 
-/// The addresses that were written into the table.
+/// The addresses that were written to the table.
 fn remembered(requests: &[(String, Value)]) -> Vec<Value> {
     let writes = requests.iter().filter(|(name, _)| name == "BatchWriteItem");
     let puts = writes.flat_map(|(_, body)| body["RequestItems"]["users"].as_array().unwrap());
@@ -130,10 +130,10 @@ async fn a_limit_is_told_before_what_else_went_wrong() {
     assert_eq!(resolved.unwrap_err().name(), ErrorName::SlackRateLimited);
 }
 
-/// Allows the first calls, and no others: those must wait.
+/// Allows the first calls; all others must wait.
 #[derive(Debug, Default)]
 struct AllowsOnce {
-    /// How many calls were asked for, and how many were planned.
+    /// The number of calls requested, and the number planned.
     asked: Mutex<Vec<(u32, u32)>>,
 }
 

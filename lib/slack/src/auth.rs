@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{SlackClient, SlackError, client::read_answer};
 
-/// Who the token belongs to.
+/// The owner of the token.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AuthTest {
     pub team_id: String,
@@ -13,7 +13,7 @@ pub struct AuthTest {
     pub user_id: String,
     /// Present for a bot token.
     pub bot_id: Option<String>,
-    /// What the token may do; `None` where Slack does not say.
+    /// The token's scopes; `None` if Slack does not say.
     #[serde(skip)]
     pub scopes: Option<BTreeSet<String>>,
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{SlackClient, SlackError};
 
-/// What is posted. `Debug` is left out on purpose: it would show the text.
+/// A message to post. It has no `Debug` on purpose: that would show the text.
 #[derive(Clone, Copy)]
 #[expect(
     missing_debug_implementations,
@@ -19,12 +19,12 @@ pub struct Post<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// Data that travels with a message. Every member of the channel can read it. `Debug` leaves the data
-/// out: another app's messages have it too.
+/// Metadata of a message. Every member of the channel can read it. `Debug` does not show it, because it may come
+/// from another app's message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     pub event_type: String,
-    /// Scalars only, by Slack's rule.
+    /// Slack allows only scalar values.
     pub event_payload: serde_json::Map<String, Value>,
 }
 
@@ -34,14 +34,14 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// The message as Slack took it.
+/// A message that Slack has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PostedMessage {
     pub ts: String,
 }
 
 impl SlackClient {
-    /// Not safe to repeat: Slack has no idempotency key.
+    /// Posts a message. Not safe to repeat: Slack has no idempotency key.
     ///
     /// <https://docs.slack.dev/reference/methods/chat.postMessage>
     pub async fn chat_post_message(&self, post: Post<'_>) -> Result<PostedMessage, SlackError> {

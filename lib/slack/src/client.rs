@@ -1,4 +1,4 @@
-//! One call: form encoding, time-outs, and an answer sorted into a value or a [`SlackError`].
+//! Makes calls to Slack: form encoding, time-outs, and the conversion of a response to a value or a [`SlackError`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,16 +16,16 @@ use crate::{
     quotas::{Calls, Limited, Permit, Wait, is_further_page, quotas_of},
 };
 
-/// Slack's own address.
+/// The base URL of the real Slack API.
 pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For a 429 that does not say how long to wait.
+/// Used for a 429 response that does not say how long to wait.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Slack asks for a minute or so. All callers wait for a refused one, so a wrong answer must not stop
-/// everybody for good.
+/// Slack usually asks for about a minute. All callers wait when a call is refused, so a wrong value must not block
+/// them indefinitely.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// Without the charset Slack's answers carry the warning `missing_charset`.
+/// Without the charset, Slack's responses contain the warning `missing_charset`.
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// A page of 999 channels is about 1 MiB.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -37,11 +37,11 @@ pub struct SlackClient {
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
     limiter: Arc<dyn RateLimiter>,
-    /// How many calls of a method its user plans to make, including the next one.
+    /// How many calls of a method the caller plans to make, including the next one.
     planned_calls: u32,
 }
 
-/// The part of an answer that every method has.
+/// The part that the responses of all methods have in common.
 #[derive(Debug, Deserialize)]
 struct Envelope {
     ok: bool,
@@ -51,11 +51,11 @@ struct Envelope {
 }
 
 impl SlackClient {
-    /// How long one call may take in all, from connecting to the answer's last byte.
+    /// The longest time that one call may take, from connecting to the last byte of the response.
     pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// # Errors
-    /// [`TrustError`] where `SSL_CERT_FILE` is set and can't be used.
+    /// [`TrustError`] if `SSL_CERT_FILE` is set and can't be used.
     ///
     /// # Panics
     /// Never: every option is constant.
@@ -75,8 +75,8 @@ impl SlackClient {
         })
     }
 
-    /// The same client, for so many calls of one method: if the first has to wait, more of them are
-    /// reserved at the same time.
+    /// Returns a client for a caller that plans this many calls of one method. If the first call has to wait, more
+    /// of them are reserved at the same time.
     #[must_use]
     pub fn planning(&self, calls: usize) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl SlackClient {
         }
     }
 
-    /// Calls `method` and reads its answer as `T`.
+    /// Calls `method` and reads the response as `T`.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -94,7 +94,7 @@ impl SlackClient {
         self.send(method, arguments).await?.read(method)
     }
 
-    /// The same with each of these arguments, all at once: one answer for each, in their order.
+    /// Makes one call for each of these arguments, all at the same time. Returns the results in the same order.
     pub(crate) async fn call_at_once<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -114,8 +114,8 @@ impl SlackClient {
         replies.pop().expect("each call has a reply")
     }
 
-    /// Calls `method` with each of these arguments as soon as the rate limiter allows all of them, and
-    /// again with a new token where Slack refuses the token at hand.
+    /// Calls `method` with each of these arguments if the rate limiter allows all of the calls now. Repeats a call
+    /// with a new token if Slack refuses the current one.
     async fn send_at_once(
         &self,
         method: &'static str,
@@ -156,7 +156,7 @@ impl SlackClient {
         Ok(replies)
     }
 
-    /// Asks for both at once: they come from different places.
+    /// Requests both at the same time, because they come from different places.
     async fn permit_and_token(
         &self,
         method: &'static str,
@@ -170,8 +170,8 @@ impl SlackClient {
         Ok((permit, token?))
     }
 
-    /// Tells the rate limiter which calls Slack refused although it allowed them, and writes into their
-    /// replies how long they wait.
+    /// Tells the rate limiter how many of the permitted calls Slack refused, and replaces the wait in their replies
+    /// with the rate limiter's.
     async fn report_refusals(
         &self,
         method: &'static str,
@@ -211,7 +211,7 @@ impl SlackClient {
             .http
             .post(url)
             .bearer_auth(token.expose())
-            // `form` keeps a content type that is there.
+            // `form` does not replace an existing content type.
             .header(CONTENT_TYPE, FORM)
             .form(arguments)
             .send()
@@ -267,11 +267,11 @@ impl LimitedBy for SlackClient {
     }
 }
 
-/// What Slack answered: the JSON, and the error that it says, if it is not `ok` and not by a limit.
+/// Slack's response: its JSON body, and its error if it is not `ok`. A rate limit is not a `Reply` but an error.
 pub(crate) struct Reply {
     pub body: Vec<u8>,
     pub refusal: Option<SlackError>,
-    /// What the token may do, as Slack writes it: scopes with commas between them.
+    /// The token's scopes as Slack lists them, separated by commas.
     pub scopes: Option<String>,
 }
 
@@ -289,7 +289,7 @@ fn refuses_the_token(reply: &Result<Reply, SlackError>) -> bool {
     refusal.is_some_and(SlackError::is_about_the_token)
 }
 
-/// How long Slack asks to wait, where it has refused a call by a limit.
+/// How long Slack asks the caller to wait, if it rate-limited the call.
 fn retry_after_in(reply: &Result<Reply, SlackError>) -> Option<Duration> {
     match reply {
         Err(SlackError::RateLimited { retry_after, .. }) => Some(*retry_after),
@@ -331,16 +331,16 @@ async fn read_body(method: &'static str, mut response: Response) -> Result<Vec<u
     Ok(body)
 }
 
-/// An answer that is not of the documented shape says nothing about the effect.
+/// Parses a response. One without the documented shape does not show whether the call had its effect.
 pub(crate) fn read_answer<T: DeserializeOwned>(
     method: &'static str,
     body: &[u8],
 ) -> Result<T, SlackError> {
     serde_json::from_slice(body).map_err(|error| {
-        // serde's message would quote the answer; its category and place are enough.
+        // serde's message would quote the response; the category and position are enough.
         let (category, column) = (error.classify(), error.column());
         let reason = format!(
-            "the answer is not of the documented shape ({category:?} error at column {column})"
+            "the answer does not have the documented shape ({category:?} error at column {column})"
         );
         unknown_outcome(method, reason)
     })
@@ -355,13 +355,13 @@ fn retry_after(response: &Response) -> Duration {
         .min(LONGEST_RETRY_AFTER)
 }
 
-/// Source: "Installing with OAuth", Slack: the header stands in every answer to a call with a token.
+/// Every response to a call with a token has this header. Source: "Installing with OAuth", Slack.
 fn scopes(response: &Response) -> Option<String> {
     let scopes = response.headers().get("x-oauth-scopes")?;
     scopes.to_str().ok().map(str::to_owned)
 }
 
-/// Before the connection stands nothing was sent; after that the effect may have happened.
+/// If there was no connection, nothing was sent. After that, the call may have had its effect.
 fn transport_error(method: &'static str, error: &reqwest::Error) -> SlackError {
     if error.is_connect() {
         return SlackError::Unavailable {

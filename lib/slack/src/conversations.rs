@@ -9,13 +9,13 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Conversation {
     pub id: String,
-    /// As Slack has it: it may differ from the name that was asked for.
+    /// The name in Slack, which may differ from the requested name.
     pub name: String,
     #[serde(default)]
     pub is_private: bool,
     #[serde(default)]
     pub is_archived: bool,
-    /// When it was created, in seconds since the epoch; 0 where Slack does not say.
+    /// When it was created, in seconds since the epoch; 0 if Slack does not say.
     #[serde(default)]
     pub created: u64,
 }
@@ -25,7 +25,7 @@ struct ChannelAnswer {
     channel: Conversation,
 }
 
-/// An answer that says no more than `ok`.
+/// A response with nothing to read except `ok`.
 #[derive(Deserialize)]
 pub(crate) struct Done {}
 
@@ -49,7 +49,7 @@ impl SlackClient {
         Ok(answer.channel)
     }
 
-    /// Public and private channels, archived ones too, as many a page as Slack gives.
+    /// Public and private channels, including archived ones, in pages as large as Slack allows.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.list>
     pub async fn conversations_list(
@@ -75,8 +75,7 @@ impl SlackClient {
         })
     }
 
-    /// Gives the channel another name. Only who created the channel may, or an administrator: others
-    /// get `not_authorized`.
+    /// Renames the channel. Only its creator or an administrator may do so; others get `not_authorized`.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.rename>
     pub async fn conversations_rename(

@@ -1,7 +1,7 @@
-//! What can go wrong with a Slack call, sorted by what the caller may do about it.
+//! The errors of a Slack call, classified by what the caller can do about them.
 //!
-//! The classes are those of Slack's documentation. Retrying is an allow-list: a code that is not
-//! known here is permanent, since Slack says that others can appear.
+//! The classes follow Slack's documentation. Slack may add error codes at any time. A code that is not listed here
+//! counts as permanent, so only errors that are known to be transient are retried.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::token::NoToken;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
-    /// Nothing happened; call again after `retry_after`.
+    /// The call had no effect. Call again after `retry_after`.
     #[error("Slack limits {method}: call again after {} s", retry_after.as_secs())]
     RateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// Whether the rate limiter has reserved the call.
+        /// See [`Wait::reserved`](crate::quotas::Wait::reserved).
         reserved: bool,
     },
-    /// Nothing happened: so many calls are waiting that this one's time would come too late.
+    /// The call was not made: so many calls are waiting that it would be made too late.
     #[error("the queue for {method} is {} s long", wait.as_secs())]
     QueueTooLong {
         method: &'static str,
         wait: Duration,
     },
-    /// Nothing happened, and it passes by itself.
+    /// Transient. The call had no effect.
     #[error("Slack is unavailable for {method}: {reason}")]
     Unavailable {
         method: &'static str,
         reason: String,
     },
-    /// It passes by itself, but the call may have had its effect.
+    /// Transient, but the call may have had its effect.
     #[error("the outcome of {method} is unknown: {reason}")]
     OutcomeUnknown {
         method: &'static str,
         reason: String,
     },
-    /// The token, its scopes or the workspace's policy: an operator must act.
+    /// The token, its scopes or the workspace's policy does not allow the call. An operator must act.
     #[error("Slack does not accept the token for {method}: {code}")]
     Unauthorized {
         method: &'static str,
@@ -53,7 +53,7 @@ pub enum SlackError {
 }
 
 impl SlackError {
-    /// Slack's code, if Slack refused the call for good.
+    /// Slack's error code, if Slack refused the call permanently.
     pub fn rejected_code(&self) -> Option<&str> {
         match self {
             Self::Rejected { code, .. } => Some(code),
@@ -61,7 +61,7 @@ impl SlackError {
         }
     }
 
-    /// Sorts an error code that Slack answered for `method`.
+    /// Classifies an error code that Slack returned for `method`.
     pub(crate) fn from_code(
         method: &'static str,
         code: &str,
@@ -75,7 +75,7 @@ impl SlackError {
                 reserved: false,
             },
             "service_unavailable" | "request_timeout" | "team_added_to_org"
-            // conversations.members: Slack could not read the list this time.
+            // conversations.members: Slack could not read the list; this is transient.
             | "fetch_members_failed" => Self::Unavailable { method, reason: code.to_owned() },
             "internal_error" | "fatal_error" => {
                 Self::OutcomeUnknown { method, reason: code.to_owned() }
@@ -90,14 +90,14 @@ impl SlackError {
         }
     }
 
-    /// Whether another token may help: not for a missing scope or a workspace's policy.
+    /// Whether a new token may help. It does not help against a missing scope or a workspace's policy.
     pub(crate) fn is_about_the_token(&self) -> bool {
         matches!(self, Self::Unauthorized { code, .. } if matches!(code.as_str(),
             "not_authed" | "invalid_auth" | "token_revoked" | "token_expired" | "account_inactive"))
     }
 }
 
-/// Slack's codes are short words. Anything else is not repeated: it could quote the request.
+/// Slack's error codes are short words. Any other text is replaced, because it could quote the request.
 fn safe_code(code: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !code.is_empty() && code.len() <= 80 && code.chars().all(is_word) {
@@ -107,7 +107,7 @@ fn safe_code(code: &str) -> String {
     }
 }
 
-/// Scopes are words like `chat:write` with commas between them. Anything else is not repeated.
+/// Scopes are words such as `chat:write`, separated by commas. Any other text is replaced.
 pub(crate) fn safe_scopes(scopes: &str) -> &str {
     let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-');
     let mut words = scopes.split(',').map(|scope| scope.trim_matches(' '));
@@ -118,8 +118,8 @@ pub(crate) fn safe_scopes(scopes: &str) -> &str {
     }
 }
 
-/// For a call that may safely be repeated. A post may not: `post-message` looks at
-/// [`SlackError::OutcomeUnknown`] itself.
+/// For calls that are safe to repeat. A post is not, so `post-message` handles [`SlackError::OutcomeUnknown`]
+/// itself.
 impl From<SlackError> for StepError {
     fn from(error: SlackError) -> Self {
         match error {

@@ -1,4 +1,4 @@
-//! What was posted to a channel.
+//! The messages in a channel.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::{
     page::{Page, ResponseMetadata},
 };
 
-/// A message as conversations.history and conversations.replies answer it. Its text is not read.
+/// A message as conversations.history and conversations.replies return it, without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct HistoryMessage {
     pub ts: String,
@@ -32,8 +32,8 @@ impl From<MessagesAnswer> for Page<HistoryMessage> {
 }
 
 impl SlackClient {
-    /// The messages since `oldest`, newest first, threads left out, with their metadata, as many a page
-    /// as Slack gives.
+    /// The messages since `oldest` with their metadata, newest first, without replies in threads, in pages as large
+    /// as Slack allows.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.history>
     pub async fn conversations_history(
@@ -54,7 +54,7 @@ impl SlackClient {
         Ok(answer.into())
     }
 
-    /// The same for one thread: its parent first, then the replies since `oldest`.
+    /// The messages of one thread: its parent first, then the replies since `oldest`.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.replies>
     pub async fn conversations_replies(

@@ -1,13 +1,13 @@
-//! A typed client for the Slack Web API methods that the steps use, each by Slack's own name.
+//! A typed client for the Slack Web API methods that the steps use. Each function has Slack's own name.
 //!
-//! The client never retries: the workflow does, with waits that cost nothing. The one thing that it
-//! does twice is a call that Slack refused *because of the token*, once, with a token read afresh;
-//! such a call had no effect, so this holds for posts too.
+//! The client does not retry: the workflow does, because its waits cost nothing. There is one exception. If Slack
+//! refuses a call *because of the token*, the client reads the token again and repeats the call once. The refused
+//! call had no effect, so this is safe for posts too.
 //!
-//! Each call asks a [`RateLimiter`] first, since Slack's limits are the workspace's and not this
-//! process's.
+//! The client asks a [`RateLimiter`] before each call, because Slack's limits apply to the whole workspace and not
+//! to one process.
 //!
-//! Source of every fact about Slack in here: Slack's published method pages, 2026-11.
+//! Source of all facts about Slack in this crate: Slack's published method pages, 2026-11.
 
 mod auth;
 mod chat;

@@ -1,4 +1,4 @@
-//! Who is in a channel.
+//! The members of a channel.
 
 use apgl_contract::ChannelRef;
 use serde::Deserialize;
@@ -10,13 +10,13 @@ use crate::{
     page::{Page, ResponseMetadata},
 };
 
-/// What became of an invitation. Who is not in `errors` is in the channel.
+/// The result of an invitation. Every invited user who is not in `errors` is in the channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invite {
     pub errors: Vec<UserError>,
 }
 
-/// Why one user was not invited: one of Slack's codes.
+/// Why one user was not invited, as one of Slack's error codes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct UserError {
     pub user: String,
@@ -24,7 +24,7 @@ pub struct UserError {
 }
 
 impl UserError {
-    /// The same, sorted like the error of a call.
+    /// Classifies the error like the error of a call.
     pub fn to_slack_error(&self) -> SlackError {
         SlackError::from_code(
             "conversations.invite",
@@ -36,7 +36,7 @@ impl UserError {
 }
 
 impl SlackClient {
-    /// Ids of the members, 200 a page.
+    /// The ids of the members, 200 per page.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.members>
     pub async fn conversations_members(
@@ -62,8 +62,8 @@ impl SlackClient {
         })
     }
 
-    /// Invites at most 100 users. `force` makes Slack invite the valid ones when others are not, so
-    /// what went wrong with single users is an outcome here and not an error.
+    /// Invites at most 100 users. With `force`, Slack invites the valid users even if others are invalid. Problems
+    /// with individual users are therefore part of the result and not an error.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.invite>
     pub async fn conversations_invite(
@@ -86,9 +86,9 @@ impl SlackClient {
         let Answer { errors } = read_answer("conversations.invite", &reply.body)?;
         match (reply.refusal, users) {
             (None, _) => Ok(Invite { errors }),
-            // Slack says `ok: false` as soon as one user could not be invited.
+            // Slack returns `ok: false` if any user could not be invited.
             (Some(SlackError::Rejected { .. }), _) if !errors.is_empty() => Ok(Invite { errors }),
-            // For a single user Slack may name only the code.
+            // For a single user, Slack may return only the error code.
             (Some(SlackError::Rejected { code, .. }), [user]) if is_about_the_user(&code) => {
                 Ok(Invite {
                     errors: vec![UserError {
@@ -101,8 +101,8 @@ impl SlackClient {
         }
     }
 
-    /// Removes one user; Slack has no way to remove several at once. Who is not there is answered
-    /// with `not_in_channel`, and so is a bot that is not there itself.
+    /// Removes one user; Slack can't remove several at once. Slack returns `not_in_channel` if the user is not in
+    /// the channel, and also if the bot itself is not.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.kick>
     pub async fn conversations_kick(&self, channel: &str, user: &str) -> Result<(), SlackError> {
@@ -111,7 +111,7 @@ impl SlackClient {
         Ok(())
     }
 
-    /// Adds the bot itself to a public channel. Being there already is a success.
+    /// Adds the bot itself to a public channel. Succeeds if the bot is already there.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.join>
     pub async fn conversations_join(&self, channel: &str) -> Result<(), SlackError> {
@@ -123,8 +123,8 @@ impl SlackClient {
 }
 
 impl SlackClient {
-    /// Makes a call about a channel. Where the bot is not in the channel and may join it, it joins and
-    /// makes the call again; a private channel needs an invitation.
+    /// Makes a call about a channel. If the bot is not in the channel and the channel is public, the bot joins it
+    /// and the call is repeated. A private channel needs an invitation.
     pub async fn in_channel<T>(
         &self,
         channel: &ChannelRef,
@@ -144,7 +144,7 @@ impl SlackClient {
     }
 }
 
-/// The codes of conversations.invite that say something of the invited user, not of the call.
+/// Whether an error code of conversations.invite is about the invited user and not about the call.
 fn is_about_the_user(code: &str) -> bool {
     matches!(
         code,

@@ -1,8 +1,8 @@
-//! Lists come in pages.
+//! Pages of lists.
 
 use serde::Deserialize;
 
-/// One page of a list. A page may be short or even empty and still have a next one.
+/// One page of a list. Even a short or empty page may be followed by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     pub items: Vec<T>,
@@ -17,7 +17,7 @@ pub(crate) struct ResponseMetadata {
 }
 
 impl ResponseMetadata {
-    /// Slack writes no cursor as an empty one.
+    /// Slack returns an empty cursor if there is no next page.
     pub fn cursor(metadata: Option<Self>) -> Option<String> {
         let cursor = metadata?.next_cursor;
         (!cursor.is_empty()).then_some(cursor)

@@ -1,7 +1,7 @@
-//! Slack's rate limits: which call falls under which quota, and who is asked before a call is made.
+//! Slack's rate limits: the quotas that apply to a call, and the rate limiter that is asked before it.
 //!
-//! Slack limits each method for a workspace and an app, and posts for each channel too. Everything that
-//! runs at the same time shares these limits, so a [`RateLimiter`] is asked before each call.
+//! Slack limits each method per workspace and app, and posts also per channel. All executions share these limits,
+//! so the client asks a [`RateLimiter`] before each call.
 //!
 //! Source: "Rate limits", Slack's documentation, 2026-11. It does not say how large a burst may be.
 
@@ -16,67 +16,69 @@ pub struct Quota {
     pub burst: u32,
 }
 
-/// Calls of one method that are made at the same time.
+/// Calls of one method, made at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Calls<'a> {
-    /// The quotas that they fall under, the narrowest first.
+    /// The quotas that apply to them, the narrowest first.
     pub quotas: &'a [Quota],
     pub count: u32,
-    /// How many calls of the method the caller plans to make in all, including these. Calls that have to
-    /// wait then wait together.
+    /// How many calls of the method the caller plans to make in total, including these. If these calls have to
+    /// wait, the planned ones are reserved with them, so that all wait only once.
     pub planned: u32,
-    /// They count, but never wait: a further page of a list that is read from its beginning.
+    /// The calls count towards the quotas but never wait: they read later pages of a list that every attempt reads
+    /// from its beginning.
     pub never_wait: bool,
 }
 
-/// Under which slots calls are made. Whoever is refused hands them back to [`RateLimiter::penalize`].
+/// The slots of calls that may be made now. If Slack refuses a call, pass them to [`RateLimiter::penalize`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Permit {
     pub slots: Vec<Slot>,
 }
 
-/// The time at which a quota allows a call, before what penalties add to it.
+/// The time at which a quota allows a call, without the delay from penalties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     /// The quota's name.
     pub quota: String,
     /// In milliseconds of Slack's time since the epoch.
     pub at: u64,
-    /// What penalties added when the slot was given, in milliseconds.
+    /// The quota's delay from penalties when the slot was taken, in milliseconds.
     pub delay: u64,
 }
 
-/// Why calls may not be made now.
+/// Why the calls can't be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limited {
     Wait(Wait),
-    /// The quota is used up for longer than the caller may wait. Nothing is reserved.
+    /// The wait would be longer than the caller can wait. Nothing is reserved.
     QueueTooLong {
         wait: Duration,
     },
 }
 
-/// How long to wait before calls are made, or made again.
+/// How long to wait before the calls are made or repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     pub retry_after: Duration,
-    /// Whether the calls are made for certain when their time comes. Slack may refuse a refused call again.
+    /// Whether the calls are certain to be made after the wait. `false` after a refusal, because Slack may refuse
+    /// them again.
     pub reserved: bool,
 }
 
 pub type AcquireFuture<'a> = Pin<Box<dyn Future<Output = Result<Permit, Limited>> + Send + 'a>>;
 pub type PenalizeFuture<'a> = Pin<Box<dyn Future<Output = Wait> + Send + 'a>>;
 
-/// Says when calls may be made.
+/// Decides when calls may be made.
 pub trait RateLimiter: fmt::Debug + Send + Sync {
     /// Takes the calls from their quotas.
     ///
     /// # Errors
-    /// [`Limited`] where they can't be made now.
+    /// [`Limited`] if they can't be made now.
     fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a>;
 
-    /// Slack refused `calls.count` of the calls that the permit allowed, and asks for `retry_after`. All who
-    /// call under the same quota wait. Returns how long the refused calls wait.
+    /// Reports that Slack refused `calls.count` of the permitted calls and asked for a wait of `retry_after`. All
+    /// calls under the same quota are delayed. Returns how long the refused calls must wait.
     fn penalize<'a>(
         &'a self,
         calls: Calls<'a>,
@@ -85,14 +87,14 @@ pub trait RateLimiter: fmt::Debug + Send + Sync {
     ) -> PenalizeFuture<'a>;
 }
 
-/// What calls Slack, and can be made to ask a rate limiter first.
+/// A type that calls Slack and can use a rate limiter.
 pub trait LimitedBy {
-    /// The same, with this rate limiter.
+    /// Returns a copy that uses this rate limiter.
     #[must_use]
     fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self;
 }
 
-/// Every call is made at once: for a tool that calls Slack alone, and where Slack's own refusals will do.
+/// Allows every call immediately. For a tool that is Slack's only caller, or that can rely on Slack's refusals.
 #[derive(Debug, Clone, Copy)]
 pub struct Unlimited;
 
@@ -118,13 +120,13 @@ impl RateLimiter for Unlimited {
 }
 
 const POST: &str = "chat.postMessage";
-/// "About one message a second per channel"; "short bursts" of more are allowed.
+/// Slack: "about one message a second per channel"; "short bursts" above that are allowed.
 const POST_INTERVAL: Duration = Duration::from_secs(1);
 const POST_BURST: u32 = 2;
-/// "Several hundred a minute" for the workspace.
+/// Slack: "several hundred a minute" for the workspace.
 const POSTS_PER_MINUTE: u32 = 600;
 
-/// The quotas that a call of `method` falls under, the narrowest first.
+/// The quotas that apply to a call of `method`, the narrowest first.
 pub(crate) fn quotas_of(method: &'static str, arguments: &[(&str, &str)]) -> Vec<Quota> {
     let channel = arguments.iter().find(|(name, _)| *name == "channel");
     let in_channel = channel
@@ -146,8 +148,8 @@ pub fn quota_named(name: &str) -> Quota {
     per_minute(name, calls_per_minute(name))
 }
 
-/// Half of a minute's calls may come at once. Whoever goes on at that rate meets Slack's limit once, in
-/// the first minute, and stays below it from then on.
+/// The burst is half of a minute's calls. A caller that uses the burst and then the full rate can exceed Slack's
+/// limit only once, in the first minute.
 fn per_minute(method: &str, calls: u32) -> Quota {
     Quota {
         name: method.to_owned(),
@@ -156,10 +158,10 @@ fn per_minute(method: &str, calls: u32) -> Quota {
     }
 }
 
-/// Whether the call reads a further page of a list that is read from its beginning each time. Slack
-/// welcomes bursts of such calls ("especially when using cursor-based pagination"), and a list that
-/// waited between its pages would never come to its end. The lists whose cursor is kept, of channels
-/// and of users, do wait.
+/// Whether the call reads a later page of a list that every attempt reads from its beginning. Slack tolerates
+/// bursts of such calls ("especially when using cursor-based pagination"), and a step that waited between the pages
+/// would start again each time and never reach the end. The lists of channels and users do wait, because their
+/// cursors are stored.
 pub(crate) fn is_further_page(method: &str, arguments: &[(&str, &str)]) -> bool {
     let is_read_from_its_beginning = matches!(
         method,
@@ -169,7 +171,7 @@ pub(crate) fn is_further_page(method: &str, arguments: &[(&str, &str)]) -> bool 
     is_read_from_its_beginning && cursors.any(|(_, cursor)| !cursor.is_empty())
 }
 
-/// Calls a minute, by Slack's tiers.
+/// Calls per minute, from Slack's tiers.
 fn calls_per_minute(method: &str) -> u32 {
     match method {
         POST => POSTS_PER_MINUTE,

@@ -7,10 +7,10 @@ use std::{fmt, future::Future, pin::Pin};
 pub struct SlackToken(String);
 
 impl SlackToken {
-    /// White space at the ends, as a copied token has it, is dropped.
+    /// Trims white space, which a copied token often has at its ends.
     ///
     /// # Errors
-    /// [`TokenError`] when nothing is left, or when it can't stand in an HTTP header.
+    /// [`TokenError`] if the rest is empty or is not valid in an HTTP header.
     pub fn new(token: &str) -> Result<Self, TokenError> {
         let token = token.trim();
         let fits_a_header = token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -36,7 +36,7 @@ impl fmt::Debug for SlackToken {
 #[error("the token must be visible ASCII characters and not empty, such as xoxb-…")]
 pub struct TokenError;
 
-/// The store of the token did not return it.
+/// The secret store did not return the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{store} did not return the token to {operation}: {reason}")]
 pub struct NoToken {
@@ -55,7 +55,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     /// The token to call Slack with.
     fn token(&self) -> TokenFuture<'_>;
 
-    /// Slack refused `refused`: reads the token again.
+    /// Reads the token again after Slack refused `refused`.
     fn renewed<'a>(&'a self, refused: &'a SlackToken) -> TokenFuture<'a>;
 }
 

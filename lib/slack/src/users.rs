@@ -17,10 +17,10 @@ pub struct User {
     pub profile: Profile,
 }
 
-/// What a user says of themselves. `Debug` does not show the address.
+/// A user's profile. `Debug` does not show the e-mail address.
 #[derive(Clone, Default, Deserialize)]
 pub struct Profile {
-    /// Bots have none, and without the scope `users:read.email` nobody has.
+    /// `None` for bots, and for everyone if the token lacks the scope `users:read.email`.
     pub email: Option<String>,
 }
 
@@ -31,13 +31,13 @@ impl std::fmt::Debug for Profile {
 }
 
 impl SlackClient {
-    /// The users with these e-mail addresses, one answer for each, in their order. `None`: there is no
-    /// such user, or the account is deactivated. The calls go at once.
+    /// The users with these e-mail addresses: one result per address, in the same order. `None` means that there is
+    /// no such user, or that the account is deactivated. The calls are made at the same time.
     ///
     /// <https://docs.slack.dev/reference/methods/users.lookupByEmail>
     ///
     /// # Errors
-    /// Where none of the calls was made.
+    /// If none of the calls was made.
     pub async fn users_lookup_by_email(
         &self,
         emails: &[&str],
@@ -57,7 +57,7 @@ impl SlackClient {
         Ok(users.collect())
     }
 
-    /// Everybody, bots and deactivated people too, 1,000 a page at most.
+    /// All users, including bots and deactivated users, at most 1,000 per page.
     ///
     /// <https://docs.slack.dev/reference/methods/users.list>
     pub async fn users_list(&self, cursor: Option<&str>) -> Result<Page<User>, SlackError> {

@@ -1,4 +1,4 @@
-//! The client against answers as Slack gives them.
+//! Tests the client with responses like Slack's.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -307,7 +307,7 @@ async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
     );
 }
 
-/// Answers `xoxb-old` first and `xoxb-new` when asked again.
+/// Returns `xoxb-old` first, and `xoxb-new` when the token is read again.
 #[derive(Debug, Default)]
 struct RotatedToken {
     renewals: AtomicUsize,
@@ -416,7 +416,7 @@ async fn a_token_that_is_refused_to_several_is_renewed_once() {
     assert_eq!(tokens.renewals.load(Ordering::Relaxed), 1);
 }
 
-/// Can't be read again.
+/// A token that can't be read again.
 #[derive(Debug)]
 struct LostToken;
 
@@ -465,7 +465,7 @@ async fn a_token_that_can_not_be_renewed_spoils_no_other_answer() {
 
 const LONG_ENOUGH: Duration = Duration::from_mins(1);
 
-/// A Slack that answers nobody before so many have asked. Answers its URL.
+/// A fake Slack that does not respond until it has received this many calls. Returns its URL.
 async fn slack_for_so_many_at_once(calls: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
@@ -486,7 +486,7 @@ async fn slack_for_so_many_at_once(calls: usize) -> String {
     url
 }
 
-/// Allows every call, and keeps how many were asked for, and each refusal with its time.
+/// Allows every call. Records the number of calls in each request, and each refusal with its wait.
 #[derive(Debug, Default)]
 struct Notes {
     asked: Mutex<Vec<u32>>,
@@ -516,7 +516,7 @@ impl RateLimiter for Notes {
     }
 }
 
-/// The client, with this rate limiter.
+/// The client with this rate limiter.
 fn limited(slack: &SlackClient, limiter: Arc<impl RateLimiter + 'static>) -> SlackClient {
     let limiter: Arc<dyn RateLimiter> = limiter;
     slack.limited_by(&limiter)
@@ -595,7 +595,7 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_limiter_is_told_once_o
     assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);
 }
 
-/// An alarm counts the lines.
+/// An alarm counts these lines.
 #[test]
 fn each_call_that_slack_refuses_by_a_limit_writes_a_line() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -617,7 +617,7 @@ async fn nobody_costs_no_call() {
     assert!(notes.asked.lock().unwrap().is_empty());
 }
 
-/// Gives a token, or a permit, only while the other is asked for too.
+/// Returns a token or a permit only once both have been requested.
 #[derive(Debug)]
 struct Both(Barrier);
 

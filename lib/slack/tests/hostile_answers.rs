@@ -1,4 +1,4 @@
-//! Answers that Slack, or who stands in its place, should never give.
+//! Responses that Slack, or a server in its place, should never return.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -25,7 +25,7 @@ use wiremock::{
     matchers::any as any_request,
 };
 
-/// A call of the client, with the answer that Slack documents for it.
+/// A call of the client, and the response that Slack documents for it.
 #[derive(Debug, Clone, Copy)]
 enum Call {
     AuthTest,
@@ -216,7 +216,7 @@ fn client(server: &str) -> SlackClient {
     SlackClient::new(server.parse().unwrap(), Arc::new(tokens)).unwrap()
 }
 
-/// Gives whatever answer it holds.
+/// Returns the response that it currently holds.
 #[derive(Clone, Default)]
 struct Current(Arc<Mutex<Option<Answer>>>);
 
@@ -293,7 +293,7 @@ async fn nobody_waits_for_longer_than_an_hour(#[case] header: &str, #[case] seco
     let SlackError::RateLimited { retry_after, .. } = &error else {
         panic!("{error}");
     };
-    // What steps and pacers do with it.
+    // Steps and rate limiters add it to the current time.
     assert!(
         std::time::SystemTime::now()
             .checked_add(*retry_after)
@@ -353,7 +353,7 @@ async fn what_people_wrote_is_not_shown_when_a_value_is() {
     assert!(!leaks(&shown), "{shown}");
 }
 
-/// Compressed, an answer could be a thousand times as large as what is counted.
+/// A compressed response could be a thousand times larger than the bytes that are counted.
 #[tokio::test]
 async fn the_client_takes_no_compressed_answers() {
     let server = MockServer::start().await;
@@ -367,8 +367,8 @@ async fn the_client_takes_no_compressed_answers() {
     assert!(!requests[0].headers.contains_key("accept-encoding"));
 }
 
-/// A server that says 200 and then writes `part` again and again, each after `pause`, until nobody
-/// reads it; and how many bytes it has written.
+/// A server that returns 200 and then writes `part` repeatedly, with `pause` in between, until the client stops
+/// reading. Also returns the number of bytes written.
 fn endless(part: &'static [u8], pause: Duration) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -402,7 +402,7 @@ async fn an_answer_without_an_end_is_read_to_the_limit_and_no_further() {
         error.to_string(),
         "the outcome of auth.test is unknown: the answer is too large"
     );
-    // What else was written stands in the buffers of the two sockets.
+    // The bytes beyond the limit are in the buffers of the two sockets.
     let written = written.load(Ordering::Relaxed);
     assert!(written < 32 * MIB, "{written} bytes");
 }

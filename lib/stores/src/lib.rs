@@ -1,15 +1,15 @@
-//! The DynamoDB tables, one small type each.
+//! The DynamoDB tables, one small type per table.
 //!
 //! | type | table | key | who writes it |
 //! |---|---|---|---|
 //! | [`UserProfiles`] | user profiles | `email` | the library's back end; read only here |
-//! | [`SlackUsers`] | Slack users | `email` | every step that learns somebody's id |
-//! | [`Channels`] | channels | `name` | every step that learns something of a channel |
+//! | [`SlackUsers`] | Slack users | `email` | every step that learns a user's id |
+//! | [`Channels`] | channels | `name` | every step that learns something about a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
 //! | [`Receipts`] | receipts | `id` and `item` | `record-outcome` |
 //!
-//! Every call ends in a value or in `Store.Unavailable` (it passes by itself) or `Store.Rejected`
-//! (an operator must act). Ages and leases are compared in code: DynamoDB's own expiry lags.
+//! Every call returns a value or fails with `Store.Unavailable` (transient) or `Store.Rejected` (an operator must
+//! act). Ages and leases are compared in code, because DynamoDB deletes expired items late.
 
 mod channels;
 mod deliveries;

@@ -1,12 +1,13 @@
-//! One receipt per execution: what was asked for, and what became of it. Never a message's text.
+//! One receipt per execution: its request and its outcome, without the message's text.
 //!
-//! | `id` | `item` | what it is |
+//! | `id` | `item` | content |
 //! |---|---|---|
 //! | an execution's ARN | `receipt` | the receipt |
 //! | `person/`, an address | when the execution started, `/`, its ARN | that the execution names this person |
 //!
-//! The index `byChannel` finds the receipts of a channel, by its name and when the execution started; the index
-//! `running` those that say `RUNNING`, by workflow. Receipts expire with the histories of executions.
+//! The index `byChannel` finds the receipts of a channel by its name, in the order in which the executions started.
+//! The index `running` finds the receipts with the status `RUNNING`, by workflow. Receipts expire when Step Functions
+//! deletes the execution's history.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,13 +25,13 @@ use crate::table::{Item, Table, epoch_millis, epoch_seconds, number, text, whole
 const RETENTION: Duration = Duration::from_hours(90 * 24);
 const RECEIPT: &str = "receipt";
 const RUNNING: &str = "RUNNING";
-/// The sparse index of receipts that say `RUNNING`.
+/// The sparse index of receipts with the status `RUNNING`.
 const RUNNING_INDEX: &str = "running";
-/// DynamoDB takes 400 KiB an item. An outcome that does not fit beside the people is left out, and the receipt
-/// says that it is partial.
+/// A DynamoDB item can hold 400 KiB. An outcome that does not fit next to the people is omitted, and the receipt is
+/// marked as partial.
 const LARGEST_RECEIPT: usize = 350 * 1024;
 
-/// What is known of an execution.
+/// What is known about an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The execution's ARN.
@@ -44,7 +45,7 @@ pub struct Receipt {
     /// The addresses that the request names.
     pub people: Vec<String>,
     pub started_at: SystemTime,
-    /// When it was started, or last redriven.
+    /// When it was started or last redriven.
     pub since: SystemTime,
     pub redrive_count: u32,
     /// `None` while it runs.
@@ -60,19 +61,19 @@ pub struct End {
     pub error: Option<String>,
     /// The outcome as `docs/workflows.md` describes it, as JSON.
     pub outcome: String,
-    /// Whether the outcome is put together from what single steps returned.
+    /// Whether the outcome is assembled from the results of individual steps.
     pub is_partial: bool,
 }
 
-/// What became of a receipt that was to be written.
+/// The result of writing a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     Written,
-    /// The same end stands there already. Whether it was counted.
+    /// The same end is already stored. Also says whether it was counted.
     AlreadyEnded {
         counted: bool,
     },
-    /// What stands there is later.
+    /// The stored receipt is later.
     Outdated,
 }
 
@@ -93,8 +94,8 @@ impl Receipts {
         Ok(Self(Table::from_env(aws, "RECEIPTS_TABLE")?))
     }
 
-    /// Writes the receipt, unless a later one is there: events come in no order, and more than once. A receipt is
-    /// later if its execution was redriven more often, or as often and it does not say `RUNNING`.
+    /// Writes the receipt unless a later one is stored, because events can arrive out of order and more than once. A
+    /// receipt is later if its execution was redriven more often, or equally often and its status is not `RUNNING`.
     ///
     /// # Errors
     /// [`StepError::StoreUnavailable`] and [`StepError::StoreRejected`].
@@ -116,7 +117,7 @@ impl Receipts {
         let error = match put.return_values(ReturnValue::AllOld).send().await {
             Ok(written) => {
                 let is_new = written.attributes.is_none_or(|before| before.is_empty());
-                // A receipt that said `RUNNING` has had them written.
+                // The receipt with the status `RUNNING` has already written them.
                 if is_new || receipt.end.is_none() {
                     self.0.put_many(items_of_people(receipt)).await?;
                 }
@@ -143,10 +144,10 @@ impl Receipts {
         Ok(Recorded::AlreadyEnded { counted })
     }
 
-    /// Notes that the metrics of this end are published.
+    /// Records that the metrics of this end have been published.
     ///
     /// # Errors
-    /// As of [`Receipts::record`].
+    /// The same as for [`Receipts::record`].
     pub async fn mark_counted(&self, receipt: &Receipt) -> Result<(), StepError> {
         let update = self
             .0
@@ -160,11 +161,11 @@ impl Receipts {
         Ok(())
     }
 
-    /// The executions of a workflow, by ARN, whose receipts have said `RUNNING` since before this time. At most
-    /// so many.
+    /// The ARNs of a workflow's executions whose receipts have had the status `RUNNING` since before this time, up to
+    /// a limit.
     ///
     /// # Errors
-    /// As of [`Receipts::record`].
+    /// The same as for [`Receipts::record`].
     pub async fn running_since_before(
         &self,
         workflow: &str,
@@ -189,10 +190,10 @@ impl Receipts {
             .collect())
     }
 
-    /// Of these executions, those that have no receipt.
+    /// Those of these executions that have no receipt.
     ///
     /// # Errors
-    /// As of [`Receipts::record`].
+    /// The same as for [`Receipts::record`].
     pub async fn missing(&self, executions: &[String]) -> Result<Vec<String>, StepError> {
         let keys = executions.iter().map(|id| {
             let key = [("id", text(id)), ("item", text(RECEIPT))];
@@ -244,7 +245,7 @@ fn item_of(receipt: &Receipt) -> Item {
 
 fn items_of_people(receipt: &Receipt) -> Vec<Item> {
     let started_at = epoch_millis(receipt.started_at);
-    // In the order of time: thirteen digits until the year 2286.
+    // Sorts by time: the number has thirteen digits until the year 2286.
     let key = format!("{started_at:013}/{}", receipt.execution_id);
     let mut people: Vec<&String> = receipt.people.iter().collect();
     people.sort_unstable();

@@ -1,12 +1,12 @@
-//! Slack's ids of e-mail addresses, so that a known person costs no Slack call.
+//! The Slack ids of e-mail addresses, so that a known person needs no call to Slack.
 //!
-//! Beside a person's item, whose key is the address, the table holds items whose keys start with `#`
-//! and hold no `@`, so that they are no address:
+//! The key of a person's item is the address. The table also holds items whose keys start with `#` and contain no
+//! `@`, so that they can't be addresses:
 //!
-//! | key | holds |
+//! | key | content |
 //! |---|---|
-//! | `ana@example.com` | id, whether it is a bot, when Slack said so and until when that counts |
-//! | `#look-ups/<execution>` | whom this execution has not found in Slack, and where it is in users.list |
+//! | `ana@example.com` | id, whether it is a bot, when Slack returned this, and when it expires |
+//! | `#look-ups/<execution>` | the addresses that this execution did not find in Slack, and its position in users.list |
 //! | `#list` | how many pages users.list has |
 
 use std::{
@@ -25,28 +25,28 @@ use crate::table::{
 
 /// An id is looked up again after this time: people leave, and addresses move to other accounts.
 const MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// As long as an execution may run. One that is redriven later looks everybody up again.
+/// As long as an execution may run. An execution that is redriven later looks everyone up again.
 const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(24);
 const LIST_KEY: &str = "#list";
 
-/// Somebody in Slack, as the table knows them.
+/// A Slack user as the table knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownUser {
     pub id: SlackUserId,
     pub is_bot: bool,
-    /// When Slack said so.
+    /// When Slack returned this.
     pub seen_at: SystemTime,
 }
 
-/// What is known of the people that an execution asks for.
+/// What is known about the people that an execution asks for.
 #[derive(Debug, Default)]
 pub struct LookUps {
     pub known: HashMap<Email, KnownUser>,
-    /// Whom this execution has looked up already: Slack knows no active user with the address.
+    /// Addresses that this execution has already looked up, and for which Slack has no active user.
     pub absent: HashSet<Email>,
-    /// Where this execution goes on in users.list, and how many pages it has read.
+    /// The cursor at which this execution continues in users.list, and the number of pages it has read.
     pub place_in_list: Option<(String, u32)>,
-    /// How many pages users.list has, as far as somebody has read.
+    /// How many pages users.list has, or at least has, according to the last execution that read it.
     pub list_pages: Option<u32>,
 }
 
@@ -78,7 +78,7 @@ impl SlackUsers {
         for item in self.0.get_many_consistently("email", keys).await? {
             match key_of(&item, "email") {
                 Some(LIST_KEY) => look_ups.list_pages = pages(&item),
-                // An item that is too old, or that can't be read, is as good as none.
+                // An item that has expired or can't be read is treated as missing.
                 _ if expired(&item) => {}
                 Some(key) if key == look_ups_key => {
                     look_ups.absent = absent(&item);
@@ -110,7 +110,7 @@ impl SlackUsers {
         self.0.put_many(users.iter().map(item_of).collect()).await
     }
 
-    /// The address does not belong to this id any more.
+    /// Forgets that the address belongs to this id.
     pub async fn forget(&self, email: &Email, id: &SlackUserId) -> Result<(), StepError> {
         let deleted = self
             .0
@@ -124,7 +124,7 @@ impl SlackUsers {
         Ok(())
     }
 
-    /// Keeps for this execution's next attempts whom Slack does not know.
+    /// Stores the addresses that Slack does not know, for this execution's next attempts.
     pub async fn keep_absent(&self, execution_id: &str, absent: &[Email]) -> Result<(), StepError> {
         if absent.is_empty() {
             return Ok(());
@@ -141,7 +141,7 @@ impl SlackUsers {
         Ok(())
     }
 
-    /// Keeps where this execution goes on in users.list; `None` at its end.
+    /// Stores this execution's position in users.list; `None` when it is done with the list.
     pub async fn keep_place_in_list(
         &self,
         execution_id: &str,
@@ -167,7 +167,7 @@ impl SlackUsers {
         Ok(())
     }
 
-    /// Remembers how many pages users.list has, or has at least.
+    /// Remembers how many pages users.list has, or at least has.
     pub async fn remember_list_pages(&self, pages: u32) -> Result<(), StepError> {
         let item = [("email", text(LIST_KEY)), ("pages", number(pages.into()))];
         let item = item.map(|(field, value)| (field.to_owned(), value));

@@ -1,4 +1,4 @@
-//! What all tables share: a client, a name, reads in batches, and errors that name the table.
+//! The code that all tables share: a client, a name, batch reads and writes, and errors that name the table.
 
 use std::{
     collections::HashMap,
@@ -24,9 +24,9 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 /// DynamoDB's limits for `BatchGetItem` and `BatchWriteItem`.
 const READ_BATCH: usize = 100;
 const WRITE_BATCH: usize = 25;
-/// So many batches are under way at once: each has a connection of its own.
+/// How many batches are processed at the same time. Each uses its own connection.
 const BATCHES_AT_ONCE: usize = 4;
-/// How often what DynamoDB left undone is asked for again; the pauses add up to about 3 s.
+/// How many times a batch is attempted when DynamoDB leaves part of it unprocessed. The pauses add up to about 3 s.
 const BATCH_ATTEMPTS: u32 = 6;
 
 /// One DynamoDB table.
@@ -54,12 +54,12 @@ impl Table {
         apgl_aws::step_error(&self.name, operation, error)
     }
 
-    /// A stored item that is not what we store. Nothing of its content is repeated.
+    /// The error for a stored item that can't be read. It does not quote the item's content.
     pub(crate) fn unreadable(&self, operation: &'static str, what: &str) -> StepError {
         StepError::StoreRejected {
             store: self.name.clone(),
             operation,
-            reason: format!("the item holds no readable {what}"),
+            reason: format!("the item contains no readable {what}"),
         }
     }
 
@@ -83,7 +83,7 @@ impl Table {
         Ok(answer.item)
     }
 
-    /// The items with these keys, in no order; `projection` is the attributes that are read.
+    /// The items with these keys, in no particular order. `projection` lists the attributes to read.
     pub(crate) async fn get_many(
         &self,
         key: &str,
@@ -94,7 +94,7 @@ impl Table {
         self.get_batches(key, values, &read).await
     }
 
-    /// The same, whole and as they were last written.
+    /// The same, but whole items and with consistent reads.
     pub(crate) async fn get_many_consistently(
         &self,
         key: &str,
@@ -104,7 +104,7 @@ impl Table {
         self.get_batches(key, values, &read).await
     }
 
-    /// The items with these whole keys, in no order; `projection` is the attributes that are read.
+    /// The items with these complete keys, in no particular order. `projection` lists the attributes to read.
     pub(crate) async fn get_items(
         &self,
         keys: Vec<Item>,
@@ -196,7 +196,7 @@ impl Table {
             .key(key, text(value))
     }
 
-    /// The answer to a write with a condition; `None` where the condition did not hold.
+    /// The response to a conditional write; `None` if the condition did not hold.
     pub(crate) fn if_it_holds<T, E: ProvideErrorMetadata>(
         &self,
         operation: &'static str,
@@ -209,7 +209,7 @@ impl Table {
         }
     }
 
-    /// Puts the items, each as a whole.
+    /// Writes the items, replacing existing ones.
     pub(crate) async fn put_many(&self, items: Vec<Item>) -> Result<(), StepError> {
         let puts = items
             .into_iter()
@@ -253,12 +253,12 @@ impl Table {
         StepError::StoreUnavailable {
             store: self.name.clone(),
             operation,
-            reason: "DynamoDB left a part of the batch undone again and again".to_owned(),
+            reason: "DynamoDB repeatedly left part of the batch unprocessed".to_owned(),
         }
     }
 }
 
-/// Whether a write was refused because its condition did not hold, which is an answer and no error.
+/// Whether a write was refused because its condition did not hold. That is a result and not an error.
 fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error
         .as_service_error()
@@ -284,12 +284,12 @@ pub(crate) fn key_of<'a>(item: &'a Item, key: &str) -> Option<&'a str> {
     item.get(key)?.as_s().ok().map(String::as_str)
 }
 
-/// A number that is not negative; `None` where there is none.
+/// A non-negative integer; `None` if the field does not contain one.
 pub(crate) fn whole_number(item: &Item, field: &str) -> Option<u64> {
     item.get(field)?.as_n().ok()?.parse().ok()
 }
 
-/// Whether the item counts no more. One that does not say until when it counts does not.
+/// Whether the item has expired. An item without `expiresAt` counts as expired.
 pub(crate) fn expired(item: &Item) -> bool {
     let now = epoch_seconds(SystemTime::now());
     whole_number(item, "expiresAt").is_none_or(|expires_at| expires_at <= now)

@@ -14,9 +14,9 @@ use aws_types::SdkConfig;
 pub enum Preference {
     Wanted,
     Unwanted,
-    /// The profile does not say.
+    /// The profile has no preference.
     Unset,
-    /// The preference is there and is not a BOOL.
+    /// The preference exists but is not a BOOL.
     Invalid,
 }
 
@@ -51,8 +51,8 @@ impl UserProfiles {
         Ok(preferences)
     }
 
-    /// Writes a person's preference, or takes it away: `None`. Answers whether there is a profile; none
-    /// is made, since profiles are the library's.
+    /// Sets a person's preference, or removes it if `None`. Returns whether the person has a profile. Does not
+    /// create one, because profiles belong to the library.
     pub async fn set_preference(
         &self,
         email: &Email,
@@ -65,7 +65,7 @@ impl UserProfiles {
                 .condition_expression("attribute_type(notificationPreferences, :map)")
                 .expression_attribute_values(":map", text("M"));
             let removed = self.0.if_it_holds("UpdateItem", removal.send().await)?;
-            // Without preferences there is nothing to take away.
+            // Without preferences there is nothing to remove.
             return match removed {
                 Some(_) => Ok(true),
                 None => Ok(self.0.get("email", email.as_str()).await?.is_some()),

@@ -1,4 +1,4 @@
-//! Batches as DynamoDB really answers them: in hundreds, several at once, and with a part left undone.
+//! Batches as DynamoDB really processes them: a hundred at a time, several at once, and with a part left unprocessed.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -72,7 +72,7 @@ fn table(name: &str, http: impl HttpClient + 'static) -> Table {
     Table::new(dynamodb, name.to_owned())
 }
 
-/// DynamoDB that finds nothing and leaves nothing undone, and counts how many requests it gets at once.
+/// A fake DynamoDB that finds nothing, leaves nothing unprocessed, and counts simultaneous requests.
 #[derive(Debug, Clone, Default)]
 struct Busy {
     under_way: Arc<AtomicUsize>,
@@ -100,7 +100,7 @@ impl HttpConnector for Busy {
     }
 }
 
-/// How many keys each request asked for.
+/// The number of keys in each request.
 fn keys_asked(http: &StaticReplayClient) -> Vec<usize> {
     http.actual_requests()
         .map(|request| {

@@ -1,4 +1,4 @@
-//! The form that all messages have.
+//! The format that all messages share.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::{DueDate, Link, PersonName, Reward, Title, mrkdwn::escaped};
 
-/// A message as `chat.postMessage` takes it. Its parameters `parse` and `link_names` are to be left
-/// out: with them Slack looks for mentions in what people wrote.
+/// A message for `chat.postMessage`. Do not set its parameters `parse` and `link_names`: with them, Slack looks for
+/// mentions in text that people wrote.
 ///
-/// Within Slack's limits for any data: at most 4,000 characters of text, 50 blocks, 150 characters
-/// in a header. `Debug` shows sizes only, so that a message can't get into a log by accident.
+/// Always within Slack's limits: at most 4,000 characters of text, 50 blocks, and 150 characters in a header.
+/// `Debug` shows only sizes, so that a message can't get into a log by accident.
 ///
 /// Source: Slack's `chat.postMessage` and Block Kit reference.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct Rendered {
-    /// What notifications show, in mrkdwn: a complete message in two lines.
+    /// The text that notifications show, in mrkdwn: a complete message in two lines.
     pub text: String,
     /// What the channel shows: Block Kit blocks.
     pub blocks: Vec<Value>,
@@ -33,19 +33,19 @@ impl fmt::Debug for Rendered {
     }
 }
 
-/// What a state is called in a message, and what follows from it.
+/// The wording of a state in a message.
 pub(crate) struct Wording {
     /// What happened.
     pub headline: &'static str,
-    /// What the readers are expected to do.
+    /// What readers should do next.
     pub next_step: &'static str,
     /// The words before the actor's name.
     pub actor: &'static str,
-    /// The words before the date, in a state that has something to be done by then.
+    /// The words before the date, in a state with a deadline.
     pub due_date: Option<&'static str>,
 }
 
-/// News of an article.
+/// News about an article.
 pub(crate) struct Announcement<'a> {
     pub wording: Wording,
     pub title: &'a Title,
@@ -93,8 +93,8 @@ impl Announcement<'_> {
         )
     }
 
-    /// The title is the link, and there is no button: a button, even one that only opens a URL,
-    /// sends an interaction to the app (Slack's "Button element", `url`), and this app takes none.
+    /// The title is the link, and there is no button: a button, even one that only opens a URL, sends an interaction
+    /// to the app (Slack's "Button element", `url`), and this app does not handle interactions.
     fn blocks(&self, facts: &[String]) -> Vec<Value> {
         let mut elements = vec![json!({
             "type": "rich_text_section",

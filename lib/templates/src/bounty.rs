@@ -1,4 +1,4 @@
-//! Offers for somebody to write an article.
+//! Bounties: offers for somebody to write an article.
 
 use serde::Deserialize;
 

@@ -1,14 +1,13 @@
-//! Days by which something is to be done.
+//! Due dates.
 
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::Deserialize;
 
-/// A day of the calendar, read from ISO 8601's long form, for example `2026-11-25`. Neither a time
-/// nor a time zone belongs to it.
+/// A calendar date without a time or time zone, read from the extended ISO 8601 format, for example `2026-11-25`.
 ///
-/// Shown as people write it: `25 November 2026`.
+/// Displayed as `25 November 2026`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DueDate(Date);
@@ -24,7 +23,7 @@ impl TryFrom<String> for DueDate {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         match text.parse::<Date>() {
-            // The parser also takes a date with a time, and years outside 0 to 9999.
+            // The parser also accepts a date with a time, and years outside 0 to 9999.
             Ok(date) if text.len() == "2026-11-25".len() && date.to_string() == text => {
                 Ok(Self(date))
             }

@@ -1,15 +1,14 @@
-//! Slack messages about the work on a library: typed data in, Block Kit and a plain text out.
+//! Renders Slack messages about the work on a library: from typed data to Block Kit and plain text.
 //!
 //! * [`ContentItem`]: an article's state changed. Posted to the article's private channel, which
 //!   its authors and reviewers read.
 //! * [`ContentBounty`]: an offer for somebody to write an article. Posted to a public channel.
 //!
-//! The data is checked while it is read: whatever could be read can be rendered, and what is
-//! rendered keeps within Slack's limits. Nothing that a person wrote can notify anybody or change
-//! the blocks: it stands in `rich_text`, which Slack shows as it is, and is escaped in the plain
-//! text.
+//! The data is validated when it is read: all valid data can be rendered, and every message is within Slack's limits.
+//! Text that a person wrote can't notify anybody or change the blocks. In the blocks it is `rich_text`, which Slack
+//! shows as it is; in the plain text it is escaped.
 //!
-//! An unknown field is ignored. A caller that wants it refused says so on its own type.
+//! Unknown fields are ignored. A caller that wants to reject them must do so in its own type.
 //!
 //! ```
 //! use apgl_templates::{ContentItem, Rendered};

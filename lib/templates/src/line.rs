@@ -1,17 +1,17 @@
-//! What people wrote: a line of text each.
+//! Single lines of text that people wrote.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A type of text that keeps to one line.
+/// Defines a type for a single line of text.
 macro_rules! line {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
         $(#[$doc])*
         ///
-        /// Not all white space, and without line breaks, control characters and overrides of the
-        /// writing direction: it could pass for other parts of the message with these. `Debug`
-        /// shows its size only, so that a message can't get into a log by accident.
+        /// Not only white space, and without line breaks, control characters or direction overrides: with
+        /// these, the text could imitate other parts of the message. `Debug` shows only its size, so that a
+        /// message can't get into a log by accident.
         #[derive(Clone, PartialEq, Eq, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
@@ -67,7 +67,7 @@ line!(
     80
 );
 
-/// Whether a character ends the line or changes the writing direction of what comes after it.
+/// Whether a character ends the line or changes the writing direction of the text after it.
 ///
 /// Source: Unicode Standard Annex #9, "Explicit Directional Embedding and Override" and "Isolate".
 /// Its implicit marks, which right-to-left languages need, are harmless.

@@ -7,11 +7,10 @@ use url::Url;
 
 use crate::mrkdwn::escaped;
 
-/// An https URL of at most 2,000 characters, of which an `&` counts as 5: it is as long where Slack
-/// has it escaped. It holds neither the characters that end a link in Slack's mrkdwn nor a user
-/// name, which could pass for the host.
+/// An https URL of at most 2,000 characters, where an `&` counts as 5, its length when escaped for Slack. It contains
+/// no characters that end a link in Slack's mrkdwn, and no user name, which could be mistaken for the host.
 ///
-/// Kept as browsers write it: percent-encoded, the host in ASCII. `Debug` shows its size only.
+/// Stored as browsers write it: percent-encoded, with the host in ASCII. `Debug` shows only its size.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Link(String);

@@ -1,13 +1,13 @@
-//! Slack's mrkdwn, in which a message's plain text is written.
+//! Escapes text for Slack's mrkdwn, the format of a message's plain text.
 
-/// `text` so that no part of it is read as a mention or as a link's markup.
+/// Escapes `text` so that Slack reads no part of it as a mention or a link.
 ///
-/// These three characters and no others are escaped. Mrkdwn has no escape for `*`, `_`, `~` and
-/// the backtick: at worst a notification shows a part in bold.
+/// Only `&`, `<` and `>` are escaped. Mrkdwn has no escape for `*`, `_`, `~` and the backtick: at worst, a
+/// notification shows part of the text in bold.
 ///
 /// Source: Slack's "Formatting message text", "Escaping text".
 pub(crate) fn escaped(text: &str) -> String {
-    // `&` first, or it would escape the other escapes.
+    // `&` comes first; otherwise it would escape the other escapes.
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

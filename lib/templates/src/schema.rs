@@ -1,6 +1,7 @@
-//! JSON Schemas of the types whose rules are checked in code.
+//! JSON Schemas of the types that are validated in code.
 //!
-//! What JSON Schema can't say well (control characters, user names in links) only the code checks.
+//! Some rules are hard to express in JSON Schema (control characters, user names in links). Only the code checks
+//! them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Data that somebody has written to be misread.
+//! Data that is written to be misread.
 #![allow(clippy::unwrap_used)]
 
 use apgl_templates::{ContentBounty, ContentItem, Link, PersonName, Rendered, Reward, Title};
@@ -36,7 +36,7 @@ fn state() -> impl Strategy<Value = &'static str> {
     prop_oneof![select(&CONTENT_STATES[..]), select(&BOUNTY_STATES[..])]
 }
 
-/// A line that the templates take, made to be misread.
+/// A line that the templates accept but that is written to be misread.
 fn line<Line: TryFrom<String>>() -> impl Strategy<Value = String> {
     let words = prop_oneof![3 => markup(), 1 => text()];
     words
@@ -112,8 +112,8 @@ fn check(data: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The text is two lines with one link at its end and no other markup; the blocks are a header that is
-/// ours and rich text with one link, in which everything else is plain; all within Slack's limits.
+/// Checks that the text has two lines with one link at the end and no other markup; that the blocks are our header
+/// and rich text with one link and otherwise plain text; and that everything is within Slack's limits.
 fn assert_in_place(rendered: &Rendered, link: &str) -> Result<(), TestCaseError> {
     let Rendered { text, blocks } = rendered;
     let lines: Vec<&str> = text.split('\n').collect();
@@ -172,7 +172,7 @@ fn assert_in_place(rendered: &Rendered, link: &str) -> Result<(), TestCaseError>
     Ok(())
 }
 
-/// The objects of which a block is made.
+/// All objects in a block.
 fn parts(value: &Value) -> Vec<&Value> {
     match value {
         Value::Object(fields) => {
@@ -184,7 +184,7 @@ fn parts(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// The texts that the rich text shows, each from an element of its own.
+/// The texts that the rich text shows, one per element.
 fn written(rendered: &Rendered) -> Vec<&str> {
     let texts = parts(&rendered.blocks[1]).into_iter();
     texts

@@ -1,4 +1,4 @@
-//! The messages as Slack gets them.
+//! The messages as Slack receives them.
 #![allow(clippy::unwrap_used)]
 
 use apgl_templates::{ContentBounty, ContentItem, Link, PersonName, Rendered, Reward, Title};
@@ -40,7 +40,7 @@ fn a_bounty_in_each_state(#[case] state: &str) {
     assert_snapshot(&format!("bounty_{state}"), &rendered);
 }
 
-/// With sorted fields: their order depends on a feature of `serde_json` that other crates turn on.
+/// Sorts the fields, because their order depends on a feature of `serde_json` that other crates enable.
 fn assert_snapshot(name: &str, rendered: &Rendered) {
     insta::with_settings!({ sort_maps => true }, {
         insta::assert_json_snapshot!(name, rendered);
@@ -160,7 +160,7 @@ fn the_longest_data_keeps_within_slacks_limits(#[case] character: &str) {
     }
 }
 
-/// As many `&` as are allowed, each of which is five characters where it is escaped.
+/// A link with as many `&` as are allowed. Each is five characters when escaped.
 fn longest_link() -> String {
     let start = "https://library.example/?";
     let room = Link::MAX_CHARACTERS - start.len();
@@ -168,7 +168,7 @@ fn longest_link() -> String {
 }
 
 /// Source of the numbers: Slack's `chat.postMessage`, "Truncating content", and "Header block";
-/// the total at which `msg_blocks_too_long` has been met is not documented.
+/// the total size that causes `msg_blocks_too_long` is not documented.
 fn assert_within_limits(rendered: &Rendered) {
     assert!(rendered.text.chars().count() <= 4_000);
     assert!(rendered.blocks.len() <= 50);

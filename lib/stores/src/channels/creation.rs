@@ -1,6 +1,6 @@
-//! Who creates a channel, and who has created it.
+//! Claims on creating a channel, and the record of its creator.
 //!
-//! Slack's conversations.create is not safe for two at once: both can succeed, with two ids. So an execution
+//! Two simultaneous calls of Slack's conversations.create can both succeed, with different ids. So an execution
 //! claims a name before it creates the channel. The rules are pure; [`Claims::replace`] is the only write.
 
 use std::{
@@ -22,11 +22,11 @@ use crate::table::{
 /// How long a creation may take: longer than the function's own time-out, so that nobody else creates the
 /// channel while this execution may still be creating it.
 const LEASE: Duration = Duration::from_secs(45);
-/// How long Slack's word that a name is taken counts: long enough to scan a large workspace.
+/// How long a name counts as taken after Slack has said so: long enough to scan a large workspace.
 const NAME_TAKEN_MAX_AGE: Duration = Duration::from_mins(30);
 /// Longer than an execution can be redriven, which is 14 days.
 const CREATOR_MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// How often a claim is tried again that others came before.
+/// How many times a claim is attempted while other executions keep changing it.
 const MAX_CONFLICTS: usize = 4;
 
 /// What is stored about the creation of a channel. Times are in whole milliseconds.
@@ -35,37 +35,37 @@ pub struct CreationClaim {
     /// The execution that creates the channel.
     pub owner: String,
     pub lease_ends_at: SystemTime,
-    /// When the owner will look again, if it waits for its time to call Slack.
+    /// When the owner will check again, if it is waiting to call Slack.
     pub waits_until: Option<SystemTime>,
-    /// When the owner's first attempt began that may have created the channel.
+    /// When the owner's first attempt that may have created the channel began.
     pub uncertain_since: Option<SystemTime>,
-    /// When Slack said that the name is taken. Nobody creates the channel then, and everybody may look for it.
+    /// When Slack said that the name is taken. Then no execution creates the channel, and any may look for it.
     pub name_taken_at: Option<SystemTime>,
 }
 
-/// The answer to a claim on creating a channel.
+/// The result of a claim on creating a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Creation {
     /// The caller creates the channel.
     Mine {
         claim: CreationClaim,
-        /// When an earlier attempt of the same execution began that may have created the channel.
+        /// When an earlier attempt of the same execution that may have created the channel began.
         uncertain_since: Option<SystemTime>,
     },
     /// Slack has said that the name is taken.
     NameTaken(CreationClaim),
-    /// Another execution creates the channel. It looks again at this time, if it waits.
+    /// Another execution is creating the channel. If it is waiting, it checks again at this time.
     Theirs { waits_until: Option<SystemTime> },
 }
 
-/// Where claims are: the table of channels, or the memory of a simulation.
+/// Where claims are stored: in the table of channels, or in the memory of a simulation.
 #[expect(
     async_fn_in_trait,
     reason = "a Lambda function runs on one thread, so nobody needs the futures to be Send"
 )]
 pub trait Claims {
-    /// Writes `claim` (or deletes it for `None`) if `expected` is still there. Returns what is there instead
-    /// if it is not.
+    /// Writes `claim` (or deletes the stored one if `None`) if `expected` is still stored. Otherwise returns what is
+    /// stored instead.
     async fn replace(
         &self,
         expected: Option<&CreationClaim>,
@@ -124,7 +124,7 @@ impl CreationClaim {
         }
     }
 
-    /// The claim while its owner waits until `until` to call Slack. It has not called, or Slack has refused.
+    /// The claim while its owner waits until `until` to call Slack: it has not called yet, or Slack refused the call.
     #[must_use]
     pub fn waiting(&self, uncertain_since: Option<SystemTime>, until: SystemTime) -> Self {
         let until = time_of(epoch_millis(until));
@@ -149,8 +149,8 @@ impl CreationClaim {
         }
     }
 
-    /// The claim after its owner has failed for good: others may create the channel, and the owner, if it is
-    /// redriven, knows since when it may have.
+    /// The claim after its owner has failed permanently. Others may create the channel. If the owner is redriven, it
+    /// knows since when it may have created the channel itself.
     #[must_use]
     pub fn released(&self, uncertain_since: SystemTime, now: SystemTime) -> Self {
         Self {
@@ -160,7 +160,7 @@ impl CreationClaim {
         }
     }
 
-    /// When an attempt of this execution began that may have created the channel.
+    /// When an attempt of this execution that may have created the channel began.
     pub fn uncertain_attempt_of(&self, execution_id: &str) -> Option<SystemTime> {
         self.uncertain_since.filter(|_| self.owner == execution_id)
     }
@@ -222,7 +222,7 @@ impl Claims for ClaimsOn<'_> {
 }
 
 impl ClaimsOn<'_> {
-    /// Returns what is there instead where the condition does not hold; an empty item where nothing is.
+    /// If the condition does not hold, returns the stored item, or an empty item if there is none.
     async fn put(
         &self,
         claim: &CreationClaim,
@@ -279,7 +279,7 @@ struct Condition {
 }
 
 impl Condition {
-    /// That this claim, or none, is still there.
+    /// Requires that this claim is still stored, or that there is none.
     fn that_is_there(expected: Option<&CreationClaim>) -> Self {
         let name = |name: &str, field: &str| [(name.to_owned(), field.to_owned())].into();
         let Some(expected) = expected else {
@@ -303,7 +303,7 @@ impl Condition {
 }
 
 impl Channels {
-    /// Remembers that this execution has made the channel.
+    /// Remembers that this execution created the channel.
     pub async fn remember_creator(
         &self,
         name: &ChannelName,
@@ -326,7 +326,7 @@ pub(super) fn creator_key(name: &ChannelName) -> String {
     format!("#creator/{name}")
 }
 
-/// Which execution made the channel with this id.
+/// The execution that created the channel with this id.
 pub(super) fn creator_in(item: &Item, id: &str) -> Option<String> {
     let is_this_channel = item.get("id")?.as_s().ok()? == id;
     let execution = item.get("executionId")?.as_s().ok()?;
@@ -345,7 +345,7 @@ mod tests {
         time_of(1_000_000_000 + seconds * 1_000)
     }
 
-    /// What a claim of `owner` finds at this time.
+    /// The result of a claim by `owner` at this time.
     fn claim(stored: Option<&CreationClaim>, owner: &str, seconds: u64) -> Creation {
         CreationClaim::next(stored, owner, at(seconds))
     }
@@ -388,7 +388,7 @@ mod tests {
             claim(Some(&waiting), "bob", 100),
             Creation::Theirs { waits_until }
         );
-        // It has not called yet, so nothing is uncertain.
+        // It has not called Slack yet, so nothing is uncertain.
         assert_eq!(mine(claim(Some(&waiting), "ana", 600)).1, None);
         // If it never comes back, another execution takes over.
         let theirs = Creation::Theirs { waits_until: None };

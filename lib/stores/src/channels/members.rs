@@ -1,4 +1,4 @@
-//! Which users are in a channel, and which were there before an execution changed that.
+//! The users who are in a channel, and those who were there before an execution changed its members.
 
 use std::{
     collections::BTreeSet,
@@ -11,20 +11,20 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::Channels;
 use crate::table::{Item, epoch_seconds, expired, key_of, number, text};
 
-/// How long a member counts as a member without asking Slack. Somebody who leaves the channel is not invited
-/// again for this time.
+/// How long a user counts as a member without asking Slack. A user who leaves the channel is not invited again
+/// during this time.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
-/// Members of a larger channel are not remembered: an item holds at most 400 KB.
+/// The members of a larger channel are not remembered, because an item can hold at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
 /// Longer than an execution can be redriven, which is 14 days.
 const SNAPSHOT_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
-/// Which of its users an execution found in the channel before it changed anything. A later attempt compares it
-/// with the members of the day: the difference is what earlier attempts have done.
+/// Which of an execution's users were in the channel before it changed anything. A later attempt compares this with
+/// the current members: the difference is what earlier attempts have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snapshot {
     BeforeInviting,
-    /// Of users whose ids our table had wrong.
+    /// For users whose ids in our table were wrong.
     BeforeInvitingCorrected,
     BeforeRemoving,
 }
@@ -50,7 +50,7 @@ pub struct Members {
 }
 
 impl Channels {
-    /// Reads the known members and the execution's snapshot, in one request and in no order.
+    /// Reads the known members and the execution's snapshot in one request.
     pub async fn members(
         &self,
         snapshot: Snapshot,
@@ -70,7 +70,7 @@ impl Channels {
         Ok(found)
     }
 
-    /// Remembers all members of the channel, as Slack has just shown them.
+    /// Remembers all members of the channel, as Slack has just returned them.
     pub async fn remember_members(
         &self,
         channel_id: &str,
@@ -83,7 +83,7 @@ impl Channels {
         self.0.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
     }
 
-    /// Adds members to those that are remembered. Does nothing if none are: the others are unknown.
+    /// Adds members to the remembered ones. Does nothing if none are remembered, because the others are unknown.
     pub async fn add_members(
         &self,
         channel_id: &str,
@@ -93,7 +93,7 @@ impl Channels {
             .await
     }
 
-    /// Removes members from those that are remembered.
+    /// Removes members from the remembered ones.
     pub async fn forget_members(
         &self,
         channel_id: &str,
@@ -132,7 +132,7 @@ impl Channels {
         self.users(&snapshot.key(channel_id, execution_id)).await
     }
 
-    /// Writes `present` as this execution's snapshot, unless there is one: returns that of the earlier attempt.
+    /// Writes `present` as this execution's snapshot. If an earlier attempt has written one, returns that instead.
     pub async fn take_snapshot(
         &self,
         snapshot: Snapshot,

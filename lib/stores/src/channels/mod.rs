@@ -1,18 +1,18 @@
-//! What is known of Slack's channels. Slack has no look-up by name, so this table is the directory.
+//! The table of Slack's channels. Slack has no look-up by name, so this table is the directory.
 //!
-//! Beside a channel's item, whose key is its name, the table holds items whose keys start with `#`,
-//! which no channel's name contains:
+//! The key of a channel's item is the channel's name. The table also holds items whose keys start with `#`, which is
+//! not allowed in a channel's name:
 //!
-//! | key | holds |
+//! | key | content |
 //! |---|---|
-//! | `project-x` | id, Slack's name, visibility, whether it is archived, when it was seen; or since when the id is known to be wrong |
-//! | `#creator/project-x` | which execution made the channel |
-//! | `#creating/project-x` | who is creating the channel, since when and until when; or since when its name is known to be taken |
-//! | `#scan` | how far the scan of conversations.list is, who is at it, and when the last one was complete |
-//! | `#members/C012AB3CD` | ids of users who were seen in the channel, and until when that counts |
-//! | `#first-look/C012AB3CD/<execution>` | which of its users an execution found there at first |
-//! | `#second-look/C012AB3CD/<execution>` | the same of those whose ids had to be corrected |
-//! | `#to-leave/C012AB3CD/<execution>` | the same of those whom it was to remove |
+//! | `project-x` | id, name in Slack, visibility, whether it is archived, when it was seen; or since when the id is known to be wrong |
+//! | `#creator/project-x` | the execution that created the channel |
+//! | `#creating/project-x` | the execution that is creating the channel, and its lease; or when Slack said that the name is taken |
+//! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
+//! | `#members/C012AB3CD` | the ids of users who were seen in the channel, and when this expires |
+//! | `#first-look/C012AB3CD/<execution>` | which of an execution's users were in the channel before it invited them |
+//! | `#second-look/C012AB3CD/<execution>` | the same, for users whose ids had to be corrected |
+//! | `#to-leave/C012AB3CD/<execution>` | the same, for users to be removed |
 
 mod creation;
 mod members;
@@ -37,7 +37,7 @@ use crate::table::{Item, Table, epoch_millis, key_of, number, text, time_of};
 /// A channel as the directory knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// The name as Slack has it.
+    /// The name in Slack.
     pub name: String,
     pub id: String,
     pub visibility: Visibility,
@@ -57,7 +57,7 @@ impl Channel {
     }
 }
 
-/// What the table says of a name.
+/// What the table says about a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// It was this channel's name at `seen_at`.
@@ -65,20 +65,20 @@ pub enum Entry {
         channel: Channel,
         seen_at: SystemTime,
     },
-    /// The channel that had the name has it no more, or is not to be seen any more.
+    /// The channel that had the name no longer has it, or can no longer be seen.
     Outdated {
         since: SystemTime,
     },
     Unknown,
 }
 
-/// What the table says of a name, and what of the scan that fills it.
+/// What the table says about a name, and about the scan that fills the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookUp {
     pub entry: Entry,
-    /// The execution that made the channel of the entry, if one of ours did.
+    /// The execution that created the entry's channel, if one of ours did.
     pub created_by: Option<String>,
-    /// The claim on creating a channel of this name.
+    /// The claim on creating a channel with this name.
     pub creation: Option<CreationClaim>,
     pub scanned: Option<Scanned>,
 }
@@ -128,12 +128,12 @@ impl Channels {
         })
     }
 
-    /// Remembers a channel as Slack has just shown it under this name.
+    /// Remembers a channel that Slack has just returned under this name.
     pub async fn remember(&self, name: &ChannelName, channel: &Channel) -> Result<(), StepError> {
         self.0.put(item_of(name.as_str(), channel)).await
     }
 
-    /// Remembers channels as Slack's list has just shown them.
+    /// Remembers channels from Slack's list.
     pub async fn remember_all(&self, channels: &[Channel]) -> Result<(), StepError> {
         let items = channels
             .iter()
@@ -142,7 +142,7 @@ impl Channels {
         self.0.put_many(items).await
     }
 
-    /// The channel `id` has been given another name: this one is free.
+    /// Forgets the entry of the channel `id`, which has been renamed: this name is free.
     pub async fn forget(&self, name: &ChannelName, id: &str) -> Result<(), StepError> {
         let deleted = self
             .0
@@ -156,13 +156,13 @@ impl Channels {
         Ok(())
     }
 
-    /// The channel `id` is not to be found under this name any more.
+    /// Records that the channel `id` can no longer be found under this name.
     pub async fn mark_outdated(&self, name: &str, id: &str) -> Result<(), StepError> {
         let now = number(epoch_millis(SystemTime::now()));
         self.correct(name, id, "SET outdatedAt = :value", now).await
     }
 
-    /// The channel `id`, which has this name, is archived.
+    /// Records that the channel `id`, which has this name, is archived.
     pub async fn mark_archived(&self, name: &str, id: &str) -> Result<(), StepError> {
         let archived = AttributeValue::Bool(true);
         self.correct(name, id, "SET archived = :value", archived)
@@ -173,7 +173,7 @@ impl Channels {
         self.0.update("name", key)
     }
 
-    /// Changes an item that still speaks of the channel `id`.
+    /// Changes an item if it is still about the channel `id`.
     async fn correct(
         &self,
         name: &str,
@@ -192,7 +192,7 @@ impl Channels {
     }
 }
 
-/// An item that can't be read is as good as none: Slack is asked again.
+/// An item that can't be read is treated as missing, so that Slack is asked again.
 fn entry_in(name: &ChannelName, item: &Item) -> Entry {
     let Ok(stored) = serde_dynamo::from_item::<_, Stored>(item.clone()) else {
         tracing::warn!(channel.name = %name, "the channel's item can't be read; asking Slack");

@@ -1,8 +1,8 @@
-//! The scan of conversations.list: one for everybody, a page at a time, over as many invocations as it
-//! takes.
+//! The state of the scan of conversations.list. All executions share one scan, which reads one page at a time and can
+//! take several invocations.
 //!
-//! One item holds it. Who is at it has a lease; the cursor stays when the lease ends, and the next one
-//! goes on from there. To have the channels scanned at once, whatever is known, delete the item.
+//! One item holds the state. The execution that scans has a lease. When the lease ends, the cursor stays, and the
+//! next execution continues from there. To force a new scan, delete the item.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,12 +15,12 @@ use super::Channels;
 use crate::table::{Item, epoch_millis, number, text, time_of, whole_number};
 
 pub(super) const KEY: &str = "#scan";
-/// Who paused the scan has the turns for its next pages, and so comes first when the pause is over.
+/// The execution that paused the scan holds the reservations for the next pages, so it may continue first.
 const OWNERS_HEAD_START: Duration = Duration::from_secs(10);
-/// Slack does not say how long a cursor serves: a scan that rested for so long begins again.
+/// Slack does not say how long a cursor is valid. A scan that made no progress for this long starts again.
 const CURSOR_MAX_REST: Duration = Duration::from_mins(10);
 
-/// The last scan that came to its end.
+/// The last complete scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned {
     pub began: SystemTime,
@@ -28,35 +28,35 @@ pub struct Scanned {
     pub pages: u32,
 }
 
-/// A scan that the caller is at.
+/// A scan that the caller has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     pub began: SystemTime,
-    /// Where it goes on; `None` for the beginning.
+    /// Where the scan continues; `None` for the beginning.
     pub cursor: Option<String>,
     pub pages: u32,
-    /// The one before.
+    /// The last complete scan.
     pub last: Option<Scanned>,
     owner: String,
 }
 
-/// The answer to a claim on the scan.
+/// The result of a claim on the scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScanClaim {
     Mine(Scan),
-    /// Somebody else is at it.
+    /// Another execution is scanning.
     Theirs {
         since: SystemTime,
     },
-    /// Slack limits it until then.
+    /// Slack rate-limits the scan until this time.
     Paused {
         until: SystemTime,
     },
 }
 
 impl Scanned {
-    /// Whether a name that this scan has not seen counts as unknown to Slack. A scan counts for a
-    /// minute per page that it took, for an hour at most: what is dear to know is asked for less often.
+    /// Whether a name that this scan did not see counts as unknown to Slack. A scan is valid for one minute per page
+    /// that it read, up to an hour: results that are expensive to refresh expire later.
     pub fn counts_at(&self, now: SystemTime) -> bool {
         now < self.ended + Duration::from_mins(u64::from(self.pages.clamp(1, 60)))
     }
@@ -71,8 +71,8 @@ impl Scanned {
 }
 
 impl Channels {
-    /// Begins a scan, or takes over the one that nobody is at. `owner` is an execution: what it has
-    /// begun, it goes on with at once.
+    /// Begins a scan, or takes over one that nobody is running. `owner` is an execution, which can always
+    /// continue its own scan.
     pub async fn claim_scan(&self, owner: &str, lease: Duration) -> Result<ScanClaim, StepError> {
         let now = SystemTime::now();
         let claim = self.update(KEY)
@@ -122,7 +122,7 @@ impl Channels {
         })
     }
 
-    /// Begins the scan anew: the cursor serves no more.
+    /// Starts the scan again, because its cursor is no longer valid.
     pub async fn restart_scan(&self, scan: Scan) -> Result<ScanClaim, StepError> {
         let now = SystemTime::now();
         let update = self
@@ -134,7 +134,7 @@ impl Channels {
         Ok(match is_mine {
             None => ScanClaim::Theirs { since: now },
             Some(_) => ScanClaim::Mine(Scan {
-                // As it is stored, in whole milliseconds.
+                // In whole milliseconds, as it is stored.
                 began: time_of(epoch_millis(now)),
                 cursor: None,
                 pages: 0,
@@ -143,8 +143,8 @@ impl Channels {
         })
     }
 
-    /// Keeps that one more page is done and goes on at `cursor`. `None` when somebody else has taken
-    /// the scan over.
+    /// Records that one more page is done, and that the scan continues at `cursor`. `None` if another execution has
+    /// taken over the scan.
     pub async fn keep_page(
         &self,
         scan: Scan,
@@ -171,7 +171,7 @@ impl Channels {
         }))
     }
 
-    /// The page that was done last was the last one. `None` when somebody else has taken the scan over.
+    /// Records that the last page is done. `None` if another execution has taken over the scan.
     pub async fn complete_scan(&self, scan: &Scan) -> Result<Option<Scanned>, StepError> {
         let scanned = Scanned {
             began: scan.began,
@@ -191,7 +191,7 @@ impl Channels {
         Ok(is_mine.map(|_| scanned))
     }
 
-    /// Leaves the scan where it is to whoever comes next.
+    /// Releases the scan, so that the next execution can continue it.
     pub async fn leave_scan(&self, scan: &Scan) -> Result<(), StepError> {
         let left = if scan.pages == 0 {
             "REMOVE #owner, leaseEndsAt, startedAt, restedSince"
@@ -203,7 +203,7 @@ impl Channels {
         Ok(())
     }
 
-    /// Nobody goes on before `until`, and the owner does first.
+    /// Pauses the scan until `until`. After that, the owner may continue first.
     pub async fn pause_scan(&self, scan: &Scan, until: SystemTime) -> Result<(), StepError> {
         let begins_anew = if scan.pages == 0 {
             " REMOVE startedAt, restedSince"
@@ -221,7 +221,7 @@ impl Channels {
         Ok(())
     }
 
-    /// An update of the scan's item that happens only while the scan is the caller's.
+    /// An update of the scan's item that takes effect only while the caller owns the scan.
     fn at_scan(&self, scan: &Scan) -> UpdateItemFluentBuilder {
         self.update(KEY)
             .condition_expression("#owner = :owner AND startedAt = :startedAt")

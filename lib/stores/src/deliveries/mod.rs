@@ -1,16 +1,16 @@
 //! One record per delivery, so that a message is posted exactly once.
 //!
-//! A delivery is what one execution posts. Its states, and what a new attempt does about each, are
-//! described in `docs/delivery.md`, with a picture; the rules are in `record.rs`.
+//! A delivery is what one execution posts. `docs/delivery.md` describes its states and what a new attempt does in
+//! each, with a picture. The rules are in `record.rs`.
 //!
-//! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. That
-//! time is when the earliest attempt began that may have posted it.
+//! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. At that time, the
+//! earliest attempt that may have posted the message began.
 //!
-//! Every write replaces the record that the writer has last seen and no other: [`Ledger::replace`]. So
-//! the rules know of no table, and the model of the protocol runs these very rules.
+//! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
+//! depend on a table, and the model of the protocol runs the same rules.
 //!
-//! The record outlives both the redrive window (14 days) and the time in which an execution's name
-//! can't be used again (90 days).
+//! The record is kept longer than the redrive window (14 days) and longer than the time for which an execution's name
+//! can't be reused (90 days).
 
 mod record;
 
@@ -27,38 +27,38 @@ pub use self::record::Record;
 use crate::table::{Item, Table, epoch_seconds, number, text};
 use aws_types::SdkConfig;
 
-/// A request that Slack has received may still be at work after its sender gave up. Nobody looks for
-/// its message before this time is over.
+/// Slack may still process a request after its sender has given up. Attempts look for the message only after this
+/// time.
 pub const SETTLE_TIME: Duration = Duration::from_secs(10);
 const RETENTION: Duration = Duration::from_hours(105 * 24);
-/// How often an attempt looks again at a record that others change at the same time.
+/// How many times an attempt tries to write a record that other attempts keep changing.
 const MAX_CONFLICTS: usize = 4;
 
 /// The right to post for a delivery, until the lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     delivery_id: String,
-    /// The record by which the delivery is claimed.
+    /// The record that claims the delivery.
     record: Record,
 }
 
-/// The answer to a claim on a delivery.
+/// The result of a claim on a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     Mine(Attempt),
-    /// Another attempt is at work, or its request may be. Come back after this time.
+    /// Another attempt, or its request to Slack, may still be in progress. Try again after this time.
     Held(Duration),
     Posted(MessageTs),
 }
 
-/// Where the records are: a DynamoDB table, or the memory of the protocol's model.
+/// Where the records are stored: in a DynamoDB table, or in the memory of the protocol's model.
 #[expect(
     async_fn_in_trait,
     reason = "a Lambda function runs on one thread, so nobody needs the futures to be Send"
 )]
 pub trait Ledger {
-    /// Writes `record` where `expected` still stands, as its attempt and state tell, or where nothing
-    /// does for `None`.
+    /// Writes `record` if `expected` is still stored, which its attempt and state show. For `None`, writes it if no
+    /// record is stored.
     async fn replace(
         &self,
         delivery_id: &str,
@@ -68,11 +68,11 @@ pub trait Ledger {
     ) -> Result<Replaced, StepError>;
 }
 
-/// What became of a record that was to be replaced.
+/// The result of replacing a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaced {
     Done,
-    /// Nothing was written: this stands there, or nothing does.
+    /// Nothing was written. Contains the stored record, if there is one.
     Conflict(Option<Record>),
 }
 
@@ -127,17 +127,17 @@ impl<L: Ledger> Deliveries<L> {
         Ok(Claim::Held(SETTLE_TIME))
     }
 
-    /// The attempt ended and surely posted nothing.
+    /// Records that the attempt ended and certainly posted nothing.
     pub async fn release(&self, attempt: &Attempt, now: SystemTime) -> Result<(), StepError> {
         self.end(attempt, attempt.record.released(), now).await
     }
 
-    /// The attempt ended and may have posted: its lease ends now, and the settle time begins.
+    /// Records that the attempt ended and may have posted. Its lease ends now, and the settle time begins.
     pub async fn give_up(&self, attempt: &Attempt, now: SystemTime) -> Result<(), StepError> {
         self.end(attempt, attempt.record.given_up(now), now).await
     }
 
-    /// Where another attempt has taken over, what this one knows counts no more.
+    /// Does nothing if another attempt has taken over: what this attempt knows no longer matters.
     async fn end(
         &self,
         attempt: &Attempt,
@@ -150,7 +150,7 @@ impl<L: Ledger> Deliveries<L> {
             .map(drop)
     }
 
-    /// The message stands in Slack. This holds whoever has the claim by now.
+    /// Records that the message is in Slack. This is true no matter which attempt holds the claim now.
     pub async fn posted(
         &self,
         attempt: &Attempt,
@@ -182,19 +182,19 @@ impl<L: Ledger> Deliveries<L> {
         Err(StepError::StoreUnavailable {
             store: "the ledger of deliveries".to_owned(),
             operation: "PutItem",
-            reason: "others changed the delivery's record again and again".to_owned(),
+            reason: "other attempts kept changing the delivery's record".to_owned(),
         })
     }
 }
 
 impl Attempt {
-    /// The message may have been posted since then: look before posting.
+    /// The message may have been posted since this time: look for it before posting.
     pub fn uncertain_since(&self) -> Option<SystemTime> {
         self.record.uncertain_since()
     }
 
-    /// The same attempt after it has looked for the message and found none. Nothing that an earlier
-    /// attempt has sent is at work any more, so the message is not there.
+    /// The same attempt after it has looked for the message and not found it. Slack no longer processes any request
+    /// of an earlier attempt, so the message was not posted.
     #[must_use]
     pub fn certain(self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The states of a delivery, and how one follows from another. No clock and no table in here.
+//! The states of a delivery and the transitions between them, without a clock or a table.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::SETTLE_TIME;
 use crate::table::{epoch_millis, time_of};
 
-/// A stored delivery; `docs/delivery.md` says what each state means. The attempt
-/// and the state tell whether a record has changed: an attempt writes `CLAIMED` a second time only to
-/// end its lease earlier, which spoils nobody's decision.
+/// A stored delivery; `docs/delivery.md` explains the states. The attempt and the state show whether a record has
+/// changed. An attempt writes `CLAIMED` a second time only to end its lease earlier, which invalidates no decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "state",
@@ -20,7 +19,7 @@ use crate::table::{epoch_millis, time_of};
 pub enum Record {
     Claimed {
         attempt: String,
-        /// Milliseconds since the epoch, as all times here.
+        /// In milliseconds since the epoch, like all times here.
         claimed_at: u64,
         lease_ends_at: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,16 +36,16 @@ pub enum Record {
     },
 }
 
-/// What a new attempt does about the record that it finds.
+/// What a new attempt does with the stored record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// It writes this record.
+    /// Write this record.
     Claim(Record),
-    /// It has written this record already: only the answer to the write was lost.
+    /// Continue: the attempt has already written this record, and only the response to the write was lost.
     GoOn(Record),
-    /// Another attempt is at work for this long, or its request may be.
+    /// Wait: another attempt, or its request to Slack, may be in progress for this long.
     Wait(Duration),
-    /// The message stands in Slack.
+    /// Return the message that is in Slack.
     Answer(MessageTs),
 }
 
@@ -95,7 +94,7 @@ impl Record {
         }
     }
 
-    /// The state as it stands in the table.
+    /// The state as it is stored in the table.
     pub fn state(&self) -> &'static str {
         match self {
             Self::Claimed { .. } => "CLAIMED",
