@@ -1,7 +1,7 @@
-//! Archives a channel in such a way that its name is free again.
+//! Archives a channel and frees its name.
 //!
-//! Slack has no delete for apps, an archived channel keeps its name, and a bot can't unarchive. So the
-//! channel is renamed first. Run again after a stop in between, the step finishes what is left.
+//! Apps can't delete channels in Slack, an archived channel keeps its name, and a bot can't unarchive a channel. So
+//! the step renames the channel first. If it stops between the two calls, the next run finishes the work.
 
 use std::sync::Arc;
 
@@ -36,14 +36,14 @@ impl LimitedBy for Deps {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
-    /// The name that shall be free again.
+    /// The name to free.
     pub channel_name: ChannelName,
     pub channel: ChannelRef,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// Under the name that it has now.
+    /// The archived channel, with its new name.
     pub channel: ChannelRef,
 }
 
@@ -74,7 +74,7 @@ struct Archiving<'a> {
 }
 
 impl Archiving<'_> {
-    /// Answers the name that the channel has afterwards.
+    /// Returns the channel's name after archiving.
     async fn rename_and_archive(&self) -> Result<String, SlackError> {
         let freeing = name_of_deleted(self.channel);
         let name = self.rename(&freeing).await?;
@@ -84,7 +84,7 @@ impl Archiving<'_> {
             .await;
         match archived {
             Err(error) if error.rejected_code() == Some("already_archived") => Ok(name),
-            // Who may not archive a channel leaves it as it was.
+            // If the bot may not archive the channel, the channel gets its old name back.
             Err(error) if error.rejected_code().is_some() && name == freeing => {
                 self.rename_back().await?;
                 Err(error)
@@ -97,7 +97,7 @@ impl Archiving<'_> {
         }
     }
 
-    /// Renames the channel if the workspace lets the bot; answers the name that it has now.
+    /// Renames the channel if the workspace allows it. Returns the channel's name afterwards.
     async fn rename(&self, freeing: &str) -> Result<String, SlackError> {
         let (slack, id) = (self.slack, &self.channel.id);
         let renamed = slack
@@ -113,7 +113,7 @@ impl Archiving<'_> {
             Err(error) => error,
         };
         match error.rejected_code() {
-            // Only who made a channel may rename it, and a workspace may forbid even that.
+            // Only the creator of a channel may rename it, and a workspace may forbid even that.
             Some(code @ ("restricted_action" | "not_authorized")) => {
                 tracing::info!(
                     slack.error = code,
@@ -121,7 +121,7 @@ impl Archiving<'_> {
                 );
                 Ok(self.channel.name.clone())
             }
-            // An earlier attempt has come this far.
+            // An earlier attempt already renamed or archived the channel.
             Some("name_taken" | "is_archived") => Ok(slack.conversations_info(id).await?.name),
             _ => Err(error),
         }
@@ -145,8 +145,7 @@ impl Archiving<'_> {
     }
 }
 
-/// The name that a deleted channel is given: its own, then `-deleted-` and its id, which nothing else
-/// has.
+/// The name of a deleted channel: its old name, `-deleted-`, and its id, which makes the name unique.
 fn name_of_deleted(channel: &ChannelRef) -> String {
     let suffix = format!("-deleted-{}", channel.id.to_lowercase());
     let room = ChannelName::MAX_CHARACTERS.saturating_sub(suffix.len());

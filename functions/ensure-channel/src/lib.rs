@@ -1,4 +1,4 @@
-//! The channel of a name, created if it is missing.
+//! Finds the channel with a name, and creates it if it does not exist.
 
 pub mod protocol;
 mod workspace;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{protocol::ensure, workspace::Workspace};
 
-/// What a topic or a purpose takes at most.
+/// The longest time that it takes to set a topic or a purpose.
 const TIME_TO_DESCRIBE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -47,13 +47,13 @@ impl LimitedBy for Deps {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     pub channel_name: ChannelName,
-    /// What the channel is created as.
+    /// The visibility of the channel if this execution creates it.
     pub visibility: Visibility,
-    /// Whether a channel that is there must be of this visibility: what is meant for a private channel
-    /// never goes to a public one of the same name.
+    /// Whether an existing channel must have this visibility too. A message for a private channel must never go to a
+    /// public channel with the same name.
     #[serde(default)]
     pub require_visibility: bool,
-    /// What a channel is given that this execution creates.
+    /// The topic and the purpose are set only if this execution creates the channel.
     pub topic: Option<ChannelText>,
     pub purpose: Option<ChannelText>,
 }
@@ -70,7 +70,7 @@ pub async fn handle(
 ) -> Result<Outcome, StepError> {
     let workspace = Workspace::new(deps, invocation, &input);
     let found = ensure(&workspace, &invocation.run.execution_id).await?;
-    // The lines that follow say which channel they are about.
+    // The log lines that follow name the channel.
     tracing::Span::current().record("channel.id", &found.channel.id);
     let channel = usable_channel(&found, invocation, &input)?;
     if channel.created {
@@ -97,7 +97,7 @@ fn usable_channel(
     };
     if channel.archived {
         return Err(taken(
-            "by an archived channel; unarchive it in Slack, to use it or to rename it, or use another name",
+            "by an archived channel; unarchive it in Slack to use or rename it, or use another name",
         ));
     }
     let is_other = channel.visibility != input.visibility;
@@ -113,7 +113,7 @@ fn usable_channel(
     })
 }
 
-/// Gives the new channel its topic and purpose. A second time changes nothing.
+/// Sets the topic and the purpose of the new channel. Repeating it changes nothing.
 async fn describe(
     deps: &Deps,
     invocation: &Invocation,

@@ -1,13 +1,15 @@
-//! How one channel comes of many executions that need it at the same time.
+//! Creates one channel when many executions need it at the same time.
 //!
-//! 1. The table knows the channel: done.
-//! 2. Nobody has claimed the name: this execution claims it and creates the channel.
-//! 3. Another execution has claimed it: this one waits, until the other has created the channel. If the other
-//!    waits for its time to call Slack, it keeps its claim, and nobody else takes a call from the quota.
-//! 4. Slack says that the name is taken: everybody may look for the channel, by the one scan that serves all.
+//! 1. If the table has the channel, the step is done.
+//! 2. If no execution has claimed the name, this execution claims it and creates the channel.
+//! 3. If another execution has claimed the name, this execution waits until the other one has created the channel.
+//!    While the owner waits for Slack's rate limit, it keeps its claim, so no other execution takes a call from the
+//!    quota.
+//! 4. If Slack says that the name is taken, the claim ends and every execution may look for the channel. They all
+//!    share one scan.
 //!
-//! An attempt whose outcome is unknown leaves its claim. The execution's next attempt recognises the channel as
-//! its own, whoever found it.
+//! An attempt with an unknown outcome leaves its claim behind. By this claim the execution's next attempt recognises
+//! the channel as its own, even if another execution found it first.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,39 +17,39 @@ use apgl_contract::{Recovery, StepError};
 use apgl_directory::Found;
 use apgl_stores::{Claims, Creation, CreationClaim};
 
-/// How long an execution sleeps before it looks for the channel that another one is creating.
+/// How long an execution waits before it looks for the channel that another execution is creating.
 const CREATION_WAIT: Duration = Duration::from_secs(2);
 
-/// One name in Slack and in the table: the real ones, or those of a simulation.
+/// One channel name in Slack and in the table. Production and the simulation each implement it.
 #[expect(
     async_fn_in_trait,
-    reason = "a Lambda function runs on one thread, so nobody needs the futures to be Send"
+    reason = "a Lambda function runs on one thread, so the futures need not be Send"
 )]
 pub trait Workspace: Claims {
     fn name(&self) -> String;
 
     fn now(&self) -> SystemTime;
 
-    /// How long a time of Slack's lasts in the time of day.
+    /// Converts a duration in Slack's time to real time.
     fn lasts(&self, slack_time: Duration) -> Duration;
 
-    /// How long a duration of the time of day is in Slack's time.
+    /// Converts a duration in real time to Slack's time.
     fn in_slack(&self, duration: Duration) -> Duration;
 
-    /// The channel that the table knows, and the claim on creating one.
+    /// Reads the channel and the creation claim from the table.
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError>;
 
-    /// Creates the channel; `None` where the name is taken.
+    /// Creates the channel. Returns `None` if the name is taken.
     async fn create(&self) -> Result<Option<Found>, StepError>;
 
-    /// Finds the channel by a scan that began at `since` or later.
+    /// Finds the channel with a scan that began at `since` or later.
     async fn find_by_scan(&self, since: SystemTime) -> Result<Option<Found>, StepError>;
 
-    /// The channel, as made by this execution if it came into being after `since`.
+    /// Marks the channel as created by this execution if it was created after `since`.
     async fn recognise(&self, found: Found, since: SystemTime) -> Result<Found, StepError>;
 }
 
-/// The channel, for the execution `execution_id`.
+/// Returns the channel for the execution `execution_id`. Creates it if necessary.
 pub async fn ensure(workspace: &impl Workspace, execution_id: &str) -> Result<Found, StepError> {
     let (found, claim) = workspace.known().await?;
     if let Some(found) = found {
@@ -82,7 +84,7 @@ async fn create(
     claim: CreationClaim,
     uncertain_since: Option<SystemTime>,
 ) -> Result<Found, StepError> {
-    // Between the look and the claim another execution may have finished.
+    // Another execution may have created the channel after the first look and before the claim.
     let created = match workspace.known().await {
         Ok((None, _)) => workspace.create().await,
         known => known.map(|(found, _)| found),
@@ -102,7 +104,7 @@ async fn create(
     }
 }
 
-/// The channel is there, so this execution's claim ends.
+/// Ends this execution's claim, because the channel exists.
 async fn finish(
     workspace: &impl Workspace,
     found: Found,
@@ -114,7 +116,7 @@ async fn finish(
     Ok(found)
 }
 
-/// What is left of a claim when the creation has failed.
+/// The claim that remains after a failed creation.
 fn claim_after(
     error: &StepError,
     claim: &CreationClaim,
@@ -126,13 +128,13 @@ fn claim_after(
             let until = workspace.now() + workspace.lasts(*retry_after);
             Some(claim.waiting(uncertain_since, until))
         }
-        // The channel may have been created: the next attempt must know since when.
+        // Slack may have created the channel. The claim tells the next attempt when this one began.
         error if error.name().recovery() == Recovery::Transient => Some(claim.clone()),
         _ => uncertain_since.map(|since| claim.released(since, workspace.now())),
     }
 }
 
-/// Finds the channel whose name is taken. Nobody holds the claim meanwhile.
+/// Finds the channel that has the name already. Meanwhile no execution holds the claim.
 async fn adopt(
     workspace: &impl Workspace,
     execution_id: &str,
@@ -148,14 +150,14 @@ async fn adopt(
             holder: "by a private channel that the bot is not a member of; invite the bot to it, or use another name",
         }),
     };
-    // The owner of an uncertain attempt must still find its claim.
+    // If another execution has an uncertain attempt, it must still find its claim.
     if taken.uncertain_since == uncertain_since {
         workspace.replace(Some(taken), None).await?.ok();
     }
     found
 }
 
-/// The channel is this execution's own if an attempt of it made the channel and was not told so.
+/// Recognises a channel that an earlier attempt of this execution created without getting Slack's response.
 async fn recognise(
     workspace: &impl Workspace,
     found: Found,

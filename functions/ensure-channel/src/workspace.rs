@@ -1,4 +1,4 @@
-//! One name in Slack and in the table of channels.
+//! The [`protocol::Workspace`] of production: one channel name in Slack and in the channel table.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,7 @@
-//! Many executions that need channels at the same time, by the real protocol, in virtual time.
+//! Runs the real protocol in virtual time, with many executions that need channels at the same time.
 //!
-//! Slack, the table, the rate limiter and the scan are models; what they allow and refuse is as in
-//! production. Each call takes some virtual time, so executions interleave.
+//! Slack, the table, the rate limiter and the scan are models. They allow and refuse the same calls as in
+//! production. Each call takes some virtual time, so the executions interleave.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -21,12 +21,12 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use tokio::time::{Instant, sleep};
 
-/// How often a step may wait besides its waits in the queue, as in production.
+/// How often a step may wait without a reservation, as in production.
 const WAITS: u32 = 100;
 const TABLE_CALL: Duration = Duration::from_millis(10);
 const SLACK_CALL: Duration = Duration::from_millis(300);
 const PAGE: Duration = Duration::from_secs(1);
-/// What an invocation has for a scan.
+/// How long one invocation can scan.
 const INVOCATION: Duration = Duration::from_secs(20);
 const SCAN_LEASE: Duration = Duration::from_secs(28);
 const OWNERS_HEAD_START: Duration = Duration::from_secs(10);
@@ -37,17 +37,17 @@ const LIST: &str = "conversations.list";
 /// Slack, the tables and the rate limiter.
 #[derive(Default)]
 struct World {
-    /// The channels in Slack, by name, and since when.
+    /// The channels in Slack: name and time of creation.
     slack: HashMap<String, SystemTime>,
-    /// Those that the table knows, with the execution that made them.
+    /// The channels in the table: name and the execution that created the channel.
     table: HashMap<String, Option<String>>,
     claims: HashMap<String, CreationClaim>,
     quotas: HashMap<&'static str, Gcra>,
-    /// Slots with the calls that are left, by execution and quota.
+    /// The reserved slot and the number of unused calls, by execution and quota.
     reservations: HashMap<(String, &'static str), (Slot, u32)>,
-    /// How many calls were taken from each quota, used or not.
+    /// The number of calls taken from each quota, used or unused.
     taken: BTreeMap<&'static str, u32>,
-    /// Executions whose next creation succeeds without their being told.
+    /// The executions whose next creation succeeds, but whose response is lost.
     lost_answers: HashSet<String>,
     pages: u32,
     scan: Scan,
@@ -66,7 +66,7 @@ struct Scan {
 
 type Shared = Rc<RefCell<World>>;
 
-/// Twenty calls a minute, and half of them at once.
+/// Twenty calls a minute, with bursts of ten.
 fn quota(name: &'static str) -> Quota {
     Quota {
         name: name.to_owned(),
@@ -146,7 +146,7 @@ impl Execution {
         Some(self.found(created_by.clone()))
     }
 
-    /// Runs the step until it succeeds, with the waits that it asks for. Returns what it found, and when.
+    /// Runs the step until it succeeds, with the waits that it asks for. Returns the channel and the time it took.
     async fn run(self) -> Result<(Found, Duration), StepError> {
         let mut waits = 0;
         loop {
@@ -163,7 +163,7 @@ impl Execution {
                 Recovery::Wait | Recovery::Transient => {}
                 _ => return Err(error),
             }
-            // A `Wait` state sleeps in whole seconds.
+            // A `Wait` state waits for whole seconds.
             let retry_after = error.retry_after().unwrap_or(Duration::from_secs(2));
             sleep(Duration::from_secs(retry_after.as_secs() + 1)).await;
         }
@@ -312,7 +312,7 @@ impl Workspace for Execution {
     }
 }
 
-/// So many executions that need so many channels, in a world where a scan takes so many pages.
+/// `count` executions that need `names` channels, in a world where a scan reads `pages` pages.
 fn executions(count: usize, names: usize, pages: u32) -> (Shared, Vec<Execution>) {
     let world = World {
         pages,
@@ -351,7 +351,10 @@ async fn each_new_channel_takes_one_call_and_nobody_waits_longer_than_slack_asks
     assert_eq!(world.claims, HashMap::new());
     let theory = quota(CREATE).interval * (calls - quota(CREATE).burst);
     let last = ended.iter().map(|(_, at)| *at).max().unwrap();
-    assert!(last <= theory * 2, "{last:?} where Slack allows {theory:?}");
+    assert!(
+        last <= theory * 2,
+        "took {last:?}; Slack's quota requires {theory:?}"
+    );
     let makers = ended
         .iter()
         .filter_map(|(found, _)| found.created_by.as_ref());

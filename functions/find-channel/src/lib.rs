@@ -1,4 +1,4 @@
-//! The channel of a name, or that there is none.
+//! Finds the channel with a name, or reports that there is no such channel.
 
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ impl LimitedBy for Deps {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     pub channel_name: ChannelName,
-    /// The only visibility that counts: a channel of the other one is none for this request.
+    /// If set, a channel with the other visibility is treated as not found.
     pub visibility: Option<Visibility>,
-    /// Whether a workflow can't go on without an active channel.
+    /// Whether the step fails if there is no active channel.
     #[serde(default)]
     pub required: bool,
-    /// Whether Slack is asked even if our table knows the channel.
+    /// Whether to ask Slack even if our table has the channel.
     #[serde(default)]
     pub verify: bool,
 }

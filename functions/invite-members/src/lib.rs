@@ -1,7 +1,7 @@
-//! Invites users who are not in the channel yet, at most 100 at once.
+//! Invites the users who are not in the channel yet, up to 100 in one call.
 //!
-//! A user who is known to be in the channel costs no Slack call: the channel table remembers members. A user who
-//! can't be invited is an outcome and never stops the others.
+//! The channel table stores the channel's members, so a known member costs no Slack call. A user who can't be invited
+//! is part of the outcome and does not stop the others from being invited.
 
 mod results;
 
@@ -19,7 +19,7 @@ use crate::results::{InviteResult, Results, credit_earlier_attempts, outcome, re
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
-/// How long an invitation takes at most.
+/// The longest time that one call takes.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -61,9 +61,9 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
-/// 1. Reads who is in the channel: from the table, or from Slack if the table does not know.
-/// 2. Invites those who are missing.
-/// 3. Looks up the users again whose ids Slack does not know, and invites those who have a new id.
+/// 1. Reads the channel's members from the table, or from Slack if the table does not have them.
+/// 2. Invites the users who are missing.
+/// 3. Looks up the new ids of users whose ids Slack does not know, and invites those users.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -98,7 +98,7 @@ struct Inviting<'a> {
     channel: &'a ChannelRef,
 }
 
-/// Who is in the channel.
+/// The channel's members.
 struct Members {
     present: BTreeSet<SlackUserId>,
     before: Before,
@@ -138,12 +138,12 @@ impl Inviting<'_> {
             .channels
             .remember_members(&channel.id, &present)
             .await?;
-        // While Slack was asked, a copy of this invocation may have taken the snapshot.
+        // A copy of this invocation may have taken the snapshot in the meantime.
         let before = Before::Unread;
         Ok(Members { present, before })
     }
 
-    /// Invites the users who are missing, and returns the result of each user.
+    /// Invites the users who are missing. Returns the result of each user.
     async fn invite(
         &self,
         users: BTreeSet<SlackUserId>,
@@ -171,8 +171,8 @@ impl Inviting<'_> {
         Ok(results)
     }
 
-    /// Which of the users an earlier attempt of this execution found in the channel, before any was invited. Before
-    /// the first invitation it is written down, for the attempts that may follow.
+    /// The users whom an earlier attempt of this execution found in the channel before it invited anyone. If there
+    /// was no such attempt, takes the snapshot for later attempts before the first invitation.
     async fn before(
         &self,
         snapshot: Snapshot,
@@ -225,7 +225,7 @@ impl Inviting<'_> {
         Ok(results)
     }
 
-    /// Looks up the users again whose ids Slack does not know. Returns the new ids.
+    /// Looks up the users whose ids Slack does not know. Returns their new ids.
     async fn correct_ids(
         &self,
         users: &mut [SlackUser],

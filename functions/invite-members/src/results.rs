@@ -1,4 +1,4 @@
-//! The result of each user's invitation: pure rules, from Slack's answers to the step's outcome.
+//! Turns Slack's responses into each user's result and the step's outcome.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,7 +24,7 @@ impl InviteResult {
 
 pub(crate) type Results = HashMap<SlackUserId, InviteResult>;
 
-/// The results of one call to Slack: a user without an error was invited.
+/// The results of one call to Slack. A user without an error was invited.
 pub(crate) fn results_of(
     users: &[SlackUserId],
     errors: &[UserError],
@@ -41,7 +41,7 @@ pub(crate) fn results_of(
 
 fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
     Ok(match error.error.as_str() {
-        // The bot is in every channel that it invites to.
+        // The bot is a member of every channel to which it invites users.
         "already_in_channel" | "cant_invite_self" => InviteResult::AlreadyMember,
         "user_not_found" => InviteResult::UnknownId,
         "user_is_restricted"
@@ -52,13 +52,13 @@ fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
         "app_cannot_join_channel" => InviteResult::Skipped(SkipReason::Bot),
         _ => match error.to_slack_error() {
             SlackError::Rejected { .. } => InviteResult::Skipped(SkipReason::CannotInvite),
-            // A transient error: the step fails, and a retry reaches this user.
+            // The error is transient, so the step fails and a retry invites this user.
             transient => return Err(transient.into()),
         },
     })
 }
 
-/// A user who is in the channel now and was not there `before` was invited by an earlier attempt of this execution.
+/// An earlier attempt of this execution invited each user who is in the channel now but was not there `before`.
 pub(crate) fn credit_earlier_attempts(results: &mut Results, before: &BTreeSet<SlackUserId>) {
     for (id, result) in results {
         if *result == InviteResult::AlreadyMember && !before.contains(id) {

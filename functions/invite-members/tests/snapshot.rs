@@ -1,4 +1,4 @@
-//! What is written before the first invitation.
+//! The step writes the snapshot and the members before it sends the first invitation.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -18,7 +18,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
-/// DynamoDB that knows nothing and takes everything, but an item whose key begins so.
+/// An empty DynamoDB that accepts every write, except of items whose key begins with `refused`.
 fn dynamodb(refused: &'static str) -> Client {
     Client::new(&fake_aws::config(infallible_client_fn(
         move |request: http::Request<SdkBody>| {

@@ -1,7 +1,7 @@
 //! Posts the message exactly once.
 //!
-//! Slack has no idempotency key, so a delivery is claimed in the delivery table before it is posted,
-//! and an attempt that follows one whose outcome is unknown looks for the message in Slack first.
+//! Slack has no idempotency key. So each attempt claims the delivery in the delivery table before it posts. If the
+//! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
 
 mod outbox;
 pub mod protocol;
@@ -59,9 +59,9 @@ pub async fn handle(
     input: Input,
 ) -> Result<PostedMessage, StepError> {
     let delivery = Delivery {
-        // One execution posts one message, and a redrive keeps the execution's id.
+        // An execution posts one message, and a redrive keeps the execution's id.
         id: invocation.run.execution_id.clone(),
-        // Lambda may run an invocation twice, with the same request id.
+        // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
         deadline: invocation.deadline,
     };

@@ -1,5 +1,7 @@
-//! The message in Slack: posted with a hash of the delivery's id, and found again by it among the
-//! messages of our own bot.
+//! Posts the message to Slack and finds it again.
+//!
+//! The message's metadata holds a hash of the delivery's id. A search looks for this hash among the messages of our
+//! own bot.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +14,7 @@ use crate::{Input, protocol::Outbox};
 
 /// The `event_type` of our messages' metadata.
 const METADATA_TYPE: &str = "apgl_delivery";
-/// Slack's clock and ours may differ by this much.
+/// The largest expected difference between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct SlackOutbox<'a> {
@@ -75,7 +77,7 @@ impl Outbox for SlackOutbox<'_> {
         let oldest = slack_time(since - CLOCK_MARGIN);
         let mut cursor = None;
         loop {
-            // A bot that somebody has removed since it posted joins again to look.
+            // If somebody has removed the bot since it posted, it joins the channel again to read the history.
             let channel = &self.input.channel;
             let page = self
                 .slack
@@ -100,7 +102,7 @@ impl Outbox for SlackOutbox<'_> {
             .in_channel(channel, async || self.post_to_channel().await)
             .await;
         match posted {
-            // Whether the bot has joined the channel says nothing of the message.
+            // If the outcome of joining the channel is unknown, the message was still not posted.
             Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.postMessage" => {
                 Err(SlackError::Unavailable { method, reason })
             }
@@ -109,7 +111,7 @@ impl Outbox for SlackOutbox<'_> {
     }
 }
 
-/// Every member of the channel can read a message's metadata, so it holds a hash and no data.
+/// Every member of the channel can read a message's metadata, so it holds only a hash.
 fn metadata(delivery_id: &str) -> Metadata {
     let hash = Sha256::digest(delivery_id);
     let event_payload = [(
@@ -124,15 +126,15 @@ fn metadata(delivery_id: &str) -> Metadata {
     }
 }
 
-/// A message without a timestamp stands in Slack all the same.
+/// If Slack's response has no timestamp, the message was posted all the same.
 fn timestamp(ts: String) -> Result<MessageTs, SlackError> {
     MessageTs::try_from(ts).map_err(|_| SlackError::OutcomeUnknown {
         method: "chat.postMessage",
-        reason: "Slack's answer holds no timestamp of the message".to_owned(),
+        reason: "Slack's response has no valid message timestamp".to_owned(),
     })
 }
 
-/// A time as Slack writes it: seconds since the epoch, with six decimals.
+/// Formats a time as Slack does: seconds since the epoch, with six decimals.
 fn slack_time(time: SystemTime) -> String {
     let since_epoch = time
         .duration_since(SystemTime::UNIX_EPOCH)

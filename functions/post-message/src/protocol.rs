@@ -1,5 +1,11 @@
-//! The delivery protocol: claim, look if there is doubt, post, record. `docs/delivery.md` says why
-//! each step is there; the model in `tests/model` runs this very code.
+//! The delivery protocol.
+//!
+//! 1. Claim the delivery.
+//! 2. If an earlier attempt may have posted the message, look for it in Slack.
+//! 3. Post the message.
+//! 4. Record its timestamp.
+//!
+//! `docs/delivery.md` explains why each step is necessary. The model in `tests/model` runs this code.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,52 +13,52 @@ use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
 use apgl_slack::{SlackClient, SlackError};
 use apgl_stores::{Attempt, Claim, Deliveries, Ledger, SETTLE_TIME};
 
-/// A post, and a join and a second post where the bot is not in the channel, with what it takes to get
-/// leave for them, fit in this time.
+/// Enough time to post, join the channel if the bot is not in it, post again, and take these calls from the rate
+/// limiter.
 const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(4);
 
 /// One run of the step for a delivery.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub id: String,
-    /// Tells this run from every other one, copies of the same invocation too.
+    /// Identifies this run, even among copies of the same invocation.
     pub attempt_id: String,
     /// When Lambda ends this run.
     pub deadline: SystemTime,
 }
 
-/// The message and the channel that it goes to: in Slack, or in the memory of the protocol's model.
+/// One message and its channel. Production implements it with Slack, the model in memory.
 #[expect(
     async_fn_in_trait,
-    reason = "a Lambda function runs on one thread, so nobody needs the futures to be Send"
+    reason = "a Lambda function runs on one thread, so the futures need not be Send"
 )]
 pub trait Outbox {
     fn now(&self) -> SystemTime;
 
-    /// Looks for the message among those posted since then.
+    /// Looks for the message among the messages posted at `since` or later.
     async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError>;
 
-    /// Posts the message. [`SlackError::OutcomeUnknown`] means that it may have been posted; any other
-    /// error, that it was not.
+    /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
+    /// that Slack did not.
     async fn post(&self) -> Result<MessageTs, SlackError>;
 }
 
 /// Why the message is not known to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotDelivered {
-    /// Another attempt holds the claim until then.
+    /// Another attempt holds the claim. Try again after `retry_after`.
     #[error("another attempt is delivering this message")]
     InProgress { retry_after: Duration },
-    /// Slack may have posted it. The next attempt looks for it, after the settle time.
+    /// Slack may have posted the message. The next attempt looks for it after the settle time.
     #[error("the outcome of {method} is unknown: {reason}")]
     OutcomeUnknown {
         method: &'static str,
         reason: String,
     },
-    /// Slack did not post it.
+    /// Slack did not post the message.
     #[error(transparent)]
     Slack(#[from] SlackError),
-    /// The record of the delivery can't be read or written.
+    /// The delivery record can't be read or written.
     #[error(transparent)]
     Ledger(#[from] StepError),
 }
@@ -72,7 +78,7 @@ impl From<NotDelivered> for StepError {
     }
 }
 
-/// Delivers the message, unless an earlier attempt has.
+/// Delivers the message, unless an earlier attempt has delivered it.
 ///
 /// # Errors
 /// [`NotDelivered`].
@@ -106,7 +112,7 @@ pub async fn deliver(
             Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
         }
     }
-    // Who is still posting after the lease could post beside the attempt that takes over.
+    // An attempt that still posts when its lease has expired could post at the same time as its successor.
     if outbox.now() + TIME_TO_POST > *deadline {
         let error = SlackError::Unavailable {
             method: "chat.postMessage",
@@ -131,7 +137,7 @@ pub async fn deliver(
     }
 }
 
-/// Ends an attempt that certainly posted nothing. Returns the error to fail with.
+/// Ends an attempt that certainly posted nothing. Returns the error that the step fails with.
 async fn release(
     deliveries: &Deliveries<impl Ledger>,
     outbox: &impl Outbox,

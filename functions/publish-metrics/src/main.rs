@@ -1,5 +1,5 @@
-//! Does nothing. Executions that started under release 0.1 call it before they end, and are redriven for 14 days;
-//! `record-outcome` counts what they did.
+//! Does nothing. Executions that started under release 0.1 call this function before they end, and they can be
+//! redriven for 14 days. `record-outcome` counts what they did.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! Removes users from a channel, one by one, since Slack has no other way.
+//! Removes users from a channel, one by one, because Slack can't remove several users in one call.
 //!
-//! A user who can't be removed is an outcome and never stops the others. The bot itself is never removed: Slack
-//! does not let it.
+//! A user who can't be removed is part of the outcome and does not stop the others from being removed. The bot itself
+//! is never removed, because Slack does not allow it.
 
 mod results;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::results::{RemovalResult, Results, outcome, result_of};
 
-/// How long a kick takes at most.
+/// The longest time that it takes to remove one user.
 const TIME_FOR_A_KICK: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub async fn handle(
     };
     let present = step.present(&users).await?;
     let before = step.before(&present).await?;
-    // Before the first user is gone, so that nobody counts as a member who may no longer be one.
+    // This comes before the first removal, so that the table never lists a removed user as a member.
     let channels = &deps.directory.channels;
     channels.forget_members(&channel.id, &present).await?;
     let mut results = removed_earlier(&before, &present);
@@ -87,7 +87,7 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// The users who were there before and are gone now: an earlier attempt of this execution removed them.
+/// An earlier attempt of this execution removed the users who were in the channel before and are gone now.
 fn removed_earlier(before: &BTreeSet<SlackUserId>, present: &BTreeSet<SlackUserId>) -> Results {
     let gone = before.difference(present);
     gone.map(|id| (id.clone(), RemovalResult::Removed))
@@ -101,14 +101,14 @@ struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    /// Which of the users are in the channel.
+    /// The users who are in the channel.
     async fn present(&self, users: &[SlackUser]) -> Result<BTreeSet<SlackUserId>, StepError> {
         let members = self.deps.directory.members_in_slack(self.channel).await?;
         let ids = users.iter().map(|user| user.id.clone());
         Ok(ids.filter(|id| members.contains(id)).collect())
     }
 
-    /// Which of the users were in the channel before this execution removed any.
+    /// The users who were in the channel before this execution removed anyone.
     async fn before(
         &self,
         present: &BTreeSet<SlackUserId>,
@@ -125,7 +125,7 @@ impl Removing<'_> {
         Ok(before.unwrap_or_else(|| present.clone()))
     }
 
-    /// Removes the users who are present, and adds the result of each.
+    /// Removes the users who are present, and adds their results.
     async fn remove(
         &self,
         users: &[SlackUser],
@@ -176,7 +176,7 @@ impl Removing<'_> {
         }
     }
 
-    /// The user was there a moment ago. If they are gone now, that is what was asked for.
+    /// Checks whether the user has left since the step read the members. If so, the user counts as removed.
     async fn after_absence(
         &self,
         user: &SlackUser,
@@ -191,7 +191,7 @@ impl Removing<'_> {
     }
 }
 
-/// What Slack says when the user is not in the channel, and also when the bot is not.
+/// Whether the user is not in the channel. Slack returns the same errors if the bot is not in the channel.
 fn is_absent(error: &SlackError) -> bool {
     matches!(
         error.rejected_code(),

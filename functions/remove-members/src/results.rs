@@ -1,4 +1,4 @@
-//! The result of each user's removal: pure rules, from Slack's answers to the step's outcome.
+//! Turns Slack's responses into each user's result and the step's outcome.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ pub(crate) enum RemovalResult {
 
 pub(crate) type Results = HashMap<SlackUserId, RemovalResult>;
 
-/// The user's result after Slack refused the kick. An error that is not about the user remains an error.
+/// The user's result after Slack refused the removal. An error that is not about the user remains an error.
 pub(crate) fn result_of(error: SlackError) -> Result<RemovalResult, SlackError> {
     match error.rejected_code() {
         Some("cant_kick_self") => Ok(RemovalResult::Skipped(SkipReason::Bot)),
         Some("user_not_found") => Ok(RemovalResult::Skipped(SkipReason::NotInSlack)),
-        // Nobody can be removed: the workspace forbids it, or the channel is not of the kind.
+        // No user can be removed: the workspace forbids it, or the channel does not allow it.
         Some(
             "restricted_action"
             | "cant_kick_from_general"

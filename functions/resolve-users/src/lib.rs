@@ -1,4 +1,4 @@
-//! Slack's ids of e-mail addresses: from our table, else from Slack.
+//! Finds the Slack ids of e-mail addresses: in our table, otherwise in Slack.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-/// An id that no longer belongs to the address does no harm to an invitation: Slack says so. So those
-/// who come are looked up again only when the table forgets them.
+/// An outdated id does no harm in an invitation, because Slack rejects it. So an id is looked up again only when its
+/// entry in the table expires.
 const COMING_MAX_AGE: Duration = Duration::MAX;
-/// A removal with such an id would leave the person in the channel.
+/// A removal with an outdated id would leave the person in the channel.
 const LEAVING_MAX_AGE: Duration = Duration::from_hours(1);
 
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl LimitedBy for Deps {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Who shall be in a channel.
+    /// The addresses of the users to invite.
     pub emails: Vec<Email>,
-    /// Who shall not.
+    /// The addresses of the users to remove.
     #[serde(default)]
     pub leaving: Vec<Email>,
 }
@@ -75,7 +75,7 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// In the order of the request. A bot is not invited, and may be removed.
+/// The outcome, in the order of the request. A bot is never invited, but it can be removed.
 fn outcome(
     input: Input,
     coming: &HashMap<Email, Person>,

@@ -1,34 +1,34 @@
-//! Every way that things can go, one after the other.
+//! Explores every possible run of the model.
 //!
-//! A run asks [`Choices`] whenever more than one thing can happen. The explorer repeats the run with
-//! other answers until it has been through them all (depth first), or draws the answers by chance.
+//! A run asks [`Choices`] whenever more than one thing can happen. [`every_way`] repeats the run with other choices,
+//! depth first, until it has tried them all. [`by_chance`] makes the choices at random.
 
-/// The answers of one run: those of the path that is being explored, then the first of each.
+/// The choices of one run: first those of the path being explored, then 0 for every further choice.
 #[derive(Debug, Clone)]
 pub struct Choices {
-    /// What was chosen, of how many.
+    /// For each choice: the chosen alternative and the number of alternatives.
     path: Vec<(usize, usize)>,
     at: usize,
     chance: Option<fastrand::Rng>,
 }
 
 impl Choices {
-    /// One of `count` things happens; 0 is what happens when nothing goes wrong.
+    /// Chooses one of `count` alternatives. 0 means that nothing goes wrong.
     pub fn choose(&mut self, count: usize) -> usize {
         if self.at == self.path.len() {
             let chosen = self.chance.as_mut().map_or(0, |rng| {
-                // Nothing goes wrong half of the time, or no run would come far.
+                // Half of the time nothing goes wrong. Otherwise no run would get far.
                 if rng.bool() { 0 } else { rng.usize(..count) }
             });
             self.path.push((chosen, count));
         }
         let (chosen, of) = self.path[self.at];
-        assert_eq!(of, count, "a run must ask the same when it is repeated");
+        assert_eq!(of, count, "a repeated run must ask for the same choices");
         self.at += 1;
         chosen
     }
 
-    /// The next path; `false` after the last one.
+    /// Moves on to the next path. Returns `false` after the last one.
     fn advance(&mut self) -> bool {
         self.at = 0;
         while let Some((chosen, of)) = self.path.pop() {
@@ -41,10 +41,10 @@ impl Choices {
     }
 }
 
-/// How many runs there were, or what the first bad one did.
+/// The number of runs, or the story of the first bad one.
 pub type Explored = Result<u64, String>;
 
-/// Runs `run` in every way.
+/// Repeats `run` with every combination of choices.
 pub fn every_way(mut run: impl FnMut(&mut Choices) -> Result<(), String>) -> Explored {
     let mut choices = Choices {
         path: Vec::new(),
@@ -61,7 +61,7 @@ pub fn every_way(mut run: impl FnMut(&mut Choices) -> Result<(), String>) -> Exp
     }
 }
 
-/// Runs `run` so many times, in ways drawn by chance from `seed`.
+/// Repeats `run` `runs` times with random choices. `seed` makes them reproducible.
 pub fn by_chance(
     seed: u64,
     runs: u64,

@@ -1,11 +1,11 @@
-//! A model of the delivery protocol, explored.
+//! Explores a model of the delivery protocol.
 //!
-//! The protocol's own code runs in a world where every answer can be bad, late or lost, where the
-//! function can crash or stall at every await, and where a second copy of it can run at the same time.
-//! The model goes through every way in which so many things go wrong, and says after each run:
+//! The protocol's own code runs in a world where every response can be bad, late or lost, where the function can
+//! crash or stall at every await, and where a second copy of it can run at the same time. The model tries every
+//! combination of a given number of faults, and checks after each run:
 //!
-//! * Slack holds the message once at most;
-//! * if the workflow ended well, Slack holds it exactly once.
+//! * Slack has the message at most once.
+//! * If the workflow succeeded, Slack has the message exactly once.
 #![allow(clippy::unwrap_used)]
 
 mod choices;
@@ -31,18 +31,18 @@ use crate::{
 
 /// How long Lambda lets an invocation run.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a copy stands still when it stalls: twice, and too little time is left to post.
+/// How long a stall lasts. After two stalls a copy has too little time left to post.
 const STALL: Duration = Duration::from_secs(25);
-/// How long an operator takes to mend what a redrive goes on after.
+/// How long an operator takes to fix a problem and redrive the execution.
 const MENDED_AFTER: Duration = Duration::from_hours(1);
-/// What a workflow waits before it tries a step again that has crashed or met an outage.
+/// How long a workflow waits before it retries a step after a crash or an outage.
 const BACKOFF: Duration = Duration::from_secs(2);
-/// With so few faults a workflow needs fewer attempts than this.
+/// More attempts than a workflow needs for any number of faults in these tests.
 const MAX_ATTEMPTS: usize = 30;
 
 type Run = Pin<Box<dyn Future<Output = Result<PostedMessage, NotDelivered>>>>;
 
-/// One copy of the function at work.
+/// One running copy of the function.
 struct Copy {
     name: String,
     run: Run,
@@ -73,7 +73,7 @@ impl Copy {
         }
     }
 
-    /// Goes on to the next await; `Some` at the end.
+    /// Runs to the next await. Returns `Some` when the function has ended.
     fn step(&mut self) -> Option<Result<PostedMessage, NotDelivered>> {
         let mut context = Context::from_waker(Waker::noop());
         match self.run.as_mut().poll(&mut context) {
@@ -90,13 +90,13 @@ enum End {
     Failed,
 }
 
-/// One execution: the workflow runs the function until it ends well or for good, and Lambda may run
-/// a copy of one of its invocations beside it.
+/// One execution. The workflow runs the function until it succeeds or fails for good. Meanwhile Lambda can run a
+/// second copy of one of the invocations.
 struct Execution {
     world: Rc<RefCell<World>>,
     attempts: usize,
     current: Option<Copy>,
-    /// When the workflow runs the step again, while it does not.
+    /// If `current` is `None`, the time at which the workflow runs the step again.
     resumes_at: SystemTime,
     copy: Option<Copy>,
     copies_left: usize,
@@ -124,7 +124,7 @@ impl Execution {
                 (_, None) => {}
             }
         };
-        // Whatever is still at work comes to its end.
+        // The second copy may still be running. Let it finish.
         self.current = None;
         while let Some(copy) = &mut self.copy {
             if copy.step().is_some() {
@@ -135,7 +135,7 @@ impl Execution {
         Ok(end)
     }
 
-    /// Lets the second copy start, or go on, for as long as it is its turn.
+    /// Starts the second copy, or continues it, until the model switches back.
     fn start_copy_or_run_it(&mut self) {
         if self.attempts == 0 {
             return;
@@ -165,14 +165,14 @@ impl Execution {
         self.pause_for(BACKOFF);
     }
 
-    /// Time goes on while nobody does anything.
+    /// Lets time pass while nothing runs.
     fn stall(&mut self) {
         let until = self.world.borrow().now + STALL;
         self.world.borrow_mut().tell("everything stands still");
         self.let_time_pass(until);
     }
 
-    /// Lambda ends each copy when its time is over.
+    /// Moves the clock to `until`. Lambda ends each copy at its deadline.
     fn let_time_pass(&mut self, until: SystemTime) {
         let deadline = |copy: &Option<Copy>| copy.as_ref().map(|copy| copy.deadline);
         let mut deadlines = [deadline(&self.current), deadline(&self.copy)];
@@ -203,7 +203,7 @@ impl Execution {
 
     fn start_next(&mut self) -> Result<(), String> {
         if self.attempts == MAX_ATTEMPTS {
-            return Err("the workflow does not come to an end".to_owned());
+            return Err("the workflow does not end".to_owned());
         }
         self.let_time_pass(self.resumes_at);
         self.attempts += 1;
@@ -211,7 +211,7 @@ impl Execution {
         Ok(())
     }
 
-    /// What the workflow does about the step's answer.
+    /// Handles the step's result as the workflow does.
     fn ended(&mut self, result: Result<PostedMessage, NotDelivered>) -> Option<End> {
         let error = match result {
             Ok(_) => return Some(End::Well),
@@ -220,7 +220,7 @@ impl Execution {
         match error.name().recovery() {
             Recovery::Wait => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
             Recovery::Transient => self.pause_for(BACKOFF),
-            // An operator mends it, and redrives.
+            // An operator fixes the problem and redrives the execution.
             Recovery::Operator => self.pause_for(MENDED_AFTER),
             Recovery::Terminal | Recovery::LookUp => return Some(End::Failed),
         }
@@ -250,12 +250,12 @@ fn run_once(choices: &mut Choices, bounds: Bounds) -> Result<(), String> {
     *choices = world.into_choices();
     match end? {
         _ if posts > 1 => Err(format!("posted {posts} times:\n{story}")),
-        End::Well if posts == 0 => Err(format!("ended well and posted nothing:\n{story}")),
+        End::Well if posts == 0 => Err(format!("succeeded and posted nothing:\n{story}")),
         _ => Ok(()),
     }
 }
 
-/// Slack is done with a request before anybody looks for its message.
+/// Slack has processed every request before another attempt looks for the message.
 const IN_TIME: Duration = SETTLE_TIME;
 
 fn bounds(faults: usize, switches: usize) -> Bounds {
@@ -321,7 +321,7 @@ fn without_the_look_a_lost_answer_posts_twice() {
     });
 }
 
-/// The window that remains: no protocol closes it while Slack has no idempotency key.
+/// The window that remains. No protocol can close it as long as Slack has no idempotency key.
 #[test]
 fn a_request_that_slack_takes_after_the_settle_time_is_posted_twice() {
     let lateness = SETTLE_TIME + Duration::from_secs(1);

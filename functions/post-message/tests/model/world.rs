@@ -1,4 +1,4 @@
-//! The world of the model: a ledger, Slack, a clock, and whatever can go wrong with them.
+//! The world of the model: a ledger, Slack, a clock, and everything that can go wrong with them.
 
 use std::{
     cell::RefCell,
@@ -15,37 +15,37 @@ use post_message::protocol::Outbox;
 
 use crate::choices::Choices;
 
-/// What is taken out of the protocol, to see that the model misses it.
+/// A part that is removed from the protocol, to show that the model notices its absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     Nothing,
-    /// Every claim is granted.
+    /// The ledger grants every claim.
     Claim,
-    /// Nobody looks in Slack; a message without metadata is as good as that.
+    /// A look in Slack never finds the message, as if the message had no metadata.
     Look,
 }
 
-/// What may go wrong in one run.
+/// The limits on what can go wrong in one run.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// How many things go wrong: a bad answer, a lost one, a crash.
+    /// The number of faults: bad responses, lost responses, crashes and stalls.
     pub faults: usize,
-    /// How often the one copy is interrupted for the other; 0 where there is one copy only.
+    /// How often one copy is interrupted by the other; 0 if there is only one copy.
     pub switches: usize,
-    /// How long Slack may be at work on a request whose sender is gone.
+    /// How long Slack can continue to process a request after its sender is gone.
     pub lateness: Duration,
     pub broken: Broken,
 }
 
-/// A request to post that Slack has and has not answered.
+/// A request to post that Slack has received and not yet answered.
 #[derive(Debug)]
 struct Request {
     id: usize,
-    /// When Slack is surely done with it: known once its sender is gone.
+    /// The latest time at which Slack processes the request. `None` until the sender is gone.
     over_at: Option<SystemTime>,
 }
 
-/// A write whose sender has crashed: the ledger may come to it at any time, or never.
+/// A write whose sender has crashed. The ledger can perform it at any time, or never.
 #[derive(Debug)]
 struct LateWrite {
     expected: Option<Record>,
@@ -60,10 +60,10 @@ pub struct World {
     record: Option<Record>,
     requests: Vec<Request>,
     late_writes: Vec<LateWrite>,
-    /// The ids of the requests whose messages stand in Slack, and since when.
+    /// The messages in Slack: the id of the request and the time of posting.
     pub messages: Vec<(usize, SystemTime)>,
     requests_sent: usize,
-    /// What happened, for a person who reads why a run is bad.
+    /// What happened, for the report of a bad run.
     pub story: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl World {
             .push(format!("{seconds:>6.1} s  {}", event.into()));
     }
 
-    /// 0, or one of `count` things that go wrong.
+    /// Chooses one of `count` faults. 0 means no fault.
     pub fn fault(&mut self, count: usize) -> usize {
         if self.bounds.faults == 0 {
             return 0;
@@ -103,14 +103,14 @@ impl World {
         chosen
     }
 
-    /// Whether the other copy goes on now.
+    /// Whether the other copy runs now.
     pub fn switches(&mut self) -> bool {
         let switches = self.bounds.switches > 0 && self.choices.choose(2) == 1;
         self.bounds.switches -= usize::from(switches);
         switches
     }
 
-    /// Slack and the ledger may or may not be done with what was sent by somebody who is gone.
+    /// For each request and write whose sender is gone, Slack or the ledger processes it now or not yet.
     pub fn let_requests_land(&mut self) {
         for write in std::mem::take(&mut self.late_writes) {
             if self.choices.choose(2) == 1 {
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// Time goes on. What Slack must be done with by then is done, or never will be.
+    /// Moves the clock to `time`. A request that Slack has not processed by its latest time is dropped.
     pub fn wait_until(&mut self, time: SystemTime) {
         self.let_requests_land();
         self.now = self.now.max(time);
@@ -145,7 +145,7 @@ impl World {
             .retain(|request| request.over_at.is_none_or(|over_at| over_at > now));
     }
 
-    /// Whether a write that expects this record may be made.
+    /// Whether the stored record is still the one that a write expects.
     fn still_stands(&self, expected: Option<&Record>) -> bool {
         match (&self.record, expected) {
             (None, None) => true,
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// The sender of the request is gone.
+    /// Marks the request as abandoned, because its sender is gone.
     fn abandon(&mut self, id: usize) {
         let over_at = self.now + self.bounds.lateness;
         for request in &mut self.requests {
@@ -186,7 +186,7 @@ impl View {
     }
 }
 
-/// The point at which a copy may be interrupted, or crash.
+/// A point at which a copy can be interrupted or crash.
 async fn pause() {
     let mut paused = false;
     poll_fn(|_| {
@@ -199,7 +199,7 @@ async fn pause() {
     .await;
 }
 
-/// A request that is abandoned when whoever waits for its answer is gone, by a crash too.
+/// Marks its request as abandoned when the sender stops waiting, for example after a crash.
 struct Sent<'a> {
     view: &'a View,
     id: usize,
@@ -211,7 +211,7 @@ impl Drop for Sent<'_> {
     }
 }
 
-/// A write that is late when whoever waits for its answer has crashed.
+/// Turns its write into a late write if the sender crashes before it gets the response.
 struct SentWrite<'a> {
     view: &'a View,
     write: Option<LateWrite>,
@@ -266,10 +266,10 @@ impl Ledger for View {
         match fault {
             0 => Ok(Replaced::Done),
             2 => {
-                world.tell(format!("{}: and is not told so", self.copy));
+                world.tell(format!("{}: gets no answer from the ledger", self.copy));
                 Err(unavailable())
             }
-            // The SDK was not told so either, wrote once more, and met its own record.
+            // The SDK did not get the response either, wrote again, and found its own record.
             _ => Ok(Replaced::Conflict(world.record.clone())),
         }
     }
@@ -296,7 +296,7 @@ impl Outbox for View {
             let found = messages.find(|(_, posted_at)| *posted_at >= since);
             found.map(|(id, _)| *id).filter(|_| looks)
         };
-        // What Slack takes while the pages are read is on none of them.
+        // A message that Slack accepts while the pages are read is on none of them.
         pause().await;
         self.tell(if found.is_some() {
             "finds the message"
@@ -344,7 +344,8 @@ impl Outbox for View {
         };
         pause().await;
         let mut world = self.world.borrow_mut();
-        // Taken and answered; or not answered, and taken, perhaps later or never.
+        // 0: Slack accepts the post and answers. 1: it accepts the post, but the answer is lost.
+        // 2: there is no answer, and Slack accepts the post later or never.
         let id = sent.id;
         let fault = world.fault(2);
         if fault < 2 {

@@ -1,4 +1,5 @@
-//! A channel that our table has and Slack has no more. Another test's scan could teach the table first.
+//! Tests a channel that our table still has but that is archived or gone in Slack. The test runs alone, because the
+//! scan of another test could update the table first.
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};

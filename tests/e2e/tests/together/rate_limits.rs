@@ -1,4 +1,4 @@
-//! Slack's rate limits, shared by all executions: in the table, and as Slack sees it.
+//! Tests Slack's rate limits, which all executions share: in the table, and by the calls that Slack receives.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ fn rate_limits() -> RateLimits {
     RateLimits::new(client, "apgl-rate-limits".to_owned())
 }
 
-/// A call every second, two at once after a rest.
+/// One call a second, with bursts of two.
 fn quota() -> Quota {
     Quota {
         name: unique("quota"),
@@ -36,7 +36,7 @@ fn holder() -> Holder {
     }
 }
 
-/// Takes so many calls. Returns their slot, and when they are ready from now on.
+/// Takes `calls` calls. Returns their slot, and the milliseconds from now until they are ready.
 async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
     match limits.take(quota, calls, NOW, None).await.unwrap() {
         Taken::Calls { slot, ready_at } => (slot, ready_at.saturating_sub(NOW)),
@@ -44,7 +44,7 @@ async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
     }
 }
 
-/// Reports the refusal of the call with this slot. Returns the quota's state then.
+/// Reports the refusal of the call with this slot. Returns the new state of the quota.
 async fn penalize(limits: &RateLimits, slot: &Slot, until: u64) -> Gcra {
     let penalized = limits.penalize(&slot.quota, Some(slot), NOW, until).await;
     penalized.unwrap().1
@@ -56,7 +56,7 @@ async fn after_a_burst_calls_are_ready_at_the_interval() {
     for expected in [0, 0, 1_000, 2_000] {
         assert_eq!(take(&limits, &quota, 1).await.1, expected);
     }
-    // Nobody came for long, and a burst is possible again.
+    // After a long pause a burst is possible again.
     let later = NOW + 60_000;
     for _ in 0..2 {
         let taken = limits.take(&quota, 1, later, None).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() 
     let (waiting, _) = take(&limits, &quota, 1).await;
     let until = NOW + 10_000;
     let state = penalize(&limits, &refused, until).await;
-    // The second call of the burst is refused as well, and reported later.
+    // The second call of the burst is refused too, and the refusal is reported later.
     assert_eq!(penalize(&limits, &other, until).await, state);
     let ready = [&refused, &other, &waiting].map(|slot| state.ready_at(slot) - NOW);
     assert_eq!(ready, [10_000, 11_000, 12_000]);
@@ -116,7 +116,7 @@ async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
     assert_eq!(state.ready_at(&slot), NOW + 5_000);
     let read = limits.read(&holder(), std::slice::from_ref(&quota)).await;
     assert_eq!(read.unwrap(), [(state, None)]);
-    // A quota that was delayed before is delayed once more, from now on.
+    // A quota that is delayed already is delayed again, from now on.
     let until = NOW + 60_000;
     let penalized = limits.penalize(&quota.name, None, NOW, until).await;
     let (slot, state) = penalized.unwrap();
@@ -144,7 +144,7 @@ async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
     let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
     let left = read.unwrap()[0].1.as_ref().map(Reservation::left);
     assert_eq!(left, Some(2));
-    // Another step of the execution has none.
+    // Another step of the same execution has no reservation.
     let other = Holder {
         step: "InviteMembers",
         ..holder
@@ -164,7 +164,7 @@ async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
     assert_eq!(state.ready_at(slot), NOW + 10_000);
 }
 
-/// Takes one call for each of so many executions. Returns their ARNs, in the order of their slots.
+/// Reserves one call for each of `executions` executions. Returns their ids, in the order of their slots.
 async fn reserve(limits: &RateLimits, quota: &Quota, executions: usize) -> Vec<String> {
     let mut waiting = Vec::new();
     for _ in 0..executions {
@@ -186,14 +186,14 @@ async fn five_hundred_executions_that_were_stopped_block_nobody() {
     take(&limits, &quota, 2).await;
     for execution in reserve(&limits, &quota, 500).await {
         limits.release(&execution, NOW).await.unwrap();
-        // The event may come twice.
+        // EventBridge can deliver the event twice.
         limits.release(&execution, NOW).await.unwrap();
     }
-    // Each slot is given once, the earliest first.
+    // Each free slot is taken once, the earliest first.
     for expected in [1_000, 2_000, 3_000] {
         assert_eq!(take(&limits, &quota, 1).await.1, expected);
     }
-    // Three at once fit into none of them.
+    // No free slot has room for three calls.
     assert_eq!(take(&limits, &quota, 3).await.1, 503_000);
     assert_eq!(take(&limits, &quota, 1).await.1, 4_000);
 }
@@ -206,7 +206,7 @@ async fn a_penalty_moves_free_slots_too() {
     limits.release(&stopped[1], NOW).await.unwrap();
     penalize(&limits, &first, NOW + 30_000).await;
     assert_eq!(take(&limits, &quota, 1).await.1, 32_000);
-    // What is over when somebody comes is lost.
+    // A free slot whose time has passed is lost.
     limits.release(&stopped[0], NOW).await.unwrap();
     let later = NOW + 31_500;
     let taken = limits.take(&quota, 1, later, None).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_queue_is_shown_and_cleared() {
         let queues = limits.queues(NOW).await.unwrap();
         queues.into_iter().find(|queue| queue.quota == quota.name)
     };
-    // A quota of which only the name is known is one of 20 calls a minute.
+    // If only the name of a quota is known, it counts as 20 calls a minute.
     let queue = of_ours().await.unwrap();
     assert_eq!((queue.reserved, queue.wait.as_secs()), (20, 63));
     assert!(limits.reset(&quota.name, NOW).await.unwrap());
@@ -272,9 +272,8 @@ async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
         world.end_of(&arn).await.output();
     }
     assert_eq!(world.in_slack(&channel).await.messages.len(), 13);
-    // A second of the sandbox's lasts 50 ms here, so a busy machine makes some calls come too early all
-    // the same: `cargo xtask burst` measures how many. Without the rate limiter most are refused several
-    // times.
+    // One second of the sandbox's time lasts 50 ms here, so on a busy machine some calls still come too early.
+    // `cargo xtask burst` measures how many. Without the rate limiter, most calls are refused several times.
     let calls = world.calls_with(&id).await;
     let refused = calls.iter().filter(|call| call.status == 429).count();
     assert!(refused < 12, "{refused} calls were refused");
@@ -292,7 +291,7 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
         name: format!("chat.postMessage#{id}"),
         ..quota()
     };
-    // All wait behind others: 40 minutes of the sandbox's, which are two of ours.
+    // They all wait behind 40 minutes of other calls in the sandbox's time, which is two minutes of real time.
     let now = SlackClock::with_scale(WAIT_SCALE).unwrap().now();
     limits.take(&quota, 2_400, now, None).await.unwrap();
     let mut waiting = Vec::new();
@@ -323,7 +322,7 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
         .start("notify-public-channel", &request(STOPPED))
         .await;
     world.is_in(&last, "WaitToPostMessage").await;
-    // It has the first of their slots, and not the one behind them all.
+    // It has the first of their slots, not a slot at the end of the queue.
     let holder = Holder {
         execution_id: last.clone(),
         step: "PostMessage",
@@ -346,7 +345,7 @@ async fn what_slack_refuses_one_execution_the_others_wait_for_too() {
     world
         .fault("chat.postMessage", "channel", &id, 1, refusal)
         .await;
-    // The first one is refused. A minute of the sandbox's is three seconds.
+    // The first call is refused. One minute of the sandbox's time is three seconds.
     let first = world.start("notify-public-channel", &request(0)).await;
     while world.calls_with(&id).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -377,6 +376,7 @@ async fn many_removals_wait_together() {
         .iter()
         .filter(|state| **state == "WaitToRemoveMembers")
         .count();
-    // 25 at once, and then 25 for each wait; one by one they would wait up to 35 times. A refusal is a wait too.
+    // 25 calls run at once, then 25 after each wait. One by one they would wait up to 35 times. A refusal causes a
+    // wait too.
     assert!(waits <= 25, "{waits} waits");
 }

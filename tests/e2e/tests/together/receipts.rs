@@ -1,4 +1,4 @@
-//! Receipts: what is kept of each execution, and that each one is counted.
+//! Tests the receipts: what they store of each execution, and that each execution is counted.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -37,7 +37,7 @@ async fn a_receipt_says_what_was_asked_for_and_what_became_of_it() {
     assert_eq!(outcome(&receipt), *ended.output());
     assert_eq!(receipt["partial"], AttributeValue::Bool(false));
     assert!(!format!("{receipt:?}").contains("the secret"));
-    // It is among those that run no more, and in 90 days it is gone.
+    // The receipt is no longer in the index of running executions, and it expires in 90 days.
     assert!(!receipt.contains_key("runningWorkflow"));
     let lifetime = number(&receipt, "expiresAt") - number(&receipt, "endedAt") / 1_000;
     assert_eq!(lifetime, 90 * 24 * 60 * 60);
@@ -73,7 +73,7 @@ async fn an_execution_that_waits_has_an_open_receipt() {
     world.stop(&execution).await;
     let stopped = receipt(&world, &execution, is_counted).await;
     assert_eq!(text(&stopped, "status"), "ABORTED");
-    // What it did before it was stopped, by its history.
+    // The execution's history shows what it did before it was stopped.
     assert_eq!(outcome(&stopped)["channel"]["id"], json!(id));
     assert_eq!(stopped["partial"], AttributeValue::Bool(true));
 }
@@ -181,7 +181,7 @@ async fn what_can_not_be_read_fails_alone_and_names_the_field() {
 #[tokio::test]
 async fn a_receipt_whose_end_no_event_told_is_completed_by_the_watcher() {
     let world = World::here();
-    // No event rule knows a copy.
+    // No event rule matches a copy of the workflow.
     let copy = world.copy_of(WORKFLOW, |definition| definition).await;
     let channel = unique("lost");
     let request = json!({ "channelName": channel, "message": "hi" });
@@ -208,7 +208,7 @@ async fn a_receipt_whose_end_no_event_told_is_completed_by_the_watcher() {
     assert_eq!(outcome(&completed), *ended.output());
 }
 
-/// A batch of SQS with these bodies.
+/// An SQS batch with these message bodies.
 fn batch(bodies: &[&Value]) -> Value {
     let records = bodies.iter().enumerate().map(|(index, body)| {
         json!({
@@ -223,7 +223,7 @@ fn none_failed() -> Answer {
     Answer::Outcome(json!({ "batchItemFailures": [] }))
 }
 
-/// The receipt, once it is so.
+/// Waits until the receipt meets the condition, and returns it.
 async fn receipt(world: &World, execution: &str, is_so: impl Fn(&Item) -> bool) -> Item {
     let mut found = None;
     for _ in 0..600 {

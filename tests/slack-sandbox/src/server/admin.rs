@@ -230,7 +230,7 @@ pub(super) async fn add_token(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Revocation {
+pub(super) struct Revocation {
     token: String,
 }
 
