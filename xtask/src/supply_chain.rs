@@ -12,10 +12,10 @@ use xtask::{Project, builds::cargo, program::Failure, progress};
 use advisories::Database;
 
 /// The folders with a `package-lock.json`.
-const NODE_PROJECTS: [&str; 3] = ["cdk", "tests/asl", "tests/peers/node"];
+const NODE_PROJECTS: [&str; 3] = ["cdk", "tests/asl", "tests/lab/peers/node"];
 const PYTHON_REQUIREMENTS: [&str; 2] = [
     "tests/local-stack/requirements.txt",
-    "tests/peers/python/requirements.txt",
+    "tests/lab/peers/python/requirements.txt",
 ];
 
 pub async fn run() -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Builds and installs the peers in `tests/peers`.
+//! Builds and installs the peers in `tests/lab/peers`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::Error;
 
 /// The variable that names the secret, as in our functions.
 pub const SECRET_VARIABLE: &str = "SLACK_TOKEN_SECRET";
-const FOLDER: &str = "tests/peers";
+const FOLDER: &str = "tests/lab/peers";
 
 /// The paths of the peers' programs.
 #[derive(Debug, Clone)]

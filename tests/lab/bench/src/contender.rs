@@ -177,7 +177,7 @@ impl Contender {
         };
         let unknown = || {
             Error::Unmeasured(format!(
-                "{function} has no event: write one in tests/bench/src/events.rs"
+                "{function} has no event: write one in tests/lab/bench/src/events.rs"
             ))
         };
         scene.event(function, first_event + n).ok_or_else(unknown)

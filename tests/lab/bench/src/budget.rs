@@ -1,4 +1,4 @@
-//! Compares what typical notifications use, and how large the functions are, with `tests/bench/budget.json`.
+//! Compares what typical notifications use, and how large the functions are, with `tests/lab/bench/budget.json`.
 //! Every increase shows in that file's history, together with its reason.
 
 use std::{
@@ -79,7 +79,7 @@ impl Counts {
 }
 
 pub fn file(project: &Project) -> PathBuf {
-    project.root.join("tests/bench/budget.json")
+    project.root.join("tests/lab/bench/budget.json")
 }
 
 /// What each typical notification uses, counted on a local stack of its own.

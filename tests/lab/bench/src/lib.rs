@@ -1,7 +1,7 @@
 //! Measures the functions' speed and size, together with comparable programs in the same run.
 //!
 //! Each function's release `bootstrap` runs against the benchmark's own Runtime API, with the variables that it
-//! is deployed with, MiniStack as AWS and the sandbox as Slack. The peers in `tests/peers` run the same way: a
+//! is deployed with, MiniStack as AWS and the sandbox as Slack. The peers in `tests/lab/peers` run the same way: a
 //! minimal function, and the same small task in Rust, Node and Python.
 //!
 //! | module | does |
