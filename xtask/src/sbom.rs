@@ -69,7 +69,14 @@ async fn rust(project: &Project, folder: &Path) -> Result<Vec<PathBuf>, Failure>
 
 fn written(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
-    for folder in ["cli", "xtask", "functions/*", "lib/*", "tests/*", "tests/lab/*"] {
+    for folder in [
+        "cli",
+        "xtask",
+        "functions/*",
+        "lib/*",
+        "tests/*",
+        "tests/lab/*",
+    ] {
         let folders = match folder.strip_suffix("/*") {
             None => vec![root.join(folder)],
             Some(parent) => entries(&root.join(parent))?,

@@ -20,6 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use apgl_rate_limit::{RateLimits, SlackClock};
+use apgl_slack::quotas::Quota;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::FunctionConfiguration;
 use aws_types::SdkConfig;
@@ -48,6 +50,7 @@ pub const WAIT_SCALE: f64 = 0.05;
 const AT_MOST: Duration = Duration::from_mins(3);
 const PROFILES_TABLE: &str = "apgl-user-profiles";
 const CHANNELS_TABLE: &str = "apgl-channels";
+pub const RATE_LIMITS_TABLE: &str = "apgl-rate-limits";
 pub const RECEIPTS_TABLE: &str = "apgl-receipts";
 
 /// The stack that the `e2e` program has started.
@@ -218,6 +221,21 @@ impl World {
 
     pub async fn seed(&self, seed: Seed) {
         self.sandbox.seed(&seed).await.expect("the seed is planted");
+    }
+
+    /// Makes the next post to the channel wait for so many of Slack's seconds: others have reserved the time until
+    /// then. A refusal as long as that would hold up the posts of all tests.
+    pub async fn fill_queue(&self, channel_id: &str, seconds: u32) {
+        let client = aws_sdk_dynamodb::Client::new(&self.aws);
+        let limits = RateLimits::new(client, RATE_LIMITS_TABLE.to_owned());
+        let quota = Quota {
+            name: format!("chat.postMessage#{channel_id}"),
+            interval: Duration::from_secs(1),
+            burst: 2,
+        };
+        let clock = SlackClock::with_scale(WAIT_SCALE).expect("it is a scale");
+        let taken = limits.take(&quota, seconds, clock.now(), None).await;
+        taken.expect("the table of rate limits is there");
     }
 
     pub async fn fault(&self, method: &str, argument: &str, value: &str, times: u64, how: How) {

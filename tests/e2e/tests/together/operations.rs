@@ -198,10 +198,7 @@ async fn an_execution_that_waits_is_measured_while_it_does() {
     let world = World::here();
     let channel = unique("waits");
     let id = world.public_channel(&channel).await.id;
-    let limit = How::RateLimited { retry_after: 80 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, limit)
-        .await;
+    world.fill_queue(&id, 80).await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start("notify-public-channel", &request).await;
     sleep(Duration::from_secs(2)).await;

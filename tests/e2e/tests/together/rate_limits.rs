@@ -4,12 +4,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apgl_rate_limit::{
-    RateLimits, SlackClock,
+    RateLimits,
     gcra::Gcra,
     table::{Holder, Reservation, Taken},
 };
 use apgl_slack::quotas::{Quota, Slot};
-use e2e::{WAIT_SCALE, World, unique};
+use e2e::{RATE_LIMITS_TABLE, World, unique};
 use serde_json::json;
 use slack_sandbox::faults::How;
 
@@ -17,7 +17,7 @@ const NOW: u64 = 1_000_000;
 
 fn rate_limits() -> RateLimits {
     let client = aws_sdk_dynamodb::Client::new(&World::here().aws);
-    RateLimits::new(client, "apgl-rate-limits".to_owned())
+    RateLimits::new(client, RATE_LIMITS_TABLE.to_owned())
 }
 
 /// One call a second, with bursts of two.
@@ -292,8 +292,7 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
         ..quota()
     };
     // They all wait behind 40 minutes of other calls in the sandbox's time, which is two minutes of real time.
-    let now = SlackClock::with_scale(WAIT_SCALE).unwrap().now();
-    limits.take(&quota, 2_400, now, None).await.unwrap();
+    world.fill_queue(&id, 2_400).await;
     let mut waiting = Vec::new();
     for n in 0..STOPPED {
         waiting.push(world.start("notify-public-channel", &request(n)).await);

@@ -108,15 +108,10 @@ async fn an_execution_that_was_stopped_is_redriven() {
     let world = World::here();
     let channel = unique("stopped");
     let id = world.private_channel(&channel, &[]).await.id;
-    let limited = How::RateLimited { retry_after: 60 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, limited)
-        .await;
+    world.fill_queue(&id, 60).await;
     let request = json!({ "channelName": channel, "message": "hello" });
     let arn = world.start(WORKFLOW, &request).await;
-    while world.calls_with(&id).await.is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    world.is_in(&arn, "WaitToPostMessage").await;
     world.stop(&arn).await;
     let stopped = world.end_of(&arn).await;
     assert_eq!(stopped.execution.status, Status::Aborted);

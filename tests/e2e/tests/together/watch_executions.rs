@@ -36,10 +36,7 @@ async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
     let (waiting, idle) = (copy().await, copy().await);
     let channel = unique("watched");
     let id = world.public_channel(&channel).await.id;
-    let limit = How::RateLimited { retry_after: 120 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, limit)
-        .await;
+    world.fill_queue(&id, 120).await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start(&waiting, &request).await;
     world.is_in(&execution, "WaitToPostMessage").await;
