@@ -6,7 +6,6 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
 use e2e::{World, metrics::datapoints, unique};
 use serde_json::json;
-use slack_sandbox::faults::How;
 use tokio::time::sleep;
 
 const WORKFLOW: &str = "notify-public-channel";
