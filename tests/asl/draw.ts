@@ -1,15 +1,15 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { requestAndOutcome, schemasOf, types } from "./fields.js";
-import { edges, machineFiles, type Machine } from "./machine.js";
+import { edges, machineFiles, type Machine, type State } from "./machine.js";
 
 export const DRAWING = path.join(import.meta.dirname, "../../docs/workflows.md");
 
 const HEAD = `# The workflows
 
-This page shows each workflow: its states, its request, its outcome and its errors.
+What does each workflow do, what does it take, and what does it return?
 
-\`npm run draw\` in \`tests/asl\` generates it from \`statemachines/\` and [\`schemas/\`](schemas);
+\`npm run draw\` in \`tests/asl\` generates this page from \`statemachines/\` and [\`schemas/\`](schemas);
 \`cargo xtask schemas\` generates the schemas from the Rust types. Tests check that all of them agree.
 
 A dotted arrow is an error that a state catches. An error without an arrow fails the execution at that
@@ -27,10 +27,27 @@ export function drawing(): string {
   }));
   const sections = workflows.map(({ machine, schemas }) => {
     const comment = machine["Comment"] as string;
-    return `## ${schemas.workflow}\n\n${comment}\n\n${picture(machine)}\n\n${requestAndOutcome(schemas)}\n`;
+    return [
+      `## ${schemas.workflow}`,
+      comment,
+      `The happy path:\n\n${happyPath(machine)}`,
+      `With all waits and errors:\n\n${picture(machine)}`,
+      `${requestAndOutcome(schemas)}\n`,
+    ].join("\n\n");
   });
   const all = workflows.map(({ schemas }) => schemas);
   return [HEAD, ...sections, `## Types\n\n${types(all)}\n`].join("\n");
+}
+
+/** The states of an execution that waits for nothing and catches no error. */
+function happyPath(machine: Machine): string {
+  const path: string[] = [];
+  for (let name: string | undefined = machine.StartAt; name !== undefined;) {
+    path.push(name);
+    const state: State | undefined = machine.States[name];
+    name = state?.Next ?? state?.Default;
+  }
+  return ["```mermaid", "flowchart LR", `  ${path.join(" --> ")}`, "```"].join("\n");
 }
 
 function picture(machine: Machine): string {
