@@ -60,7 +60,7 @@ export class OutcomeRecorder extends RustFunction {
     this.function.addEnvironment("RECEIPTS_TABLE", receipts.tableName);
     this.mayUse(receipts, "BatchWriteItem", "PutItem", "UpdateItem");
     if (rateLimits !== undefined) {
-      this.mayUseRateLimits(rateLimits, "Query", "UpdateItem");
+      this.mayUseRateLimits(rateLimits, "GetItem", "Query", "UpdateItem");
     }
     this.mayReadExecutions(
       workflows.map(({ stateMachineName }) => stateMachineName),

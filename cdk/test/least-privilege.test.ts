@@ -92,7 +92,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   RecordOutcome: {
     ...PUBLISHES_METRICS,
     ...on("Receipts", "BatchWriteItem", "PutItem", "UpdateItem"),
-    ...on("RateLimits", "Query", "UpdateItem"),
+    ...on("RateLimits", "GetItem", "Query", "UpdateItem"),
     RecordOutcomeQueue: RECEIVES,
     ...eachExecution("states:GetExecutionHistory"),
   },

@@ -99,7 +99,7 @@ impl Execution {
         let limited = |ready_at: u64| StepError::SlackRateLimited {
             method,
             retry_after: Duration::from_millis(ready_at - now),
-            reserved: true,
+            is_certain: true,
         };
         if let Some((slot, left)) = world.reservations.get(&key).cloned() {
             if gcra.ready_at(&slot) > now {
@@ -154,7 +154,7 @@ impl Execution {
                 Ok(found) => return Ok((found, self.began.elapsed())),
                 Err(error) => error,
             };
-            waits += u32::from(!error.has_reservation());
+            waits += u32::from(!error.is_certain());
             let last = error.name();
             match last.recovery() {
                 Recovery::Wait if waits > WAITS => {

@@ -19,7 +19,8 @@ use crate::results::{InviteResult, Results, credit_earlier_attempts, outcome, re
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
-/// The longest time that one call takes.
+/// How long one request to Slack takes at most. What an invitation takes beyond that, Lambda's own time-out and the
+/// state's `Retry` cover.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -61,9 +62,12 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
-/// 1. Reads the channel's members from the table, or from Slack if the table does not have them.
-/// 2. Invites the users who are missing.
-/// 3. Looks up the new ids of users whose ids Slack does not know, and invites those users.
+/// 1. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
+///    execution created has none.
+/// 2. Before the first invitation, writes down which of the users are members: the snapshot.
+/// 3. Invites those who are missing, 100 per call, and remembers them after each call.
+/// 4. Reports the users who came after the snapshot of an earlier attempt as invited.
+/// 5. Looks up the users again whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -82,7 +86,7 @@ pub async fn handle(
     let ids = users.iter().map(|user| user.id.clone()).collect();
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
     let corrected = step.correct_ids(&mut users, &results).await?;
-    let members = members.with_unread_snapshot();
+    let members = members.for_another_snapshot();
     results.extend(
         step.invite(corrected, Snapshot::BeforeInvitingCorrected, &members)
             .await?,
@@ -98,27 +102,28 @@ struct Inviting<'a> {
     channel: &'a ChannelRef,
 }
 
-/// The channel's members.
+/// The channel's members when the step began.
 struct Members {
     present: BTreeSet<SlackUserId>,
-    before: Before,
+    earlier: EarlierSnapshot,
 }
 
 /// The snapshot of an earlier attempt of this execution.
-enum Before {
+enum EarlierSnapshot {
+    /// It was read together with the members. `None` if there was no earlier attempt.
     Read(Option<BTreeSet<SlackUserId>>),
     Unread,
 }
 
 impl Members {
-    /// The same members, for another snapshot.
-    fn with_unread_snapshot(self) -> Self {
-        let before = Before::Unread;
-        Self { before, ..self }
+    fn for_another_snapshot(self) -> Self {
+        let earlier = EarlierSnapshot::Unread;
+        Self { earlier, ..self }
     }
 }
 
 impl Inviting<'_> {
+    /// The members in the table. If it has none, stores those that Slack lists.
     async fn members(&self) -> Result<Members, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
         let known = directory
@@ -126,8 +131,8 @@ impl Inviting<'_> {
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
             .await?;
         if let Some(present) = known.present {
-            let before = Before::Read(known.before);
-            return Ok(Members { present, before });
+            let earlier = EarlierSnapshot::Read(known.before);
+            return Ok(Members { present, earlier });
         }
         let present = if channel.created {
             BTreeSet::new()
@@ -138,9 +143,9 @@ impl Inviting<'_> {
             .channels
             .remember_members(&channel.id, &present)
             .await?;
-        // A copy of this invocation may have taken the snapshot in the meantime.
-        let before = Before::Unread;
-        Ok(Members { present, before })
+        // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
+        let earlier = EarlierSnapshot::Unread;
+        Ok(Members { present, earlier })
     }
 
     /// Invites the users who are missing. Returns the result of each user.
@@ -156,14 +161,20 @@ impl Inviting<'_> {
         let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users
             .into_iter()
             .partition(|id| members.present.contains(id));
-        let before = self.before(snapshot, members, &present, &missing).await?;
+        let before = self
+            .snapshot(snapshot, &members.earlier, &present, &missing)
+            .await?;
         let mut results: Results = present
             .into_iter()
             .map(|id| (id, InviteResult::AlreadyMember))
             .collect();
         let missing: Vec<SlackUserId> = missing.into_iter().collect();
-        for batch in missing.chunks(INVITE_BATCH) {
-            results.extend(self.invite_batch(batch).await?);
+        let batches = missing.chunks(INVITE_BATCH);
+        let mut left = batches.len();
+        for batch in batches {
+            let slack = self.deps.directory.slack.planning(left);
+            results.extend(self.invite_batch(&slack, batch).await?);
+            left -= 1;
         }
         if let Some(before) = before {
             credit_earlier_attempts(&mut results, &before);
@@ -171,41 +182,41 @@ impl Inviting<'_> {
         Ok(results)
     }
 
-    /// The users whom an earlier attempt of this execution found in the channel before it invited anyone. If there
-    /// was no such attempt, takes the snapshot for later attempts before the first invitation.
-    async fn before(
+    /// The snapshot of an earlier attempt, if there was one. Otherwise takes the snapshot, for later attempts, if
+    /// somebody is to be invited.
+    async fn snapshot(
         &self,
         snapshot: Snapshot,
-        members: &Members,
+        earlier: &EarlierSnapshot,
         present: &BTreeSet<SlackUserId>,
         missing: &BTreeSet<SlackUserId>,
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
         let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
         let execution_id = self.execution_id();
-        match &members.before {
-            Before::Read(Some(before)) => Ok(Some(before.clone())),
+        match earlier {
+            EarlierSnapshot::Read(Some(earlier)) => Ok(Some(earlier.clone())),
             _ if !missing.is_empty() => {
                 channels
                     .take_snapshot(snapshot, id, execution_id, present)
                     .await
             }
-            Before::Read(None) => Ok(None),
-            Before::Unread => channels.snapshot(snapshot, id, execution_id).await,
+            EarlierSnapshot::Read(None) => Ok(None),
+            EarlierSnapshot::Unread => channels.snapshot(snapshot, id, execution_id).await,
         }
     }
 
-    async fn invite_batch(&self, users: &[SlackUserId]) -> Result<Results, StepError> {
+    async fn invite_batch(
+        &self,
+        slack: &SlackClient,
+        users: &[SlackUserId],
+    ) -> Result<Results, StepError> {
         self.invocation
             .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
-        let invited = directory
-            .slack
+        let invited = slack
             .in_channel(channel, async || {
-                directory
-                    .slack
-                    .conversations_invite(&channel.id, &ids)
-                    .await
+                slack.conversations_invite(&channel.id, &ids).await
             })
             .await;
         let errors = match invited {
@@ -225,7 +236,7 @@ impl Inviting<'_> {
         Ok(results)
     }
 
-    /// Looks up the users whose ids Slack does not know. Returns their new ids.
+    /// Looks up the users again whose ids Slack does not know. Returns those of their new ids that have no result yet.
     async fn correct_ids(
         &self,
         users: &mut [SlackUser],
@@ -239,7 +250,9 @@ impl Inviting<'_> {
             let people = &self.deps.people;
             let person = people.corrected(&user.email, &user.id, self.invocation);
             if let Person::Human(id) | Person::Bot(id) = person.await? {
-                corrected.insert(id.clone());
+                if !results.contains_key(&id) {
+                    corrected.insert(id.clone());
+                }
                 user.id = id;
             }
         }

@@ -52,13 +52,14 @@ fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
         "app_cannot_join_channel" => InviteResult::Skipped(SkipReason::Bot),
         _ => match error.to_slack_error() {
             SlackError::Rejected { .. } => InviteResult::Skipped(SkipReason::CannotInvite),
-            // The error is transient, so the step fails and a retry invites this user.
+            // The error is transient: the step fails, and the next attempt invites the whole batch again.
             transient => return Err(transient.into()),
         },
     })
 }
 
-/// An earlier attempt of this execution invited each user who is in the channel now but was not there `before`.
+/// Reports users who came after the snapshot as invited: by an earlier attempt of this execution, or meanwhile by
+/// somebody else. Slack does not tell which.
 pub(crate) fn credit_earlier_attempts(results: &mut Results, before: &BTreeSet<SlackUserId>) {
     for (id, result) in results {
         if *result == InviteResult::AlreadyMember && !before.contains(id) {

@@ -82,7 +82,7 @@ error_names! {
     ChannelStale = "Channel.Stale", LookUp;
     /// Slack rejected the call permanently; the cause contains Slack's error code.
     SlackRejected = "Slack.Rejected", Terminal;
-    /// Slack rate-limits the method; wait for `retryAfterSeconds`.
+    /// The call must wait for `retryAfterSeconds`: Slack has refused it, or it is reserved for that time.
     SlackRateLimited = "Slack.RateLimited", Wait;
     /// The message may have been posted. The next attempt looks for it before posting again.
     SlackOutcomeUnknown = "Slack.OutcomeUnknown", Wait;
@@ -151,8 +151,8 @@ pub enum StepError {
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// Whether the call has a reservation, so that its wait ends at a known time.
-        reserved: bool,
+        /// Whether the call is certain to be made after the wait: it is reserved, and Slack has not refused it.
+        is_certain: bool,
     },
     #[error(
         "the queue for {method} is {} s long, and the execution would time out first; redrive it when the load is over",
@@ -257,10 +257,16 @@ impl StepError {
         }
     }
 
-    /// Whether the wait is for a reserved call. Such a wait is limited only by the execution's time-out; the
-    /// number of other waits is limited.
-    pub fn has_reservation(&self) -> bool {
-        matches!(self, Self::SlackRateLimited { reserved: true, .. })
+    /// Whether the step is certain to go on after the wait. Such a wait is limited only by the execution's time-out;
+    /// the number of other waits is limited.
+    pub fn is_certain(&self) -> bool {
+        matches!(
+            self,
+            Self::SlackRateLimited {
+                is_certain: true,
+                ..
+            }
+        )
     }
 
     /// Slack's own error code, if there is one.
@@ -318,7 +324,7 @@ mod tests {
         let limited = StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(1),
-            reserved: true,
+            is_certain: true,
         };
         assert_eq!(limited.cause()["turns"], json!([]));
     }

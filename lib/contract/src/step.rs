@@ -14,7 +14,7 @@ pub struct Step<I> {
     pub input: I,
 }
 
-/// How many times a step may wait after each start or redrive of its execution.
+/// How many times a step may wait, and how many times more for each redrive of its execution.
 const WAITS: i64 = 100;
 
 /// The execution that a step works for. Every log line contains it.

@@ -145,7 +145,7 @@ impl RateLimiter for AllowsOnce {
             1 => Ok(Permit::default()),
             _ => Err(Limited::Wait(Wait {
                 retry_after: Duration::from_secs(5),
-                reserved: true,
+                is_certain: true,
             })),
         };
         Box::pin(async { answer })
@@ -181,7 +181,7 @@ async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
         .await
         .unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRateLimited);
-    assert!(error.has_reservation());
+    assert!(error.is_certain());
     assert_eq!(*allows_once.asked.lock().unwrap(), [(10, 12), (2, 2)]);
     assert_eq!(remembered(&requests.lock().unwrap()).len(), 10);
 }

@@ -28,8 +28,8 @@ const NOW_MILLIS: u64 = 50;
 const REFUSAL_INTERVALS: u32 = 10;
 /// A reservation expires if it is not used within this time after it is ready, for example before a redrive.
 const RESERVATION_LIFETIME_MILLIS: u64 = 10 * 60_000;
-/// A workflow waits for at most this long before it checks again, or for half of its remaining time if longer.
-const LONGEST_WAIT: Duration = Duration::from_mins(15);
+/// A workflow waits for at most half of its remaining time before it checks again, or this long if that is longer.
+const WAIT_TO_CHECK_AGAIN: Duration = Duration::from_mins(15);
 
 /// The rate limiter that all executions share.
 #[derive(Debug)]
@@ -106,6 +106,31 @@ struct Reserved {
     position: usize,
 }
 
+impl Reserved {
+    fn left(&self) -> u32 {
+        self.reservation.left()
+    }
+}
+
+/// Why calls can't pass a quota.
+enum NotPassed {
+    Limited(Limited),
+    /// The table can't be read or written, so nobody knows.
+    NoTable(StepError),
+}
+
+impl From<Limited> for NotPassed {
+    fn from(limited: Limited) -> Self {
+        Self::Limited(limited)
+    }
+}
+
+impl From<StepError> for NotPassed {
+    fn from(error: StepError) -> Self {
+        Self::NoTable(error)
+    }
+}
+
 impl StepLimiter {
     async fn acquire(&self, calls: Calls<'_>) -> Result<Permit, Limited> {
         let mut reserved = self.reserved(calls.quotas).await;
@@ -114,8 +139,11 @@ impl StepLimiter {
         let mut permit = Permit::default();
         for quota in &calls.quotas[passed..] {
             match self.pass(quota, calls, reserved.take()).await {
-                Ok(slot) => permit.slots.push(slot?),
-                Err(error) => log_outage(&error),
+                Ok(slot) => permit.slots.push(slot),
+                Err(NotPassed::Limited(limited)) => return Err(limited),
+                Err(NotPassed::NoTable(error)) => {
+                    log(&error, "calling Slack without the rate limiter");
+                }
             }
         }
         Ok(permit)
@@ -132,23 +160,24 @@ impl StepLimiter {
             known.reservations.get(narrowest).cloned()
         };
         if let Some(reserved) = known {
-            return reserved.filter(|reserved| reserved.reservation.left() > 0);
+            return reserved.filter(|reserved| reserved.left() > 0);
         }
         let read = self.shared.limits.read(&self.holder, quotas).await;
-        let read = read.inspect_err(log_outage).ok()?;
-        let reserved = read
-            .into_iter()
-            .enumerate()
-            .find_map(|(position, (gcra, reservation))| {
-                let reservation = reservation?;
-                let ready_at = gcra.ready_at(&reservation.slot);
-                let is_stale = ready_at + RESERVATION_LIFETIME_MILLIS < self.now();
-                (reservation.left() > 0 && !is_stale).then_some(Reserved {
-                    reservation,
-                    ready_at,
-                    position,
-                })
-            });
+        let read = read.inspect_err(|error| log(error, "could not read the reservation"));
+        let reserved =
+            read.ok()?
+                .into_iter()
+                .enumerate()
+                .find_map(|(position, (gcra, reservation))| {
+                    let reservation = reservation?;
+                    let ready_at = gcra.ready_at(&reservation.slot);
+                    let is_stale = ready_at + RESERVATION_LIFETIME_MILLIS < self.now();
+                    (reservation.left() > 0 && !is_stale).then_some(Reserved {
+                        reservation,
+                        ready_at,
+                        position,
+                    })
+                });
         let mut known = self.known();
         known
             .reservations
@@ -156,42 +185,49 @@ impl StepLimiter {
         reserved
     }
 
-    /// Takes the calls from one quota, reserved calls first.
+    /// Takes the calls from one quota: from the reservation if that covers them all.
     async fn pass(
         &self,
         quota: &Quota,
         calls: Calls<'_>,
         reserved: Option<Reserved>,
-    ) -> Result<Result<Slot, Limited>, StepError> {
-        let left = reserved
-            .as_ref()
-            .map_or(0, |reserved| reserved.reservation.left());
-        if let Some(reserved) = &reserved
-            && left >= calls.count
-        {
-            if !calls.never_wait && !self.is_now(reserved.ready_at) {
-                let ready_at = self.move_forward(quota, reserved).await?;
-                return Ok(Err(self.wait(ready_at)));
-            }
-            if self.use_reserved(calls, reserved, calls.count).await? {
-                return Ok(Ok(reserved.reservation.slot.clone()));
-            }
+    ) -> Result<Slot, NotPassed> {
+        let Some(reserved) = reserved else {
+            return self.take(quota, calls, None).await;
+        };
+        if reserved.left() < calls.count {
+            return self.take(quota, calls, Some(reserved)).await;
         }
-        let left = if left < calls.count { left } else { 0 };
+        if !calls.never_wait && !self.is_now(reserved.ready_at) {
+            let ready_at = self.move_forward(quota, &reserved).await?;
+            return Err(self.wait(ready_at).into());
+        }
+        if self.use_reserved(calls, &reserved, calls.count).await? {
+            return Ok(reserved.reservation.slot);
+        }
+        // A copy of this invocation has used them.
+        self.take(quota, calls, None).await
+    }
+
+    /// Takes the calls that the reservation does not cover. Reserves them if they are not ready yet.
+    async fn take(
+        &self,
+        quota: &Quota,
+        calls: Calls<'_>,
+        reserved: Option<Reserved>,
+    ) -> Result<Slot, NotPassed> {
+        let covered = reserved.as_ref().map_or(0, Reserved::left);
         let limits = &self.shared.limits;
-        let more = calls.count - left;
-        let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-        let (slot, ready_at) = match taken {
+        let more = calls.count - covered;
+        let (slot, ready_at) = match limits.take(quota, more, self.now(), self.ends_at).await? {
             Taken::Calls { slot, ready_at } => (slot, ready_at),
-            Taken::TooLate { ready_at } => return Ok(Err(self.too_long(ready_at))),
+            Taken::TooLate { ready_at } => return Err(self.too_long(ready_at).into()),
         };
         if calls.never_wait || self.is_now(ready_at) {
-            if let Some(reserved) = &reserved
-                && left > 0
-            {
-                self.use_reserved(calls, reserved, left).await?;
+            if let Some(reserved) = reserved {
+                self.use_reserved(calls, &reserved, covered).await?;
             }
-            return Ok(Ok(slot));
+            return Ok(slot);
         }
         let (slot, ready_at, count) = self.plan(quota, calls, slot, ready_at).await?;
         let reservation = Reservation {
@@ -201,7 +237,7 @@ impl StepLimiter {
         };
         limits.reserve(&self.holder, &reservation).await?;
         self.read_again();
-        Ok(Err(self.wait(ready_at)))
+        Err(self.wait(ready_at).into())
     }
 
     /// Moves reserved calls to earlier free slots, if there are any. Returns when the calls are ready.
@@ -276,7 +312,7 @@ impl StepLimiter {
         let until = self.now() + millis(retry_after);
         let mut wait = Wait {
             retry_after,
-            reserved: false,
+            is_certain: false,
         };
         for quota in quotas_that_refused(calls.quotas, retry_after) {
             // There is no slot if the table could not be reached, or if an earlier invocation passed this quota.
@@ -288,7 +324,7 @@ impl StepLimiter {
                     wait = self.wait_for_refused(calls, &slot, gcra, until).await;
                 }
                 Ok(_) => {}
-                Err(error) => log_outage(&error),
+                Err(error) => log(&error, "could not record Slack's refusal"),
             }
         }
         wait
@@ -306,11 +342,13 @@ impl StepLimiter {
             .shared
             .limits
             .give_back(&self.holder, slot, calls.count);
-        let _ = given_back.await.inspect_err(log_outage);
+        let _ = given_back
+            .await
+            .inspect_err(|error| log(error, "could not reserve the refused calls"));
         self.read_again();
         Wait {
             retry_after: self.time_until(gcra.ready_at(slot).max(until)),
-            reserved: false,
+            is_certain: false,
         }
     }
 
@@ -320,7 +358,7 @@ impl StepLimiter {
         }
         Limited::Wait(Wait {
             retry_after: self.time_until(ready_at),
-            reserved: true,
+            is_certain: true,
         })
     }
 
@@ -335,7 +373,7 @@ impl StepLimiter {
         let now = self.now();
         let until = |time: u64| Duration::from_millis(time.saturating_sub(now));
         let half_of_what_is_left = self.ends_at.map_or(Duration::MAX, |end| until(end) / 2);
-        until(time).min(LONGEST_WAIT.max(half_of_what_is_left))
+        until(time).min(WAIT_TO_CHECK_AGAIN.max(half_of_what_is_left))
     }
 
     fn is_now(&self, ready_at: u64) -> bool {
@@ -383,12 +421,8 @@ fn quotas_that_refused(quotas: &[Quota], retry_after: Duration) -> &[Quota] {
     }
 }
 
-fn log_outage(error: &StepError) {
-    tracing::warn!(
-        error.name = %error.name(),
-        error.reason = error.to_string(),
-        "can't reach the rate-limits table; calling Slack anyway"
-    );
+fn log(error: &StepError, message: &str) {
+    tracing::warn!(error.name = %error.name(), error.reason = error.to_string(), "{message}");
 }
 
 #[cfg(test)]

@@ -135,9 +135,9 @@ fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
     StepError::StepMalformed { field, rule }
 }
 
-/// Fails a step that has used up its waits, unless it waits for a reserved call.
+/// Fails a step that has used up its waits, unless it is certain to go on after the wait.
 fn bounded(error: StepError, has_waits_left: bool) -> StepError {
-    let is_wait = error.name().recovery() == Recovery::Wait && !error.has_reservation();
+    let is_wait = error.name().recovery() == Recovery::Wait && !error.is_certain();
     if is_wait && !has_waits_left {
         return StepError::SlackWaitsExhausted { last: error.name() };
     }
@@ -185,11 +185,11 @@ mod tests {
 
     use super::*;
 
-    fn limited(reserved: bool) -> StepError {
+    fn limited(is_certain: bool) -> StepError {
         StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(7),
-            reserved,
+            is_certain,
         }
     }
 

@@ -224,7 +224,7 @@ impl SlackClient {
             return Err(SlackError::RateLimited {
                 method,
                 retry_after,
-                reserved: false,
+                is_certain: false,
             });
         }
         if status.is_server_error() {
@@ -301,7 +301,7 @@ fn limited_for(method: &'static str, wait: Wait) -> SlackError {
     SlackError::RateLimited {
         method,
         retry_after: wait.retry_after,
-        reserved: wait.reserved,
+        is_certain: wait.is_certain,
     }
 }
 

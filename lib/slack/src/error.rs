@@ -16,8 +16,8 @@ pub enum SlackError {
     RateLimited {
         method: &'static str,
         retry_after: Duration,
-        /// See [`Wait::reserved`](crate::quotas::Wait::reserved).
-        reserved: bool,
+        /// See [`Wait::is_certain`](crate::quotas::Wait::is_certain).
+        is_certain: bool,
     },
     /// The call was not made: so many calls are waiting that it would be made too late.
     #[error("the queue for {method} is {} s long", wait.as_secs())]
@@ -72,7 +72,7 @@ impl SlackError {
             "ratelimited" | "rate_limited" => Self::RateLimited {
                 method,
                 retry_after,
-                reserved: false,
+                is_certain: false,
             },
             "service_unavailable" | "request_timeout" | "team_added_to_org"
             // conversations.members: Slack could not read the list; this is transient.
@@ -126,11 +126,11 @@ impl From<SlackError> for StepError {
             SlackError::RateLimited {
                 method,
                 retry_after,
-                reserved,
+                is_certain,
             } => Self::SlackRateLimited {
                 method,
                 retry_after,
-                reserved,
+                is_certain,
             },
             SlackError::QueueTooLong { method, wait } => Self::SlackQueueTooLong { method, wait },
             SlackError::Unavailable { method, reason }

@@ -51,7 +51,7 @@ pub struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limited {
     Wait(Wait),
-    /// The wait would be longer than the caller can wait. Nothing is reserved.
+    /// The wait would be longer than the caller can wait. No new call is reserved.
     QueueTooLong {
         wait: Duration,
     },
@@ -63,7 +63,7 @@ pub struct Wait {
     pub retry_after: Duration,
     /// Whether the calls are certain to be made after the wait. `false` after a refusal, because Slack may refuse
     /// them again.
-    pub reserved: bool,
+    pub is_certain: bool,
 }
 
 pub type AcquireFuture<'a> = Pin<Box<dyn Future<Output = Result<Permit, Limited>> + Send + 'a>>;
@@ -109,11 +109,11 @@ impl RateLimiter for Unlimited {
         _permit: &'a Permit,
         retry_after: Duration,
     ) -> PenalizeFuture<'a> {
-        let reserved = false;
+        let is_certain = false;
         Box::pin(async move {
             Wait {
                 retry_after,
-                reserved,
+                is_certain,
             }
         })
     }

@@ -510,7 +510,7 @@ impl RateLimiter for Notes {
         Box::pin(async move {
             Wait {
                 retry_after,
-                reserved: true,
+                is_certain: true,
             }
         })
     }
@@ -583,13 +583,13 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_limiter_is_told_once_o
     for limited in &users[1..3] {
         let Err(SlackError::RateLimited {
             retry_after,
-            reserved,
+            is_certain,
             ..
         }) = limited
         else {
             panic!("{limited:?}");
         };
-        assert_eq!((retry_after.as_secs(), *reserved), (30, true));
+        assert_eq!((retry_after.as_secs(), *is_certain), (30, true));
     }
     assert!(matches!(&users[3], Ok(None)));
     assert_eq!(*notes.refusals.lock().unwrap(), [(2, 30)]);

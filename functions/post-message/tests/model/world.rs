@@ -315,7 +315,7 @@ impl Outbox for View {
                 1 => Some(SlackError::RateLimited {
                     method,
                     retry_after: Duration::from_secs(1),
-                    reserved: false,
+                    is_certain: false,
                 }),
                 2 => Some(SlackError::Unavailable {
                     method,

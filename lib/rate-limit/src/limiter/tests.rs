@@ -85,7 +85,7 @@ fn seconds(limited: Limited) -> u64 {
     match limited {
         Limited::Wait(Wait {
             retry_after,
-            reserved: true,
+            is_certain: true,
         }) => (retry_after + Duration::from_millis(500)).as_secs(),
         other => panic!("{other:?}"),
     }
@@ -214,12 +214,12 @@ async fn a_table_that_can_not_be_reached_delays_nobody() {
     let retry_after = Duration::from_secs(5);
     let quotas = quotas();
     let wait = limiter.penalize(calls(&quotas, 1), &permit, retry_after);
-    let reserved = false;
+    let is_certain = false;
     assert_eq!(
         wait.await,
         Wait {
             retry_after,
-            reserved
+            is_certain
         }
     );
 }
@@ -238,7 +238,7 @@ async fn a_refused_call_is_reserved_and_waits_as_long_as_slack_asks() {
         wait.retry_after.as_millis().abs_diff(5_000) < 500,
         "{wait:?}"
     );
-    assert!(!wait.reserved, "Slack may refuse it again");
+    assert!(!wait.is_certain, "Slack may refuse it again");
     assert_eq!(requests(&table), ["UpdateItem", "UpdateItem"]);
 }
 

@@ -6,7 +6,10 @@ use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Attribute
 
 use super::{
     Holder, RateLimits, Reservation, Written,
-    items::{Item, expiry, free_item, free_slots_of, key, number, reservation_of, text, text_in},
+    items::{
+        Item, expiry, free_item, free_slots_of, gcra_of, key, number, quota_key, reservation_of,
+        text, text_in,
+    },
 };
 use crate::gcra::{FreeSlots, Gcra};
 
@@ -120,13 +123,23 @@ impl RateLimits {
                 continue;
             };
             let reservation = reservation_of(quota, item);
-            let to_come = |slot: &Slot| slot.at + slot.delay >= now;
-            if let Some(reservation) = reservation.filter(|one| to_come(&one.slot)) {
+            let Some(reservation) = reservation.filter(|one| one.left() > 0) else {
+                continue;
+            };
+            // Nobody can use a slot that is over.
+            if self.state(quota).await?.ready_at(&reservation.slot) >= now {
                 let key = key(execution_id, reserved_item);
                 self.free_reserved(key, &reservation).await?;
             }
         }
         Ok(())
+    }
+
+    async fn state(&self, quota: &str) -> Result<Gcra, StepError> {
+        let read = self.client.get_item().table_name(&self.table);
+        let read = read.set_key(Some(quota_key(quota))).send().await;
+        let item = read.map_err(|error| self.error("GetItem", &error))?.item;
+        Ok(item.as_ref().map(gcra_of).unwrap_or_default())
     }
 
     /// Frees the unused calls of a reservation.

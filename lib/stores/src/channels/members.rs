@@ -20,7 +20,7 @@ const MAX_MEMBERS: usize = 10_000;
 const SNAPSHOT_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// Which of an execution's users were in the channel before it changed anything. A later attempt compares this with
-/// the current members: the difference is what earlier attempts have done.
+/// the current members: the difference is what happened since then, most likely by an earlier attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snapshot {
     BeforeInviting,
@@ -31,6 +31,7 @@ pub enum Snapshot {
 
 impl Snapshot {
     fn key(self, channel_id: &str, execution_id: &str) -> String {
+        // Keys of release 0.1 are still in the table.
         let kind = match self {
             Self::BeforeInviting => "first-look",
             Self::BeforeInvitingCorrected => "second-look",

@@ -86,7 +86,7 @@ async fn the_same_http_request_three_times_is_one_message() {
     assert_eq!(first, second);
     end_of(&world, &first).await;
     assert_eq!(send_message(&context, &key, &body).await, first);
-    assert_eq!(posted(&world, &context, "told").await.len(), 1);
+    assert_eq!(posted(&world, &context, "three times").await.len(), 1);
 
     let other = json!({ "message": "something else" });
     let conflict = send_message(&context, &key, &other).await;

@@ -203,17 +203,21 @@ async fn a_penalty_moves_free_slots_too() {
     let (limits, quota) = (rate_limits(), quota());
     let first = take(&limits, &quota, 2).await.0;
     let stopped = reserve(&limits, &quota, 3).await;
-    limits.release(&stopped[1], NOW).await.unwrap();
+    // The three slots are now ready in 31, 32 and 33 seconds.
     penalize(&limits, &first, NOW + 30_000).await;
-    assert_eq!(take(&limits, &quota, 1).await.1, 32_000);
-    // A free slot whose time has passed is lost.
-    limits.release(&stopped[0], NOW).await.unwrap();
-    let later = NOW + 31_500;
-    let taken = limits.take(&quota, 1, later, None).await.unwrap();
-    let Taken::Calls { ready_at, .. } = taken else {
-        panic!("{taken:?}");
+    let later = NOW + 20_000;
+    limits.release(&stopped[1], later).await.unwrap();
+    let ready_at = async |now: u64| match limits.take(&quota, 1, now, None).await.unwrap() {
+        Taken::Calls { ready_at, .. } => ready_at - NOW,
+        Taken::TooLate { .. } => panic!("nothing is too late"),
     };
-    assert_eq!(ready_at, NOW + 34_000);
+    assert_eq!(ready_at(later).await, 32_000);
+    // A free slot that nobody took in time is lost.
+    limits.release(&stopped[0], later).await.unwrap();
+    assert_eq!(ready_at(NOW + 31_500).await, 34_000);
+    // So is one that was over when it was released.
+    limits.release(&stopped[2], NOW + 33_500).await.unwrap();
+    assert_eq!(ready_at(NOW + 33_500).await, 35_000);
 }
 
 #[tokio::test]
