@@ -11,16 +11,19 @@ import { statesArn } from "./states-arn.js";
 /** The index of the receipts with status `RUNNING`. */
 export const RUNNING = "running";
 
+/** In a burst, it lists thousands of executions, and reports a hundred of each workflow. */
+const TIMEOUT_SECONDS = 120;
+
 /** Every five minutes, measures the age of each workflow's oldest running execution and completes receipts. */
 export class ExecutionWatcher extends RustFunction {
   readonly whenItFails =
-    "Look at its log for the error and fix the cause. Until then no alarm rings for old executions.";
+    "Look at its log for the error and fix the cause. Until then alarms for old executions and receipts that no event has completed are late.";
 
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
-    super(scope, id, props);
+    super(scope, id, { timeoutSeconds: TIMEOUT_SECONDS, ...props });
     this.mayPublishMetrics();
     new Rule(this, "Schedule", {
-      description: "Measures the age of running executions",
+      description: "Measures the age of running executions and completes receipts",
       schedule: Schedule.rate(FIVE_MINUTES),
       targets: [new LambdaFunction(this.alias)],
     });

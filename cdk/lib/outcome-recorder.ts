@@ -22,7 +22,8 @@ export class OutcomeRecorder extends RustFunction {
   readonly deadLetters: Queue;
 
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
-    super(scope, id, { timeoutSeconds: TIMEOUT_SECONDS, ...props });
+    // A page of a history contains the inputs and outputs of its states.
+    super(scope, id, { timeoutSeconds: TIMEOUT_SECONDS, memoryMb: 256, ...props });
     const { settings } = props;
     this.mayPublishMetrics();
     this.deadLetters = newQueue(this, "DeadLetters", settings, "outcome-dead-letters", {

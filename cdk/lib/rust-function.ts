@@ -50,6 +50,7 @@ export interface RustFunctionProps {
   readonly settings: Settings;
   readonly environment?: Record<string, string>;
   readonly timeoutSeconds?: number;
+  readonly memoryMb?: number;
 }
 
 /**
@@ -90,7 +91,7 @@ export abstract class RustFunction extends Construct {
       architecture: settings.architecture,
       handler: "bootstrap",
       code: Code.fromAsset(builtFunction(settings.functionsDir, crate)),
-      memorySize: 128,
+      memorySize: props.memoryMb ?? 128,
       timeout: this.timeout,
       environment: props.environment,
       role: this.role,

@@ -88,7 +88,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...CALLS_SLACK,
     ...on("Channels", "BatchWriteItem", "DeleteItem", "UpdateItem"),
   },
-  PublishMetrics: {},
+  PublishMetrics: PUBLISHES_METRICS,
   RecordOutcome: {
     ...PUBLISHES_METRICS,
     ...on("Receipts", "BatchWriteItem", "PutItem", "UpdateItem"),

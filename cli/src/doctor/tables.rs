@@ -52,6 +52,17 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
             .iter()
             .map(KeySchemaElement::attribute_name)
             .collect();
+        let has_index = |name: &&str| {
+            let mut indexes = described.global_secondary_indexes().iter();
+            indexes.any(|index| index.index_name() == Some(*name))
+        };
+        if let Some(missing) = indexes_of(key).iter().find(|name| !has_index(name)) {
+            findings.push(Finding::bad(
+                format!("table {table} has no index {missing}"),
+                "add it as docs/settings.md describes it, or let the stack create its own table",
+            ));
+            continue;
+        }
         findings.push(match described.table_status() {
             _ if keys.join(", ") != holder => Finding::bad(
                 format!(
@@ -73,4 +84,12 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
         });
     }
     findings
+}
+
+/// The indexes that a table needs, by the stack's output that names it.
+fn indexes_of(output: &str) -> &'static [&'static str] {
+    match output {
+        "ReceiptsTableName" => &["byChannel", "running"],
+        _ => &[],
+    }
 }

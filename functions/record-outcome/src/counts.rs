@@ -12,6 +12,9 @@ pub(crate) struct Count {
 
 /// The metrics of a failed execution: one failure, by its error.
 pub(crate) fn failure(error: &str) -> Vec<Count> {
+    // CloudWatch takes visible ASCII only, and whoever stops an execution may name any error.
+    let is_visible = !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_graphic());
+    let error = if is_visible { error } else { "other" };
     vec![Count {
         metric: "WorkflowsFailed",
         value: 1,
@@ -140,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_failure_is_counted_by_its_error() {
-        let expected = [count_by("WorkflowsFailed", 1, "Error", "TIMED_OUT")];
-        assert_eq!(failure("TIMED_OUT"), expected);
+        let expected = |error| [count_by("WorkflowsFailed", 1, "Error", error)];
+        assert_eq!(failure("TIMED_OUT"), expected("TIMED_OUT"));
+        for unusable in ["", "not a name", "été"] {
+            assert_eq!(failure(unusable), expected("other"));
+        }
     }
 }

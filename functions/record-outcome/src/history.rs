@@ -8,8 +8,8 @@ use aws_sdk_sfn::{
 };
 use serde_json::{Value, json};
 
-/// The largest page size of `GetExecutionHistory`.
-const PAGE: i32 = 1_000;
+/// Events contain inputs and outputs, so a page takes memory.
+const PAGE: i32 = 200;
 
 /// The input of an execution, and the results of its steps.
 #[derive(Debug, Default, PartialEq)]
@@ -31,7 +31,12 @@ impl History {
         let mut pages = history.max_results(PAGE).into_paginator().items().send();
         let (mut history, mut state) = (Self::default(), String::new());
         while let Some(event) = pages.next().await {
-            history.add(&event?, &mut state);
+            match event {
+                Ok(event) => history.add(&event, &mut state),
+                // Step Functions has forgotten it: there is nothing more to tell.
+                Err(error) if is_forgotten(&error) => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(history)
     }
@@ -103,6 +108,11 @@ impl History {
         let result = self.results.get(state);
         result.map_or(&Value::Null, |result| &result[field])
     }
+}
+
+fn is_forgotten(error: &SdkError<GetExecutionHistoryError>) -> bool {
+    let error = error.as_service_error();
+    error.is_some_and(GetExecutionHistoryError::is_execution_does_not_exist)
 }
 
 #[cfg(test)]

@@ -14,11 +14,10 @@ mod counts;
 mod event;
 mod history;
 
-use apgl_contract::{InvalidField, StepError, decode};
+use apgl_contract::{InvalidField, Recovery, StepError, decode};
 use apgl_rate_limit::{RateLimits, SlackClock};
 use apgl_stores::{End, Receipt, Receipts, Recorded};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use futures_util::future::join_all;
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,6 +28,10 @@ use crate::{
 };
 
 const SUCCEEDED: &str = "SUCCEEDED";
+/// The limits of a valid request. An invalid one may exceed them, and must still fit into the table.
+const LONGEST_NAME: usize = 80;
+const LONGEST_ADDRESS: usize = 254;
+const MOST_PEOPLE: usize = 1_000;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -54,7 +57,8 @@ enum NotRecorded {
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnreadableBatch(InvalidField);
 
-/// Records all status changes of the batch concurrently, and returns those that failed.
+/// Records the status changes of the batch one after the other, so that of duplicates one counts. Returns those that
+/// failed.
 ///
 /// # Errors
 /// [`UnreadableBatch`].
@@ -63,16 +67,26 @@ pub async fn handle(deps: &Deps, batch: Value) -> Result<SqsBatchResponse, Unrea
         tracing::error!(error = %invalid, "the event is not a batch from SQS");
         UnreadableBatch(invalid)
     })?;
-    let recorded = join_all(records.iter().map(|message| record(deps, message))).await;
     let mut failed = SqsBatchResponse::default();
-    for (message, recorded) in records.iter().zip(recorded) {
-        if let Err(error) = recorded {
+    for message in &records {
+        if let Err(error) = record(deps, message).await {
             let id = message.message_id.as_deref().unwrap_or_default();
-            tracing::error!(sqs.message_id = id, %error, "the status change could not be recorded");
+            log(id, &error);
             failed.add_failure(id);
         }
     }
     Ok(failed)
+}
+
+/// Only what an operator must fix is an error. If the queue's retries don't help, other alarms ring.
+fn log(message_id: &str, error: &NotRecorded) {
+    let message = "the status change is not recorded yet";
+    match error {
+        NotRecorded::Aws(aws) if aws.name().recovery() == Recovery::Transient => {
+            tracing::warn!(sqs.message_id = message_id, %error, "{message}");
+        }
+        _ => tracing::error!(sqs.message_id = message_id, %error, "{message}"),
+    }
 }
 
 async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
@@ -90,7 +104,8 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     }
     if let Some(rate_limits) = &deps.rate_limits {
         let now = deps.slack_clock.now();
-        rate_limits.release(&receipt.execution_id, now).await?;
+        let released = rate_limits.release(&receipt.execution_id, end.at, now);
+        released.await?;
     }
     count(deps, &receipt.workflow, end).await?;
     deps.receipts.mark_counted(&receipt).await?;
@@ -179,12 +194,14 @@ impl Asked {
         let people = |field: &str| {
             let people = Vec::<String>::deserialize(&input[field]).unwrap_or_default();
             let people = people.iter().map(|person| person.trim().to_lowercase());
-            people.filter(|person| !person.is_empty()).collect()
+            let people = people.filter(|person| (1..=LONGEST_ADDRESS).contains(&person.len()));
+            people.take(MOST_PEOPLE).collect()
         };
         let channel_name = input["channelName"].as_str();
-        let channel_name = channel_name.map(|name| name.trim_start_matches('#').to_owned());
+        let channel_name = channel_name.map(|name| name.strip_prefix('#').unwrap_or(name));
+        let channel_name = channel_name.filter(|name| (1..=LONGEST_NAME).contains(&name.len()));
         Self {
-            channel_name: channel_name.filter(|name| !name.is_empty()),
+            channel_name: channel_name.map(str::to_owned),
             members: people("members"),
             add: people("add"),
             remove: people("remove"),
@@ -227,6 +244,18 @@ mod tests {
     #[case(r#"{ "channelName": "", "members": "ana@x.org", "add": [1], "remove": null }"#)]
     fn a_request_that_breaks_rules_names_nobody(#[case] input: &str) {
         assert_eq!(Asked::read(input), Asked::default());
+    }
+
+    #[test]
+    fn what_is_too_long_for_the_table_is_left_out() {
+        let long = |length: usize| "x".repeat(length);
+        let input = json!({
+            "channelName": long(81), "members": [long(255), "ana@x.org"], "add": vec!["bob@x.org"; 1_001],
+        });
+        let asked = Asked::read(&input.to_string());
+        assert_eq!(asked.channel_name, None);
+        assert_eq!(asked.members, ["ana@x.org"]);
+        assert_eq!(asked.add.len(), 1_000);
     }
 
     #[test]

@@ -88,23 +88,29 @@ pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
 }
 
 async fn watch(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
-    measure(deps, now).await?;
-    for machine in &deps.state_machines {
-        catch_up(deps, machine, now).await?;
+    let machines = &deps.state_machines;
+    let running = machines.iter().map(|machine| running(&deps.sfn, machine));
+    let running = try_join_all(running).await?;
+    measure(deps, &running, now).await?;
+    let mut watched = Ok(());
+    for (machine, running) in machines.iter().zip(&running) {
+        // What fails for one workflow does not stop the others.
+        watched = watched.and(catch_up(deps, machine, running, now).await);
     }
-    Ok(())
+    watched
 }
 
-async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
-    let ages = deps.state_machines.iter().map(async |machine| {
-        let age = oldest_start(&deps.sfn, machine)
-            .await?
-            .map_or(Duration::ZERO, |start| {
-                now.duration_since(start).unwrap_or_default()
-            });
-        Ok::<_, NotMeasured>(datum(machine, age))
+async fn measure(
+    deps: &Deps,
+    running: &[Vec<Running>],
+    now: SystemTime,
+) -> Result<(), NotMeasured> {
+    let machines = deps.state_machines.iter().zip(running);
+    let data = machines.map(|(machine, running)| {
+        let age = oldest(running).and_then(|since| now.duration_since(since).ok());
+        datum(machine, age.unwrap_or_default())
     });
-    let data = try_join_all(ages).await?;
+    let data = data.collect();
     deps.cloudwatch
         .put_metric_data()
         .namespace(METRICS_NAMESPACE)
@@ -119,13 +125,23 @@ async fn measure(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     Ok(())
 }
 
-/// When the oldest running execution started. A redriven execution keeps the date of its first start, so its redrive
-/// date counts instead.
-async fn oldest_start(
+/// A running execution.
+#[derive(Debug, PartialEq, Eq)]
+struct Running {
+    arn: String,
+    /// When it was started or last redriven.
+    since: SystemTime,
+}
+
+fn oldest(running: &[Running]) -> Option<SystemTime> {
+    running.iter().map(|execution| execution.since).min()
+}
+
+async fn running(
     sfn: &aws_sdk_sfn::Client,
     machine: &StateMachine,
-) -> Result<Option<SystemTime>, NotMeasured> {
-    let mut running = sfn
+) -> Result<Vec<Running>, NotMeasured> {
+    let mut executions = sfn
         .list_executions()
         .state_machine_arn(&machine.arn)
         .status_filter(ExecutionStatus::Running)
@@ -133,14 +149,16 @@ async fn oldest_start(
         .page_size(PAGE)
         .items()
         .send();
-    let mut oldest = None;
-    while let Some(execution) = running.next().await {
+    let mut running = Vec::new();
+    while let Some(execution) = executions.next().await {
         let execution = execution.map_err(|error| not_measured("ListExecutions", &error))?;
         let since = execution.redrive_date.unwrap_or(execution.start_date);
-        let since = SystemTime::try_from(since).ok();
-        oldest = oldest.into_iter().chain(since).min();
+        if let Ok(since) = SystemTime::try_from(since) {
+            let arn = execution.execution_arn;
+            running.push(Running { arn, since });
+        }
     }
-    Ok(oldest)
+    Ok(running)
 }
 
 fn datum(machine: &StateMachine, age: Duration) -> MetricDatum {
@@ -239,9 +257,8 @@ mod tests {
         #[case] expected: Option<u64>,
     ) {
         let machine = state_machines(ARN).unwrap().remove(0);
-        let start = oldest_start(&step_functions(&pages), &machine)
-            .await
-            .unwrap();
+        let running = running(&step_functions(&pages), &machine).await;
+        let start = oldest(&running.unwrap());
         let expected =
             expected.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(start, expected);
@@ -271,9 +288,9 @@ mod tests {
             json!({ "startDate": 30 }),
         ];
         let machine = state_machines(ARN).unwrap().remove(0);
-        let start = oldest_start(&listing(&[running]), &machine).await.unwrap();
+        let running = super::running(&listing(&[running]), &machine).await;
         assert_eq!(
-            start,
+            oldest(&running.unwrap()),
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(30))
         );
     }

@@ -1,6 +1,9 @@
 //! Finds receipts that no event has opened or completed, because EventBridge delivers on a best-effort basis.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_sfn::{
     operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput},
@@ -9,16 +12,17 @@ use aws_sdk_sfn::{
 };
 use serde_json::{Value, json};
 
-use crate::{Deps, NotMeasured, StateMachine, not_measured};
+use crate::{Deps, NotMeasured, Running, StateMachine, not_measured};
 
 /// After this time, an event is late.
 const LATE: Duration = Duration::from_mins(10);
 /// Executions that started at most this long ago are checked. The function runs every five minutes, so each is
 /// checked several times.
 const RECENT: Duration = Duration::from_mins(25);
-/// The most receipts, and the most executions, of a workflow that one run checks.
-const MOST_RECEIPTS: i32 = 50;
-const MOST_EXECUTIONS: usize = 2_000;
+/// The most executions of a workflow that one run lists, and the most that it reports: the rest follows in the next
+/// run.
+const MOST_LISTED: usize = 2_000;
+const MOST_REPORTED: usize = 100;
 /// Longer texts are left out of a message, as EventBridge leaves them out of an event.
 const LONGEST_TEXT: usize = 100 * 1024;
 
@@ -26,21 +30,20 @@ const LONGEST_TEXT: usize = 100 * 1024;
 pub(crate) async fn catch_up(
     deps: &Deps,
     machine: &StateMachine,
+    running: &[Running],
     now: SystemTime,
 ) -> Result<(), NotMeasured> {
-    let receipts = &deps.receipts;
-    let open = receipts.running_since_before(&machine.name, now - LATE, MOST_RECEIPTS);
-    for id in open.await? {
-        let execution = describe(deps, &id).await?;
-        // The receipt of an execution that is still running is correct.
-        if let Some(ended) = execution.filter(|one| one.status != ExecutionStatus::Running) {
-            tell(deps, &ended).await?;
-        }
-    }
+    let running: BTreeSet<&str> = running.iter().map(|one| one.arn.as_str()).collect();
+    let mut open = deps
+        .receipts
+        .running_since_before(&machine.name, now - LATE)
+        .await?;
+    open.retain(|id| !running.contains(id.as_str()));
     let recent = started_recently(deps, machine, now).await?;
-    for id in receipts.missing(&recent).await? {
-        if let Some(execution) = describe(deps, &id).await? {
-            tell(deps, &execution).await?;
+    let missing = deps.receipts.missing(&recent).await?;
+    for id in open.iter().chain(&missing).take(MOST_REPORTED) {
+        if let Some(execution) = describe(deps, id).await? {
+            report(deps, &execution).await?;
         }
     }
     Ok(())
@@ -57,7 +60,7 @@ async fn describe(deps: &Deps, id: &str) -> Result<Option<DescribeExecutionOutpu
     }
 }
 
-async fn tell(deps: &Deps, execution: &DescribeExecutionOutput) -> Result<(), NotMeasured> {
+async fn report(deps: &Deps, execution: &DescribeExecutionOutput) -> Result<(), NotMeasured> {
     let message = deps.sqs.send_message().queue_url(&deps.outcomes_queue);
     let message = message.message_body(status_change(execution).to_string());
     let sent = message.send().await;
@@ -77,21 +80,21 @@ async fn started_recently(
 ) -> Result<Vec<String>, NotMeasured> {
     let list = deps.sfn.list_executions().state_machine_arn(&machine.arn);
     let mut executions = list.into_paginator().page_size(crate::PAGE).items().send();
-    let (mut recent, mut seen) = (Vec::new(), 0);
+    let (mut recent, mut listed) = (BTreeSet::new(), 0);
     while let Some(execution) = executions.next().await {
         let execution = execution.map_err(|error| not_measured("ListExecutions", &error))?;
         let started = SystemTime::try_from(execution.start_date).unwrap_or(now);
         let ago = now.duration_since(started).unwrap_or_default();
-        seen += 1;
-        // The latest come first: running executions, then ended ones by their end.
-        if seen > MOST_EXECUTIONS {
+        if (LATE..RECENT).contains(&ago) {
+            recent.insert(execution.execution_arn);
+        }
+        listed += 1;
+        // The most recent ones come first.
+        if listed == MOST_LISTED {
             break;
         }
-        if (LATE..RECENT).contains(&ago) {
-            recent.push(execution.execution_arn);
-        }
     }
-    Ok(recent)
+    Ok(recent.into_iter().collect())
 }
 
 /// The status change as EventBridge would have sent it.

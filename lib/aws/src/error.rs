@@ -4,13 +4,14 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The error codes of temporary problems. Only these are retried; anything else needs a person.
 ///
-/// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors" and "Step Functions API:
-/// common errors", AWS.
-const PASSING: [&str; 9] = [
+/// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors"
+/// and "`SendMessage`" (SQS), AWS.
+const PASSING: [&str; 10] = [
     "InternalServerError",
     "InternalServiceError",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "RequestThrottled",
     "RequestTimeout",
     "ServiceUnavailable",
     "ServiceUnavailableException",

@@ -219,8 +219,13 @@ impl StepLimiter {
         let covered = reserved.as_ref().map_or(0, Reserved::left);
         let limits = &self.shared.limits;
         let more = calls.count - covered;
-        let (slot, ready_at) = match limits.take(quota, more, self.now(), self.ends_at).await? {
-            Taken::Calls { slot, ready_at } => (slot, ready_at),
+        let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
+        let (slot, ready_at, is_free) = match taken {
+            Taken::Calls {
+                slot,
+                ready_at,
+                is_free,
+            } => (slot, ready_at, is_free),
             Taken::TooLate { ready_at } => return Err(self.too_long(ready_at).into()),
         };
         if calls.never_wait || self.is_now(ready_at) {
@@ -229,7 +234,12 @@ impl StepLimiter {
             }
             return Ok(slot);
         }
-        let (slot, ready_at, count) = self.plan(quota, calls, slot, ready_at).await?;
+        let (slot, ready_at, count) = if is_free {
+            // The planned calls would be behind the whole queue.
+            (slot, ready_at, calls.count)
+        } else {
+            self.plan(quota, calls, slot, ready_at).await?
+        };
         let reservation = Reservation {
             slot,
             calls: count,
@@ -254,7 +264,9 @@ impl StepLimiter {
             return Ok(reserved.ready_at);
         };
         let ready_at = state.ready_at(&slot);
-        limits.free(&self.holder, reservation).await?;
+        if !limits.free(&self.holder, reservation).await? {
+            return Ok(reserved.ready_at);
+        }
         let used = 0;
         let reservation = Reservation { slot, calls, used };
         limits.reserve(&self.holder, &reservation).await?;
@@ -301,7 +313,7 @@ impl StepLimiter {
         if more > 0 {
             let limits = &self.shared.limits;
             let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-            if let Taken::Calls { slot, ready_at } = taken {
+            if let Taken::Calls { slot, ready_at, .. } = taken {
                 return Ok((slot, ready_at, planned));
             }
         }

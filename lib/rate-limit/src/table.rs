@@ -41,16 +41,14 @@ const MAX_CONFLICTS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// The calls are taken from the quota, and may be made when their slot is ready.
-    Calls { slot: Slot, ready_at: u64 },
+    Calls {
+        slot: Slot,
+        ready_at: u64,
+        /// Whether the slot was a free one, before the end of the queue.
+        is_free: bool,
+    },
     /// The calls would be ready at `ready_at`, which is too late. Nothing is taken.
     TooLate { ready_at: u64 },
-}
-
-impl Taken {
-    fn calls(slot: Slot, state: Gcra) -> Self {
-        let ready_at = state.ready_at(&slot);
-        Self::Calls { slot, ready_at }
-    }
 }
 
 /// The queue of calls that wait for a quota.
@@ -107,16 +105,32 @@ impl RateLimits {
                 Written::Yes(item) => {
                     self.remember_whether_busy(&quota.name, is_busy);
                     let state = gcra_of(&item);
-                    return Ok(Taken::calls(state.last_slot(quota), state));
+                    let slot = state.last_slot(quota);
+                    let ready_at = state.ready_at(&slot);
+                    let is_free = false;
+                    return Ok(Taken::Calls {
+                        slot,
+                        ready_at,
+                        is_free,
+                    });
                 }
                 Written::No(item) => item,
             };
             let state = gcra_of(&item);
             is_busy = state.tat > now;
             if free == Free::Unknown && is_busy && item.contains_key("hasFree") {
+                // A slot behind the end of the queue would be worse than the end: a queue may have been reset.
+                let end = state.after(quota, calls, now);
+                let latest = latest.min(end.ready_at(&end.last_slot(quota)));
                 free = self.take_free(quota, calls, state, now, latest).await?;
                 if let Free::Taken(slot) = free {
-                    return Ok(Taken::calls(slot, state));
+                    let ready_at = state.ready_at(&slot);
+                    let is_free = true;
+                    return Ok(Taken::Calls {
+                        slot,
+                        ready_at,
+                        is_free,
+                    });
                 }
             } else if state.tat > latest_tat.max(now) {
                 let after = state.after(quota, calls, now);

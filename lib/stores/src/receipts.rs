@@ -135,6 +135,10 @@ impl Receipts {
         let is_same_end =
             receipt.end.is_some() && whole_number(&stored, "redriveCount") == Some(redrives);
         if !is_same_end {
+            // The end came before this start was recorded as a whole.
+            if receipt.end.is_none() {
+                self.0.put_many(items_of_people(receipt)).await?;
+            }
             return Ok(Recorded::Outdated);
         }
         let counted = matches!(stored.get("counted"), Some(AttributeValue::Bool(true)));
@@ -161,8 +165,7 @@ impl Receipts {
         Ok(())
     }
 
-    /// The ARNs of a workflow's executions whose receipts have had the status `RUNNING` since before this time, up to
-    /// a limit.
+    /// The ARNs of a workflow's executions whose receipts have had the status `RUNNING` since before this time.
     ///
     /// # Errors
     /// The same as for [`Receipts::record`].
@@ -170,7 +173,6 @@ impl Receipts {
         &self,
         workflow: &str,
         time: SystemTime,
-        at_most: i32,
     ) -> Result<Vec<String>, StepError> {
         let query = self.0.client.query().table_name(&self.0.name);
         let found = query
@@ -178,16 +180,13 @@ impl Receipts {
             .key_condition_expression("runningWorkflow = :workflow AND runningSince < :time")
             .expression_attribute_values(":workflow", text(workflow))
             .expression_attribute_values(":time", number(epoch_millis(time)))
-            .limit(at_most)
+            .into_paginator()
+            .items()
             .send()
-            .await
-            .map_err(|error| self.0.error("Query", &error))?;
-        Ok(found
-            .items
-            .unwrap_or_default()
-            .iter()
-            .filter_map(id_of)
-            .collect())
+            .try_collect()
+            .await;
+        let found: Vec<Item> = found.map_err(|error| self.0.error("Query", &error))?;
+        Ok(found.iter().filter_map(id_of).collect())
     }
 
     /// Those of these executions that have no receipt.

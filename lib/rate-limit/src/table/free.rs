@@ -1,5 +1,7 @@
 //! Slots that an ended execution reserved and did not use, free for others.
 
+use std::time::SystemTime;
+
 use apgl_contract::StepError;
 use apgl_slack::quotas::{Quota, Slot};
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
@@ -7,8 +9,8 @@ use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Attribute
 use super::{
     Holder, RateLimits, Reservation, Written,
     items::{
-        Item, expiry, free_item, free_slots_of, gcra_of, key, number, quota_key, reservation_of,
-        text, text_in,
+        Item, expiry, free_item, free_slots_of, gcra_of, is_written_after, key, number, quota_key,
+        reservation_of, text, text_in,
     },
 };
 use crate::gcra::{FreeSlots, Gcra};
@@ -42,6 +44,9 @@ impl RateLimits {
     ) -> Result<Free, StepError> {
         let from = now.saturating_sub(state.delay);
         let to = latest.saturating_sub(state.delay);
+        if to < from {
+            return Ok(Free::NoneFits);
+        }
         let query = self.client.query().table_name(&self.table);
         let found = query
             .key_condition_expression("#owner = :owner AND #item BETWEEN :from AND :to")
@@ -101,16 +106,22 @@ impl RateLimits {
         }
     }
 
-    /// Frees the unused reservations of an execution that has ended.
+    /// Frees the unused reservations of an execution that ended at `ended_at`. Later ones belong to a redrive.
     ///
     /// # Errors
     /// The same as for [`RateLimits::take`].
-    pub async fn release(&self, execution_id: &str, now: u64) -> Result<(), StepError> {
+    pub async fn release(
+        &self,
+        execution_id: &str,
+        ended_at: SystemTime,
+        now: u64,
+    ) -> Result<(), StepError> {
         let query = self.client.query().table_name(&self.table);
         let items = query
             .key_condition_expression("#owner = :owner")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":owner", text(execution_id))
+            .consistent_read(true)
             .into_paginator()
             .items()
             .send()
@@ -126,6 +137,9 @@ impl RateLimits {
             let Some(reservation) = reservation.filter(|one| one.left() > 0) else {
                 continue;
             };
+            if is_written_after(item, ended_at) {
+                continue;
+            }
             // Nobody can use a slot that is over.
             if self.state(quota).await?.ready_at(&reservation.slot) >= now {
                 let key = key(execution_id, reserved_item);
@@ -142,20 +156,24 @@ impl RateLimits {
         Ok(item.as_ref().map(gcra_of).unwrap_or_default())
     }
 
-    /// Frees the unused calls of a reservation.
+    /// Frees the unused calls of a reservation. `false` if there are none any more.
     ///
     /// # Errors
     /// The same as for [`RateLimits::take`].
-    pub async fn free(&self, holder: &Holder, reservation: &Reservation) -> Result<(), StepError> {
+    pub async fn free(
+        &self,
+        holder: &Holder,
+        reservation: &Reservation,
+    ) -> Result<bool, StepError> {
         let key = holder.key(&reservation.slot.quota);
         self.free_reserved(key, reservation).await
     }
 
     /// Marks the calls as used in the reservation before it frees them, so that they are never used twice.
-    async fn free_reserved(&self, key: Item, reservation: &Reservation) -> Result<(), StepError> {
+    async fn free_reserved(&self, key: Item, reservation: &Reservation) -> Result<bool, StepError> {
         let (slot, left) = (&reservation.slot, reservation.left());
         if left == 0 || !self.use_up(key, reservation, left).await? {
-            return Ok(());
+            return Ok(false);
         }
         let free = self
             .update(self::key(&slot.quota, &free_item(slot.at)))
@@ -168,6 +186,6 @@ impl RateLimits {
             .condition_expression("attribute_exists(tat)")
             .expression_attribute_values(":true", AttributeValue::Bool(true));
         self.if_it_holds(tell).await?;
-        Ok(())
+        Ok(true)
     }
 }

@@ -84,6 +84,15 @@ pub(super) fn whole_number(item: &Item, field: &str) -> Option<u64> {
 }
 
 pub(super) fn expiry() -> u64 {
-    let since_epoch = (SystemTime::now() + RETENTION).duration_since(UNIX_EPOCH);
+    expiry_of(SystemTime::now())
+}
+
+/// Whether the item was written after that second, by when it expires.
+pub(super) fn is_written_after(item: &Item, time: SystemTime) -> bool {
+    whole_number(item, "expiresAt").is_some_and(|expires_at| expires_at > expiry_of(time))
+}
+
+fn expiry_of(written_at: SystemTime) -> u64 {
+    let since_epoch = (written_at + RETENTION).duration_since(UNIX_EPOCH);
     since_epoch.unwrap_or_default().as_secs()
 }

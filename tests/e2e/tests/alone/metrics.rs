@@ -39,6 +39,8 @@ async fn what_a_workflow_did_is_counted() {
         ("Reason", "invalid_profile"),
     ];
     let before = sum(&world, "MembersSkipped", &skipped).await;
+    let by_workflow = [("Workflow", "apgl-notify-private-channel")];
+    let sent = sum(&world, "NotificationsSent", &by_workflow).await;
     let email = world.slack_user("odd", User::default()).await;
     aws_sdk_dynamodb::Client::new(&world.aws)
         .put_item()
@@ -61,8 +63,7 @@ async fn what_a_workflow_did_is_counted() {
         json!([{ "email": email, "reason": "invalid_profile" }])
     );
     is_counted_once_more(&world, "MembersSkipped", &skipped, before).await;
-    let by_workflow = [("Workflow", "apgl-notify-private-channel")];
-    is_counted_once_more(&world, "NotificationsSent", &by_workflow, 0.0).await;
+    is_counted_once_more(&world, "NotificationsSent", &by_workflow, sent).await;
 }
 
 #[tokio::test]

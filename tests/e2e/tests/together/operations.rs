@@ -198,13 +198,15 @@ async fn an_execution_that_waits_is_measured_while_it_does() {
     let world = World::here();
     let channel = unique("waits");
     let id = world.public_channel(&channel).await.id;
-    world.fill_queue(&id, 80).await;
+    world.fill_queue(&id, 2_400).await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start("notify-public-channel", &request).await;
-    sleep(Duration::from_secs(2)).await;
+    world.is_in(&execution, "WaitToPostMessage").await;
+    // Ages are published in whole seconds.
+    sleep(Duration::from_secs(1)).await;
     let measured = invoke(&world.aws, "watch-executions", &json!({})).await;
     assert_eq!(measured.unwrap(), Answer::Outcome(Value::Null));
     let age = oldest(&world, "apgl-notify-public-channel").await;
     assert!(age >= 1.0, "{age}");
-    world.end_of(&execution).await.output();
+    world.stop(&execution).await;
 }

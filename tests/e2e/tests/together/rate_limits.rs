@@ -1,7 +1,11 @@
 //! Tests Slack's rate limits, which all executions share: in the table, and by the calls that Slack receives.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use apgl_rate_limit::{
     RateLimits,
@@ -39,7 +43,7 @@ fn holder() -> Holder {
 /// Takes `calls` calls. Returns their slot, and the milliseconds from now until they are ready.
 async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
     match limits.take(quota, calls, NOW, None).await.unwrap() {
-        Taken::Calls { slot, ready_at } => (slot, ready_at.saturating_sub(NOW)),
+        Taken::Calls { slot, ready_at, .. } => (slot, ready_at.saturating_sub(NOW)),
         Taken::TooLate { .. } => panic!("nothing is too late"),
     }
 }
@@ -185,9 +189,15 @@ async fn five_hundred_executions_that_were_stopped_block_nobody() {
     let (limits, quota) = (rate_limits(), quota());
     take(&limits, &quota, 2).await;
     for execution in reserve(&limits, &quota, 500).await {
-        limits.release(&execution, NOW).await.unwrap();
+        limits
+            .release(&execution, SystemTime::now(), NOW)
+            .await
+            .unwrap();
         // EventBridge can deliver the event twice.
-        limits.release(&execution, NOW).await.unwrap();
+        limits
+            .release(&execution, SystemTime::now(), NOW)
+            .await
+            .unwrap();
     }
     // Each free slot is taken once, the earliest first.
     for expected in [1_000, 2_000, 3_000] {
@@ -206,18 +216,51 @@ async fn a_penalty_moves_free_slots_too() {
     // The three slots are now ready in 31, 32 and 33 seconds.
     penalize(&limits, &first, NOW + 30_000).await;
     let later = NOW + 20_000;
-    limits.release(&stopped[1], later).await.unwrap();
+    limits
+        .release(&stopped[1], SystemTime::now(), later)
+        .await
+        .unwrap();
     let ready_at = async |now: u64| match limits.take(&quota, 1, now, None).await.unwrap() {
         Taken::Calls { ready_at, .. } => ready_at - NOW,
         Taken::TooLate { .. } => panic!("nothing is too late"),
     };
     assert_eq!(ready_at(later).await, 32_000);
     // A free slot that nobody took in time is lost.
-    limits.release(&stopped[0], later).await.unwrap();
+    limits
+        .release(&stopped[0], SystemTime::now(), later)
+        .await
+        .unwrap();
     assert_eq!(ready_at(NOW + 31_500).await, 34_000);
     // So is one that was over when it was released.
-    limits.release(&stopped[2], NOW + 33_500).await.unwrap();
+    limits
+        .release(&stopped[2], SystemTime::now(), NOW + 33_500)
+        .await
+        .unwrap();
     assert_eq!(ready_at(NOW + 33_500).await, 35_000);
+}
+
+#[tokio::test]
+async fn after_a_reset_no_call_takes_a_free_slot_behind_the_queue() {
+    let (limits, quota) = (rate_limits(), quota());
+    take(&limits, &quota, 100).await;
+    let stopped = reserve(&limits, &quota, 1).await;
+    limits.reset(&quota.name, NOW).await.unwrap();
+    take(&limits, &quota, 2).await;
+    limits
+        .release(&stopped[0], SystemTime::now(), NOW)
+        .await
+        .unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 1_000);
+}
+
+#[tokio::test]
+async fn what_a_redrive_has_reserved_is_not_freed_by_the_end_before() {
+    let (limits, quota) = (rate_limits(), quota());
+    take(&limits, &quota, 2).await;
+    let redriven = reserve(&limits, &quota, 1).await;
+    let ended_at = SystemTime::now() - Duration::from_secs(2);
+    limits.release(&redriven[0], ended_at, NOW).await.unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 2_000);
 }
 
 #[tokio::test]
@@ -231,7 +274,10 @@ async fn an_execution_that_was_redriven_before_its_slots_were_freed_uses_none_tw
     };
     limits.reserve(&holder, &reservation).await.unwrap();
     assert!(limits.use_reserved(&holder, &reservation, 1).await.unwrap());
-    limits.release(&holder.execution_id, NOW).await.unwrap();
+    limits
+        .release(&holder.execution_id, SystemTime::now(), NOW)
+        .await
+        .unwrap();
     assert_eq!(take(&limits, &quota, 1).await.1, 2_000);
 }
 
@@ -316,8 +362,10 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
         let (_, reservation) = read.unwrap().remove(0);
         reservation.is_none_or(|reservation| reservation.left() == 0)
     };
+    let began = Instant::now();
     for execution in &waiting {
         while !is_freed(execution).await {
+            assert!(began.elapsed() < Duration::from_mins(3), "{execution}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -55,7 +55,7 @@ async fn an_execution_that_waits_has_an_open_receipt() {
     let world = World::here();
     let channel = unique("open");
     let id = world.private_channel(&channel, &[]).await.id;
-    world.fill_queue(&id, 600).await;
+    world.fill_queue(&id, 2_400).await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start(WORKFLOW, &request).await;
     let open = receipt(&world, &execution, |_| true).await;

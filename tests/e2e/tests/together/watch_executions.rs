@@ -35,7 +35,7 @@ async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
     let (waiting, idle) = (copy().await, copy().await);
     let channel = unique("watched");
     let id = world.public_channel(&channel).await.id;
-    world.fill_queue(&id, 120).await;
+    world.fill_queue(&id, 2_400).await;
     let request = json!({ "channelName": channel, "message": "hi" });
     let execution = world.start(&waiting, &request).await;
     world.is_in(&execution, "WaitToPostMessage").await;
@@ -47,7 +47,7 @@ async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
     assert!(lowest >= 1.0, "{lowest}");
     assert_eq!(ages(&world, &idle).await, (0.0, 0.0));
 
-    world.end_of(&execution).await.output();
+    world.stop(&execution).await;
     world.watch(&[&waiting, &idle]).await;
     assert_eq!(ages(&world, &waiting).await, (0.0, highest));
 }
