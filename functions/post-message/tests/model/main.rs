@@ -34,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a stall lasts. After two stalls a copy has too little time left to post.
 const STALL: Duration = Duration::from_secs(25);
 /// How long an operator takes to fix a problem and redrive the execution.
-const MENDED_AFTER: Duration = Duration::from_hours(1);
+const FIXED_AFTER: Duration = Duration::from_hours(1);
 /// How long a workflow waits before it retries a step after a crash or an outage.
 const BACKOFF: Duration = Duration::from_secs(2);
 /// More attempts than a workflow needs for any number of faults in these tests.
@@ -221,7 +221,7 @@ impl Execution {
             Recovery::Wait => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
             Recovery::Transient => self.pause_for(BACKOFF),
             // An operator fixes the problem and redrives the execution.
-            Recovery::Operator => self.pause_for(MENDED_AFTER),
+            Recovery::Operator => self.pause_for(FIXED_AFTER),
             Recovery::Terminal | Recovery::LookUp => return Some(End::Failed),
         }
         None

@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use apgl_contract::Run;
 use apgl_rate_limit::{
-    RateLimits,
+    RateLimits, SharedLimiter, SlackClock,
     gcra::Gcra,
     table::{Holder, Reservation, Taken},
 };
-use apgl_slack::quotas::{Quota, Slot};
+use apgl_slack::quotas::{Calls, Limited, Quota, RateLimiter, Slot};
 use e2e::{RATE_LIMITS_TABLE, World, unique};
 use serde_json::json;
 use slack_sandbox::faults::How;
@@ -237,6 +238,57 @@ async fn a_penalty_moves_free_slots_too() {
         .await
         .unwrap();
     assert_eq!(ready_at(NOW + 33_500).await, 35_000);
+}
+
+#[tokio::test]
+async fn a_step_that_looks_again_moves_to_an_earlier_free_slot() {
+    let (world, limits, quota) = (World::here(), rate_limits(), quota());
+    let now = SlackClock::default().now();
+    let reserve_one = async |holder: &Holder| {
+        let taken = limits.take(&quota, 1, now, None).await.unwrap();
+        let Taken::Calls { slot, .. } = taken else {
+            panic!("{taken:?}");
+        };
+        let (calls, used) = (1, 0);
+        let reservation = Reservation { slot, calls, used };
+        limits.reserve(holder, &reservation).await.unwrap();
+    };
+    let (stopped, waiting) = (holder(), holder());
+    limits.take(&quota, 600, now, None).await.unwrap();
+    reserve_one(&stopped).await;
+    limits.take(&quota, 600, now, None).await.unwrap();
+    reserve_one(&waiting).await;
+
+    let run = Run {
+        execution_id: waiting.execution_id.clone(),
+        started_at: Some(now),
+        timeout_seconds: Some(24 * 60 * 60),
+        waits: 1,
+        ..Run::default()
+    };
+    let table = RATE_LIMITS_TABLE.to_owned();
+    let limiter = SharedLimiter::new(&world.aws, table, SlackClock::default());
+    let limiter = Arc::new(limiter);
+    let minutes_to_wait = async || {
+        let calls = Calls {
+            quotas: std::slice::from_ref(&quota),
+            count: 1,
+            planned: 1,
+            never_wait: false,
+        };
+        let step = limiter.for_step(&run, waiting.step);
+        match RateLimiter::acquire(&step, calls).await {
+            Err(Limited::Wait(wait)) => wait.retry_after.as_secs().div_ceil(60),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!((15..=20).contains(&minutes_to_wait().await));
+    let ended_at = SystemTime::now();
+    let released = limits.release(&stopped.execution_id, ended_at, now);
+    released.await.unwrap();
+    for _ in 0..2 {
+        assert!((5..=10).contains(&minutes_to_wait().await));
+    }
 }
 
 #[tokio::test]
