@@ -12,8 +12,8 @@ What does each workflow do, what does it take, and what does it return?
 \`npm run draw\` in \`tests/asl\` generates this page from \`statemachines/\` and [\`schemas/\`](schemas);
 \`cargo xtask schemas\` generates the schemas from the Rust types. Tests check that all of them agree.
 
-A dotted arrow is an error that a state catches. An error without an arrow fails the execution at that
-state, and a redrive continues from there. A field with a question mark is optional.
+A dotted arrow is an error that a state catches. Transient errors are retried first, which is not drawn. Any other
+error without an arrow fails the execution at that state, and a redrive continues from there. A field with a question mark is optional.
 `;
 
 /**
@@ -31,7 +31,7 @@ export function drawing(): string {
       `## ${schemas.workflow}`,
       comment,
       `The happy path:\n\n${happyPath(machine)}`,
-      `With all waits and errors:\n\n${picture(machine)}`,
+      `With waits and caught errors:\n\n${picture(machine)}`,
       `${requestAndOutcome(schemas)}\n`,
     ].join("\n\n");
   });
@@ -45,7 +45,7 @@ function happyPath(machine: Machine): string {
   for (let name: string | undefined = machine.StartAt; name !== undefined;) {
     path.push(name);
     const state: State | undefined = machine.States[name];
-    name = state?.Next ?? state?.Default;
+    name = state?.Next ?? state?.Choices?.[0]?.Next;
   }
   return ["```mermaid", "flowchart LR", `  ${path.join(" --> ")}`, "```"].join("\n");
 }

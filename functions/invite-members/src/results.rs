@@ -52,8 +52,8 @@ fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
         "app_cannot_join_channel" => InviteResult::Skipped(SkipReason::Bot),
         _ => match error.to_slack_error() {
             SlackError::Rejected { .. } => InviteResult::Skipped(SkipReason::CannotInvite),
-            // The error is transient: the step fails, and the next attempt invites the whole batch again.
-            transient => return Err(transient.into()),
+            // The error is not about this user: the step fails, and the next attempt invites the whole batch again.
+            error => return Err(error.into()),
         },
     })
 }

@@ -19,9 +19,9 @@ const LATE: Duration = Duration::from_mins(10);
 /// Executions that started at most this long ago are checked. The function runs every five minutes, so each is
 /// checked several times.
 const RECENT: Duration = Duration::from_mins(25);
-/// The most executions of a workflow that one run lists, and the most that it reports: the rest follows in the next
-/// run.
-const MOST_LISTED: usize = 2_000;
+/// The most executions of a workflow that one run lists. In a burst of more, the earlier ones are not checked.
+const MOST_LISTED: usize = 10_000;
+/// The most executions of a workflow that one run reports; the rest follows in the next run.
 const MOST_REPORTED: usize = 100;
 /// Longer texts are left out of a message, as EventBridge leaves them out of an event.
 const LONGEST_TEXT: usize = 100 * 1024;
@@ -89,8 +89,8 @@ async fn started_recently(
             recent.insert(execution.execution_arn);
         }
         listed += 1;
-        // The most recent ones come first.
-        if listed == MOST_LISTED {
+        // The most recent ones come first. Running ones that are older are not recent either.
+        if ago > RECENT || listed == MOST_LISTED {
             break;
         }
     }

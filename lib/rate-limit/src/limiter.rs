@@ -115,8 +115,8 @@ impl Reserved {
 /// Why calls can't pass a quota.
 enum NotPassed {
     Limited(Limited),
-    /// The table can't be read or written, so nobody knows.
-    NoTable(StepError),
+    /// An operation on the table failed, so nobody knows.
+    TableFailed(StepError),
 }
 
 impl From<Limited> for NotPassed {
@@ -127,7 +127,7 @@ impl From<Limited> for NotPassed {
 
 impl From<StepError> for NotPassed {
     fn from(error: StepError) -> Self {
-        Self::NoTable(error)
+        Self::TableFailed(error)
     }
 }
 
@@ -141,7 +141,7 @@ impl StepLimiter {
             match self.pass(quota, calls, reserved.take()).await {
                 Ok(slot) => permit.slots.push(slot),
                 Err(NotPassed::Limited(limited)) => return Err(limited),
-                Err(NotPassed::NoTable(error)) => {
+                Err(NotPassed::TableFailed(error)) => {
                     log(&error, "calling Slack without the rate limiter");
                 }
             }
@@ -200,7 +200,7 @@ impl StepLimiter {
         }
         if !calls.never_wait && !self.is_now(reserved.ready_at) {
             let ready_at = self.move_forward(quota, &reserved).await?;
-            return Err(self.wait(ready_at).into());
+            return Err(self.limited_until(ready_at).into());
         }
         if self.use_reserved(calls, &reserved, calls.count).await? {
             return Ok(reserved.reservation.slot);
@@ -246,8 +246,8 @@ impl StepLimiter {
             used: 0,
         };
         limits.reserve(&self.holder, &reservation).await?;
-        self.read_again();
-        Err(self.wait(ready_at).into())
+        self.forget_known();
+        Err(self.limited_until(ready_at).into())
     }
 
     /// Moves reserved calls to earlier free slots, if there are any. Returns when the calls are ready.
@@ -270,7 +270,7 @@ impl StepLimiter {
         let used = 0;
         let reservation = Reservation { slot, calls, used };
         limits.reserve(&self.holder, &reservation).await?;
-        self.read_again();
+        self.forget_known();
         Ok(ready_at)
     }
 
@@ -333,7 +333,7 @@ impl StepLimiter {
             match limits.penalize(&quota.name, slot, self.now(), until).await {
                 // Only the narrowest quota keeps the reservation; the next attempt asks the others again.
                 Ok((slot, gcra)) if quota == &calls.quotas[0] => {
-                    wait = self.wait_for_refused(calls, &slot, gcra, until).await;
+                    wait = self.reserve_refused(calls, &slot, gcra, until).await;
                 }
                 Ok(_) => {}
                 Err(error) => log(&error, "could not record Slack's refusal"),
@@ -343,13 +343,7 @@ impl StepLimiter {
     }
 
     /// Puts the refused calls back into their slot, so that they keep their place while they wait.
-    async fn wait_for_refused(
-        &self,
-        calls: Calls<'_>,
-        slot: &Slot,
-        gcra: Gcra,
-        until: u64,
-    ) -> Wait {
+    async fn reserve_refused(&self, calls: Calls<'_>, slot: &Slot, gcra: Gcra, until: u64) -> Wait {
         let given_back = self
             .shared
             .limits
@@ -357,14 +351,14 @@ impl StepLimiter {
         let _ = given_back
             .await
             .inspect_err(|error| log(error, "could not reserve the refused calls"));
-        self.read_again();
+        self.forget_known();
         Wait {
             retry_after: self.time_until(gcra.ready_at(slot).max(until)),
             is_certain: false,
         }
     }
 
-    fn wait(&self, ready_at: u64) -> Limited {
+    fn limited_until(&self, ready_at: u64) -> Limited {
         if self.ends_at.is_some_and(|end| ready_at > end) {
             return self.too_long(ready_at);
         }
@@ -397,7 +391,7 @@ impl StepLimiter {
     }
 
     /// Forgets what was read, because this step's reservations in the table have changed.
-    fn read_again(&self) {
+    fn forget_known(&self) {
         *self.known() = Known {
             may_have_reserved: true,
             reservations: HashMap::new(),

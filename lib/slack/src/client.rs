@@ -151,7 +151,7 @@ impl SlackClient {
                 join_all(again).await;
             }
         }
-        self.report_refusals(method, calls, &permit, &mut replies)
+        self.report_rate_limited(method, calls, &permit, &mut replies)
             .await;
         Ok(replies)
     }
@@ -172,7 +172,7 @@ impl SlackClient {
 
     /// Tells the rate limiter how many of the permitted calls Slack refused, and replaces the wait in their replies
     /// with the rate limiter's.
-    async fn report_refusals(
+    async fn report_rate_limited(
         &self,
         method: &'static str,
         calls: Calls<'_>,
