@@ -6,13 +6,12 @@ import { EventBus, Rule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { AccessLogFormat } from "aws-cdk-lib/aws-apigateway";
 import { SqsDestination } from "aws-cdk-lib/aws-lambda-destinations";
-import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { Alarms, knownAlarmTopic } from "./alarms.js";
 import { FIVE_MINUTES } from "./metrics.js";
 import { MpcHandler } from "./mpc-handler.js";
-import { newQueue } from "./queue.js";
+import { anyMessage, inBatches, newQueue, waitingMessage } from "./queue.js";
 import { watchAndRelease } from "./releases.js";
 import { ServiceLogs } from "./service-logs.js";
 import { type Settings } from "./settings.js";
@@ -157,16 +156,9 @@ export class MpcHandlersStack extends Stack {
       visibilityTimeout: Duration.seconds(Math.ceil(6 * TIMEOUT_SECONDS * timeScale)),
       deadLetterQueue: { queue: deadLetters, maxReceiveCount: TRIES },
     });
-    handler.alias.addEventSource(
-      new SqsEventSource(bounties, {
-        batchSize: 10,
-        maxConcurrency: 2,
-        reportBatchItemFailures: true,
-      }),
-    );
+    handler.alias.addEventSource(inBatches(bounties));
     this.alarms?.add("BountiesWait", {
-      metric: bounties.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
-      threshold: 15 * 60,
+      ...waitingMessage(bounties),
       means: "A content bounty message has been waiting in its queue for more than 15 minutes.",
       todo: "Look at the log of mpc-content-bounty-processor for the reason.",
     });
@@ -177,11 +169,7 @@ export class MpcHandlersStack extends Stack {
   private deadLetters(id: string, name: string): Queue {
     const queue = newQueue(this, id, this.settings, name, { retentionPeriod: KEEP_DEAD_LETTERS });
     this.alarms?.add(id, {
-      metric: queue.metricApproximateNumberOfMessagesVisible({
-        period: FIVE_MINUTES,
-        statistic: "Maximum",
-      }),
-      threshold: 1,
+      ...anyMessage(queue),
       means: `There are dead letters in ${this.settings.prefix}-${name}: messages that started no workflow.`,
       todo: "Run `apgl doctor`, fix the cause that the handler's log names, and send the messages again as described in docs/mpc-handlers.md. They are kept for 14 days.",
     });

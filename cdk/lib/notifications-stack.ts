@@ -26,6 +26,7 @@ import {
   workflowMetric,
 } from "./metrics.js";
 import { OutcomeRecorder } from "./outcome-recorder.js";
+import { anyMessage, waitingMessage } from "./queue.js";
 import { watchAndRelease } from "./releases.js";
 import type { RustFunction } from "./rust-function.js";
 import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from "./settings.js";
@@ -274,18 +275,13 @@ const number = (name: string): Attribute => ({ name, type: AttributeType.NUMBER 
 /** Adds the alarms for status changes that are late or could not be recorded. */
 function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder): void {
   alarms.add("OutcomeDeadLetters", {
-    metric: deadLetters.metricApproximateNumberOfMessagesVisible({
-      period: FIVE_MINUTES,
-      statistic: "Maximum",
-    }),
-    threshold: 1,
+    ...anyMessage(deadLetters),
     means:
       "Status changes of executions could not be recorded: their receipts are missing or say RUNNING.",
     todo: "Look at the log of record-outcome for the cause. Fix it, and move the dead letters back to their queue with `aws sqs start-message-move-task`. They are kept for 14 days.",
   });
   alarms.add("OutcomesWait", {
-    metric: queue.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES }),
-    threshold: 15 * 60,
+    ...waitingMessage(queue),
     means:
       "A status change of an execution has been waiting for more than 15 minutes to be recorded.",
     todo: "Look at the log of record-outcome for the reason.",

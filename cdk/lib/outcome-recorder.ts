@@ -2,10 +2,9 @@ import { Duration } from "aws-cdk-lib";
 import type { ITableV2 } from "aws-cdk-lib/aws-dynamodb";
 import { Rule } from "aws-cdk-lib/aws-events";
 import { SqsQueue } from "aws-cdk-lib/aws-events-targets";
-import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { newQueue } from "./queue.js";
+import { inBatches, newQueue } from "./queue.js";
 import { RustFunction, type RustFunctionProps } from "./rust-function.js";
 import type { Workflow } from "./workflow.js";
 
@@ -35,14 +34,7 @@ export class OutcomeRecorder extends RustFunction {
       retentionPeriod: RETENTION,
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: TRIES },
     });
-    this.alias.addEventSource(
-      new SqsEventSource(this.queue, {
-        batchSize: 10,
-        // Leaves the account's concurrency to the steps.
-        maxConcurrency: 2,
-        reportBatchItemFailures: true,
-      }),
-    );
+    this.alias.addEventSource(inBatches(this.queue));
   }
 
   /** Records every status change of these workflows' executions. */

@@ -1,5 +1,8 @@
+import type { IMetric } from "aws-cdk-lib/aws-cloudwatch";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
+import { FIVE_MINUTES } from "./metrics.js";
 import { isLocal, removalPolicy, type Settings } from "./settings.js";
 
 /** A queue with the prefix, encrypted at rest and in transit. */
@@ -18,4 +21,34 @@ export function newQueue(
     removalPolicy: removalPolicy(settings),
     ...props,
   });
+}
+
+/** Hands the messages to a function in batches, of which it reports the messages that failed. */
+export function inBatches(queue: Queue): SqsEventSource {
+  return new SqsEventSource(queue, {
+    batchSize: 10,
+    // The steps need the remaining concurrency.
+    maxConcurrency: 2,
+    reportBatchItemFailures: true,
+  });
+}
+
+interface Watched {
+  readonly metric: IMetric;
+  readonly threshold: number;
+}
+
+/** Any message at all: for a queue of dead letters. */
+export function anyMessage(queue: Queue): Watched {
+  const metric = queue.metricApproximateNumberOfMessagesVisible({
+    period: FIVE_MINUTES,
+    statistic: "Maximum",
+  });
+  return { metric, threshold: 1 };
+}
+
+/** A message that has been waiting for more than 15 minutes. */
+export function waitingMessage(queue: Queue): Watched {
+  const metric = queue.metricApproximateAgeOfOldestMessage({ period: FIVE_MINUTES });
+  return { metric, threshold: 15 * 60 };
 }

@@ -58,8 +58,8 @@ export class Workflow extends Construct {
       reason: "X-Ray and the log deliveries of state machines do not support resource ARNs",
     });
     // Definitions of release 0.1 also call PublishMetrics. Their executions have the same role, and may be redriven.
-    const called = new Set([...stepsCalledBy(file), "PublishMetrics"]);
-    const functions = [...called].flatMap((stepId) => steps.get(stepId)?.alias.functionArn ?? []);
+    const publishMetrics = steps.get("PublishMetrics")?.alias.functionArn ?? [];
+    const functions = Object.values(substitutions).concat(publishMetrics);
     // `grantInvoke` would also allow every version with a `*`.
     role.addToPolicy(
       new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: functions }),

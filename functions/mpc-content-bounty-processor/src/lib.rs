@@ -7,10 +7,10 @@
 
 use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
 use apgl_contract::{ChannelName, InvalidField, decode};
+use apgl_runtime::batch::{UnreadableBatch, messages};
 use apgl_templates::ContentBounty;
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use futures_util::future::join_all;
-use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,22 +42,9 @@ pub enum Failure {
     Start(#[from] StartError),
 }
 
-/// The batch could not be read, so all of it stays in the queue.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnreadableBatch(InvalidField);
-
 /// Starts the notifications for all messages concurrently, and returns the messages that failed.
 pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
-    let unreadable = |invalid: InvalidField| {
-        tracing::error!(error = %invalid, "the event is not a batch from SQS");
-        UnreadableBatch(invalid)
-    };
-    let SqsEvent { records, .. } = decode(event).map_err(unreadable)?;
-    // SQS can't keep a failed message without its id, so no notification is started at all.
-    if records.iter().any(|record| record.message_id.is_none()) {
-        let invalid = InvalidField::new("Records.messageId", "is required");
-        return Err(unreadable(invalid));
-    }
+    let records = messages(event)?;
     let started = join_all(records.iter().map(|record| start(deps, record))).await;
     let mut failed = SqsBatchResponse::default();
     for (record, started) in records.iter().zip(started) {
@@ -98,15 +85,6 @@ fn read(body: &str) -> Result<BountyChanged, InvalidField> {
         return Err(InvalidField::new("body.id", "must not be empty"));
     }
     Ok(message)
-}
-
-impl From<UnreadableBatch> for Diagnostic {
-    fn from(UnreadableBatch(invalid): UnreadableBatch) -> Self {
-        Self {
-            error_type: "UnreadableBatch".to_owned(),
-            error_message: invalid.to_string(),
-        }
-    }
 }
 
 /// The schema of a message's body.

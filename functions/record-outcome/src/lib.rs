@@ -14,11 +14,11 @@ mod counts;
 mod event;
 mod history;
 
-use apgl_contract::{InvalidField, Recovery, StepError, decode};
-use apgl_rate_limit::{RateLimits, SlackClock};
+use apgl_contract::{InvalidField, Recovery, StepError};
+use apgl_rate_limit::SharedLimiter;
+use apgl_runtime::batch::{UnreadableBatch, messages};
 use apgl_stores::{End, Receipt, Receipts, Recorded};
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use lambda_runtime::Diagnostic;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,9 +36,8 @@ const MOST_PEOPLE: usize = 1_000;
 #[derive(Debug)]
 pub struct Deps {
     pub receipts: Receipts,
-    /// `None` if the rate limiter is off.
-    pub rate_limits: Option<RateLimits>,
-    pub slack_clock: SlackClock,
+    /// `None` if it is off.
+    pub rate_limiter: Option<SharedLimiter>,
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
@@ -53,22 +52,14 @@ enum NotRecorded {
     Aws(#[from] StepError),
 }
 
-/// The batch could not be read, so all of it stays in the queue.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnreadableBatch(InvalidField);
-
 /// Records the status changes of the batch one after the other, so that of duplicates one counts. Returns those that
 /// failed.
 ///
 /// # Errors
 /// [`UnreadableBatch`].
 pub async fn handle(deps: &Deps, batch: Value) -> Result<SqsBatchResponse, UnreadableBatch> {
-    let SqsEvent { records, .. } = decode(batch).map_err(|invalid| {
-        tracing::error!(error = %invalid, "the event is not a batch from SQS");
-        UnreadableBatch(invalid)
-    })?;
     let mut failed = SqsBatchResponse::default();
-    for message in &records {
+    for message in &messages(batch)? {
         if let Err(error) = record(deps, message).await {
             let id = message.message_id.as_deref().unwrap_or_default();
             log(id, &error);
@@ -102,10 +93,8 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
         Recorded::Written | Recorded::AlreadyEnded { counted: false } => {}
         Recorded::AlreadyEnded { counted: true } | Recorded::Outdated => return Ok(()),
     }
-    if let Some(rate_limits) = &deps.rate_limits {
-        let now = deps.slack_clock.now();
-        let released = rate_limits.release(&receipt.execution_id, end.at, now);
-        released.await?;
+    if let Some(limiter) = &deps.rate_limiter {
+        limiter.release(&receipt.execution_id, end.at).await?;
     }
     count(deps, &receipt.workflow, end).await?;
     deps.receipts.mark_counted(&receipt).await?;
@@ -205,15 +194,6 @@ impl Asked {
             members: people("members"),
             add: people("add"),
             remove: people("remove"),
-        }
-    }
-}
-
-impl From<UnreadableBatch> for Diagnostic {
-    fn from(UnreadableBatch(invalid): UnreadableBatch) -> Self {
-        Self {
-            error_type: "UnreadableBatch".to_owned(),
-            error_message: invalid.to_string(),
         }
     }
 }

@@ -41,6 +41,12 @@ impl Gcra {
         }
     }
 
+    /// When `calls` more calls would be ready.
+    pub fn ready_after(self, quota: &Quota, calls: u32, now: u64) -> u64 {
+        let after = self.after(quota, calls, now);
+        after.ready_at(&after.last_slot(quota))
+    }
+
     /// The latest TAT to which `calls` calls can be added so that they are still ready by `latest`.
     pub fn latest_tat(quota: &Quota, calls: u32, latest: u64) -> u64 {
         (latest + tolerance(quota)).saturating_sub(interval(quota) * u64::from(calls))
@@ -74,15 +80,15 @@ pub struct FreeSlots {
 impl FreeSlots {
     /// Takes the earliest slots for `calls` calls that have not passed by `now`. Returns the last of them, and
     /// the number of free slots left after it. `None` if there are too few.
-    pub fn take(self, quota: &Quota, state: Gcra, calls: u32, now: u64) -> Option<(Slot, u32)> {
-        let now = now.saturating_sub(state.delay);
+    pub fn take(self, quota: &Quota, delay: u64, calls: u32, now: u64) -> Option<(Slot, u32)> {
+        let now = now.saturating_sub(delay);
         let to_come = self.at.checked_sub(now)? / interval(quota) + 1;
         let to_come = self.calls.min(u32::try_from(to_come).unwrap_or(u32::MAX));
         let left = to_come.checked_sub(calls)?;
         let slot = Slot {
             quota: quota.name.clone(),
             at: self.at - interval(quota) * u64::from(left),
-            delay: state.delay,
+            delay,
         };
         Some((slot, left))
     }
@@ -165,7 +171,7 @@ mod tests {
             };
             let state = Gcra { tat: 0, delay };
             let now = NOW + 1_000 * seconds_later;
-            let taken = free.take(&quota(2), state, calls, now);
+            let taken = free.take(&quota(2), delay, calls, now);
             let taken = taken.map(|(slot, left)| ((state.ready_at(&slot) - NOW) / 1_000, left));
             assert_eq!(taken, expected);
         }

@@ -3,15 +3,17 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use apgl_aws::{SettingError, optional_setting};
 use apgl_contract::{Run, StepError};
 use apgl_slack::quotas::{
     AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Quota, RateLimiter, Slot, Wait,
 };
 use aws_sdk_dynamodb::{Client, config};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::SdkConfig;
 
 use crate::{
     clock::SlackClock,
@@ -40,7 +42,7 @@ pub struct SharedLimiter {
 
 impl SharedLimiter {
     /// `table` is the name of the rate-limits table.
-    pub fn new(aws: &aws_types::SdkConfig, table: String, clock: SlackClock) -> Self {
+    pub fn new(aws: &SdkConfig, table: String, clock: SlackClock) -> Self {
         let config = config::Builder::from(aws)
             .timeout_config(
                 TimeoutConfig::builder()
@@ -53,6 +55,26 @@ impl SharedLimiter {
             limits: RateLimits::new(Client::from_conf(config), table),
             clock,
         }
+    }
+
+    /// With the table that `RATE_LIMITS_TABLE` names; `None` if it is not set.
+    ///
+    /// # Errors
+    /// The same as for [`SlackClock::from_env`].
+    pub fn from_env(aws: &SdkConfig) -> Result<Option<Self>, SettingError> {
+        let Some(table) = optional_setting("RATE_LIMITS_TABLE") else {
+            return Ok(None);
+        };
+        Ok(Some(Self::new(aws, table, SlackClock::from_env()?)))
+    }
+
+    /// Frees the unused reservations of an execution that ended at `ended_at`. Later ones belong to a redrive.
+    ///
+    /// # Errors
+    /// The same as for [`RateLimits::take`].
+    pub async fn release(&self, execution_id: &str, ended_at: SystemTime) -> Result<(), StepError> {
+        let now = self.clock.now();
+        self.limits.release(execution_id, ended_at, now).await
     }
 
     /// The limiter for one invocation of a step.
@@ -254,16 +276,13 @@ impl StepLimiter {
     async fn move_forward(&self, quota: &Quota, reserved: &Reserved) -> Result<u64, StepError> {
         let (reservation, limits) = (&reserved.reservation, &self.shared.limits);
         let calls = reservation.left();
-        let state = Gcra {
-            tat: 0,
-            delay: reserved.ready_at - reservation.slot.at,
-        };
+        let delay = reserved.ready_at - reservation.slot.at;
         let earlier = reserved.ready_at - 1;
-        let free = limits.take_free(quota, calls, state, self.now(), earlier);
+        let free = limits.take_free(quota, calls, delay, self.now(), earlier);
         let Free::Taken(slot) = free.await? else {
             return Ok(reserved.ready_at);
         };
-        let ready_at = state.ready_at(&slot);
+        let ready_at = slot.at + delay;
         if !limits.free(&self.holder, reservation).await? {
             return Ok(reserved.ready_at);
         }

@@ -51,6 +51,17 @@ pub enum Taken {
     TooLate { ready_at: u64 },
 }
 
+impl Taken {
+    fn calls(slot: Slot, state: Gcra, is_free: bool) -> Self {
+        let ready_at = state.ready_at(&slot);
+        Self::Calls {
+            slot,
+            ready_at,
+            is_free,
+        }
+    }
+}
+
 /// The queue of calls that wait for a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -93,10 +104,11 @@ impl RateLimits {
         let latest = latest.unwrap_or(u64::MAX / 2);
         let latest_tat = Gcra::latest_tat(quota, calls, latest);
         let mut is_busy = self.busy().contains(&quota.name);
-        let mut free = Free::Unknown;
+        // Whether there are free slots, once that is known.
+        let mut free = None;
         for _ in 0..MAX_CONFLICTS {
             let update = if is_busy {
-                self.add_to_queue(quota, calls, latest_tat, &free)
+                self.add_to_queue(quota, calls, latest_tat, free.as_ref())
             } else {
                 self.begin_queue(quota, calls, now)
             };
@@ -105,37 +117,24 @@ impl RateLimits {
                 Written::Yes(item) => {
                     self.remember_whether_busy(&quota.name, is_busy);
                     let state = gcra_of(&item);
-                    let slot = state.last_slot(quota);
-                    let ready_at = state.ready_at(&slot);
-                    let is_free = false;
-                    return Ok(Taken::Calls {
-                        slot,
-                        ready_at,
-                        is_free,
-                    });
+                    return Ok(Taken::calls(state.last_slot(quota), state, false));
                 }
                 Written::No(item) => item,
             };
             let state = gcra_of(&item);
             is_busy = state.tat > now;
-            if free == Free::Unknown && is_busy && item.contains_key("hasFree") {
+            // When the calls would be ready at the end of the queue.
+            let end = state.ready_after(quota, calls, now);
+            if free.is_none() && is_busy && item.contains_key("hasFree") {
                 // A slot behind the end of the queue would be worse than the end: a queue may have been reset.
-                let end = state.after(quota, calls, now);
-                let latest = latest.min(end.ready_at(&end.last_slot(quota)));
-                free = self.take_free(quota, calls, state, now, latest).await?;
-                if let Free::Taken(slot) = free {
-                    let ready_at = state.ready_at(&slot);
-                    let is_free = true;
-                    return Ok(Taken::Calls {
-                        slot,
-                        ready_at,
-                        is_free,
-                    });
+                let latest = latest.min(end);
+                let found = self.take_free(quota, calls, state.delay, now, latest);
+                match found.await? {
+                    Free::Taken(slot) => return Ok(Taken::calls(slot, state, true)),
+                    found => free = Some(found),
                 }
             } else if state.tat > latest_tat.max(now) {
-                let after = state.after(quota, calls, now);
-                let ready_at = after.ready_at(&after.last_slot(quota));
-                return Ok(Taken::TooLate { ready_at });
+                return Ok(Taken::TooLate { ready_at: end });
             }
         }
         Err(self.others_were_faster())
@@ -147,21 +146,19 @@ impl RateLimits {
         quota: &Quota,
         calls: u32,
         latest_tat: u64,
-        free: &Free,
+        free: Option<&Free>,
     ) -> UpdateItemFluentBuilder {
         let added = interval(quota) * u64::from(calls);
         let (forget, unless) = match free {
-            Free::Unknown => ("", " AND attribute_not_exists(hasFree)"),
-            Free::None => (" REMOVE hasFree", ""),
-            Free::NoneFits | Free::Taken(_) => ("", ""),
+            None => ("", " AND attribute_not_exists(hasFree)"),
+            Some(Free::None) => (" REMOVE hasFree", ""),
+            Some(_) => ("", ""),
         };
         let set = format!("SET tat = tat + :added, expiresAt = :expiry{forget}");
         self.update_quota(&quota.name, &set)
             .condition_expression(format!("tat > :now AND tat <= :latest{unless}"))
             .expression_attribute_values(":added", number(added))
             .expression_attribute_values(":latest", number(latest_tat))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     /// Takes calls from an idle quota. Any free slots that it had are in the past.
@@ -173,8 +170,6 @@ impl RateLimits {
         )
         .condition_expression("attribute_not_exists(tat) OR tat <= :now")
         .expression_attribute_values(":tat", number(tat))
-        .return_values(ReturnValue::AllNew)
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     /// Delays the whole quota so that a refused call is ready at `until`. Returns the call's slot and the new
@@ -214,11 +209,7 @@ impl RateLimits {
                 .expression_attribute_values(":ready", number(before.ready_at(&slot)))
                 .expression_attribute_values(":longer", number(longer))
                 .expression_attribute_values(":longest", number(delay + longer))
-                .expression_attribute_values(":delay", number(delay))
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                );
+                .expression_attribute_values(":delay", number(delay));
             match self.if_it_holds(update).await? {
                 Written::Yes(item) => return Ok((slot, gcra_of(&item))),
                 Written::No(item) => delay = gcra_of(&item).delay,
@@ -252,8 +243,8 @@ impl RateLimits {
             .filter_map(|item| {
                 let name = text_in(item, "owner")?;
                 let quota = quota_named(name);
-                let after = gcra_of(item).after(&quota, 1, now);
-                let wait = after.ready_at(&after.last_slot(&quota)).checked_sub(now)?;
+                let ready_at = gcra_of(item).ready_after(&quota, 1, now);
+                let wait = ready_at.checked_sub(now)?;
                 (wait > 0).then(|| Queue {
                     quota: name.to_owned(),
                     wait: Duration::from_millis(wait),
@@ -278,10 +269,13 @@ impl RateLimits {
         Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
     }
 
+    /// An update of a quota's state, which is returned as it is then, whether the condition held or not.
     fn update_quota(&self, quota: &str, expression: &str) -> UpdateItemFluentBuilder {
         self.update(quota_key(quota))
             .update_expression(expression)
             .expression_attribute_values(":expiry", number(expiry()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     fn update(&self, key: Item) -> UpdateItemFluentBuilder {

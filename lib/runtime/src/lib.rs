@@ -1,5 +1,7 @@
 //! Everything that a function's `main.rs` needs: logs, settings, clients and the run loop.
 
+#[cfg(feature = "sqs")]
+pub mod batch;
 mod logs;
 mod run;
 #[cfg(feature = "slack")]

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
 use apgl_aws::{ConfigError, Refusal, SettingError, config_from_env, optional_setting, setting};
 use apgl_contract::{Invocation, StepError};
-use apgl_rate_limit::{SharedLimiter, SlackClock};
+use apgl_rate_limit::SharedLimiter;
 use apgl_slack::{
     DEFAULT_API_URL, LimitedBy, NoToken, RateLimiter, SlackClient, SlackToken, TokenFuture,
     TokenSource,
@@ -36,7 +36,10 @@ where
     let deps = || {
         let aws = config_from_env()?;
         let slack = slack_client(&aws)?;
-        Ok((deps(&aws, slack)?, shared_limiter(&aws)?))
+        Ok((
+            deps(&aws, slack)?,
+            SharedLimiter::from_env(&aws)?.map(Arc::new),
+        ))
     };
     run(name, deps, async |(deps, limiter), invocation, input| {
         let Some(limiter) = limiter else {
@@ -58,15 +61,6 @@ pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, StartError> {
     })?;
     let token = SecretToken::new(Client::new(aws), setting("SLACK_TOKEN_SECRET")?);
     Ok(SlackClient::new(url, Arc::new(token)).map_err(ConfigError::from)?)
-}
-
-/// The rate limiter with the table that `RATE_LIMITS_TABLE` names; `None` if it is not set.
-fn shared_limiter(aws: &SdkConfig) -> Result<Option<Arc<SharedLimiter>>, SettingError> {
-    let Some(table) = optional_setting("RATE_LIMITS_TABLE") else {
-        return Ok(None);
-    };
-    let clock = SlackClock::from_env()?;
-    Ok(Some(Arc::new(SharedLimiter::new(aws, table, clock))))
 }
 
 /// The token in a secret. It is cached for its time to live, and read again when Slack rejects it.

@@ -52,6 +52,17 @@ pub struct Receipt {
     pub end: Option<End>,
 }
 
+impl Receipt {
+    /// Whether the stored receipt is counted, if it shows the same end.
+    fn counted_in(&self, stored: &Item) -> Option<bool> {
+        let redrives = u64::from(self.redrive_count);
+        let is_same_end =
+            self.end.is_some() && whole_number(stored, "redriveCount") == Some(redrives);
+        let is_counted = matches!(stored.get("counted"), Some(AttributeValue::Bool(true)));
+        is_same_end.then_some(is_counted)
+    }
+}
+
 /// How an execution ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -114,38 +125,28 @@ impl Receipts {
             .expression_attribute_values(":redrives", number(receipt.redrive_count.into()))
             .expression_attribute_values(":running", text(RUNNING))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match put.return_values(ReturnValue::AllOld).send().await {
+        let is_start = receipt.end.is_none();
+        let (recorded, are_people_due) = match put.return_values(ReturnValue::AllOld).send().await {
+            // The receipt with the status `RUNNING` has already written the people.
             Ok(written) => {
                 let is_new = written.attributes.is_none_or(|before| before.is_empty());
-                // The receipt with the status `RUNNING` has already written them.
-                if is_new || receipt.end.is_none() {
-                    self.0.put_many(items_of_people(receipt)).await?;
+                (Recorded::Written, is_new || is_start)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(conflict)) => {
+                    match receipt.counted_in(conflict.item().unwrap_or(&Item::new())) {
+                        Some(counted) => (Recorded::AlreadyEnded { counted }, !counted),
+                        // An end can come before the people of its start are written.
+                        None => (Recorded::Outdated, is_start),
+                    }
                 }
-                return Ok(Recorded::Written);
-            }
-            Err(error) => error,
+                _ => return Err(self.0.error("PutItem", &error)),
+            },
         };
-        let Some(PutItemError::ConditionalCheckFailedException(conflict)) =
-            error.as_service_error()
-        else {
-            return Err(self.0.error("PutItem", &error));
-        };
-        let stored = conflict.item.clone().unwrap_or_default();
-        let redrives = u64::from(receipt.redrive_count);
-        let is_same_end =
-            receipt.end.is_some() && whole_number(&stored, "redriveCount") == Some(redrives);
-        if !is_same_end {
-            // The end came before this start was recorded as a whole.
-            if receipt.end.is_none() {
-                self.0.put_many(items_of_people(receipt)).await?;
-            }
-            return Ok(Recorded::Outdated);
-        }
-        let counted = matches!(stored.get("counted"), Some(AttributeValue::Bool(true)));
-        if !counted {
+        if are_people_due {
             self.0.put_many(items_of_people(receipt)).await?;
         }
-        Ok(Recorded::AlreadyEnded { counted })
+        Ok(recorded)
     }
 
     /// Records that the metrics of this end have been published.

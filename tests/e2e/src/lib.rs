@@ -21,7 +21,7 @@ use std::{
 };
 
 use apgl_rate_limit::{RateLimits, SlackClock};
-use apgl_slack::quotas::Quota;
+use apgl_slack::quotas::quota_named;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::FunctionConfiguration;
 use aws_types::SdkConfig;
@@ -228,11 +228,7 @@ impl World {
     pub async fn fill_queue(&self, channel_id: &str, seconds: u32) {
         let client = aws_sdk_dynamodb::Client::new(&self.aws);
         let limits = RateLimits::new(client, RATE_LIMITS_TABLE.to_owned());
-        let quota = Quota {
-            name: format!("chat.postMessage#{channel_id}"),
-            interval: Duration::from_secs(1),
-            burst: 2,
-        };
+        let quota = quota_named(&format!("chat.postMessage#{channel_id}"));
         let clock = SlackClock::with_scale(WAIT_SCALE).expect("it is a scale");
         let taken = limits.take(&quota, seconds, clock.now(), None).await;
         taken.expect("the table of rate limits is there");

@@ -25,12 +25,10 @@ pub enum Free {
     /// There are free slots, but too few together, or other executions took them first.
     NoneFits,
     None,
-    /// Nothing has looked for free slots yet.
-    Unknown,
 }
 
 impl RateLimits {
-    /// Takes `calls` calls from the earliest free slots, if they are ready by `latest`.
+    /// Takes `calls` calls from the earliest free slots, if they are ready by `latest`. `delay` is the quota's.
     ///
     /// # Errors
     /// The same as for [`RateLimits::take`].
@@ -38,12 +36,12 @@ impl RateLimits {
         &self,
         quota: &Quota,
         calls: u32,
-        state: Gcra,
+        delay: u64,
         now: u64,
         latest: u64,
     ) -> Result<Free, StepError> {
-        let from = now.saturating_sub(state.delay);
-        let to = latest.saturating_sub(state.delay);
+        let from = now.saturating_sub(delay);
+        let to = latest.saturating_sub(delay);
         if to < from {
             return Ok(Free::NoneFits);
         }
@@ -64,7 +62,7 @@ impl RateLimits {
             let Some(free) = free_slots_of(item) else {
                 continue;
             };
-            let Some((slot, left)) = free.take(quota, state, calls, now) else {
+            let Some((slot, left)) = free.take(quota, delay, calls, now) else {
                 continue;
             };
             if self.leave(&quota.name, free, left).await? {
@@ -170,13 +168,17 @@ impl RateLimits {
     }
 
     /// Marks the calls as used in the reservation before it frees them, so that they are never used twice.
-    async fn free_reserved(&self, key: Item, reservation: &Reservation) -> Result<bool, StepError> {
+    async fn free_reserved(
+        &self,
+        reserved: Item,
+        reservation: &Reservation,
+    ) -> Result<bool, StepError> {
         let (slot, left) = (&reservation.slot, reservation.left());
-        if left == 0 || !self.use_up(key, reservation, left).await? {
+        if left == 0 || !self.use_up(reserved, reservation, left).await? {
             return Ok(false);
         }
         let free = self
-            .update(self::key(&slot.quota, &free_item(slot.at)))
+            .update(key(&slot.quota, &free_item(slot.at)))
             .update_expression("SET calls = :calls, expiresAt = :expiry")
             .expression_attribute_values(":calls", number(left.into()))
             .expression_attribute_values(":expiry", number(expiry()));

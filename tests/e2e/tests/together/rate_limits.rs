@@ -13,7 +13,7 @@ use apgl_rate_limit::{
     gcra::Gcra,
     table::{Holder, Reservation, Taken},
 };
-use apgl_slack::quotas::{Calls, Limited, Quota, RateLimiter, Slot};
+use apgl_slack::quotas::{Calls, Limited, Quota, RateLimiter, Slot, quota_named};
 use e2e::{RATE_LIMITS_TABLE, World, unique};
 use serde_json::json;
 use slack_sandbox::faults::How;
@@ -389,10 +389,7 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
     let id = world.public_channel(&channel).await.id;
     let request = |n| json!({ "channelName": channel, "message": format!("message {n}") });
     let limits = rate_limits();
-    let quota = Quota {
-        name: format!("chat.postMessage#{id}"),
-        ..quota()
-    };
+    let quota = quota_named(&format!("chat.postMessage#{id}"));
     // They all wait behind 40 minutes of other calls in the sandbox's time, which is two minutes of real time.
     world.fill_queue(&id, 2_400).await;
     let mut waiting = Vec::new();

@@ -1,9 +1,9 @@
 //! Typical notifications, one after another.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use apgl_rate_limit::{RateLimits, SlackClock};
-use apgl_slack::quotas::Quota;
+use apgl_slack::quotas::quota_named;
 use local_stack::TOKEN;
 use serde_json::json;
 use slack_sandbox::{
@@ -198,11 +198,7 @@ async fn others_post(counter: &Counter, case: Case) -> Result<(), Error> {
     let id = channel.map(|channel| channel.id).unwrap_or_default();
     let client = aws_sdk_dynamodb::Client::new(counter.aws());
     let limits = RateLimits::new(client, RATE_LIMITS_TABLE.to_owned());
-    let quota = Quota {
-        name: format!("chat.postMessage#{id}"),
-        interval: Duration::from_secs(1),
-        burst: 2,
-    };
+    let quota = quota_named(&format!("chat.postMessage#{id}"));
     let now = SlackClock::default().now();
     let taken = limits.take(&quota, QUEUE, now, None).await;
     taken.map_err(|error| Error::Uncounted(error.to_string()))?;
