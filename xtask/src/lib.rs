@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`arguments`] | the arguments of the demo and the local stack |
 //! | [`builds`] | builds programs and functions |
+//! | [`ministack`] | starts MiniStack, the local AWS |
 //! | [`prepare`] | installs and builds what a local stack needs |
 //! | [`process`] | runs commands with their output in a log, and servers that stop with their children |
 //! | [`program`] | runs a program's work until it is done or stopped, and prints why it failed |
@@ -13,6 +14,7 @@
 
 pub mod arguments;
 pub mod builds;
+pub mod ministack;
 pub mod prepare;
 pub mod process;
 pub mod program;

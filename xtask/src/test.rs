@@ -7,6 +7,7 @@ use tokio::process::Command;
 use xtask::{
     Project,
     builds::{cargo, cargo_build},
+    ministack,
     prepare::{install_cdk_packages, install_tools},
     process::{self, run_to_log},
     program::Failure,
@@ -92,20 +93,32 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
     faults.arg("--dev");
     // The fault run mostly waits and leaves the processors idle, so the other stages run at the same time.
     tokio::try_join!(stages.run("faults", faults), async {
-        let unit = [
-            "test",
-            "--workspace",
-            "--exclude=e2e",
-            "--locked",
-            "--quiet",
-        ];
-        cargo_stage(project, stages, "unit tests", &unit).await?;
+        unit_tests(project, stages).await?;
         let end_to_end = end_to_end_tests(project, &tests, None);
         stages.run("end to end", end_to_end).await?;
         stages
             .run("budget", program(project, "budget", &["counts"]))
             .await
     })?;
+    Ok(())
+}
+
+/// Runs the tests of each crate. They share one MiniStack.
+async fn unit_tests(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    let port = ministack::free_port(0)?;
+    let mut ministack = ministack::start(project, "unit-tests", port, &[]).await?;
+    let mut cargo = cargo(&project.root);
+    cargo
+        .args([
+            "test",
+            "--workspace",
+            "--exclude=e2e",
+            "--locked",
+            "--quiet",
+        ])
+        .env(ministack::TEST_URL_VARIABLE, ministack::url(port));
+    stages.run("unit tests", cargo).await?;
+    ministack.stop().await;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 """MiniStack, with the redrives and time-outs that its Step Functions lacks.
 
-This program replaces the `ministack` command. It differs in three ways:
+This program replaces the `ministack` command. It differs in four ways:
 
+- It stops, with the functions that it runs, when the program that started it has ended.
 - `RedriveExecution` restarts an execution that failed, timed out or was stopped. It continues from the
   state that did not finish, with the same definition, input and variables.
 - The `TimeoutSeconds` of a state machine ends an execution as `TIMED_OUT`. It is scaled by
@@ -15,6 +16,8 @@ Source: "Restarting state machine executions with redrive", AWS Step Functions D
 import contextvars
 import copy
 import json
+import os
+import signal
 import threading
 import time
 from datetime import datetime
@@ -251,5 +254,14 @@ sfn._list_executions = list_executions
 sfn.handle_request = handle_request
 eventbridge._put_events = put_events
 
+
+def stop_with(parent):
+    """Stops this process and the functions, its process group, once `parent` has ended."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=stop_with, args=(os.getppid(),), daemon=True).start()
     main()

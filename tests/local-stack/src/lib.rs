@@ -47,7 +47,7 @@ pub enum Error {
     #[error("{what}: {reason}")]
     Aws { what: &'static str, reason: String },
     #[error(transparent)]
-    Sandbox(#[from] slack_sandbox::StartError),
+    Sandbox(#[from] slack_sandbox::SandboxError),
     #[error(transparent)]
     SandboxAdmin(#[from] slack_sandbox::admin::AdminError),
 }

@@ -5,19 +5,15 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use slack_sandbox::{Admin, Options, Sandbox, Seed, seed::TokenSeed};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    process::Command,
-    time::{Instant, sleep},
-};
-use xtask::process::{Server, command, tail};
+use tokio::process::Command;
+pub use xtask::ministack::{ACCESS_KEY, REGION, client_environment};
+use xtask::{ministack, process::Server};
 
 use crate::{
     Error, Project,
@@ -27,14 +23,9 @@ use crate::{
 
 /// The sandbox's token.
 pub const TOKEN: &str = "xoxb-sandbox";
-pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
-/// MiniStack accepts any key; this one is common among its users.
-pub const ACCESS_KEY: &str = "test";
 /// The public channel for news of content bounties. It must be created by hand.
 pub const BOUNTY_CHANNEL: &str = "content-bounties";
-const START_TIMEOUT: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(100);
 
 /// The options of a stack.
 #[derive(Debug, Clone)]
@@ -130,13 +121,13 @@ impl LocalStack {
         };
         let folder = project.folder().join(&options.name);
         fs::create_dir_all(&folder).map_err(Error::io(folder.display()))?;
-        let aws_port = free_port(options.aws_port).await?;
-        let aws_url = format!("http://127.0.0.1:{aws_port}");
+        let aws_port = ministack::free_port(options.aws_port)?;
+        let aws_url = ministack::url(aws_port);
         let app = options.app.clone();
         let app = app.unwrap_or_else(|| App::of(project));
         let deployment = Deployment::new(project, options.clone(), &aws_url, &slack_url);
         let ministack = async {
-            let ministack = start_ministack(project, &options, aws_port, &aws_url).await?;
+            let ministack = start_ministack(project, &options, aws_port).await?;
             deployment.bootstrap().await?;
             Ok(ministack)
         };
@@ -278,69 +269,18 @@ async fn start_sandbox(port: u16, time_factor: f64) -> Result<Sandbox, Error> {
     .await?)
 }
 
-/// Returns the port if it is free, or any free port for 0.
-async fn free_port(port: u16) -> Result<u16, Error> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let is_taken = |error| {
-        Error::Setup(format!(
-            "can't listen on {address}: {error}. Is another local stack running?"
-        ))
-    };
-    // MiniStack would share a port that another MiniStack listens on.
-    if port != 0 && TcpStream::connect(address).await.is_ok() {
-        return Err(is_taken(std::io::ErrorKind::AddrInUse.into()));
-    }
-    let listener = TcpListener::bind(address).await.map_err(is_taken)?;
-    listener
-        .local_addr()
-        .map(|address| address.port())
-        .map_err(is_taken)
-}
-
 async fn start_ministack(
     project: &Project,
     options: &StackOptions,
     port: u16,
-    url: &str,
 ) -> Result<Server, Error> {
-    let log = project
-        .logs()
-        .join(format!("{}-ministack.log", options.name));
-    // MiniStack's temporary files go here too, so `cargo clean` deletes them.
-    let temporary = project.folder().join(&options.name).join("tmp");
-    fs::create_dir_all(&temporary).map_err(Error::io(temporary.display()))?;
-    let mut ministack = command("python", &project.venv(), &project.folder());
-    ministack
-        .arg(project.root.join("tests/local-stack/ministack/main.py"))
-        .env("BIND_HOST", "127.0.0.1")
-        .env("GATEWAY_PORT", port.to_string())
-        .env("AUTH", "true")
-        .env("SFN_WAIT_SCALE", options.wait_scale.to_string())
-        .env("TMPDIR", temporary)
-        .envs(client_environment(url))
-        .envs(options.detour.environment.iter().cloned());
+    let mut environment = vec![("SFN_WAIT_SCALE", options.wait_scale.to_string())];
+    environment.extend(options.detour.environment.iter().cloned());
     if let Some(url) = &options.detour.aws_url {
         // MiniStack passes this variable on to the functions and does not use it itself.
-        ministack.env("AWS_ENDPOINT_URL", url);
+        environment.push(("AWS_ENDPOINT_URL", url.clone()));
     }
-    let mut server = Server::start("MiniStack", &mut ministack, log)?;
-    let ready_by = Instant::now() + START_TIMEOUT;
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .is_err()
-    {
-        if server.has_ended() || Instant::now() > ready_by {
-            return Err(xtask::Error::Command {
-                what: "MiniStack".to_owned(),
-                status: "it did not start".to_owned(),
-                log: server.log.display().to_string(),
-                tail: tail(&server.log),
-            }
-            .into());
-        }
-        sleep(POLL).await;
-    }
-    Ok(server)
+    Ok(ministack::start(project, &options.name, port, &environment).await?)
 }
 
 /// Points a program at the local stack, whatever AWS settings its environment has.
@@ -349,15 +289,4 @@ pub fn point_at_local_aws(program: &mut Command, url: &str) {
     for inherited in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE"] {
         program.env_remove(inherited);
     }
-}
-
-/// The environment variables that an AWS client needs to reach the local stack.
-pub fn client_environment(url: &str) -> [(&'static str, String); 5] {
-    [
-        ("AWS_ENDPOINT_URL", url.to_owned()),
-        ("AWS_REGION", REGION.to_owned()),
-        ("AWS_DEFAULT_REGION", REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY.to_owned()),
-    ]
 }
