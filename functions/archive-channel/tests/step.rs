@@ -1,0 +1,174 @@
+//! The step against a Slack sandbox and a table.
+#![allow(clippy::unwrap_used)]
+
+use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError};
+use apgl_stores::{Channel, Entry};
+use archive_channel::{Deps, Input, Outcome, handle};
+use fixture::{Fixture, invocation};
+use rstest::rstest;
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+};
+
+/// The step in a workspace with the channel `guide`.
+struct Archiving {
+    fixture: Fixture,
+    deps: Deps,
+    channel: ChannelRef,
+}
+
+impl Archiving {
+    async fn of(channel: ChannelSeed) -> Self {
+        let fixture = Fixture::new().await;
+        let directory = fixture.directory().await;
+        let seed = ChannelSeed {
+            name: "guide".to_owned(),
+            ..channel
+        };
+        let channel = fixture.channel(seed).await;
+        let known = Channel {
+            name: channel.name.clone(),
+            id: channel.id.clone(),
+            visibility: channel.visibility,
+            archived: false,
+        };
+        directory.channels.remember_all(&[known]).await.unwrap();
+        Self {
+            fixture,
+            deps: Deps { directory },
+            channel,
+        }
+    }
+
+    async fn of_our_channel() -> Self {
+        Self::of(ChannelSeed {
+            is_private: true,
+            created_by_bot: true,
+            ..ChannelSeed::default()
+        })
+        .await
+    }
+
+    async fn run(&self) -> Result<Outcome, StepError> {
+        let input = Input {
+            channel_name: name("guide"),
+            channel: self.channel.clone(),
+        };
+        handle(&self.deps, &invocation("execution"), input).await
+    }
+
+    /// The channel as the table knows it by this name.
+    async fn known(&self, by: &str) -> Entry {
+        let look_up = self.deps.directory.channels.look_up(&name(by)).await;
+        look_up.unwrap().entry
+    }
+
+    fn deleted_name(&self) -> String {
+        format!("guide-deleted-{}", self.channel.id.to_lowercase())
+    }
+
+    fn archived_as(&self, name: String) -> Outcome {
+        let channel = ChannelRef {
+            name,
+            archived: true,
+            ..self.channel.clone()
+        };
+        Outcome { channel }
+    }
+}
+
+fn name(name: &str) -> ChannelName {
+    ChannelName::try_from(name.to_owned()).unwrap()
+}
+
+#[tokio::test]
+async fn a_channel_is_renamed_and_archived_and_its_name_is_free() {
+    let step = Archiving::of_our_channel().await;
+    let outcome = step.run().await.unwrap();
+    let deleted = step.deleted_name();
+    assert_eq!(outcome, step.archived_as(deleted.clone()));
+    assert!(step.fixture.in_slack(&deleted).await.unwrap().is_archived);
+    assert_eq!(step.known("guide").await, Entry::Unknown);
+    let Entry::Seen { channel, .. } = step.known(&deleted).await else {
+        panic!("the table knows the new name");
+    };
+    assert!(channel.archived);
+}
+
+#[rstest]
+#[case::is_not_the_creator(false, None)]
+#[case::workspace_forbids_it(true, Some("restricted_action"))]
+#[tokio::test]
+async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name(
+    #[case] created_by_bot: bool,
+    #[case] refusal: Option<&str>,
+) {
+    let step = Archiving::of(ChannelSeed {
+        created_by_bot,
+        ..ChannelSeed::default()
+    })
+    .await;
+    if let Some(code) = refusal {
+        let how = How::refused(code);
+        step.fixture.fail("conversations.rename", how, 1).await;
+    }
+    let outcome = step.run().await.unwrap();
+    assert_eq!(outcome, step.archived_as("guide".to_owned()));
+    assert!(step.fixture.in_slack("guide").await.unwrap().is_archived);
+    assert!(matches!(step.known("guide").await, Entry::Seen { channel, .. } if channel.archived));
+}
+
+#[tokio::test]
+async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
+    let step = Archiving::of_our_channel().await;
+    let how = How::refused("restricted_action");
+    step.fixture.fail("conversations.archive", how, 1).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRejected);
+    assert!(!step.fixture.in_slack("guide").await.unwrap().is_archived);
+    assert!(matches!(step.known("guide").await, Entry::Seen { channel, .. } if !channel.archived));
+}
+
+#[rstest]
+#[case::response_to_the_renaming_is_lost("conversations.rename", broken(Effect::Done))]
+#[case::response_to_the_archiving_is_lost("conversations.archive", broken(Effect::Done))]
+#[case::slack_fails_before_the_archiving("conversations.archive", broken(Effect::None))]
+#[case::slack_limits_the_archiving("conversations.archive", How::RateLimited { retry_after: 2 })]
+#[tokio::test]
+async fn the_next_attempt_finishes_what_one_has_begun(#[case] method: &str, #[case] how: How) {
+    let step = Archiving::of_our_channel().await;
+    step.fixture.fail(method, how, 1).await;
+    step.run().await.unwrap_err();
+    let outcome = step.run().await.unwrap();
+    let deleted = step.deleted_name();
+    assert_eq!(outcome, step.archived_as(deleted.clone()));
+    assert!(step.fixture.in_slack(&deleted).await.unwrap().is_archived);
+}
+
+fn broken(effect: Effect) -> How {
+    How::Html500 { effect }
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_to_archive_it() {
+    let step = Archiving::of(ChannelSeed {
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    })
+    .await;
+    step.run().await.unwrap();
+    assert_eq!(step.fixture.calls("conversations.join").await, 1);
+    assert!(step.fixture.in_slack("guide").await.unwrap().is_archived);
+}
+
+#[tokio::test]
+async fn a_channel_that_slack_no_longer_shows_is_outdated_in_the_table() {
+    let step = Archiving::of_our_channel().await;
+    let how = How::refused("channel_not_found");
+    step.fixture.fail("conversations.rename", how, 1).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    let known = step.known("guide").await;
+    assert!(matches!(known, Entry::Outdated { .. }), "{known:?}");
+}

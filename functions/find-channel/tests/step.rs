@@ -1,0 +1,164 @@
+//! The step against a Slack sandbox and a table.
+#![allow(clippy::unwrap_used)]
+
+use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError, Visibility};
+use find_channel::{Deps, Input, Outcome, handle};
+use fixture::{Fixture, invocation};
+use rstest::rstest;
+use slack_sandbox::{faults::How, seed::ChannelSeed, server::ChannelChange};
+
+/// The step in a workspace with the channel `guide`, which the table does not know at first.
+struct Finding {
+    fixture: Fixture,
+    deps: Deps,
+    channel: ChannelRef,
+}
+
+impl Finding {
+    async fn of(channel: ChannelSeed) -> Self {
+        let fixture = Fixture::new().await;
+        let deps = Deps {
+            directory: fixture.directory().await,
+        };
+        let channel = ChannelSeed {
+            name: "guide".to_owned(),
+            ..channel
+        };
+        let channel = fixture.channel(channel).await;
+        Self {
+            fixture,
+            deps,
+            channel,
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Outcome, StepError> {
+        handle(&self.deps, &invocation("execution"), input).await
+    }
+
+    async fn calls(&self) -> Vec<String> {
+        let sandbox = &self.fixture.sandbox;
+        let calls = sandbox.calls().await.unwrap();
+        sandbox.clear_calls().await.unwrap();
+        calls.into_iter().map(|call| call.method).collect()
+    }
+
+    fn found(&self) -> Outcome {
+        Outcome {
+            exists: true,
+            channel: Some(self.channel.clone()),
+        }
+    }
+}
+
+fn public_channel() -> ChannelSeed {
+    ChannelSeed::default()
+}
+
+/// A channel that a public notification needs.
+fn required() -> Input {
+    Input {
+        channel_name: ChannelName::try_from("guide".to_owned()).unwrap(),
+        visibility: Some(Visibility::Public),
+        required: true,
+        verify: false,
+    }
+}
+
+/// The question whether there is a channel of any kind.
+fn asked() -> Input {
+    Input {
+        visibility: None,
+        required: false,
+        verify: true,
+        ..required()
+    }
+}
+
+#[tokio::test]
+async fn a_channel_is_found_in_slack_and_then_in_the_table() {
+    let step = Finding::of(public_channel()).await;
+    assert_eq!(step.run(required()).await.unwrap(), step.found());
+    assert_eq!(step.calls().await, ["conversations.list"]);
+    assert_eq!(step.run(required()).await.unwrap(), step.found());
+    assert_eq!(step.calls().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_question_asks_slack_although_the_table_has_the_channel() {
+    let step = Finding::of(public_channel()).await;
+    step.run(required()).await.unwrap();
+    step.calls().await;
+    assert_eq!(step.run(asked()).await.unwrap(), step.found());
+    assert_eq!(step.calls().await, ["conversations.info"]);
+}
+
+#[rstest]
+#[case::archived(
+    ChannelSeed { is_archived: true, ..public_channel() },
+    ErrorName::ChannelArchived
+)]
+#[case::private(
+    ChannelSeed { is_private: true, ..public_channel() },
+    ErrorName::ChannelNotFound
+)]
+#[case::invisible(
+    ChannelSeed { is_private: true, bot_is_member: false, ..public_channel() },
+    ErrorName::ChannelNotFound
+)]
+#[tokio::test]
+async fn a_channel_that_can_not_be_used_fails_who_needs_it(
+    #[case] channel: ChannelSeed,
+    #[case] expected: ErrorName,
+) {
+    let step = Finding::of(channel).await;
+    let error = step.run(required()).await.unwrap_err();
+    assert_eq!(error.name(), expected);
+}
+
+#[rstest]
+#[case::archived(ChannelSeed { is_archived: true, ..public_channel() }, true)]
+#[case::private(ChannelSeed { is_private: true, ..public_channel() }, true)]
+#[case::invisible(
+    ChannelSeed { is_private: true, bot_is_member: false, ..public_channel() },
+    false
+)]
+#[tokio::test]
+async fn who_only_asks_is_told_whether_the_bot_sees_the_channel(
+    #[case] channel: ChannelSeed,
+    #[case] exists: bool,
+) {
+    let step = Finding::of(channel).await;
+    let outcome = step.run(asked()).await.unwrap();
+    assert_eq!(outcome.exists, exists);
+    assert_eq!(outcome.channel, exists.then(|| step.channel.clone()));
+}
+
+#[tokio::test]
+async fn a_name_that_moved_to_another_channel_is_found_there() {
+    let step = Finding::of(public_channel()).await;
+    step.run(required()).await.unwrap();
+    let renamed = ChannelChange {
+        name: Some("old-guide".to_owned()),
+        ..ChannelChange::default()
+    };
+    let sandbox = &step.fixture.sandbox;
+    sandbox.change_channel("guide", &renamed).await.unwrap();
+    let successor = ChannelSeed {
+        name: "guide".to_owned(),
+        ..public_channel()
+    };
+    let successor = step.fixture.channel(successor).await;
+    let outcome = step.run(asked()).await.unwrap();
+    assert_eq!(outcome.channel, Some(successor));
+}
+
+#[tokio::test]
+async fn a_limited_scan_is_continued() {
+    let step = Finding::of(public_channel()).await;
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fixture.fail("conversations.list", limited, 1).await;
+    let error = step.run(required()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    assert_eq!(step.run(required()).await.unwrap(), step.found());
+}

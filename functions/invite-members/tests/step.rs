@@ -1,0 +1,277 @@
+//! The step against a Slack sandbox and tables.
+#![allow(clippy::unwrap_used)]
+
+use std::{slice, time::SystemTime};
+
+use apgl_contract::{
+    ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+};
+use apgl_directory::Directory;
+use apgl_stores::{Channels, Table};
+use aws_sdk_dynamodb::Client;
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use fixture::{Fixture, invocation};
+use invite_members::{Deps, Input, Outcome, handle};
+use rstest::rstest;
+use serde_json::{Value, json};
+use slack_sandbox::{
+    faults::{Effect, Fault, How},
+    seed::ChannelSeed,
+    workspace::User,
+};
+
+const INVITE: &str = "conversations.invite";
+
+struct Inviting {
+    fixture: Fixture,
+    deps: Deps,
+}
+
+impl Inviting {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let deps = Deps {
+            directory: fixture.directory().await,
+            people: fixture.people().await,
+        };
+        Self { fixture, deps }
+    }
+
+    async fn run(
+        &self,
+        execution: &str,
+        channel: &ChannelRef,
+        users: &[SlackUser],
+    ) -> Result<Outcome, StepError> {
+        let input = Input {
+            channel: channel.clone(),
+            users: users.to_vec(),
+        };
+        handle(&self.deps, &invocation(execution), input).await
+    }
+
+    async fn people(&self, count: usize) -> Vec<SlackUser> {
+        let mut people = Vec::new();
+        for n in 0..count {
+            people.push(self.fixture.person(&format!("person{n}")).await);
+        }
+        people
+    }
+
+    async fn calls(&self, method: &str) -> usize {
+        self.fixture.calls(method).await
+    }
+}
+
+fn emails(users: &[SlackUser]) -> Vec<Email> {
+    users.iter().map(|user| user.email.clone()).collect()
+}
+
+fn broken(effect: Effect) -> How {
+    How::Html500 { effect }
+}
+
+#[tokio::test]
+async fn who_is_missing_is_invited_and_who_is_there_is_not() {
+    let step = Inviting::new().await;
+    let people = step.people(3).await;
+    let channel = step.fixture.private_channel("guide", &[&people[1]]).await;
+    let expected = Outcome {
+        invited: vec![people[0].email.clone(), people[2].email.clone()],
+        already_members: vec![people[1].email.clone()],
+        skipped: Vec::new(),
+    };
+    let outcome = step.run("first", &channel, &people).await.unwrap();
+    assert_eq!(outcome, expected);
+    // The same execution gets the same outcome again.
+    let again = step.run("first", &channel, &people).await.unwrap();
+    assert_eq!(again, expected);
+    let other = step.run("second", &channel, &people).await.unwrap();
+    assert_eq!(other.already_members, emails(&people));
+    assert_eq!(step.calls("conversations.members").await, 1);
+    assert_eq!(step.calls(INVITE).await, 1);
+}
+
+#[tokio::test]
+async fn nobody_to_invite_costs_no_call() {
+    let step = Inviting::new().await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let outcome = step.run("execution", &channel, &[]).await.unwrap();
+    assert_eq!(outcome, Outcome::default());
+    assert_eq!(step.fixture.sandbox.calls().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_channel_that_this_execution_created_has_no_members_to_ask_for() {
+    let step = Inviting::new().await;
+    let people = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let created = ChannelRef {
+        created: true,
+        ..channel
+    };
+    let outcome = step.run("execution", &created, &people).await.unwrap();
+    assert_eq!(outcome.invited, emails(&people));
+    assert_eq!(step.calls("conversations.members").await, 0);
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_are_invited_in_batches() {
+    let step = Inviting::new().await;
+    let people = step.people(150).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let outcome = step.run("execution", &channel, &people).await.unwrap();
+    assert_eq!(outcome.invited, emails(&people));
+    assert_eq!(step.calls(INVITE).await, 2);
+}
+
+#[rstest]
+#[case::slack_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
+#[case::slack_fails_before_it(broken(Effect::None), ErrorName::SlackUnavailable)]
+#[case::its_response_is_lost(broken(Effect::Done), ErrorName::SlackUnavailable)]
+#[tokio::test]
+async fn the_next_attempt_continues_where_the_second_batch_failed(
+    #[case] how: How,
+    #[case] expected: ErrorName,
+) {
+    let step = Inviting::new().await;
+    let people = step.people(150).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let last = &people.iter().map(|user| &user.id.0).max().unwrap();
+    let fault = Fault::new(INVITE, how).only_where("users", last).times(1);
+    step.fixture.sandbox.add_fault(&fault).await.unwrap();
+    let error = step.run("execution", &channel, &people).await.unwrap_err();
+    assert_eq!(error.name(), expected);
+    let outcome = step.run("execution", &channel, &people).await.unwrap();
+    // Everybody came by this execution, whichever attempt it was.
+    assert_eq!(outcome.invited, emails(&people));
+    assert_eq!(step.calls(INVITE).await, 3);
+}
+
+#[rstest]
+#[case::a_guest(User { is_restricted: true, ..User::default() }, SkipReason::Restricted)]
+#[case::a_bot(User { is_bot: true, ..User::default() }, SkipReason::Bot)]
+#[case::a_deactivated_user(User { deleted: true, ..User::default() }, SkipReason::NotInSlack)]
+#[tokio::test]
+async fn who_can_not_be_invited_stops_nobody_else(#[case] user: User, #[case] reason: SkipReason) {
+    let step = Inviting::new().await;
+    let ana = step.fixture.person("ana").await;
+    let other = step.fixture.account("other", user).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let users = [other.clone(), ana.clone()];
+    let outcome = step.run("execution", &channel, &users).await.unwrap();
+    let skipped = Skipped {
+        email: other.email,
+        reason,
+    };
+    assert_eq!(outcome.invited, slice::from_ref(&ana.email));
+    assert_eq!(outcome.skipped, [skipped]);
+    assert!(step.fixture.is_member("guide", &ana).await);
+}
+
+#[tokio::test]
+async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
+    let step = Inviting::new().await;
+    let ana = step.fixture.person("ana").await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let outdated = SlackUser {
+        id: SlackUserId("U0GONE".to_owned()),
+        ..ana.clone()
+    };
+    let users = [outdated];
+    let outcome = step.run("execution", &channel, &users).await.unwrap();
+    assert_eq!(outcome.invited, slice::from_ref(&ana.email));
+    assert!(step.fixture.is_member("guide", &ana).await);
+    // The next attempt has the outdated id again, and the same outcome.
+    let again = step.run("execution", &channel, &users).await.unwrap();
+    assert_eq!(again, outcome);
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_to_invite_people() {
+    let step = Inviting::new().await;
+    let people = step.people(1).await;
+    let channel = ChannelSeed {
+        name: "guide".to_owned(),
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    };
+    let channel = step.fixture.channel(channel).await;
+    let outcome = step.run("execution", &channel, &people).await.unwrap();
+    assert_eq!(outcome.invited, emails(&people));
+    assert_eq!(step.calls("conversations.join").await, 1);
+}
+
+#[rstest]
+#[case("channel_not_found", ErrorName::ChannelNotFound)]
+#[case("is_archived", ErrorName::ChannelArchived)]
+#[case("restricted_action", ErrorName::SlackRejected)]
+#[case("invalid_auth", ErrorName::SlackUnauthorized)]
+#[tokio::test]
+async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expected: ErrorName) {
+    let step = Inviting::new().await;
+    let people = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.fixture.fail(INVITE, How::refused(code), 2).await;
+    let error = step.run("execution", &channel, &people).await.unwrap_err();
+    assert_eq!(error.name(), expected);
+}
+
+#[tokio::test]
+async fn an_invocation_without_time_leaves_the_invitations_to_the_next() {
+    let step = Inviting::new().await;
+    let users = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let mut late = invocation("execution");
+    late.deadline = SystemTime::now();
+    let input = Input {
+        channel: channel.clone(),
+        users: users.clone(),
+    };
+    let error = handle(&step.deps, &late, input).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::StepUnfinished);
+    assert_eq!(step.calls(INVITE).await, 0);
+    let outcome = step.run("execution", &channel, &users).await.unwrap();
+    assert_eq!(outcome.invited, emails(&users));
+}
+
+/// An empty DynamoDB that accepts every write, except of items whose key begins with `refused`.
+fn dynamodb(refused: &'static str) -> Client {
+    Client::new(&fake_aws::config(infallible_client_fn(
+        move |request: http::Request<SdkBody>| {
+            let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let key = body["Item"]["name"]["S"].as_str().unwrap_or_default();
+            let (status, answer) = if key.starts_with(refused) {
+                (400, json!({ "__type": "AccessDeniedException" }))
+            } else {
+                (200, json!({}))
+            };
+            http::Response::builder()
+                .status(status)
+                .body(SdkBody::from(answer.to_string()))
+                .unwrap()
+        },
+    )))
+}
+
+#[rstest]
+#[case::the_snapshot("#first-look/")]
+#[case::the_members("#members/")]
+#[tokio::test]
+async fn nobody_is_invited_before_who_is_there_is_written(#[case] refused: &'static str) {
+    let mut step = Inviting::new().await;
+    let users = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let created = ChannelRef {
+        created: true,
+        ..channel
+    };
+    step.deps.directory = Directory {
+        channels: Channels::new(Table::new(dynamodb(refused), "channels".to_owned())),
+        slack: step.fixture.slack.clone(),
+    };
+    let error = step.run("execution", &created, &users).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::StoreRejected);
+    assert_eq!(step.calls(INVITE).await, 0);
+}

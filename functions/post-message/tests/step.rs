@@ -1,0 +1,247 @@
+//! The step against a Slack sandbox and tables. `model` runs the protocol through every order of events.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{
+    ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
+};
+use apgl_stores::{Channel, Claim, Deliveries, Entry, SETTLE_TIME};
+use fixture::{Fixture, invocation};
+use futures_util::future::join_all;
+use post_message::{Deps, Input, handle};
+use rstest::rstest;
+use serde_json::json;
+use slack_sandbox::{
+    faults::{Effect, How},
+    seed::ChannelSeed,
+};
+
+const POST: &str = "chat.postMessage";
+const EXECUTION: &str = "execution";
+
+/// The step in a workspace with the channel `guide`.
+struct Posting {
+    fixture: Fixture,
+    deps: Deps,
+    channel: ChannelRef,
+}
+
+impl Posting {
+    async fn to(channel: ChannelSeed) -> Self {
+        let fixture = Fixture::new().await;
+        let deps = Deps {
+            directory: fixture.directory().await,
+            deliveries: Deliveries::new(fixture.table("deliveryId").await),
+        };
+        let channel = ChannelSeed {
+            name: "guide".to_owned(),
+            ..channel
+        };
+        let channel = fixture.channel(channel).await;
+        let known = Channel {
+            name: channel.name.clone(),
+            id: channel.id.clone(),
+            visibility: channel.visibility,
+            archived: channel.archived,
+        };
+        let channels = &deps.directory.channels;
+        channels.remember_all(&[known]).await.unwrap();
+        Self {
+            fixture,
+            deps,
+            channel,
+        }
+    }
+
+    async fn to_a_private_channel() -> Self {
+        Self::to(ChannelSeed {
+            is_private: true,
+            ..ChannelSeed::default()
+        })
+        .await
+    }
+
+    async fn run(&self) -> Result<PostedMessage, StepError> {
+        self.post(None).await
+    }
+
+    async fn post(&self, thread_ts: Option<&str>) -> Result<PostedMessage, StepError> {
+        handle(&self.deps, &invocation(EXECUTION), self.input(thread_ts)).await
+    }
+
+    fn input(&self, thread_ts: Option<&str>) -> Input {
+        let mut message = json!({ "text": "hello" });
+        if let Some(thread_ts) = thread_ts {
+            message["threadTs"] = json!(thread_ts);
+        }
+        Input {
+            channel: self.channel.clone(),
+            message: serde_json::from_value::<Message>(message).unwrap(),
+        }
+    }
+
+    /// Replaces the table by one in which an attempt began half a minute ago and never ended.
+    async fn forget_outcome(&mut self) {
+        let deliveries = Deliveries::new(self.fixture.table("deliveryId").await);
+        let now = SystemTime::now();
+        let (began, deadline) = (
+            now - Duration::from_secs(40),
+            now - SETTLE_TIME - Duration::from_secs(10),
+        );
+        let claim = deliveries.claim(EXECUTION, "earlier", began, deadline);
+        assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
+        self.deps.deliveries = deliveries;
+    }
+
+    /// The timestamps of the channel's messages.
+    async fn messages(&self) -> Vec<String> {
+        let channel = self.fixture.in_slack("guide").await.unwrap();
+        channel
+            .messages
+            .into_iter()
+            .map(|message| message.ts)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_posted_once_however_often_the_step_runs() {
+    let step = Posting::to_a_private_channel().await;
+    let posted = step.run().await.unwrap();
+    assert!(!posted.duplicate);
+    assert_eq!(step.messages().await, [posted.ts.as_str()]);
+    let again = step.run().await.unwrap();
+    assert_eq!((again.ts, again.duplicate), (posted.ts, true));
+    assert_eq!(step.fixture.calls(POST).await, 1);
+}
+
+#[tokio::test]
+async fn two_copies_of_an_invocation_post_once() {
+    let step = Posting::to_a_private_channel().await;
+    let copies = join_all([step.run(), step.run()]).await;
+    let posted = copies.iter().filter(|copy| copy.is_ok()).count();
+    assert_eq!(posted, 1, "{copies:?}");
+    let held = copies.into_iter().find_map(Result::err).unwrap();
+    assert_eq!(held.name(), ErrorName::DeliveryInProgress);
+    assert_eq!(step.messages().await.len(), 1);
+}
+
+#[rstest]
+#[case::error(How::Error { error: "internal_error".to_owned(), effect: Effect::Done })]
+#[case::html(How::Html500 { effect: Effect::Done })]
+#[case::connection(How::Reset { effect: Effect::Done })]
+#[case::nothing_was_posted(How::Html500 { effect: Effect::None })]
+#[tokio::test]
+async fn after_an_unknown_outcome_nobody_posts_before_the_settle_time_ends(#[case] how: How) {
+    let step = Posting::to_a_private_channel().await;
+    step.fixture.fail(POST, how, 1).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackOutcomeUnknown);
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::DeliveryInProgress);
+    assert_eq!(step.fixture.calls(POST).await, 1);
+}
+
+#[rstest]
+#[case::in_the_channel(false, "conversations.history")]
+#[case::in_a_thread(true, "conversations.replies")]
+#[tokio::test]
+async fn a_message_that_an_earlier_attempt_posted_is_found(
+    #[case] is_reply: bool,
+    #[case] method: &str,
+) {
+    let mut step = Posting::to_a_private_channel().await;
+    let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
+    let parent = parent.unwrap().ts;
+    let thread = is_reply.then_some(parent.as_str());
+    let posted = step.post(thread).await.unwrap().ts;
+    step.forget_outcome().await;
+    let found = step.post(thread).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+    assert_eq!(step.messages().await.len(), 2);
+    assert_eq!(step.fixture.calls(method).await, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_no_earlier_attempt_posted_is_posted() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.forget_outcome().await;
+    let posted = step.run().await.unwrap();
+    assert!(!posted.duplicate);
+    assert_eq!(step.fixture.calls("conversations.history").await, 1);
+    assert_eq!(step.messages().await, [posted.ts.as_str()]);
+}
+
+#[tokio::test]
+async fn a_message_that_can_not_be_looked_for_is_not_posted() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.forget_outcome().await;
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fixture.fail("conversations.history", limited, 1).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+    assert!(!step.run().await.unwrap().duplicate);
+}
+
+#[tokio::test]
+async fn a_limited_post_is_made_by_the_next_attempt() {
+    let step = Posting::to_a_private_channel().await;
+    let limited = How::RateLimited { retry_after: 7 };
+    step.fixture.fail(POST, limited, 1).await;
+    let error = step.run().await.unwrap_err();
+    let StepError::SlackRateLimited { retry_after, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(retry_after, Duration::from_secs(7));
+    assert!(!step.run().await.unwrap().duplicate);
+    assert_eq!(step.messages().await.len(), 1);
+}
+
+#[rstest]
+#[case("msg_too_long", ErrorName::SlackRejected, true)]
+#[case("invalid_auth", ErrorName::SlackUnauthorized, true)]
+#[case("channel_not_found", ErrorName::ChannelNotFound, false)]
+#[case("is_archived", ErrorName::ChannelArchived, false)]
+#[tokio::test]
+async fn what_slack_refuses_was_not_posted_and_corrects_the_table(
+    #[case] code: &str,
+    #[case] expected: ErrorName,
+    #[case] is_table_right: bool,
+) {
+    let step = Posting::to_a_private_channel().await;
+    step.fixture.fail(POST, How::refused(code), 2).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), expected);
+    let name = ChannelName::try_from("guide".to_owned()).unwrap();
+    let known = step.deps.directory.channels.look_up(&name).await.unwrap();
+    let is_active = matches!(known.entry, Entry::Seen { channel, .. } if !channel.archived);
+    assert_eq!(is_active, is_table_right);
+    // Somebody has fixed it.
+    step.fixture.sandbox.clear_faults().await.unwrap();
+    assert!(!step.run().await.unwrap().duplicate);
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_to_post() {
+    let step = Posting::to(ChannelSeed {
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    })
+    .await;
+    step.run().await.unwrap();
+    assert_eq!(step.fixture.calls("conversations.join").await, 1);
+    assert_eq!(step.messages().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_invocation_without_time_posts_nothing() {
+    let step = Posting::to_a_private_channel().await;
+    let mut late = invocation(EXECUTION);
+    late.deadline = SystemTime::now() + Duration::from_secs(5);
+    let error = handle(&step.deps, &late, step.input(None)).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::SlackUnavailable);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+    assert!(!step.run().await.unwrap().duplicate);
+}

@@ -1,0 +1,226 @@
+//! The step against a Slack sandbox and tables.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, slice, time::Duration};
+
+use apgl_contract::{
+    ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+};
+use apgl_stores::Snapshot;
+use fixture::{Fixture, invocation};
+use remove_members::{Deps, Input, Outcome, handle};
+use rstest::rstest;
+use slack_sandbox::{
+    faults::{Effect, Fault, How},
+    seed::ChannelSeed,
+    workspace::BOT_USER_ID,
+};
+
+const KICK: &str = "conversations.kick";
+
+/// The step in a workspace with the private channel `guide`, where these people are.
+struct Removing {
+    fixture: Fixture,
+    deps: Deps,
+    channel: ChannelRef,
+    people: Vec<SlackUser>,
+}
+
+impl Removing {
+    async fn of(names: &[&str]) -> Self {
+        let fixture = Fixture::new().await;
+        let deps = Deps {
+            directory: fixture.directory().await,
+            people: fixture.people().await,
+        };
+        let mut people = Vec::new();
+        for name in names {
+            people.push(fixture.person(name).await);
+        }
+        let members: Vec<&SlackUser> = people.iter().collect();
+        let channel = fixture.private_channel("guide", &members).await;
+        Self {
+            fixture,
+            deps,
+            channel,
+            people,
+        }
+    }
+
+    async fn run(&self, execution: &str, users: &[SlackUser]) -> Result<Outcome, StepError> {
+        let input = Input {
+            channel: self.channel.clone(),
+            users: users.to_vec(),
+        };
+        handle(&self.deps, &invocation(execution), input).await
+    }
+
+    /// The removals of this user fail like this.
+    async fn fail_for(&self, user: &SlackUser, how: How, times: u64) {
+        let fault = Fault::new(KICK, how).only_where("user", &user.id.0);
+        let added = self.fixture.sandbox.add_fault(&fault.times(times)).await;
+        added.unwrap();
+    }
+
+    async fn is_there(&self, user: &SlackUser) -> bool {
+        self.fixture.is_member("guide", user).await
+    }
+}
+
+fn emails(users: &[SlackUser]) -> Vec<Email> {
+    users.iter().map(|user| user.email.clone()).collect()
+}
+
+fn skipped(user: &SlackUser, reason: SkipReason) -> Skipped {
+    Skipped {
+        email: user.email.clone(),
+        reason,
+    }
+}
+
+#[tokio::test]
+async fn who_is_there_is_removed_and_who_is_not_is_skipped() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let eve = step.fixture.person("eve").await;
+    let users = [step.people[0].clone(), eve.clone()];
+    let outcome = step.run("execution", &users).await.unwrap();
+    let expected = Outcome {
+        removed: vec![users[0].email.clone()],
+        skipped: vec![skipped(&eve, SkipReason::NotAMember)],
+    };
+    assert_eq!(outcome, expected);
+    assert!(!step.is_there(&users[0]).await);
+    assert!(step.is_there(&step.people[1]).await);
+    // The same execution gets the same outcome again, and another one finds nobody.
+    assert_eq!(step.run("execution", &users).await.unwrap(), expected);
+    let other = step.run("other", &users).await.unwrap();
+    let not_there = users.map(|user| skipped(&user, SkipReason::NotAMember));
+    assert_eq!(other.skipped, not_there);
+    assert_eq!(step.fixture.calls(KICK).await, 1);
+}
+
+#[tokio::test]
+async fn nobody_to_remove_costs_no_call() {
+    let step = Removing::of(&["ana"]).await;
+    let outcome = step.run("execution", &[]).await.unwrap();
+    assert_eq!(outcome, Outcome::default());
+    assert_eq!(step.fixture.sandbox.calls().await.unwrap(), []);
+}
+
+#[rstest]
+#[case::slack_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
+#[case::slack_fails_before_it(How::Html500 { effect: Effect::None }, ErrorName::SlackUnavailable)]
+#[case::its_response_is_lost(How::Html500 { effect: Effect::Done }, ErrorName::SlackUnavailable)]
+#[tokio::test]
+async fn the_next_attempt_continues_with_who_was_not_removed(
+    #[case] how: How,
+    #[case] expected: ErrorName,
+) {
+    let step = Removing::of(&["ana", "bob", "eve"]).await;
+    step.fail_for(&step.people[1], how, 1).await;
+    let error = step.run("execution", &step.people).await.unwrap_err();
+    assert_eq!(error.name(), expected);
+    assert!(!step.is_there(&step.people[0]).await);
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    // Everybody was removed by this execution, whichever attempt it was.
+    assert_eq!(outcome.removed, emails(&step.people));
+}
+
+#[tokio::test]
+async fn who_can_not_be_removed_stops_nobody_else() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let refused = How::refused("cant_kick_owner");
+    step.fail_for(&step.people[0], refused, 1).await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    let cannot = skipped(&step.people[0], SkipReason::CannotRemove);
+    assert_eq!(outcome.removed, [step.people[1].email.clone()]);
+    assert_eq!(outcome.skipped, [cannot]);
+}
+
+#[tokio::test]
+async fn the_bot_itself_stays() {
+    let step = Removing::of(&["ana"]).await;
+    let itself = SlackUser {
+        id: SlackUserId(BOT_USER_ID.to_owned()),
+        ..step.people[0].clone()
+    };
+    let outcome = step
+        .run("execution", slice::from_ref(&itself))
+        .await
+        .unwrap();
+    assert_eq!(outcome.skipped, [skipped(&itself, SkipReason::Bot)]);
+    assert!(step.is_there(&itself).await);
+}
+
+#[tokio::test]
+async fn who_left_meanwhile_counts_as_removed() {
+    let step = Removing::of(&["ana"]).await;
+    // Slack returns this error if the user left after the step had read the members.
+    let left = How::Error {
+        error: "user_not_in_channel".to_owned(),
+        effect: Effect::Done,
+    };
+    step.fail_for(&step.people[0], left, 1).await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_to_remove_people() {
+    let mut step = Removing::of(&["ana"]).await;
+    step.channel = step
+        .fixture
+        .channel(ChannelSeed {
+            name: "public".to_owned(),
+            members: vec![step.people[0].id.0.clone()],
+            bot_is_member: false,
+            ..ChannelSeed::default()
+        })
+        .await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+    assert_eq!(step.fixture.calls("conversations.join").await, 1);
+}
+
+#[rstest]
+#[case("channel_not_found", ErrorName::ChannelNotFound)]
+#[case("is_archived", ErrorName::ChannelArchived)]
+#[case("restricted_action", ErrorName::SlackRejected)]
+#[case("invalid_auth", ErrorName::SlackUnauthorized)]
+#[tokio::test]
+async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expected: ErrorName) {
+    let step = Removing::of(&["ana"]).await;
+    step.fixture.fail(KICK, How::refused(code), 2).await;
+    let error = step.run("execution", &step.people).await.unwrap_err();
+    assert_eq!(error.name(), expected);
+    assert!(step.is_there(&step.people[0]).await);
+}
+
+#[tokio::test]
+async fn a_user_whom_slack_does_not_know_is_forgotten() {
+    let step = Removing::of(&["ana"]).await;
+    let people = &step.deps.people;
+    let ana = &step.people[0];
+    let asked = slice::from_ref(&ana.email);
+    let resolving = invocation("execution");
+    let known = people.resolve(asked, Duration::MAX, &resolving);
+    known.await.unwrap();
+    let unknown = How::refused("user_not_found");
+    step.fail_for(ana, unknown, 1).await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    assert_eq!(outcome.skipped, [skipped(ana, SkipReason::NotInSlack)]);
+    let look_ups = people.known.look_up(asked, "execution").await.unwrap();
+    assert!(look_ups.known.is_empty());
+}
+
+#[tokio::test]
+async fn the_table_lists_nobody_as_a_member_who_was_removed() {
+    let step = Removing::of(&["ana"]).await;
+    let channels = &step.deps.directory.channels;
+    let ids: BTreeSet<_> = step.people.iter().map(|user| user.id.clone()).collect();
+    let id = &step.channel.id;
+    channels.remember_members(id, &ids).await.unwrap();
+    step.run("execution", &step.people).await.unwrap();
+    let members = channels.members(Snapshot::BeforeInviting, id, "other");
+    assert_eq!(members.await.unwrap().present, Some(BTreeSet::new()));
+}
