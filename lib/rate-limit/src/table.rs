@@ -2,7 +2,7 @@
 //!
 //! | `owner` | `item` | content |
 //! |---|---|---|
-//! | a quota's name | `quota` | the quota's [`Gcra`]: `tat`, `delay`; `hasFree` if it may have free slots |
+//! | a quota's name | `quota` | the quota's [`Gcra`]: `tat`, `delay`; `freedAt`, when slots were last freed, if some may still be free |
 //! | a quota's name | `free/`, a slot | [`FreeSlots`] that an execution no longer needs: `calls` |
 //! | an execution's ARN | a step's name, `/`, a quota's name | a [`Reservation`]: `slot`, `delay`, `calls`, `used` |
 //!
@@ -27,7 +27,9 @@ use aws_sdk_dynamodb::{
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
-use self::items::{FREE, Item, QUOTA, expiry, gcra_of, number, quota_key, reservation_of, text_in};
+use self::items::{
+    FREE, Item, QUOTA, expiry, gcra_of, number, quota_key, reservation_of, text_in, whole_number,
+};
 pub use self::{
     free::Free,
     reservations::{Holder, Reservation},
@@ -104,11 +106,10 @@ impl RateLimits {
         let latest = latest.unwrap_or(u64::MAX / 2);
         let latest_tat = Gcra::latest_tat(quota, calls, latest);
         let mut is_busy = self.busy().contains(&quota.name);
-        // Whether there are free slots, once that is known.
-        let mut free = None;
+        let mut looked = None;
         for _ in 0..MAX_CONFLICTS {
             let update = if is_busy {
-                self.add_to_queue(quota, calls, latest_tat, free.as_ref())
+                self.add_to_queue(quota, calls, latest_tat, looked.as_ref())
             } else {
                 self.begin_queue(quota, calls, now)
             };
@@ -125,13 +126,17 @@ impl RateLimits {
             is_busy = state.tat > now;
             // When the calls would be ready at the end of the queue.
             let end = state.ready_after(quota, calls, now);
-            if free.is_none() && is_busy && item.contains_key("hasFree") {
+            let freed_at = whole_number(&item, "freedAt").filter(|_| is_busy);
+            looked = looked.filter(|looked: &Looked| Some(looked.freed_at) == freed_at);
+            if looked.is_none()
+                && let Some(freed_at) = freed_at
+            {
                 // A slot behind the end of the queue would be worse than the end: a queue may have been reset.
                 let latest = latest.min(end);
                 let found = self.take_free(quota, calls, state.delay, now, latest);
                 match found.await? {
                     Free::Taken(slot) => return Ok(Taken::calls(slot, state, true)),
-                    found => free = Some(found),
+                    found => looked = Some(Looked { found, freed_at }),
                 }
             } else if state.tat > latest_tat.max(now) {
                 return Ok(Taken::TooLate { ready_at: end });
@@ -146,19 +151,27 @@ impl RateLimits {
         quota: &Quota,
         calls: u32,
         latest_tat: u64,
-        free: Option<&Free>,
+        looked: Option<&Looked>,
     ) -> UpdateItemFluentBuilder {
         let added = interval(quota) * u64::from(calls);
-        let (forget, unless) = match free {
-            None => ("", " AND attribute_not_exists(hasFree)"),
-            Some(Free::None) => (" REMOVE hasFree", ""),
+        let (forget, unless) = match looked.map(|looked| &looked.found) {
+            None => ("", " AND attribute_not_exists(freedAt)"),
+            // Slots that were freed since this look must be looked for.
+            Some(Free::None) => (" REMOVE freedAt", " AND freedAt = :freedAt"),
             Some(_) => ("", ""),
         };
         let set = format!("SET tat = tat + :added, expiresAt = :expiry{forget}");
-        self.update_quota(&quota.name, &set)
+        let update = self
+            .update_quota(&quota.name, &set)
             .condition_expression(format!("tat > :now AND tat <= :latest{unless}"))
             .expression_attribute_values(":added", number(added))
-            .expression_attribute_values(":latest", number(latest_tat))
+            .expression_attribute_values(":latest", number(latest_tat));
+        match looked {
+            Some(looked) if !forget.is_empty() => {
+                update.expression_attribute_values(":freedAt", number(looked.freed_at))
+            }
+            _ => update,
+        }
     }
 
     /// Takes calls from an idle quota. Any free slots that it had are in the past.
@@ -166,7 +179,7 @@ impl RateLimits {
         let tat = now + interval(quota) * u64::from(calls);
         self.update_quota(
             &quota.name,
-            "SET tat = :tat, expiresAt = :expiry REMOVE hasFree",
+            "SET tat = :tat, expiresAt = :expiry REMOVE freedAt",
         )
         .condition_expression("attribute_not_exists(tat) OR tat <= :now")
         .expression_attribute_values(":tat", number(tat))
@@ -263,7 +276,7 @@ impl RateLimits {
     /// The same as for [`RateLimits::take`].
     pub async fn reset(&self, quota: &str, now: u64) -> Result<bool, StepError> {
         let update = self
-            .update_quota(quota, "SET tat = :now, expiresAt = :expiry REMOVE hasFree")
+            .update_quota(quota, "SET tat = :now, expiresAt = :expiry REMOVE freedAt")
             .condition_expression("attribute_exists(tat)")
             .expression_attribute_values(":now", number(now));
         Ok(matches!(self.if_it_holds(update).await?, Written::Yes(_)))
@@ -326,6 +339,12 @@ impl RateLimits {
             reason: reason.to_owned(),
         }
     }
+}
+
+/// What a look for free slots has found, and the quota's `freedAt` then.
+struct Looked {
+    found: Free,
+    freed_at: u64,
 }
 
 /// Whether the condition of an update held, with the current item.

@@ -1,10 +1,10 @@
 //! Slots that an ended execution reserved and did not use, free for others.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use apgl_contract::StepError;
 use apgl_slack::quotas::{Quota, Slot};
-use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 
 use super::{
     Holder, RateLimits, Reservation, Written,
@@ -184,10 +184,17 @@ impl RateLimits {
             .expression_attribute_values(":expiry", number(expiry()));
         self.if_it_holds(free).await?;
         let tell = self
-            .update_quota(&slot.quota, "SET hasFree = :true, expiresAt = :expiry")
+            .update_quota(&slot.quota, "SET freedAt = :now, expiresAt = :expiry")
             .condition_expression("attribute_exists(tat)")
-            .expression_attribute_values(":true", AttributeValue::Bool(true));
+            .expression_attribute_values(":now", number(unique_time()));
         self.if_it_holds(tell).await?;
         Ok(true)
     }
+}
+
+/// The time in nanoseconds since the epoch, so that no two releases have the same.
+fn unique_time() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = since_epoch.unwrap_or_default().as_nanos();
+    nanos.try_into().unwrap_or(u64::MAX)
 }

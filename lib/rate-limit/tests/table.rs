@@ -1,0 +1,438 @@
+//! The shared state of the rate limits, in a table.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::Run;
+use apgl_rate_limit::{
+    RateLimits, SharedLimiter, SlackClock,
+    gcra::Gcra,
+    table::{Holder, Reservation, Taken},
+};
+use apgl_slack::quotas::{Calls, Limited, Quota, RateLimiter, Slot};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+    },
+    error::BoxError,
+};
+use fixture::Fixture;
+
+const NOW: u64 = 1_000_000;
+
+async fn rate_limits() -> RateLimits {
+    let fixture = Fixture::new().await;
+    let table = fixture.create_table(&["owner", "item"]).await;
+    RateLimits::new(fixture.dynamodb, table)
+}
+
+/// One call a second, with bursts of two.
+fn quota() -> Quota {
+    Quota {
+        name: "quota".to_owned(),
+        interval: Duration::from_secs(1),
+        burst: 2,
+    }
+}
+
+/// A step of another execution each time.
+fn holder() -> Holder {
+    static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
+    let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed);
+    Holder {
+        execution_id: format!("execution-{execution}"),
+        step: "PostMessage",
+    }
+}
+
+/// Takes `calls` calls. Returns their slot, and the milliseconds from now until they are ready.
+async fn take(limits: &RateLimits, quota: &Quota, calls: u32) -> (Slot, u64) {
+    match limits.take(quota, calls, NOW, None).await.unwrap() {
+        Taken::Calls { slot, ready_at, .. } => (slot, ready_at.saturating_sub(NOW)),
+        Taken::TooLate { .. } => panic!("nothing is too late"),
+    }
+}
+
+/// Reports the refusal of the call with this slot. Returns the new state of the quota.
+async fn penalize(limits: &RateLimits, slot: &Slot, until: u64) -> Gcra {
+    let penalized = limits.penalize(&slot.quota, Some(slot), NOW, until).await;
+    penalized.unwrap().1
+}
+
+#[tokio::test]
+async fn after_a_burst_calls_are_ready_at_the_interval() {
+    let (limits, quota) = (rate_limits().await, quota());
+    for expected in [0, 0, 1_000, 2_000] {
+        assert_eq!(take(&limits, &quota, 1).await.1, expected);
+    }
+    // After a long pause a burst is possible again.
+    let later = NOW + 60_000;
+    for _ in 0..2 {
+        let taken = limits.take(&quota, 1, later, None).await.unwrap();
+        assert!(matches!(taken, Taken::Calls { ready_at, .. } if ready_at <= later));
+    }
+}
+
+#[tokio::test]
+async fn of_calls_that_are_taken_at_the_same_time_no_two_have_the_same_slot() {
+    let (limits, quota) = (Arc::new(rate_limits().await), quota());
+    let takers: Vec<_> = (0..30)
+        .map(|_| {
+            let (limits, quota) = (limits.clone(), quota.clone());
+            tokio::spawn(async move { take(&limits, &quota, 1).await })
+        })
+        .collect();
+    let mut slots = BTreeSet::new();
+    for taker in takers {
+        slots.insert(taker.await.unwrap().0.at);
+    }
+    assert_eq!(slots.len(), 30);
+    assert_eq!(slots.last(), Some(&(NOW + 28_000)));
+}
+
+#[tokio::test]
+async fn calls_that_would_be_ready_too_late_take_nothing() {
+    let (limits, quota) = (rate_limits().await, quota());
+    take(&limits, &quota, 12).await;
+    let latest = NOW + 10_500;
+    let too_late = limits.take(&quota, 1, NOW, Some(latest)).await.unwrap();
+    let ready_at = NOW + 11_000;
+    assert_eq!(too_late, Taken::TooLate { ready_at });
+    let in_time = limits.take(&quota, 1, NOW, Some(ready_at)).await.unwrap();
+    assert!(matches!(in_time, Taken::Calls { .. }), "{in_time:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() {
+    let (limits, quota) = (rate_limits().await, quota());
+    let refused = take(&limits, &quota, 1).await.0;
+    let (other, _) = take(&limits, &quota, 1).await;
+    let (waiting, _) = take(&limits, &quota, 1).await;
+    let until = NOW + 10_000;
+    let state = penalize(&limits, &refused, until).await;
+    // The second call of the burst is refused too, and the refusal is reported later.
+    assert_eq!(penalize(&limits, &other, until).await, state);
+    let ready = [&refused, &other, &waiting].map(|slot| state.ready_at(slot) - NOW);
+    assert_eq!(ready, [10_000, 11_000, 12_000]);
+    assert_eq!(take(&limits, &quota, 1).await.1, 13_000);
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
+    let (limits, quota) = (rate_limits().await, quota());
+    let penalized = limits.penalize(&quota.name, None, NOW, NOW + 5_000).await;
+    let (slot, state) = penalized.unwrap();
+    assert_eq!(state.ready_at(&slot), NOW + 5_000);
+    let read = limits.read(&holder(), std::slice::from_ref(&quota)).await;
+    assert_eq!(read.unwrap(), [(state, None)]);
+    // A quota that is delayed already is delayed again, from now on.
+    let until = NOW + 60_000;
+    let penalized = limits.penalize(&quota.name, None, NOW, until).await;
+    let (slot, state) = penalized.unwrap();
+    assert_eq!(state.ready_at(&slot), until);
+    assert!(take(&limits, &quota, 1).await.1 >= 60_000);
+}
+
+#[tokio::test]
+async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
+    let (limits, quota, holder) = (rate_limits().await, quota(), holder());
+    let reservation = Reservation {
+        slot: take(&limits, &quota, 3).await.0,
+        calls: 3,
+        used: 0,
+    };
+    limits.reserve(&holder, &reservation).await.unwrap();
+    for (calls, expected) in [(2, true), (2, false), (1, true), (1, false)] {
+        let used = limits.use_reserved(&holder, &reservation, calls).await;
+        assert_eq!(used.unwrap(), expected);
+    }
+    limits
+        .give_back(&holder, &reservation.slot, 2)
+        .await
+        .unwrap();
+    let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+    let left = read.unwrap()[0].1.as_ref().map(Reservation::left);
+    assert_eq!(left, Some(2));
+    // Another step of the same execution has no reservation.
+    let other = Holder {
+        step: "InviteMembers",
+        ..holder
+    };
+    assert_eq!(limits.read(&other, &[quota]).await.unwrap()[0].1, None);
+}
+
+#[tokio::test]
+async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
+    let (limits, quota, holder) = (rate_limits().await, quota(), holder());
+    let (slot, _) = take(&limits, &quota, 1).await;
+    penalize(&limits, &slot, NOW + 10_000).await;
+    limits.give_back(&holder, &slot, 1).await.unwrap();
+    let read = limits.read(&holder, std::slice::from_ref(&quota)).await;
+    let (state, reservation) = &read.unwrap()[0];
+    let slot = &reservation.as_ref().unwrap().slot;
+    assert_eq!(state.ready_at(slot), NOW + 10_000);
+}
+
+/// Reserves one call for each of `executions` executions. Returns their ids, in the order of their slots.
+async fn reserve(limits: &RateLimits, quota: &Quota, executions: usize) -> Vec<String> {
+    let mut waiting = Vec::new();
+    for _ in 0..executions {
+        let holder = holder();
+        let reservation = Reservation {
+            slot: take(limits, quota, 1).await.0,
+            calls: 1,
+            used: 0,
+        };
+        limits.reserve(&holder, &reservation).await.unwrap();
+        waiting.push(holder.execution_id);
+    }
+    waiting
+}
+
+#[tokio::test]
+async fn five_hundred_executions_that_were_stopped_block_nobody() {
+    let (limits, quota) = (rate_limits().await, quota());
+    take(&limits, &quota, 2).await;
+    for execution in reserve(&limits, &quota, 500).await {
+        limits
+            .release(&execution, SystemTime::now(), NOW)
+            .await
+            .unwrap();
+        // EventBridge can deliver the event twice.
+        limits
+            .release(&execution, SystemTime::now(), NOW)
+            .await
+            .unwrap();
+    }
+    // Each free slot is taken once, the earliest first.
+    for expected in [1_000, 2_000, 3_000] {
+        assert_eq!(take(&limits, &quota, 1).await.1, expected);
+    }
+    // No free slot has room for three calls.
+    assert_eq!(take(&limits, &quota, 3).await.1, 503_000);
+    assert_eq!(take(&limits, &quota, 1).await.1, 4_000);
+}
+
+#[tokio::test]
+async fn a_penalty_moves_free_slots_too() {
+    let (limits, quota) = (rate_limits().await, quota());
+    let first = take(&limits, &quota, 2).await.0;
+    let stopped = reserve(&limits, &quota, 3).await;
+    // The three slots are now ready in 31, 32 and 33 seconds.
+    penalize(&limits, &first, NOW + 30_000).await;
+    let later = NOW + 20_000;
+    limits
+        .release(&stopped[1], SystemTime::now(), later)
+        .await
+        .unwrap();
+    let ready_at = async |now: u64| match limits.take(&quota, 1, now, None).await.unwrap() {
+        Taken::Calls { ready_at, .. } => ready_at - NOW,
+        Taken::TooLate { .. } => panic!("nothing is too late"),
+    };
+    assert_eq!(ready_at(later).await, 32_000);
+    // A free slot that nobody took in time is lost.
+    limits
+        .release(&stopped[0], SystemTime::now(), later)
+        .await
+        .unwrap();
+    assert_eq!(ready_at(NOW + 31_500).await, 34_000);
+    // So is one that was over when it was released.
+    limits
+        .release(&stopped[2], SystemTime::now(), NOW + 33_500)
+        .await
+        .unwrap();
+    assert_eq!(ready_at(NOW + 33_500).await, 35_000);
+}
+
+#[tokio::test]
+async fn a_step_that_looks_again_moves_to_an_earlier_free_slot() {
+    let fixture = Fixture::new().await;
+    let table = fixture.create_table(&["owner", "item"]).await;
+    let limits = RateLimits::new(fixture.dynamodb.clone(), table.clone());
+    let quota = quota();
+    let now = SlackClock::default().now();
+    let reserve_one = async |holder: &Holder| {
+        let taken = limits.take(&quota, 1, now, None).await.unwrap();
+        let Taken::Calls { slot, .. } = taken else {
+            panic!("{taken:?}");
+        };
+        let (calls, used) = (1, 0);
+        let reservation = Reservation { slot, calls, used };
+        limits.reserve(holder, &reservation).await.unwrap();
+    };
+    let (stopped, waiting) = (holder(), holder());
+    limits.take(&quota, 600, now, None).await.unwrap();
+    reserve_one(&stopped).await;
+    limits.take(&quota, 600, now, None).await.unwrap();
+    reserve_one(&waiting).await;
+
+    let run = Run {
+        execution_id: waiting.execution_id.clone(),
+        started_at: Some(now),
+        timeout_seconds: Some(24 * 60 * 60),
+        waits: 1,
+        ..Run::default()
+    };
+    let limiter = SharedLimiter::new(&fixture.aws, table, SlackClock::default());
+    let limiter = Arc::new(limiter);
+    let minutes_to_wait = async || {
+        let calls = Calls {
+            quotas: std::slice::from_ref(&quota),
+            count: 1,
+            planned: 1,
+            never_wait: false,
+        };
+        let step = limiter.for_step(&run, waiting.step);
+        match RateLimiter::acquire(&step, calls).await {
+            Err(Limited::Wait(wait)) => wait.retry_after.as_secs().div_ceil(60),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!((15..=20).contains(&minutes_to_wait().await));
+    let ended_at = SystemTime::now();
+    let released = limits.release(&stopped.execution_id, ended_at, now);
+    released.await.unwrap();
+    for _ in 0..2 {
+        assert!((5..=10).contains(&minutes_to_wait().await));
+    }
+}
+
+#[tokio::test]
+async fn after_a_reset_no_call_takes_a_free_slot_behind_the_queue() {
+    let (limits, quota) = (rate_limits().await, quota());
+    take(&limits, &quota, 100).await;
+    let stopped = reserve(&limits, &quota, 1).await;
+    limits.reset(&quota.name, NOW).await.unwrap();
+    take(&limits, &quota, 2).await;
+    limits
+        .release(&stopped[0], SystemTime::now(), NOW)
+        .await
+        .unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 1_000);
+}
+
+#[tokio::test]
+async fn what_a_redrive_has_reserved_is_not_freed_by_the_end_before() {
+    let (limits, quota) = (rate_limits().await, quota());
+    take(&limits, &quota, 2).await;
+    let redriven = reserve(&limits, &quota, 1).await;
+    let ended_at = SystemTime::now() - Duration::from_secs(2);
+    limits.release(&redriven[0], ended_at, NOW).await.unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 2_000);
+}
+
+#[tokio::test]
+async fn an_execution_that_was_redriven_before_its_slots_were_freed_uses_none_twice() {
+    let (limits, quota, holder) = (rate_limits().await, quota(), holder());
+    take(&limits, &quota, 2).await;
+    let reservation = Reservation {
+        slot: take(&limits, &quota, 1).await.0,
+        calls: 1,
+        used: 0,
+    };
+    limits.reserve(&holder, &reservation).await.unwrap();
+    assert!(limits.use_reserved(&holder, &reservation, 1).await.unwrap());
+    limits
+        .release(&holder.execution_id, SystemTime::now(), NOW)
+        .await
+        .unwrap();
+    assert_eq!(take(&limits, &quota, 1).await.1, 2_000);
+}
+
+#[tokio::test]
+async fn a_queue_is_shown_and_cleared() {
+    let (limits, quota) = (rate_limits().await, quota());
+    let slot = take(&limits, &quota, 90).await.0;
+    let reservation = Reservation {
+        slot,
+        calls: 25,
+        used: 5,
+    };
+    limits.reserve(&holder(), &reservation).await.unwrap();
+    let of_ours = async || {
+        let queues = limits.queues(NOW).await.unwrap();
+        queues.into_iter().find(|queue| queue.quota == quota.name)
+    };
+    // If only the name of a quota is known, it counts as 20 calls a minute.
+    let queue = of_ours().await.unwrap();
+    assert_eq!((queue.reserved, queue.wait.as_secs()), (20, 63));
+    assert!(limits.reset(&quota.name, NOW).await.unwrap());
+    assert_eq!(of_ours().await, None);
+    assert_eq!(take(&limits, &quota, 1).await.1, 0);
+    assert!(!limits.reset("unknown", NOW).await.unwrap());
+}
+
+/// Frees slots right before the first update that records that a quota has none.
+#[derive(Debug)]
+struct FreeMeanwhile {
+    limits: Arc<RateLimits>,
+    stopped: String,
+    is_done: AtomicBool,
+}
+
+impl Intercept for FreeMeanwhile {
+    fn name(&self) -> &'static str {
+        "FreeMeanwhile"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.request().body().bytes().unwrap_or_default();
+        let body = str::from_utf8(body)?;
+        let forgets = body.contains("tat + :added") && body.contains("REMOVE");
+        if forgets && !self.is_done.swap(true, Ordering::Relaxed) {
+            let (limits, stopped) = (self.limits.clone(), self.stopped.clone());
+            let release = async move { limits.release(&stopped, SystemTime::now(), NOW).await };
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let released = thread::spawn(|| {
+                let runtime = { runtime }.enable_all().build();
+                runtime.unwrap().block_on(release)
+            });
+            released.join().unwrap()?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_is_freed_while_another_call_finds_none_is_not_forgotten() {
+    let fixture = Fixture::new().await;
+    let table = fixture.create_table(&["owner", "item"]).await;
+    let quota = quota();
+    let limits = Arc::new(RateLimits::new(fixture.dynamodb.clone(), table.clone()));
+    take(&limits, &quota, 2).await;
+    let stopped = reserve(&limits, &quota, 2).await;
+    limits
+        .release(&stopped[0], SystemTime::now(), NOW)
+        .await
+        .unwrap();
+    take(&limits, &quota, 1).await;
+    // The quota is still marked as one that may have free slots, but it has none.
+    let interceptor = FreeMeanwhile {
+        limits: limits.clone(),
+        stopped: stopped[1].clone(),
+        is_done: AtomicBool::new(false),
+    };
+    let config = aws_sdk_dynamodb::config::Builder::from(&fixture.aws);
+    let client = Client::from_conf(config.interceptor(interceptor).build());
+    let other = RateLimits::new(client, table);
+    let ready = [
+        take(&other, &quota, 1).await.1,
+        take(&limits, &quota, 1).await.1,
+    ];
+    // One of the two has the slot that was freed, after two seconds.
+    assert_eq!(ready.iter().min(), Some(&2_000), "{ready:?}");
+}
