@@ -147,7 +147,7 @@ pub enum StepError {
     ChannelStale { channel: String },
     #[error("Slack refused {method}: {code}")]
     SlackRejected { method: &'static str, code: String },
-    #[error("Slack limits {method}; it may be called again in {} s", retry_after.as_secs())]
+    #[error("{}", rate_limited(method, *retry_after, *is_certain))]
     SlackRateLimited {
         method: &'static str,
         retry_after: Duration,
@@ -216,6 +216,15 @@ pub enum StepError {
         operation: &'static str,
         reason: String,
     },
+}
+
+/// Tells a call that waits in its queue from one that Slack refused.
+fn rate_limited(method: &str, retry_after: Duration, is_certain: bool) -> String {
+    let seconds = retry_after.as_secs();
+    if is_certain {
+        return format!("{method} is queued for Slack's rate limit; it is called in {seconds} s");
+    }
+    format!("Slack limits {method}; it may be called again in {seconds} s")
 }
 
 impl StepError {
@@ -317,6 +326,21 @@ mod tests {
     fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
         let cause = StepError::DeliveryInProgress { retry_after }.cause();
         assert_eq!(cause["retryAfterSeconds"], seconds);
+    }
+
+    #[rstest]
+    #[case(false, "Slack limits chat.postMessage; it may be called again in 7 s")]
+    #[case(
+        true,
+        "chat.postMessage is queued for Slack's rate limit; it is called in 7 s"
+    )]
+    fn a_refused_call_is_told_from_a_queued_one(#[case] is_certain: bool, #[case] text: &str) {
+        let limited = StepError::SlackRateLimited {
+            method: "chat.postMessage",
+            retry_after: Duration::from_secs(7),
+            is_certain,
+        };
+        assert_eq!(limited.to_string(), text);
     }
 
     #[test]
