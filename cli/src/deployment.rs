@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apgl_aws::Refusal;
+use apgl_aws::AwsError;
 use apgl_client::{Client, FindError, Operation, StateMachines};
 use aws_config::{
     profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
@@ -249,8 +249,8 @@ pub fn refused<E: ProvideErrorMetadata>(
     action: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> Failure {
-    let refusal = Refusal::of(error);
-    Failure::aws(format!("{action} failed: {}", refusal.reason()))
+    let error = AwsError::of(error);
+    Failure::aws(format!("{action} failed: {}", error.reason()))
 }
 
 #[cfg(test)]

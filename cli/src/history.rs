@@ -10,7 +10,7 @@ use crate::time::timestamp;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visit {
     pub state: String,
-    pub kind: Kind,
+    pub kind: StateKind,
     pub began: Timestamp,
     /// `None` while the execution is in it.
     pub ended: Option<Timestamp>,
@@ -19,7 +19,7 @@ pub struct Visit {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum StateKind {
     Task,
     Wait,
     Other,
@@ -125,11 +125,11 @@ pub fn visits(events: &[HistoryEvent]) -> Vec<Visit> {
     visits
 }
 
-fn kind_of(entered: &HistoryEventType) -> Kind {
+fn kind_of(entered: &HistoryEventType) -> StateKind {
     match entered {
-        HistoryEventType::TaskStateEntered => Kind::Task,
-        HistoryEventType::WaitStateEntered => Kind::Wait,
-        _ => Kind::Other,
+        HistoryEventType::TaskStateEntered => StateKind::Task,
+        HistoryEventType::WaitStateEntered => StateKind::Wait,
+        _ => StateKind::Other,
     }
 }
 

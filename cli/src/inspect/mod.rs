@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     advice::{advice, status_error},
     deployment::{Deployment, name_of, prefix_and_workflow, refused},
-    history::{self, Kind, Visit, visits},
+    history::{self, StateKind, Visit, visits},
     report::{BAD, Exit, Failure, Report, STRONG, styled},
     status::{has_failed, style_of},
     time::{between, shown, timestamp, took},
@@ -147,7 +147,10 @@ impl Inspected {
 
     /// How much time was spent waiting, and how many retries there were.
     fn delays(&self) -> Option<String> {
-        let waits = self.visits.iter().filter(|visit| visit.kind == Kind::Wait);
+        let waits = self
+            .visits
+            .iter()
+            .filter(|visit| visit.kind == StateKind::Wait);
         let lengths: Vec<Duration> = waits
             .map(|wait| between(wait.began, wait.ended.unwrap_or(self.ended())))
             .collect();
@@ -194,7 +197,7 @@ impl Inspected {
 
     /// The command for the log lines of the function that failed last, or else of the last function.
     fn where_to_look(&self) -> Option<String> {
-        let at_work = |visit: &&Visit| visit.kind == Kind::Task;
+        let at_work = |visit: &&Visit| visit.kind == StateKind::Task;
         let mut tasks = self.visits.iter().rev().filter(at_work);
         let last = tasks.clone().next()?;
         let failed = tasks.find(|visit| visit.failures().next().is_some());

@@ -4,7 +4,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::Inspected;
 use crate::{
-    history::{Kind, Visit},
+    history::{StateKind, Visit},
     report::{BAD, GOOD, styled},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn steps(visits: &[Visit]) -> Vec<String> {
         let mut turns = 0;
         while visits
             .get(n + 2 * turns + 1)
-            .is_some_and(|next| next.kind == Kind::Wait)
+            .is_some_and(|next| next.kind == StateKind::Wait)
             && name(n + 2 * turns) == Some(&visit.state)
         {
             turns += 1;
@@ -76,7 +76,11 @@ mod tests {
         let is_wait = state.starts_with("Wait");
         Visit {
             state: (*state).to_owned(),
-            kind: if is_wait { Kind::Wait } else { Kind::Task },
+            kind: if is_wait {
+                StateKind::Wait
+            } else {
+                StateKind::Task
+            },
             began: Timestamp::UNIX_EPOCH,
             ended: None,
             attempts: Vec::new(),

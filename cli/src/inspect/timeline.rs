@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Inspected;
 use crate::{
-    history::{Attempt, Kind, Visit},
+    history::{Attempt, StateKind, Visit},
     report::{BAD, FAINT, GOOD, STRONG, WARNING, styled},
     time::{between, took},
 };
@@ -42,7 +42,7 @@ fn line(inspected: &Inspected, n: usize, visit: &Visit) -> String {
     let is_last = n + 1 == inspected.visits.len();
     let has_failed = inspected.has_failed();
     let (glyph, style) = match visit.kind {
-        Kind::Wait => ("◷", WARNING),
+        StateKind::Wait => ("◷", WARNING),
         _ if is_last && has_failed => ("✗", BAD),
         _ if visit.ended.is_none() => ("▶", WARNING),
         _ if visit.failures().next().is_some() => ("●", WARNING),
@@ -67,7 +67,7 @@ fn line(inspected: &Inspected, n: usize, visit: &Visit) -> String {
 /// Notes about the attempts of a visit, or the reason for a wait.
 fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
     let visit = &visits[n];
-    if visit.kind == Kind::Wait {
+    if visit.kind == StateKind::Wait {
         let before = n.checked_sub(1).and_then(|before| visits.get(before));
         let reason = before.and_then(|before| before.failures().last());
         return reason
@@ -78,7 +78,7 @@ fn notes(n: usize, visits: &[Visit]) -> Vec<String> {
     // The error that leads to a wait is shown at the wait.
     let waits_next = visits
         .get(n + 1)
-        .is_some_and(|next| next.kind == Kind::Wait);
+        .is_some_and(|next| next.kind == StateKind::Wait);
     let mut notes = Vec::new();
     for (m, attempt) in visit.attempts.iter().enumerate() {
         if attempt.redriven {

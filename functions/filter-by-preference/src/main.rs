@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
-use apgl_runtime::{StartError, aws_config, flag, run};
+use apgl_runtime::{SetupError, aws_config, flag, run};
 use apgl_stores::UserProfiles;
 use filter_by_preference::{Deps, handle};
 
-fn deps() -> Result<Deps, StartError> {
+fn deps() -> Result<Deps, SetupError> {
     Ok(Deps {
         profiles: UserProfiles::from_env(&aws_config()?)?,
         wanted_by_default: flag("DEFAULT_SLACK_PREFERENCE")?,

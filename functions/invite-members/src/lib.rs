@@ -103,7 +103,7 @@ struct Inviting<'a> {
 }
 
 /// The channel's members when the step began.
-struct Members {
+struct ChannelMembers {
     present: BTreeSet<SlackUserId>,
     earlier: EarlierSnapshot,
 }
@@ -115,7 +115,7 @@ enum EarlierSnapshot {
     Unread,
 }
 
-impl Members {
+impl ChannelMembers {
     fn for_another_snapshot(self) -> Self {
         let earlier = EarlierSnapshot::Unread;
         Self { earlier, ..self }
@@ -124,7 +124,7 @@ impl Members {
 
 impl Inviting<'_> {
     /// The members in the table. If it has none, stores those that Slack lists.
-    async fn members(&self) -> Result<Members, StepError> {
+    async fn members(&self) -> Result<ChannelMembers, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
         let known = directory
             .channels
@@ -132,7 +132,7 @@ impl Inviting<'_> {
             .await?;
         if let Some(present) = known.present {
             let earlier = EarlierSnapshot::Read(known.before);
-            return Ok(Members { present, earlier });
+            return Ok(ChannelMembers { present, earlier });
         }
         let present = if channel.created {
             BTreeSet::new()
@@ -145,7 +145,7 @@ impl Inviting<'_> {
             .await?;
         // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
         let earlier = EarlierSnapshot::Unread;
-        Ok(Members { present, earlier })
+        Ok(ChannelMembers { present, earlier })
     }
 
     /// Invites the users who are missing. Returns the result of each user.
@@ -153,7 +153,7 @@ impl Inviting<'_> {
         &self,
         users: BTreeSet<SlackUserId>,
         snapshot: Snapshot,
-        members: &Members,
+        members: &ChannelMembers,
     ) -> Result<Results, StepError> {
         if users.is_empty() {
             return Ok(Results::new());

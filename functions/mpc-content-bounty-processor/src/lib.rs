@@ -34,7 +34,7 @@ pub struct BountyChanged {
 
 /// Why no notification was started for a message.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum NotStarted {
     /// The publisher's mistake.
     #[error(transparent)]
     InvalidMessage(#[from] InvalidField),
@@ -68,7 +68,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
     Ok(failed)
 }
 
-async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, Failure> {
+async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
     let BountyChanged { id, bounty } = read(record.body.as_deref().unwrap_or_default())?;
     let message = bounty.render();
     let message = Message::new(message.text).blocks(message.blocks);

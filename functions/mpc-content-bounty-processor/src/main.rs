@@ -2,19 +2,19 @@ use std::process::ExitCode;
 
 use apgl_client::Client;
 use apgl_contract::ChannelName;
-use apgl_runtime::{SettingError, StartError, serve, setting};
+use apgl_runtime::{SettingError, SetupError, serve, setting};
 use mpc_content_bounty_processor::{Deps, handle};
 
 const CHANNEL: &str = "BOUNTY_CHANNEL";
 
-fn deps() -> Result<Deps, StartError> {
+fn deps() -> Result<Deps, SetupError> {
     let channel = ChannelName::try_from(setting(CHANNEL)?);
     let channel = channel.map_err(|rule| SettingError::Bad {
         name: CHANNEL,
         rule,
     })?;
     let client =
-        Client::from_env("mpc-bounty").map_err(|error| StartError::Client(error.into()))?;
+        Client::from_env("mpc-bounty").map_err(|error| SetupError::Client(error.into()))?;
     Ok(Deps { client, channel })
 }
 

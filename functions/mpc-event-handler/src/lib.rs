@@ -36,7 +36,7 @@ pub struct ContentItemStateChanged {
 
 /// Why no notification was started for an event.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum NotStarted {
     /// The publisher's mistake: it must fix the event and publish it again.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidField),
@@ -45,7 +45,7 @@ pub enum Failure {
 }
 
 /// Starts the notification, and returns the execution's ARN.
-pub async fn handle(client: &Client, event: Value) -> Result<String, Failure> {
+pub async fn handle(client: &Client, event: Value) -> Result<String, NotStarted> {
     let id = event["id"].as_str().map(str::to_owned);
     let started = start(client, event).await;
     match &started {
@@ -55,14 +55,14 @@ pub async fn handle(client: &Client, event: Value) -> Result<String, Failure> {
     started
 }
 
-async fn start(client: &Client, event: Value) -> Result<String, Failure> {
+async fn start(client: &Client, event: Value) -> Result<String, NotStarted> {
     let (key, request) = request(event)?;
     let execution = client.notify_private_channel(&key, &request).await?;
     Ok(execution.arn().to_owned())
 }
 
 /// The idempotency key and the request.
-fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
+fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
     let event: EventBridgeEvent<Value> = decode(event)?;
     if event.detail_type != DETAIL_TYPE {
         let rule = "must be Content Item State Changed";
@@ -88,11 +88,11 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), Failure> {
     Ok((key, request))
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
+impl From<NotStarted> for Diagnostic {
+    fn from(failure: NotStarted) -> Self {
         let name = match failure {
-            Failure::InvalidEvent(_) => "InvalidEvent",
-            Failure::Start(_) => "NotStarted",
+            NotStarted::InvalidEvent(_) => "InvalidEvent",
+            NotStarted::Start(_) => "NotStarted",
         };
         Self {
             error_type: name.to_owned(),

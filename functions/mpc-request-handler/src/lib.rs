@@ -48,7 +48,7 @@ pub struct Answer {
 
 /// Why nothing was started.
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
+enum NotStarted {
     Invalid(InvalidField),
     NoSuchRoute,
     Start(StartError),
@@ -98,25 +98,25 @@ pub async fn handle(client: &Client, event: Value) -> Answer {
     }
 }
 
-async fn start(client: &Client, event: Value) -> Result<String, Refusal> {
+async fn start(client: &Client, event: Value) -> Result<String, NotStarted> {
     let Asked {
         operation,
         key,
         request,
     } = read(event)?;
     let execution = client.start(operation, &key, &request).await;
-    Ok(execution.map_err(Refusal::Start)?.arn().to_owned())
+    Ok(execution.map_err(NotStarted::Start)?.arn().to_owned())
 }
 
-fn read(event: Value) -> Result<Asked, Refusal> {
-    let event: ApiGatewayV2httpRequest = decode(event).map_err(Refusal::Invalid)?;
+fn read(event: Value) -> Result<Asked, NotStarted> {
+    let event: ApiGatewayV2httpRequest = decode(event).map_err(NotStarted::Invalid)?;
     let route = event.route_key.as_deref().unwrap_or_default();
     let operation = match route {
         "POST /contexts" => Operation::CreateChannel,
         "DELETE /contexts/{channelName}" => Operation::DeleteChannel,
         "PATCH /contexts/{channelName}/members" => Operation::ChangeChannelMembers,
         "POST /contexts/{channelName}/messages" => Operation::NotifyPrivateChannel,
-        _ => return Err(Refusal::NoSuchRoute),
+        _ => return Err(NotStarted::NoSuchRoute),
     };
     let key = event.headers.get(KEY_HEADER).map(|key| key.to_str());
     let key = match key {
@@ -148,7 +148,7 @@ fn read(event: Value) -> Result<Asked, Refusal> {
 }
 
 /// The body, or an empty object if there is no body.
-fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, Refusal> {
+fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarted> {
     let not_json = || invalid("body", "must be a JSON object in UTF-8");
     let body = event.body.as_deref().unwrap_or_default();
     let bytes = if event.is_base64_encoded {
@@ -163,7 +163,7 @@ fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, Refusal> 
 }
 
 /// A message goes to the context's private channel unless the request says otherwise.
-fn audience(request: &mut Map<String, Value>) -> Result<Operation, Refusal> {
+fn audience(request: &mut Map<String, Value>) -> Result<Operation, NotStarted> {
     match request.remove(VISIBILITY) {
         None => Ok(Operation::NotifyPrivateChannel),
         Some(Value::String(visibility)) if visibility == "private" => {
@@ -176,11 +176,11 @@ fn audience(request: &mut Map<String, Value>) -> Result<Operation, Refusal> {
     }
 }
 
-fn invalid(field: &str, rule: &str) -> Refusal {
-    Refusal::Invalid(InvalidField::new(field, rule))
+fn invalid(field: &str, rule: &str) -> NotStarted {
+    NotStarted::Invalid(InvalidField::new(field, rule))
 }
 
-impl Refusal {
+impl NotStarted {
     fn answer(&self) -> Answer {
         let message = self.reason();
         let of = |status, error| answer(status, &json!({ "error": error, "message": message }));
@@ -385,7 +385,7 @@ mod tests {
     #[case(StartError::Unavailable { action: "StartExecution", reason: "ThrottlingException".to_owned() }, 503)]
     #[case(StartError::Refused { action: "StartExecution", reason: "AccessDeniedException".to_owned() }, 500)]
     fn what_the_sender_can_not_mend_is_no_4xx(#[case] error: StartError, #[case] status: u16) {
-        let answer = Refusal::Start(error).answer();
+        let answer = NotStarted::Start(error).answer();
         assert_eq!(answer.status_code, status);
         assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
         assert!(!answer.body.contains("AccessDenied"));

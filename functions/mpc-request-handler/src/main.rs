@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
 use apgl_client::Client;
-use apgl_runtime::{StartError, serve};
+use apgl_runtime::{SetupError, serve};
 use lambda_runtime::Diagnostic;
 use mpc_request_handler::handle;
 
-fn client() -> Result<Client, StartError> {
-    Client::from_env("mpc-request").map_err(|error| StartError::Client(error.into()))
+fn client() -> Result<Client, SetupError> {
+    Client::from_env("mpc-request").map_err(|error| SetupError::Client(error.into()))
 }
 
 #[tokio::main(flavor = "current_thread")]

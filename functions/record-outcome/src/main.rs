@@ -1,11 +1,11 @@
 use std::process::ExitCode;
 
 use apgl_rate_limit::SharedLimiter;
-use apgl_runtime::{StartError, aws_config, serve};
+use apgl_runtime::{SetupError, aws_config, serve};
 use apgl_stores::Receipts;
 use record_outcome::{Deps, handle};
 
-fn deps() -> Result<Deps, StartError> {
+fn deps() -> Result<Deps, SetupError> {
     let aws = aws_config()?;
     Ok(Deps {
         receipts: Receipts::from_env(&aws)?,

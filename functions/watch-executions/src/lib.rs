@@ -10,7 +10,7 @@ mod receipts;
 
 use std::time::{Duration, SystemTime};
 
-use apgl_aws::{METRICS_NAMESPACE, Refusal};
+use apgl_aws::{AwsError, METRICS_NAMESPACE};
 use apgl_contract::{Recovery, StepError};
 use apgl_runtime::SettingError;
 use apgl_stores::Receipts;
@@ -48,10 +48,10 @@ pub struct StateMachine {
 
 /// Why there is no measurement. Lambda retries, and the next scheduled run measures again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{operation} failed: {}", refusal.reason())]
+#[error("{operation} failed: {}", cause.reason())]
 pub struct NotMeasured {
     pub operation: &'static str,
-    pub refusal: Refusal,
+    pub cause: AwsError,
 }
 
 /// Reads `STATE_MACHINES`: ARNs separated by commas.
@@ -80,9 +80,9 @@ pub async fn handle(deps: &Deps, now: SystemTime) -> Result<(), NotMeasured> {
     watch(deps, now).await.inspect_err(|error| {
         let message = "not all executions could be watched";
         // One alarm counts errors. Another one rings if there is no measurement for a long time.
-        match error.refusal {
-            Refusal::Passing(_) => tracing::warn!(%error, "{message}"),
-            Refusal::Lasting(_) => tracing::error!(%error, "{message}"),
+        match error.cause {
+            AwsError::Transient(_) => tracing::warn!(%error, "{message}"),
+            AwsError::Permanent(_) => tracing::error!(%error, "{message}"),
         }
     })
 }
@@ -175,19 +175,19 @@ fn not_measured<E: ProvideErrorMetadata>(
     operation: &'static str,
     error: &SdkError<E, HttpResponse>,
 ) -> NotMeasured {
-    let refusal = Refusal::of(error);
-    NotMeasured { operation, refusal }
+    let cause = AwsError::of(error);
+    NotMeasured { operation, cause }
 }
 
 impl From<StepError> for NotMeasured {
     fn from(error: StepError) -> Self {
         let reason = error.to_string();
-        let refusal = match error.name().recovery() {
-            Recovery::Transient => Refusal::Passing(reason),
-            _ => Refusal::Lasting(reason),
+        let cause = match error.name().recovery() {
+            Recovery::Transient => AwsError::Transient(reason),
+            _ => AwsError::Permanent(reason),
         };
         let operation = "access to the receipts table";
-        Self { operation, refusal }
+        Self { operation, cause }
     }
 }
 

@@ -1,10 +1,10 @@
 use std::{process::ExitCode, time::SystemTime};
 
-use apgl_runtime::{StartError, aws_config, serve, setting};
+use apgl_runtime::{SetupError, aws_config, serve, setting};
 use apgl_stores::Receipts;
 use watch_executions::{Deps, handle, state_machines};
 
-fn deps() -> Result<Deps, StartError> {
+fn deps() -> Result<Deps, SetupError> {
     let aws = aws_config()?;
     Ok(Deps {
         sfn: aws_sdk_sfn::Client::new(&aws),

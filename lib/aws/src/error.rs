@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 ///
 /// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors"
 /// and "`SendMessage`" (SQS), AWS.
-const PASSING: [&str; 10] = [
+const TRANSIENT: [&str; 10] = [
     "InternalServerError",
     "InternalServiceError",
     "ProvisionedThroughputExceededException",
@@ -22,37 +22,37 @@ const PASSING: [&str; 10] = [
 /// Why an AWS call failed, after the SDK's own retries: AWS's error code, or our description of what happened.
 /// AWS's message is left out, because it may quote a key or the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AwsError {
     /// The problem is temporary. A call that is safe to repeat may be repeated.
-    Passing(String),
+    Transient(String),
     /// A person must act.
-    Lasting(String),
+    Permanent(String),
 }
 
-impl Refusal {
+impl AwsError {
     pub fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
-        let passing = |reason: &str| Self::Passing(reason.to_owned());
+        let transient = |reason: &str| Self::Transient(reason.to_owned());
         match error {
-            SdkError::TimeoutError(_) => passing("no answer in time"),
+            SdkError::TimeoutError(_) => transient("no answer in time"),
             SdkError::DispatchFailure(failure) if !failure.is_user() => {
-                passing("no connection, or the connection broke")
+                transient("no connection, or the connection broke")
             }
-            SdkError::ResponseError(_) => passing("the response was unreadable"),
-            SdkError::ServiceError(refusal) => {
-                let status = refusal.raw().status().as_u16();
-                let code = refusal.err().code().unwrap_or("no error code");
-                if status >= 500 || status == 429 || PASSING.contains(&code) {
-                    return passing(code);
+            SdkError::ResponseError(_) => transient("the response was unreadable"),
+            SdkError::ServiceError(error) => {
+                let status = error.raw().status().as_u16();
+                let code = error.err().code().unwrap_or("no error code");
+                if status >= 500 || status == 429 || TRANSIENT.contains(&code) {
+                    return transient(code);
                 }
-                Self::Lasting(code.to_owned())
+                Self::Permanent(code.to_owned())
             }
-            _ => Self::Lasting("the request could not be built".to_owned()),
+            _ => Self::Permanent("the request could not be built".to_owned()),
         }
     }
 
     pub fn reason(&self) -> &str {
         match self {
-            Self::Passing(reason) | Self::Lasting(reason) => reason,
+            Self::Transient(reason) | Self::Permanent(reason) => reason,
         }
     }
 }
@@ -64,13 +64,13 @@ pub fn step_error<E: ProvideErrorMetadata>(
     error: &SdkError<E, HttpResponse>,
 ) -> StepError {
     let store = store.to_owned();
-    match Refusal::of(error) {
-        Refusal::Passing(reason) => StepError::StoreUnavailable {
+    match AwsError::of(error) {
+        AwsError::Transient(reason) => StepError::StoreUnavailable {
             store,
             operation,
             reason,
         },
-        Refusal::Lasting(reason) => StepError::StoreRejected {
+        AwsError::Permanent(reason) => StepError::StoreRejected {
             store,
             operation,
             reason,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use apgl_aws::Refusal;
+use apgl_aws::AwsError;
 use apgl_contract::{
     InvalidField,
     outcome::{
@@ -214,7 +214,7 @@ impl Client {
                     Err(StartError::Conflict { name })
                 }
             }
-            Err(error) => Err(StartError::of("StartExecution", Refusal::of(&error))),
+            Err(error) => Err(StartError::of("StartExecution", AwsError::of(&error))),
         }
     }
 
@@ -271,7 +271,7 @@ impl Client {
                 {
                     sleep(VISIBLE_AFTER).await;
                 }
-                Err(error) => return Err(StartError::of(ACTION, Refusal::of(&error))),
+                Err(error) => return Err(StartError::of(ACTION, AwsError::of(&error))),
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::{fmt, time::Duration};
 
-use apgl_aws::Refusal;
+use apgl_aws::AwsError;
 use apgl_contract::{ErrorName, InvalidField, Recovery, request::Operation};
 use serde_json::Value;
 
@@ -61,10 +61,10 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(crate) fn of(action: &'static str, refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Passing(reason) => Self::Unavailable { action, reason },
-            Refusal::Lasting(reason) => Self::Refused { action, reason },
+    pub(crate) fn of(action: &'static str, error: AwsError) -> Self {
+        match error {
+            AwsError::Transient(reason) => Self::Unavailable { action, reason },
+            AwsError::Permanent(reason) => Self::Refused { action, reason },
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
-use apgl_aws::Refusal;
+use apgl_aws::AwsError;
 use apgl_contract::decode;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 use serde::de::DeserializeOwned;
@@ -82,10 +82,12 @@ impl<O: DeserializeOwned> Execution<O> {
                     return Err(WaitError::NoSuchExecution);
                 }
                 Err(Look::NoSuchExecution) => WaitError::NoSuchExecution,
-                Err(Look::Refused(Refusal::Lasting(reason))) => {
+                Err(Look::Refused(AwsError::Permanent(reason))) => {
                     return Err(WaitError::StepFunctions { reason });
                 }
-                Err(Look::Refused(Refusal::Passing(reason))) => WaitError::StepFunctions { reason },
+                Err(Look::Refused(AwsError::Transient(reason))) => {
+                    WaitError::StepFunctions { reason }
+                }
             };
             let left = at_most.saturating_sub(started.elapsed());
             if left.is_zero() {
@@ -100,12 +102,12 @@ impl<O: DeserializeOwned> Execution<O> {
         let described = self.sfn.describe_execution().execution_arn(&self.arn);
         let Ok(described) = timeout(at_most, described.send()).await else {
             let reason = "no answer in time".to_owned();
-            return Err(Look::Refused(Refusal::Passing(reason)));
+            return Err(Look::Refused(AwsError::Transient(reason)));
         };
         described.map_err(|error| match error.as_service_error() {
             Some(refused) if refused.is_execution_does_not_exist() => Look::NoSuchExecution,
             Some(refused) if refused.is_invalid_arn() => Look::InvalidArn,
-            _ => Look::Refused(Refusal::of(&error)),
+            _ => Look::Refused(AwsError::of(&error)),
         })
     }
 }
@@ -128,7 +130,7 @@ impl<O> Clone for Execution<O> {
 enum Look {
     NoSuchExecution,
     InvalidArn,
-    Refused(Refusal),
+    Refused(AwsError),
 }
 
 /// The output of an execution that has succeeded; `None` if it is still running.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, env, fmt};
 
-use apgl_aws::Refusal;
+use apgl_aws::AwsError;
 use apgl_contract::request::Operation;
 
 use crate::ConfigError;
@@ -166,7 +166,7 @@ impl StateMachines {
         let mut pages = sfn.list_state_machines().into_paginator().items().send();
         while let Some(machine) = pages.next().await {
             let machine = machine.map_err(|error| {
-                let reason = Refusal::of(&error).reason().to_owned();
+                let reason = AwsError::of(&error).reason().to_owned();
                 FindError::StepFunctions { reason }
             })?;
             let of_ours = |operation: &Operation| machine.name == format!("{prefix}-{operation}");

@@ -21,11 +21,11 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How an invocation's part of the scan ended.
-enum Turn {
+enum ScanEnd {
     /// The scan is complete.
-    Done(Scanned),
+    Complete(Scanned),
     /// Another invocation has taken over.
-    Lost { since: SystemTime },
+    TakenOver { since: SystemTime },
 }
 
 impl Directory {
@@ -57,22 +57,26 @@ impl Directory {
             if scan.pages == 0 && scan.last.as_ref().is_some_and(&will_do) {
                 return self.channels.leave_scan(&scan).await;
             }
-            match self.go_on(scan, invocation).await? {
-                Turn::Done(scanned) if will_do(&scanned) => return Ok(()),
+            match self.continue_scan(scan, invocation).await? {
+                ScanEnd::Complete(scanned) if will_do(&scanned) => return Ok(()),
                 // This scan began too early, so another one is needed.
-                Turn::Done(_) => {
+                ScanEnd::Complete(_) => {
                     claim = self
                         .channels
                         .claim_scan(&invocation.run.execution_id, LEASE)
                         .await?;
                 }
-                Turn::Lost { since } => return Err(in_progress(wait_for(since))),
+                ScanEnd::TakenOver { since } => return Err(in_progress(wait_for(since))),
             }
         }
     }
 
     /// Reads pages until the end, or until it can't continue.
-    async fn go_on(&self, mut scan: Scan, invocation: &Invocation) -> Result<Turn, StepError> {
+    async fn continue_scan(
+        &self,
+        mut scan: Scan,
+        invocation: &Invocation,
+    ) -> Result<ScanEnd, StepError> {
         loop {
             let what = "the scan of Slack's channels";
             if let Err(unfinished) = invocation.need_time_for(TIME_FOR_A_PAGE, what) {
@@ -88,7 +92,7 @@ impl Directory {
                     match self.channels.restart_scan(scan).await? {
                         ScanClaim::Mine(anew) => scan = anew,
                         _ => {
-                            return Ok(Turn::Lost {
+                            return Ok(ScanEnd::TakenOver {
                                 since: SystemTime::now(),
                             });
                         }
@@ -102,9 +106,9 @@ impl Directory {
                 Kept::Page(next) => scan = next,
                 Kept::End(scanned) => {
                     tracing::info!(slack.pages = scanned.pages, "scanned Slack's channels");
-                    return Ok(Turn::Done(scanned));
+                    return Ok(ScanEnd::Complete(scanned));
                 }
-                Kept::Lost => return Ok(Turn::Lost { since }),
+                Kept::Lost => return Ok(ScanEnd::TakenOver { since }),
             }
         }
     }

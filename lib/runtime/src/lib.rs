@@ -8,6 +8,6 @@ mod run;
 mod slack;
 
 pub use apgl_aws::{SettingError, config_from_env as aws_config, flag, setting};
-pub use run::{StartError, run, serve};
+pub use run::{SetupError, run, serve};
 #[cfg(feature = "slack")]
 pub use slack::{SecretToken, run_slack_step, slack_client};

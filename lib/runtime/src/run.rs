@@ -17,7 +17,7 @@ use crate::logs;
 
 /// Why a function can't start. An operator must fix its configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum SetupError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error(transparent)]
@@ -30,10 +30,10 @@ pub enum StartError {
 /// A step's failure as Lambda returns it: `errorType` is the name that ASL matches, `errorMessage` is JSON,
 /// because ASL reads `retryAfterSeconds` from it.
 #[derive(Debug)]
-struct Failure(StepError);
+struct FailedStep(StepError);
 
-impl From<Failure> for Diagnostic {
-    fn from(Failure(error): Failure) -> Self {
+impl From<FailedStep> for Diagnostic {
+    fn from(FailedStep(error): FailedStep) -> Self {
         Diagnostic {
             error_type: error.name().as_str().to_owned(),
             error_message: error.cause().to_string(),
@@ -47,7 +47,7 @@ impl From<Failure> for Diagnostic {
 /// input. Any other payload fails with `Step.Malformed`.
 pub async fn run<D, I, O>(
     name: &'static str,
-    deps: impl FnOnce() -> Result<D, StartError>,
+    deps: impl FnOnce() -> Result<D, SetupError>,
     handle: impl AsyncFn(&D, Invocation, I) -> Result<O, StepError>,
 ) -> ExitCode
 where
@@ -63,7 +63,7 @@ where
         let Step { run, input } = decoded.map_err(|error| {
             tracing::info_span!("step", executionId = execution_id, step = name)
                 .in_scope(|| log_failure(&error));
-            Failure(error)
+            FailedStep(error)
         })?;
         let span = tracing::info_span!(
             "step",
@@ -84,7 +84,7 @@ where
             let outcome = outcome
                 .map_err(|error| bounded(error, has_waits_left))
                 .map_err(|error| stale(error, may_look_up_again));
-            outcome.inspect_err(log_failure).map_err(Failure)
+            outcome.inspect_err(log_failure).map_err(FailedStep)
         }
         .instrument(span)
         .await
@@ -98,7 +98,7 @@ where
 /// `deps` creates the clients and settings once. `handle` logs its own failures.
 pub async fn serve<D, O, E>(
     name: &'static str,
-    deps: impl FnOnce() -> Result<D, StartError>,
+    deps: impl FnOnce() -> Result<D, SetupError>,
     handle: impl AsyncFn(&D, LambdaEvent<Value>) -> Result<O, E>,
 ) -> ExitCode
 where
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn lambda_answers_the_name_and_a_json_cause() {
-        let diagnostic = Diagnostic::from(Failure(limited(false)));
+        let diagnostic = Diagnostic::from(FailedStep(limited(false)));
         assert_eq!(diagnostic.error_type, "Slack.RateLimited");
         let cause: Value = serde_json::from_str(&diagnostic.error_message).unwrap();
         assert_eq!(cause["retryAfterSeconds"], 7);

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
-use apgl_aws::{ConfigError, Refusal, SettingError, config_from_env, optional_setting, setting};
+use apgl_aws::{AwsError, ConfigError, SettingError, config_from_env, optional_setting, setting};
 use apgl_contract::{Invocation, StepError};
 use apgl_rate_limit::SharedLimiter;
 use apgl_slack::{
@@ -14,7 +14,7 @@ use aws_types::SdkConfig;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{StartError, run};
+use crate::{SetupError, run};
 
 /// How long a token is cached. A new token is in use within a minute.
 const TIME_TO_LIVE: Duration = Duration::from_secs(45);
@@ -53,7 +53,7 @@ where
 
 /// The Slack client for `SLACK_API_URL` (by default Slack's own URL), with the token from the secret that
 /// `SLACK_TOKEN_SECRET` names.
-pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, StartError> {
+pub fn slack_client(aws: &SdkConfig) -> Result<SlackClient, SetupError> {
     let url = optional_setting("SLACK_API_URL").unwrap_or_else(|| DEFAULT_API_URL.to_owned());
     let url = url.parse().map_err(|_| SettingError::Bad {
         name: "SLACK_API_URL",
@@ -86,14 +86,14 @@ impl SecretToken {
             .secret_id(&self.secret)
             .send()
             .await
-            .map_err(|error| self.failed(Refusal::of(&error)))?;
+            .map_err(|error| self.failed(AwsError::of(&error)))?;
         SlackToken::new(answer.secret_string().unwrap_or_default())
-            .map_err(|error| self.failed(Refusal::Lasting(error.to_string())))
+            .map_err(|error| self.failed(AwsError::Permanent(error.to_string())))
     }
 
-    fn failed(&self, refusal: Refusal) -> NoToken {
-        let is_transient = matches!(refusal, Refusal::Passing(_));
-        let (Refusal::Passing(reason) | Refusal::Lasting(reason)) = refusal;
+    fn failed(&self, error: AwsError) -> NoToken {
+        let is_transient = matches!(error, AwsError::Transient(_));
+        let (AwsError::Transient(reason) | AwsError::Permanent(reason)) = error;
         NoToken {
             store: self.secret.clone(),
             operation: "GetSecretValue",

@@ -24,8 +24,8 @@ pub struct Chaos {
     /// The share of all calls that fail, from 0 to 1.
     pub rate: f64,
     /// The kinds of failures, which are equally likely.
-    #[serde(default = "Kind::all")]
-    pub kinds: Vec<Kind>,
+    #[serde(default = "FaultKind::all")]
+    pub kinds: Vec<FaultKind>,
     /// How long a call hangs, in real milliseconds.
     #[serde(default = "default_hang_millis")]
     pub hang_millis: u64,
@@ -34,7 +34,7 @@ pub struct Chaos {
 /// A kind of failure: see [`How`]. Whether the call takes effect is random too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FaultKind {
     RateLimited,
     Html500,
     InternalError,
@@ -56,7 +56,7 @@ fn default_hang_millis() -> u64 {
     DEFAULT_HANG_MILLIS
 }
 
-impl Kind {
+impl FaultKind {
     pub fn all() -> Vec<Self> {
         vec![
             Self::RateLimited,
@@ -75,7 +75,7 @@ impl Chaos {
         Self {
             seed,
             rate,
-            kinds: Kind::all(),
+            kinds: FaultKind::all(),
             hang_millis: DEFAULT_HANG_MILLIS,
         }
     }
@@ -102,23 +102,23 @@ impl Chaos {
             Effect::None
         };
         Some(match self.kinds[rng.usize(..self.kinds.len())] {
-            Kind::RateLimited => How::RateLimited {
+            FaultKind::RateLimited => How::RateLimited {
                 retry_after: rng.u64(1..=LONGEST_RETRY_AFTER),
             },
-            Kind::Html500 => How::Html500 { effect },
-            Kind::InternalError => How::Error {
+            FaultKind::Html500 => How::Html500 { effect },
+            FaultKind::InternalError => How::Error {
                 error: "internal_error".to_owned(),
                 effect,
             },
-            Kind::Hang => How::Hang {
+            FaultKind::Hang => How::Hang {
                 millis: self.hang_millis,
                 effect,
             },
-            Kind::Reset => How::Reset { effect },
-            Kind::Slow => How::Slow {
+            FaultKind::Reset => How::Reset { effect },
+            FaultKind::Slow => How::Slow {
                 millis: rng.u64(1..=LONGEST_DELAY_MILLIS),
             },
-            Kind::Late => How::Late {
+            FaultKind::Late => How::Late {
                 millis: rng.u64(1..=LATEST_EFFECT_MILLIS),
             },
         })
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn only_the_kinds_that_are_asked_for_are_drawn() {
         let chaos = Chaos {
-            kinds: vec![Kind::Slow],
+            kinds: vec![FaultKind::Slow],
             ..Chaos::new(7, 1.0)
         };
         assert!(

@@ -26,4 +26,4 @@ pub mod workspace;
 
 pub use admin::Admin;
 pub use seed::Seed;
-pub use server::{Options, Sandbox, StartError};
+pub use server::{Options, Sandbox, SandboxError};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 use slack_sandbox::{
-    Admin, Options, Sandbox, Seed, StartError,
-    chaos::{Chaos, Kind},
+    Admin, Options, Sandbox, SandboxError, Seed,
+    chaos::{Chaos, FaultKind},
     faults::{Effect, Fault, How},
     seed::{Generate, TokenSeed},
     server::ChannelChange,
@@ -125,7 +125,7 @@ async fn a_late_effect_comes_when_the_sender_is_gone() {
 async fn chaos_reigns_until_it_is_ended_and_refuses_what_is_no_rate() {
     let (sandbox, admin) = start(0.001).await;
     let chaos = Chaos {
-        kinds: vec![Kind::Html500],
+        kinds: vec![FaultKind::Html500],
         ..Chaos::new(1, 1.0)
     };
     admin.begin_chaos(&chaos).await.unwrap();
@@ -350,7 +350,7 @@ async fn it_listens_on_loopback_only() {
         ..Options::default()
     })
     .await;
-    assert!(matches!(refused, Err(StartError::NotLoopback(_))));
+    assert!(matches!(refused, Err(SandboxError::NotLoopback(_))));
 }
 
 #[rstest]
@@ -364,7 +364,7 @@ async fn a_time_factor_is_above_zero(#[case] time_factor: f64) {
         ..Options::default()
     })
     .await;
-    assert!(matches!(refused, Err(StartError::TimeFactor)));
+    assert!(matches!(refused, Err(SandboxError::TimeFactor)));
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ impl Snapshot {
 
 /// What the table says about a channel's members.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Members {
+pub struct KnownMembers {
     /// The users who are known to be in the channel; `None` if that is unknown or too old.
     pub present: Option<BTreeSet<SlackUserId>>,
     /// The snapshot of an earlier attempt, if there is one.
@@ -57,11 +57,11 @@ impl Channels {
         snapshot: Snapshot,
         channel_id: &str,
         execution_id: &str,
-    ) -> Result<Members, StepError> {
+    ) -> Result<KnownMembers, StepError> {
         let members = members_key(channel_id);
         let before = snapshot.key(channel_id, execution_id);
         let keys = [members.as_str(), before.as_str()];
-        let mut found = Members::default();
+        let mut found = KnownMembers::default();
         for item in self.0.get_many_consistently("name", keys).await? {
             match key_of(&item, "name") {
                 Some(key) if key == members => found.present = users_in(&item),

@@ -14,12 +14,14 @@
 //! | `#second-look/C012AB3CD/<execution>` | the same, for users whose ids had to be corrected |
 //! | `#to-leave/C012AB3CD/<execution>` | the same, for users to be removed |
 
+mod claims;
 mod creation;
 mod members;
 mod scan;
 
-pub use creation::{Claims, ClaimsOn, Creation, CreationClaim};
-pub use members::{Members, Snapshot};
+pub use claims::ClaimsOn;
+pub use creation::{Claims, Creation, CreationClaim};
+pub use members::{KnownMembers, Snapshot};
 pub use scan::{Scan, ScanClaim, Scanned};
 
 use std::time::SystemTime;
@@ -110,14 +112,14 @@ impl Channels {
     }
 
     pub async fn look_up(&self, name: &ChannelName) -> Result<LookUp, StepError> {
-        let creator_key = creation::creator_key(name);
-        let creating_key = creation::creating_key(name);
+        let creator_key = claims::creator_key(name);
+        let creating_key = claims::creating_key(name);
         let keys = [name.as_str(), &creator_key, &creating_key, scan::KEY];
         let items = self.0.get_many_consistently("name", keys).await?;
         let item = |key: &str| items.iter().find(|item| key_of(item, "name") == Some(key));
         let entry = item(name.as_str()).map_or(Entry::Unknown, |item| entry_in(name, item));
         let created_by = match (&entry, item(&creator_key)) {
-            (Entry::Seen { channel, .. }, Some(item)) => creation::creator_in(item, &channel.id),
+            (Entry::Seen { channel, .. }, Some(item)) => claims::creator_in(item, &channel.id),
             _ => None,
         };
         Ok(LookUp {

@@ -27,14 +27,14 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Contender {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ContenderKind,
     program: PathBuf,
     arguments: Vec<PathBuf>,
     environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum ContenderKind {
     /// A peer that returns at once.
     Bare,
     /// A peer that reads the secret and calls Slack.
@@ -99,17 +99,17 @@ pub async fn all(
         ]),
     };
     let mut contenders = vec![
-        peer("bare", Kind::Bare, &peers.bare, &[]),
-        peer("one call: Rust", Kind::Peer, &peers.rust, &[]),
+        peer("bare", ContenderKind::Bare, &peers.bare, &[]),
+        peer("one call: Rust", ContenderKind::Peer, &peers.rust, &[]),
         peer(
             "one call: Node",
-            Kind::Peer,
+            ContenderKind::Peer,
             &peers.node,
             &[&peers.node_bundle],
         ),
         peer(
             "one call: Python",
-            Kind::Peer,
+            ContenderKind::Peer,
             &peers.python,
             &[&peers.python_handler],
         ),
@@ -140,7 +140,7 @@ async fn built(
         let variables = environment.and_then(|environment| environment.variables);
         functions.push(Contender {
             name: function.clone(),
-            kind: Kind::Function {
+            kind: ContenderKind::Function {
                 function,
                 first_event,
             },
@@ -168,7 +168,7 @@ impl Contender {
     }
 
     pub fn event(&self, scene: &Scene, n: usize) -> Result<Value, Error> {
-        let Kind::Function {
+        let ContenderKind::Function {
             function,
             first_event,
         } = &self.kind

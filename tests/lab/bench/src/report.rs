@@ -4,7 +4,7 @@ use counting::{Section, Table, bill::number};
 
 use crate::{
     cold::Cold,
-    contender::Kind,
+    contender::ContenderKind,
     spread::{Spread, millis},
     warm::Warm,
 };
@@ -24,7 +24,9 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
         "binary, MB",
         "zip, MB",
     ]);
-    let bare = cold.iter().find(|one| one.contender.kind == Kind::Bare);
+    let bare = cold
+        .iter()
+        .find(|one| one.contender.kind == ContenderKind::Bare);
     for one in cold {
         let times_bare = bare.map(|bare| millis(one.own.median) / millis(bare.own.median));
         table.row([

@@ -22,7 +22,7 @@ use crate::{
     aws::FaultyAws,
     caller,
     dice::{Dice, Seam, Tally},
-    lambda::{FATES_URL, Fates, put_in_front},
+    lambda::{INVOCATION_FAULTS_URL, InvocationFaults, put_in_front},
     notifications::{Audience, Channels, InSlack, Notification, SlackCalls, end_of},
 };
 
@@ -122,7 +122,7 @@ struct World {
     dice: Dice,
     // The servers run until they are dropped.
     _proxy: FaultyAws,
-    _fates: Fates,
+    _invocation_faults: InvocationFaults,
 }
 
 /// A notification and the execution that was started for it.
@@ -149,14 +149,14 @@ impl World {
     async fn start(project: &Project, options: &Options) -> Result<Self, Error> {
         let dice = Dice::new(options.seed);
         let proxy = FaultyAws::start(dice.clone()).await?;
-        let fates = Fates::start(dice.clone()).await?;
+        let invocation_faults = InvocationFaults::start(dice.clone()).await?;
         let stack = StackOptions {
             wait_scale: options.wait_scale,
             mpc_handlers: false,
             detour: Detour {
                 aws_url: Some(proxy.url()),
                 environment: vec![
-                    (FATES_URL, fates.url()),
+                    (INVOCATION_FAULTS_URL, invocation_faults.url()),
                     // A MiniStack setting: idle environments cost it time, and kills leave many of them.
                     ("LAMBDA_WARM_TTL_SECONDS", "30".to_owned()),
                 ],
@@ -177,7 +177,7 @@ impl World {
             sandbox,
             dice,
             _proxy: proxy,
-            _fates: fates,
+            _invocation_faults: invocation_faults,
         })
     }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The environment variable with the URL that the bootstraps ask.
-pub const FATES_URL: &str = "CHAOS_FATES_URL";
+pub const INVOCATION_FAULTS_URL: &str = "CHAOS_INVOCATION_FAULTS_URL";
 /// The program that runs in front of each function.
 pub const BOOTSTRAP: &str = "chaos-bootstrap";
 /// The function's own bootstrap, in the same folder as ours.
@@ -27,9 +27,9 @@ const LATEST_COPY_MILLIS: u64 = 30;
 /// What happens to one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Fate {
+pub enum InvocationFault {
     /// No fault.
-    Fine,
+    None,
     /// The process is killed after this time, or after its work is done but before it has responded.
     Killed { after_millis: u64 },
     /// The function never starts its work, and Lambda stops it at the timeout.
@@ -49,13 +49,13 @@ const KINDS: [(&str, u32); 4] = [
 
 /// Serves the bootstraps until it is dropped.
 #[derive(Debug)]
-pub struct Fates {
+pub struct InvocationFaults {
     server: HttpServer,
 }
 
-impl Fates {
+impl InvocationFaults {
     pub async fn start(dice: Dice) -> Result<Self, Error> {
-        let router = Router::new().route("/", get(fate)).with_state(dice);
+        let router = Router::new().route("/", get(fault)).with_state(dice);
         let server = HttpServer::start(router).await?;
         Ok(Self { server })
     }
@@ -65,17 +65,17 @@ impl Fates {
     }
 }
 
-async fn fate(State(dice): State<Dice>) -> Json<Fate> {
+async fn fault(State(dice): State<Dice>) -> Json<InvocationFault> {
     let Some((kind, mut rng)) = dice.roll(Seam::Lambda, &KINDS) else {
-        return Json(Fate::Fine);
+        return Json(InvocationFault::None);
     };
     Json(match kind {
-        "killed" => Fate::Killed {
+        "killed" => InvocationFault::Killed {
             after_millis: rng.u64(..LATEST_KILL_MILLIS),
         },
-        "timed out before" => Fate::TimedOutBefore,
-        "timed out after" => Fate::TimedOutAfter,
-        _ => Fate::Copied {
+        "timed out before" => InvocationFault::TimedOutBefore,
+        "timed out after" => InvocationFault::TimedOutAfter,
+        _ => InvocationFault::Copied {
             after_millis: rng.u64(..LATEST_COPY_MILLIS),
         },
     })

@@ -47,7 +47,7 @@ impl Default for Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum SandboxError {
     #[error("can't listen on {0}: the sandbox listens on loopback only")]
     NotLoopback(SocketAddr),
     #[error("the time factor must be a number above 0")]
@@ -85,7 +85,7 @@ impl Shared {
 }
 
 impl Sandbox {
-    pub async fn start(options: Options) -> Result<Self, StartError> {
+    pub async fn start(options: Options) -> Result<Self, SandboxError> {
         let Options {
             listen,
             seed,
@@ -93,14 +93,14 @@ impl Sandbox {
             limits,
         } = options;
         if !listen.ip().is_loopback() {
-            return Err(StartError::NotLoopback(listen));
+            return Err(SandboxError::NotLoopback(listen));
         }
         if !(time_factor.is_finite() && time_factor > 0.0) {
-            return Err(StartError::TimeFactor);
+            return Err(SandboxError::TimeFactor);
         }
         let mut workspace = Workspace::default();
         seed.plant(&mut workspace)?;
-        let failed = |error| StartError::Listen(listen, error);
+        let failed = |error| SandboxError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let inner = Inner {

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use chaos::lambda::{FATES_URL, Fate, OWN_BOOTSTRAP};
+use chaos::lambda::{INVOCATION_FAULTS_URL, InvocationFault, OWN_BOOTSTRAP};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -51,12 +51,12 @@ async fn serve() -> Result<(), Failure> {
     let mut function = Function::start().await?;
     loop {
         let event = lambda.next().await?;
-        match lambda.fate().await? {
-            Fate::Fine => {
+        match lambda.fault().await? {
+            InvocationFault::None => {
                 function.begin(event.clone());
                 lambda.answer(&event, function.answer().await?).await?;
             }
-            Fate::Killed { after_millis } => {
+            InvocationFault::Killed { after_millis } => {
                 function.begin(event);
                 tokio::select! {
                     () = sleep(Duration::from_millis(after_millis)) => {}
@@ -65,13 +65,13 @@ async fn serve() -> Result<(), Failure> {
                 function.kill().await;
                 return Ok(());
             }
-            Fate::TimedOutBefore => std::future::pending().await,
-            Fate::TimedOutAfter => {
+            InvocationFault::TimedOutBefore => std::future::pending().await,
+            InvocationFault::TimedOutAfter => {
                 function.begin(event);
                 function.answer().await?;
                 std::future::pending::<()>().await;
             }
-            Fate::Copied { after_millis } => {
+            InvocationFault::Copied { after_millis } => {
                 let mut copy = Function::start().await?;
                 let copied = event.clone();
                 tokio::spawn(async move {
@@ -117,11 +117,11 @@ struct Answer {
     body: Bytes,
 }
 
-/// Lambda, and the test run's server that decides each invocation's fate.
+/// Lambda, and the test run's server that decides each invocation's fault.
 struct Lambda {
     http: reqwest::Client,
     api: String,
-    fates: String,
+    invocation_faults: String,
 }
 
 impl Lambda {
@@ -129,7 +129,7 @@ impl Lambda {
         Ok(Self {
             http: reqwest::Client::new(),
             api: format!("http://{}", env::var("AWS_LAMBDA_RUNTIME_API")?),
-            fates: env::var(FATES_URL)?,
+            invocation_faults: env::var(INVOCATION_FAULTS_URL)?,
         })
     }
 
@@ -141,9 +141,9 @@ impl Lambda {
         Ok(Event { headers, payload })
     }
 
-    async fn fate(&self) -> Result<Fate, Failure> {
-        let fate = self.http.get(&self.fates).send().await?;
-        Ok(fate.error_for_status()?.json().await?)
+    async fn fault(&self) -> Result<InvocationFault, Failure> {
+        let fault = self.http.get(&self.invocation_faults).send().await?;
+        Ok(fault.error_for_status()?.json().await?)
     }
 
     async fn answer(&self, event: &Event, answer: Answer) -> Result<(), Failure> {
