@@ -183,6 +183,10 @@ async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
     let outcome = step.run("execution", &channel, &users).await.unwrap();
     assert_eq!(outcome.invited, slice::from_ref(&ana.email));
     assert!(step.fixture.is_member("guide", &ana).await);
+    let people = &step.deps.people;
+    let asked = slice::from_ref(&ana.email);
+    let look_ups = people.known.look_up(asked, "other").await.unwrap();
+    assert_eq!(look_ups.known[&ana.email].id, ana.id);
     // The next attempt has the outdated id again, and the same outcome.
     let again = step.run("execution", &channel, &users).await.unwrap();
     assert_eq!(again, outcome);

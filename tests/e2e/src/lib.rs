@@ -147,22 +147,6 @@ impl World {
         email
     }
 
-    /// Deactivates the account with this id, and gives its address to a new account.
-    pub async fn move_address(&self, email: &str, id: &str) {
-        let old = User {
-            id: id.to_owned(),
-            name: "old account".to_owned(),
-            deleted: true,
-            ..User::default()
-        };
-        let new = User {
-            name: "new account".to_owned(),
-            email: Some(email.to_owned()),
-            ..User::default()
-        };
-        self.add_users(vec![old, new]).await;
-    }
-
     /// Changes the channel as a person could, without the bot's knowledge.
     pub async fn change_channel(&self, name: &str, change: ChannelChange) {
         let changed = self.sandbox.change_channel(name, &change).await;

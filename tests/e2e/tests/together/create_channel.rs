@@ -4,10 +4,7 @@
 use e2e::{World, unique};
 use rstest::rstest;
 use serde_json::json;
-use slack_sandbox::{
-    faults::{Effect, How},
-    seed::ChannelSeed,
-};
+use slack_sandbox::seed::ChannelSeed;
 
 const WORKFLOW: &str = "create-channel";
 
@@ -88,56 +85,4 @@ async fn a_channel_that_is_there_gets_its_missing_members_and_keeps_all_else() {
     );
     let in_slack = world.in_slack(&channel).await;
     assert_eq!((in_slack.is_private, in_slack.topic.as_str()), (false, ""));
-}
-
-#[tokio::test]
-async fn twenty_executions_at_once_end_with_one_channel_and_twenty_successes() {
-    let world = World::here();
-    let (channel, ana) = (unique("race"), world.person("ana", Some(true)).await);
-    let request = json!({ "channelName": channel, "members": [ana], "topic": "one" });
-    let mut started = Vec::new();
-    for _ in 0..20 {
-        started.push(world.start(WORKFLOW, &request).await);
-    }
-    let (mut ids, mut created) = (Vec::new(), 0);
-    for arn in started {
-        let ended = world.end_of(&arn).await;
-        let output = ended.output();
-        ids.push(output["channel"]["id"].clone());
-        created += u32::from(output["channel"]["created"] == true);
-        let members = &output["members"];
-        let in_one_list = |list: &str| members[list] == json!([ana]);
-        assert!(
-            in_one_list("invited") || in_one_list("alreadyMembers"),
-            "{members}"
-        );
-    }
-    ids.dedup();
-    assert_eq!((ids.len(), created), (1, 1));
-    let in_slack = world.in_slack(&channel).await;
-    assert_eq!(
-        (in_slack.emails, in_slack.topic.as_str()),
-        (vec![ana], "one")
-    );
-    let calls = world.calls_with(&channel).await;
-    let creations = calls
-        .iter()
-        .filter(|call| call.method == "conversations.create" && call.status == 200);
-    assert_eq!(creations.count(), 1);
-}
-
-#[tokio::test]
-async fn a_topic_that_slack_could_not_take_at_once_is_set_by_the_next_attempt() {
-    let world = World::here();
-    let channel = unique("topic");
-    let broken = How::Html500 {
-        effect: Effect::None,
-    };
-    world
-        .fault("conversations.setTopic", "topic", &channel, 1, broken)
-        .await;
-    let request = json!({ "channelName": channel, "topic": channel });
-    let ended = world.run(WORKFLOW, &request).await;
-    assert_eq!(ended.output()["channel"]["created"], json!(true));
-    assert_eq!(world.in_slack(&channel).await.topic, channel);
 }
