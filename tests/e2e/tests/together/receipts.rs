@@ -6,13 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aws_sdk_cloudwatch::types::{Datapoint, Statistic};
 use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::{RECEIPTS_TABLE, World, metrics::datapoints, unique};
-use local_stack::{
-    execution::state_machine_arn,
-    invoke::{Answer, invoke},
-};
+use e2e::{RECEIPTS_TABLE, World, unique};
 use serde_json::{Value, json};
 use slack_sandbox::faults::How;
 use tokio::time::sleep;
@@ -115,67 +110,6 @@ async fn a_bad_request_has_a_receipt_too() {
 }
 
 #[tokio::test]
-async fn events_that_come_twice_and_in_another_order_are_one_receipt_and_count_once() {
-    let world = World::here();
-    let workflow = unique("reordered");
-    let machine = state_machine_arn(&workflow);
-    let execution = machine.replace(":stateMachine:", ":execution:") + ":event-1";
-    let event = |status: &str, redrives: u32, output: Option<&str>| {
-        let ended = status != "RUNNING";
-        json!({ "detail": {
-            "executionArn": execution, "stateMachineArn": machine, "name": "event-1", "status": status,
-            "startDate": millis(SystemTime::now()),
-            "stopDate": ended.then(|| millis(SystemTime::now())),
-            "input": r#"{"channelName":"x"}"#, "output": output, "error": null,
-            "redriveCount": redrives, "redriveDate": null,
-        } })
-    };
-    let done = r#"{"message":{"ts":"1.0","duplicate":false}}"#;
-    let succeeded = event("SUCCEEDED", 1, Some(done));
-    for event in [
-        &succeeded,
-        &event("RUNNING", 0, None),
-        &succeeded,
-        &event("FAILED", 0, Some("{}")),
-        &event("RUNNING", 1, None),
-    ] {
-        let answer = invoke(&world.aws, "record-outcome", &batch(&[event])).await;
-        assert_eq!(answer.unwrap(), none_failed());
-        let receipt = receipt(&world, &execution, |_| true).await;
-        assert_eq!(text(&receipt, "status"), "SUCCEEDED");
-    }
-    let name = format!("apgl-{workflow}");
-    let sum = async |metric: &str, dimensions: &[(&str, &str)]| -> f64 {
-        let points = datapoints(&world.aws, metric, dimensions, &[Statistic::Sum]).await;
-        points.iter().filter_map(Datapoint::sum).sum()
-    };
-    let by_workflow = ("Workflow", name.as_str());
-    assert!((sum("NotificationsSent", &[by_workflow]).await - 1.0).abs() < 0.1);
-    let failed = [by_workflow, ("Error", "FAILED")];
-    assert!(sum("WorkflowsFailed", &failed).await < 0.1);
-}
-
-#[tokio::test]
-async fn what_can_not_be_read_fails_alone_and_names_the_field() {
-    let world = World::here();
-    let workflow = unique("beside");
-    let machine = state_machine_arn(&workflow);
-    let execution = machine.replace(":stateMachine:", ":execution:") + ":event-1";
-    let good = json!({ "detail": {
-        "executionArn": execution, "stateMachineArn": machine, "name": "event-1",
-        "status": "RUNNING", "startDate": millis(SystemTime::now()), "input": "{}",
-    } });
-    let bad = json!({ "detail": { "bucket": "b" } });
-    let answer = invoke(&world.aws, "record-outcome", &batch(&[&good, &bad])).await;
-    let failed = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }] });
-    assert_eq!(answer.unwrap(), Answer::Outcome(failed));
-    assert_eq!(
-        text(&receipt(&world, &execution, |_| true).await, "status"),
-        "RUNNING"
-    );
-}
-
-#[tokio::test]
 async fn a_receipt_whose_end_no_event_told_is_completed_by_the_watcher() {
     let world = World::here();
     // No event rule matches a copy of the workflow.
@@ -203,21 +137,6 @@ async fn a_receipt_whose_end_no_event_told_is_completed_by_the_watcher() {
     assert_eq!(text(&completed, "status"), "SUCCEEDED");
     assert_eq!(text(&completed, "channelName"), channel);
     assert_eq!(outcome(&completed), *ended.output());
-}
-
-/// An SQS batch with these message bodies.
-fn batch(bodies: &[&Value]) -> Value {
-    let records = bodies.iter().enumerate().map(|(index, body)| {
-        json!({
-            "messageId": index.to_string(), "receiptHandle": "h", "body": body.to_string(),
-            "attributes": {}, "messageAttributes": {}, "eventSource": "aws:sqs",
-        })
-    });
-    json!({ "Records": records.collect::<Vec<_>>() })
-}
-
-fn none_failed() -> Answer {
-    Answer::Outcome(json!({ "batchItemFailures": [] }))
 }
 
 /// Waits until the receipt meets the condition, and returns it.
