@@ -1,29 +1,22 @@
-//! The rate limiter that a step asks before each call to Slack.
+//! The rate limiter that one invocation of a step asks before each call to Slack.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use apgl_aws::{SettingError, optional_setting};
 use apgl_contract::{Run, StepError};
 use apgl_slack::quotas::{
     AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Quota, RateLimiter, Slot, Wait,
 };
-use aws_sdk_dynamodb::{Client, config};
-use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
-use aws_types::SdkConfig;
 
 use crate::{
-    clock::SlackClock,
     gcra::{Gcra, millis},
-    table::{Free, Holder, RateLimits, Reservation, Taken},
+    shared::SharedLimiter,
+    table::{Free, Holder, Reservation, Taken},
 };
 
-/// The longest time for which an unresponsive table delays a call.
-const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
-const TABLE_ATTEMPTS: u32 = 2;
 /// A call that is ready within this time is made now, because the call itself takes longer.
 const NOW_MILLIS: u64 = 50;
 /// If a refusal lasts longer than this many intervals of the narrowest quota, a wider quota is used up too.
@@ -32,73 +25,6 @@ const REFUSAL_INTERVALS: u32 = 10;
 const RESERVATION_LIFETIME_MILLIS: u64 = 10 * 60_000;
 /// A workflow waits for at most half of its remaining time before it checks again, or this long if that is longer.
 const WAIT_TO_CHECK_AGAIN: Duration = Duration::from_mins(15);
-
-/// The rate limiter that all executions share.
-#[derive(Debug)]
-pub struct SharedLimiter {
-    limits: RateLimits,
-    clock: SlackClock,
-}
-
-impl SharedLimiter {
-    /// `table` is the name of the rate-limits table.
-    pub fn new(aws: &SdkConfig, table: String, clock: SlackClock) -> Self {
-        let config = config::Builder::from(aws)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(TABLE_TIMEOUT)
-                    .build(),
-            )
-            .retry_config(RetryConfig::standard().with_max_attempts(TABLE_ATTEMPTS))
-            .build();
-        Self {
-            limits: RateLimits::new(Client::from_conf(config), table),
-            clock,
-        }
-    }
-
-    /// With the table that `RATE_LIMITS_TABLE` names; `None` if it is not set.
-    ///
-    /// # Errors
-    /// The same as for [`SlackClock::from_env`].
-    pub fn from_env(aws: &SdkConfig) -> Result<Option<Self>, SettingError> {
-        let Some(table) = optional_setting("RATE_LIMITS_TABLE") else {
-            return Ok(None);
-        };
-        Ok(Some(Self::new(aws, table, SlackClock::from_env()?)))
-    }
-
-    /// Frees the unused reservations of an execution that ended at `ended_at`. Later ones belong to a redrive.
-    ///
-    /// # Errors
-    /// The same as for [`RateLimits::take`].
-    pub async fn release(&self, execution_id: &str, ended_at: SystemTime) -> Result<(), StepError> {
-        let now = self.clock.now();
-        self.limits.release(execution_id, ended_at, now).await
-    }
-
-    /// The limiter for one invocation of a step.
-    pub fn for_step(self: &Arc<Self>, run: &Run, step: &'static str) -> StepLimiter {
-        StepLimiter {
-            holder: Holder {
-                execution_id: run.execution_id.clone(),
-                step,
-            },
-            ends_at: self.end_of(run),
-            known: Mutex::new(Known {
-                may_have_reserved: run.may_have_waited(),
-                reservations: HashMap::new(),
-            }),
-            shared: self.clone(),
-        }
-    }
-
-    /// When the execution times out, in Slack's time.
-    fn end_of(&self, run: &Run) -> Option<u64> {
-        let started_at = UNIX_EPOCH + Duration::from_millis(run.started_at?);
-        Some(self.clock.at(started_at) + run.timeout_seconds? * 1_000)
-    }
-}
 
 /// The limiter for one invocation of a step. If the table can't be reached, calls are made anyway: Slack's own
 /// limits still apply, and no notification fails because of the table.
@@ -154,6 +80,21 @@ impl From<StepError> for NotPassed {
 }
 
 impl StepLimiter {
+    pub(crate) fn new(shared: Arc<SharedLimiter>, run: &Run, step: &'static str) -> Self {
+        Self {
+            holder: Holder {
+                execution_id: run.execution_id.clone(),
+                step,
+            },
+            ends_at: shared.end_of(run),
+            known: Mutex::new(Known {
+                may_have_reserved: run.may_have_waited(),
+                reservations: HashMap::new(),
+            }),
+            shared,
+        }
+    }
+
     async fn acquire(&self, calls: Calls<'_>) -> Result<Permit, Limited> {
         let mut reserved = self.reserved(calls.quotas).await;
         // The step passed the narrower quotas before it waited for this one.

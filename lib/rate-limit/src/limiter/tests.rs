@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::SlackClock;
 
 const CHANNEL: &str = "chat.postMessage#C1";
 const WORKSPACE: &str = "chat.postMessage";

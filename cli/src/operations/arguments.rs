@@ -1,7 +1,6 @@
-//! The six operations.
+//! The arguments of the six operations, and the requests that they make.
 
 use std::{
-    fmt::Write,
     fs,
     io::{Read, stdin},
     path::{Path, PathBuf},
@@ -9,21 +8,15 @@ use std::{
 };
 
 use apgl_client::{
-    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Execution, Message,
-    NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow, StartError, Visibility,
-    WaitError, outcome::Outcome,
+    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
+    NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow, Visibility,
 };
-use apgl_contract::{ChannelRef, Email, request::CheckedRequest};
 use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    advice::{advice, status_error},
-    deployment::{Deployment, Target, name_of},
-    report::{BAD, Exit, FAINT, Failure, GOOD, Report, styled},
-};
+use crate::report::Failure;
 
 #[derive(Debug, Subcommand)]
 pub enum Operation {
@@ -150,30 +143,15 @@ struct Start {
 }
 
 /// What to start, and whether to wait for it.
-struct Asked {
-    workflow: Workflow,
-    request: Value,
-    key: String,
-    wait: Option<Duration>,
-}
-
-pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failure> {
-    let asked = operation.asked()?;
-    // Check before AWS is needed.
-    CheckedRequest::check(asked.workflow, asked.request.clone()).map_err(Failure::input)?;
-    let client = Deployment::of(target).await?.client().await?;
-    let started = client
-        .start(asked.workflow, &asked.key, &asked.request)
-        .await;
-    let execution = started.map_err(|error| not_started(&error, &asked.key))?;
-    match asked.wait {
-        None => Ok(started_report(&execution, &asked.key)),
-        Some(at_most) => Ok(end_of(asked.workflow, &execution, at_most).await),
-    }
+pub(super) struct Asked {
+    pub workflow: Workflow,
+    pub request: Value,
+    pub key: String,
+    pub wait: Option<Duration>,
 }
 
 impl Operation {
-    fn asked(self) -> Result<Asked, Failure> {
+    pub(super) fn asked(self) -> Result<Asked, Failure> {
         Ok(match self {
             Self::CreateChannel(arguments) => {
                 let mut request = CreateChannel::new(arguments.channel).members(arguments.members);
@@ -274,144 +252,4 @@ fn read_file(flag: &str, file: &Path) -> Result<String, Failure> {
     let text =
         read.map_err(|error| Failure::input(format!("{flag} {}: {error}", file.display())))?;
     Ok(text.trim_end().to_owned())
-}
-
-/// If the execution may have started, only the same key makes it safe to start it again.
-fn not_started(error: &StartError, key: &str) -> Failure {
-    match error {
-        StartError::InvalidRequest(_) | StartError::Key(_) => Failure::input(error),
-        StartError::Conflict { .. } => Failure::new(Exit::Conflict, error),
-        StartError::Unavailable { .. } => Failure::aws(format!(
-            "{error}; it may have started: run the command again with --key {key}"
-        )),
-        _ => Failure::aws(error),
-    }
-}
-
-fn started_report(execution: &Execution<Outcome>, key: &str) -> Report {
-    let arn = execution.arn();
-    let name = name_of(arn);
-    let hint = styled(FAINT, format!("apgl inspect {name} shows its progress"));
-    Report {
-        text: format!("started {name}\n{hint}"),
-        json: json!({ "executionArn": arn, "key": key }),
-        exit: Exit::Fine,
-    }
-}
-
-async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Duration) -> Report {
-    let arn = execution.arn();
-    let name = name_of(arn);
-    let (text, mut json, exit) = match execution.wait(at_most).await {
-        Ok(outcome) => {
-            let is_no = workflow == Workflow::CheckChannelExists && outcome.exists == Some(false);
-            let exit = if is_no { Exit::No } else { Exit::Fine };
-            let json = json!({ "status": "SUCCEEDED", "outcome": outcome });
-            (shown(&outcome), json, exit)
-        }
-        Err(WaitError::Failed(failure)) => {
-            let (failed, advice) = (styled(BAD, "failed"), advice(&failure.error, name));
-            let text = format!("{failed} {failure}\n{advice}");
-            let json = json!({
-                "status": "FAILED", "error": failure.error, "message": failure.message,
-                "field": failure.field, "slackError": failure.slack_error,
-            });
-            (text, json, Exit::NotWell)
-        }
-        Err(error) => {
-            let (status, exit) = match error {
-                WaitError::TimedOut => ("TIMED_OUT", Exit::NotWell),
-                WaitError::Aborted => ("ABORTED", Exit::NotWell),
-                WaitError::StillRunning { .. } => ("RUNNING", Exit::StillRunning),
-                _ => ("UNKNOWN", Exit::Aws),
-            };
-            let json = json!({ "status": status, "message": error.to_string() });
-            let mut text = styled(BAD, &error);
-            if exit == Exit::NotWell {
-                text = format!("{text}\n{}", advice(status_error(status), name));
-            }
-            (text, json, exit)
-        }
-    };
-    json["executionArn"] = json!(arn);
-    Report {
-        text: format!("{text}\n{}", styled(FAINT, format!("execution {name}"))),
-        json,
-        exit,
-    }
-}
-
-/// An outcome, one part per line.
-fn shown(outcome: &Outcome) -> String {
-    let mut text = String::new();
-    let mut line = |what: String| {
-        let _ = writeln!(text, "{what}");
-    };
-    if let Some(message) = &outcome.message {
-        let twice = if message.duplicate {
-            "; an earlier attempt had already posted it"
-        } else {
-            ""
-        };
-        let ts = message.ts.as_str();
-        line(format!("{} message {ts}{twice}", styled(GOOD, "posted")));
-    }
-    match (outcome.exists, outcome.deleted) {
-        (Some(true), _) => line(styled(GOOD, "the channel exists")),
-        (Some(false), _) => line(styled(BAD, "the bot can't see the channel")),
-        (_, Some(true)) => line(styled(GOOD, "archived")),
-        (_, Some(false)) => line("there was nothing to archive".to_owned()),
-        _ => {}
-    }
-    if let Some(channel) = &outcome.channel {
-        line(shown_channel(channel));
-    }
-    if let Some(members) = &outcome.members {
-        for (what, emails) in [
-            ("invited", &members.invited),
-            ("removed", &members.removed),
-            ("already there", &members.already_members),
-        ] {
-            for email in emails {
-                line(format!("{what:<14}{}", Email::as_str(email)));
-            }
-        }
-        for skipped in &members.skipped {
-            let (email, reason) = (skipped.email.as_str(), skipped.reason.as_str());
-            line(format!("{:<14}{email}  ({reason})", "skipped"));
-        }
-    }
-    text.trim_end().to_owned()
-}
-
-fn shown_channel(channel: &ChannelRef) -> String {
-    let visibility = if channel.visibility.is_private() {
-        "private"
-    } else {
-        "public"
-    };
-    let mut facts = vec![visibility, channel.id.as_str()];
-    if channel.created {
-        facts.push("new");
-    }
-    if channel.archived {
-        facts.push("archived");
-    }
-    format!("{:<14}#{}  ({})", "channel", channel.name, facts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_start_that_may_have_happened_says_how_to_repeat_it_safely() {
-        let unavailable = StartError::Unavailable {
-            action: "StartExecution",
-            reason: "no answer in time".to_owned(),
-        };
-        let failure = not_started(&unavailable, "4711");
-        assert_eq!(failure.exit, Exit::Aws);
-        assert!(failure.to_string().ends_with("again with --key 4711"));
-    }
 }
