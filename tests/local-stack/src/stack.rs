@@ -166,11 +166,6 @@ impl LocalStack {
             .map(|sandbox| Admin::new(sandbox.url()))
     }
 
-    /// The id of MiniStack's process, the parent of the functions' processes; `None` once it is known to have ended.
-    pub fn ministack_id(&self) -> Option<u32> {
-        self.ministack.id()
-    }
-
     /// Whether MiniStack has ended unexpectedly.
     pub fn has_ended(&mut self) -> bool {
         self.ministack.has_ended()

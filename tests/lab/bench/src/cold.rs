@@ -27,8 +27,8 @@ pub struct Cold {
     pub calls: usize,
     /// In bytes.
     pub peak_memory: Spread<u64>,
-    /// The size of the deployed file, if it is a single file.
-    pub sizes: Option<Sizes>,
+    /// The size of the deployed file.
+    pub sizes: Sizes,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +103,7 @@ impl Measured {
             processor: Spread::of(self.processor).ok_or_else(none)?,
             calls: Spread::of(self.calls).ok_or_else(none)?.median,
             peak_memory: Spread::of(self.peak_memory).ok_or_else(none)?,
-            sizes: contender.file().map(sizes).transpose()?,
+            sizes: sizes(&contender.program)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What is measured: the functions as they are deployed, and the peers.
+//! What is measured: the functions as they are deployed, and a minimal function to compare them with.
 
 use std::{
     collections::BTreeMap,
@@ -15,30 +15,26 @@ use local_stack::{
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
-use xtask::builds::built_functions;
+use xtask::builds::{built_functions, cargo};
 
-use crate::{
-    Error,
-    events::Scene,
-    peers::{self, Peers},
-};
+use crate::{Error, events::Scene};
+
+/// The crate of the minimal function.
+const BARE: &str = "bare";
 
 /// A program that takes events from the Runtime API.
 #[derive(Debug, Clone)]
 pub struct Contender {
     pub name: String,
     pub kind: ContenderKind,
-    program: PathBuf,
-    arguments: Vec<PathBuf>,
+    pub program: PathBuf,
     environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContenderKind {
-    /// A peer that returns at once.
+    /// The minimal function, which returns at once.
     Bare,
-    /// A peer that reads the secret and calls Slack.
-    Peer,
     /// One of our functions. Its events are numbered from `first` on.
     Function {
         function: String,
@@ -62,17 +58,16 @@ impl Places {
     }
 }
 
-/// The peers, and every function with the variables that it is deployed with; then the functions of the
+/// The minimal function, and every function with the variables that it is deployed with; then the functions of the
 /// builds `beside`, by folder. Each is going to get `events` events.
 pub async fn all(
     project: &Project,
     stack: &LocalStack,
-    peers: &Peers,
     beside: &[PathBuf],
     events: usize,
 ) -> Result<Vec<Contender>, Error> {
     let lambda = Client::new(&stack.aws);
-    let mut functions = Vec::new();
+    let mut contenders = vec![bare(project).await?];
     let own = project.functions();
     for (n, folder) in iter::once(&own).chain(beside).enumerate() {
         let mut built = built(folder, &lambda, n * events).await?;
@@ -81,41 +76,36 @@ pub async fn all(
                 contender.name = format!("{}, {}", contender.name, folder.display());
             }
         }
-        functions.extend(built);
+        contenders.extend(built);
     }
-    let secret = functions
-        .iter()
-        .find_map(|function| function.environment.get(peers::SECRET_VARIABLE))
-        .ok_or_else(|| Error::Unmeasured("no function is configured with the secret".to_owned()))?;
-    let peer = |name: &str, kind, program: &Path, arguments: &[&Path]| Contender {
-        name: name.to_owned(),
-        kind,
-        program: program.to_owned(),
-        arguments: arguments.iter().map(|path| (*path).to_owned()).collect(),
-        environment: BTreeMap::from([
-            (peers::SECRET_VARIABLE.to_owned(), secret.clone()),
-            // Silences the warning about an old Node version.
-            ("NODE_NO_WARNINGS".to_owned(), "1".to_owned()),
-        ]),
-    };
-    let mut contenders = vec![
-        peer("bare", ContenderKind::Bare, &peers.bare, &[]),
-        peer("one call: Rust", ContenderKind::Peer, &peers.rust, &[]),
-        peer(
-            "one call: Node",
-            ContenderKind::Peer,
-            &peers.node,
-            &[&peers.node_bundle],
-        ),
-        peer(
-            "one call: Python",
-            ContenderKind::Peer,
-            &peers.python,
-            &[&peers.python_handler],
-        ),
-    ];
-    contenders.extend(functions);
     Ok(contenders)
+}
+
+/// Builds the minimal function as the functions are built: alone, because a common build would unify the features of
+/// the crates that they use.
+async fn bare(project: &Project) -> Result<Contender, Error> {
+    let mut build = cargo(&project.root);
+    build.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        BARE,
+    ]);
+    let what = "building the minimal function";
+    let status = build.status().await.map_err(Error::io(what))?;
+    if !status.success() {
+        return Err(Error::Command {
+            command: what.to_owned(),
+        });
+    }
+    Ok(Contender {
+        name: BARE.to_owned(),
+        kind: ContenderKind::Bare,
+        program: project.target().join("release").join(BARE),
+        environment: BTreeMap::new(),
+    })
 }
 
 /// The functions that are built into a folder, each with the variables that it is deployed with.
@@ -145,7 +135,6 @@ async fn built(
                 first_event,
             },
             program,
-            arguments: Vec::new(),
             environment: variables.into_iter().flatten().collect(),
         });
     }
@@ -157,7 +146,6 @@ impl Contender {
     pub async fn start(&self, places: &Places) -> Result<Function, Error> {
         let mut command = Command::new(&self.program);
         command
-            .args(&self.arguments)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(&self.environment)
@@ -202,21 +190,6 @@ impl Contender {
                 Err(bad("its status", outcome["statusCode"].to_string()))
             }
             Answer::Outcome(_) => Ok(answered),
-        }
-    }
-
-    /// The file that would be deployed, if it is a single file.
-    pub fn file(&self) -> Option<&Path> {
-        match self.arguments.as_slice() {
-            [] => Some(&self.program),
-            [bundle]
-                if bundle
-                    .extension()
-                    .is_some_and(|extension| extension == "js") =>
-            {
-                Some(bundle)
-            }
-            _ => None,
         }
     }
 }

@@ -1,21 +1,16 @@
-//! Measures the functions' speed and size, together with comparable programs in the same run.
+//! Measures the functions' speed, memory and size, and holds a budget of what they use.
 //!
 //! Each function's release `bootstrap` runs against the benchmark's own Runtime API, with the variables that it
-//! is deployed with, MiniStack as AWS and the sandbox as Slack. The peers in `tests/lab/peers` run the same way: a
-//! minimal function, and the same small task in Rust, Node and Python.
+//! is deployed with, MiniStack as AWS and the sandbox as Slack. `tests/lab/bare`, a minimal function, runs the same
+//! way, to compare them with.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`contender`] | the functions and the peers that are measured |
-//! | [`peers`] | builds the peers |
+//! | [`contender`] | what is measured |
 //! | [`events`] | an event for each function, a new one each time |
 //! | [`stopwatch`] | measures how much of an invocation AWS and Slack took |
 //! | [`cold`] | from the start of the process to the first response; memory |
-//! | [`throughput`] | starts and executions a second, and where the time goes |
-//! | [`processor`] | processor time by component |
 //! | [`warm`] | many warm invocations of each contender |
-//! | [`growth`] | how the cost of a notification grows with its members and with the channels |
-//! | [`plot`] | the same as plots |
 //! | [`sizes`] | how large a function is, and its zip |
 //! | [`spread`] | median, minimum and maximum |
 //! | [`budget`] | figures that must not grow unnoticed |
@@ -25,15 +20,10 @@ pub mod budget;
 pub mod cold;
 pub mod contender;
 pub mod events;
-pub mod growth;
-pub mod peers;
-pub mod plot;
-pub mod processor;
 pub mod report;
 pub mod sizes;
 pub mod spread;
 pub mod stopwatch;
-pub mod throughput;
 pub mod warm;
 
 /// The length of one of Slack's seconds, in seconds: short enough that Slack's limits do not delay anything.

@@ -40,12 +40,8 @@ pub fn cold_starts(cold: &[Cold], rounds: usize) -> Section {
                 .map(|times| format!("{times:.1}"))
                 .unwrap_or_default(),
             memory(&one.peak_memory),
-            one.sizes
-                .map(|sizes| megabytes(sizes.binary))
-                .unwrap_or_default(),
-            one.sizes
-                .map(|sizes| megabytes(sizes.zip))
-                .unwrap_or_default(),
+            megabytes(one.sizes.binary),
+            megabytes(one.sizes.zip),
         ]);
     }
     Section {

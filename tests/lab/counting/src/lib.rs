@@ -10,7 +10,6 @@
 //! | [`work`] | all of these, combined as the work of one execution |
 //! | [`counter`] | a local stack that counts that work |
 //! | [`cases`] | typical notifications |
-//! | [`growth`] | how notifications grow with their members, and with the channels of a workspace |
 //! | [`prices`] | AWS's price list |
 //! | [`deployment`] | the resources of a deployment to AWS that have a monthly cost |
 //! | [`bill`] | work, part by part, with its price |
@@ -24,7 +23,6 @@ pub mod cases;
 pub mod counter;
 pub mod deployment;
 pub mod dynamodb;
-pub mod growth;
 pub mod history;
 pub mod logs;
 pub mod prices;

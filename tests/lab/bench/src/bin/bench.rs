@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures speed, memory and size, together with comparable programs in the same run.
+//! `cargo xtask bench`: measures cold starts, warm invocations, memory and sizes.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -6,15 +6,10 @@ use bench::{
     TIME_SCALE, cold,
     contender::{self, Places},
     events::Scene,
-    growth::{self, By, CHANNELS, MEMBERS},
-    peers, report, throughput, warm,
+    report, warm,
 };
-use clap::{Parser, ValueEnum};
-use counting::{
-    Section,
-    deployment::Deployment,
-    growth::{self as counting_growth, Point},
-};
+use clap::Parser;
+use counting::Section;
 use local_stack::{LocalStack, Project, StackOptions};
 use xtask::{
     Build,
@@ -25,32 +20,20 @@ use xtask::{
     progress,
 };
 
-/// Measures cold starts, warm invocations, memory and sizes, together with peers in the same run.
+/// Measures cold starts, warm invocations, memory and sizes.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Runs only these parts; by default all of them.
-    #[arg(value_enum)]
-    parts: Vec<Part>,
     /// How often each contender is started.
     #[arg(long, default_value_t = 21, value_parser = at_least_one)]
     rounds: usize,
     /// How often each contender is invoked while it is warm.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
     invocations: usize,
-    /// How many notifications the throughput measurement sends with concurrent starts.
-    #[arg(long, default_value_t = 500, value_parser = at_least_one)]
-    executions: usize,
-    /// How many of these starts are in flight at once.
-    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
-    at_once: usize,
     /// A folder with functions of another build (from `cargo lambda build --lambda-dir`) to measure as well.
     /// Can be given more than once.
     #[arg(long, value_name = "FOLDER", value_parser = with_functions)]
     beside: Vec<PathBuf>,
-    /// The folder for the plots.
-    #[arg(long, default_value = "target/bench")]
-    plots: PathBuf,
     /// Prints the tables as Markdown, for docs/performance.md.
     #[arg(long)]
     markdown: bool,
@@ -67,18 +50,6 @@ fn with_functions(folder: &str) -> Result<PathBuf, String> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// Cold starts and warm invocations, memory and sizes.
-    Speed,
-    /// How a notification's cost grows with its members.
-    Members,
-    /// How a notification's cost grows with the channels of the workspace.
-    Channels,
-    /// How many executions start, and how many end, each second.
-    Throughput,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     program::run(measure(Arguments::parse())).await
@@ -87,48 +58,17 @@ async fn main() -> ExitCode {
 async fn measure(arguments: Arguments) -> Result<(), Failure> {
     let project = Project::with(Build::Release);
     prepare(&project, &[]).await?;
-    let is_asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
-    // Print each table as soon as it is ready, so that a later failure does not lose it.
-    let show = |section: &Section| {
+    for section in speed(&project, &arguments).await? {
         if arguments.markdown {
             println!("\n{}", section.markdown());
         } else {
             println!("\n{section}");
         }
-    };
-    if is_asked(Part::Speed) {
-        speed(&project, &arguments).await?.iter().for_each(show);
-    }
-    if is_asked(Part::Members) || is_asked(Part::Channels) {
-        let deployment = Deployment::synthesised(&project, "bench").await?;
-        let grown = |by: &By, points: &[Point]| -> Result<(), Failure> {
-            growth::draw(by, points, &arguments.plots)?;
-            println!("The plot is in {}", arguments.plots.display());
-            show(&growth::section(by, points, &deployment));
-            Ok(())
-        };
-        if is_asked(Part::Members) {
-            let counting = counting_growth::by_members(&project);
-            let points = progress::step("Counting by number of members", counting).await?;
-            grown(&MEMBERS, &points)?;
-        }
-        if is_asked(Part::Channels) {
-            let counting = counting_growth::by_channels(&project);
-            let points = progress::step("Counting by number of channels", counting).await?;
-            grown(&CHANNELS, &points)?;
-        }
-    }
-    if is_asked(Part::Throughput) {
-        let measuring = throughput::measure(&project, arguments.executions, arguments.at_once);
-        let throughput = progress::step("Measuring throughput", measuring).await?;
-        show(&throughput.section());
     }
     Ok(())
 }
 
 async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2], Failure> {
-    let building = peers::build(project);
-    let peers = progress::step("Building the peers", building).await?;
     let options = StackOptions {
         wait_scale: TIME_SCALE,
         ..StackOptions::new("bench")
@@ -145,7 +85,7 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
     let cold_events = cold::events(rounds);
     let events = cold_events + warm::events(invocations);
     let scene = Scene::set(&sandbox, events, 1 + beside.len()).await?;
-    let contenders = contender::all(project, &stack, &peers, beside, events).await?;
+    let contenders = contender::all(project, &stack, beside, events).await?;
     let places = Places::of(&stack);
     let measuring = cold::measure(&contenders, &scene, &places, rounds);
     let cold = progress::step("Measuring cold starts", measuring).await?;
