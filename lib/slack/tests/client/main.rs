@@ -1,0 +1,9 @@
+//! Tests the client with responses like Slack's.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod at_once;
+mod errors;
+mod fake_slack;
+mod requests;
+mod tokens;

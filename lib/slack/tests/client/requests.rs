@@ -1,0 +1,64 @@
+//! What the client sends.
+
+use std::collections::HashMap;
+
+use apgl_slack::Post;
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer,
+    matchers::{body_string_contains, header, path},
+};
+
+use crate::fake_slack::{client, json_answer, metadata, slack_answers};
+
+#[tokio::test]
+async fn arguments_are_sent_as_a_form_with_the_token() {
+    let server = MockServer::start().await;
+    Mock::given(path("/api/conversations.create"))
+        .and(header("authorization", "Bearer xoxb-1"))
+        .and(header(
+            "content-type",
+            "application/x-www-form-urlencoded; charset=utf-8",
+        ))
+        .and(body_string_contains("name=x&is_private=true"))
+        .respond_with(json_answer(
+            json!({ "ok": true, "channel": { "id": "C1", "name": "x", "is_private": true } }),
+        ))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let channel = client(&server)
+        .conversations_create("x", true)
+        .await
+        .unwrap();
+    assert_eq!((channel.id.as_str(), channel.is_private), ("C1", true));
+}
+
+#[tokio::test]
+async fn blocks_and_metadata_travel_as_json_strings() {
+    let server = slack_answers(json_answer(json!({ "ok": true, "ts": "1.000100" }))).await;
+    let blocks = [json!({ "type": "divider" })];
+    let post = Post {
+        channel: "C1",
+        text: "a & b",
+        blocks: Some(&blocks),
+        thread_ts: None,
+        metadata: &metadata(),
+    };
+    let posted = client(&server).chat_post_message(post).await.unwrap();
+    assert_eq!(posted.ts, "1.000100");
+    let sent = form_of(&server.received_requests().await.unwrap()[0]);
+    assert_eq!(sent["text"], "a & b");
+    assert_eq!(sent["blocks"].parse::<Value>().unwrap(), json!(blocks));
+    assert_eq!(
+        sent["metadata"].parse::<Value>().unwrap(),
+        json!({ "event_type": "e", "event_payload": {} })
+    );
+    assert!(!sent.contains_key("thread_ts"));
+}
+
+fn form_of(request: &wiremock::Request) -> HashMap<String, String> {
+    let body = std::str::from_utf8(&request.body).unwrap();
+    let url: reqwest::Url = format!("http://form/?{body}").parse().unwrap();
+    url.query_pairs().into_owned().collect()
+}

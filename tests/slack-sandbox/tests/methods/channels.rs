@@ -1,0 +1,125 @@
+//! How channels are created, renamed and archived, and who sees them.
+
+use rstest::rstest;
+
+use crate::slack::{Slack, error};
+
+#[rstest]
+#[case("project-x", "ok")]
+#[case("", "invalid_name_required")]
+#[case(&"a".repeat(81), "invalid_name_maxlength")]
+#[case("Project", "invalid_name_specials")]
+#[case("a b", "invalid_name_specials")]
+#[case("a.b", "invalid_name_specials")]
+#[case("--", "invalid_name_punctuation")]
+#[case("team", "name_taken")]
+#[case("old", "name_taken")]
+#[case("secret", "name_taken")]
+#[tokio::test]
+async fn a_channels_name_obeys_slacks_rules(#[case] name: &str, #[case] expected: &str) {
+    let slack = Slack::start().await;
+    assert_eq!(
+        error(&slack.call("conversations.create", &[("name", name)]).await),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_new_channel_holds_the_bot_alone() {
+    let slack = Slack::start().await;
+    let created = slack
+        .call(
+            "conversations.create",
+            &[("name", "x"), ("is_private", "true")],
+        )
+        .await;
+    assert_eq!(created["channel"]["is_private"], true);
+    let state = slack.admin.channel("x").await.unwrap().unwrap();
+    assert_eq!((state.members.len(), state.emails.len()), (1, 0));
+}
+
+#[rstest]
+#[case("team", "ok")]
+#[case("old", "already_archived")]
+#[case("general", "cant_archive_general")]
+#[case("open", "not_in_channel")]
+#[case("secret", "channel_not_found")]
+#[tokio::test]
+async fn a_channel_is_archived_by_a_member_once(#[case] channel: &str, #[case] expected: &str) {
+    let slack = Slack::start().await;
+    assert_eq!(
+        error(&slack.call_in(channel, "conversations.archive", &[]).await),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_rename_frees_the_name() {
+    let slack = Slack::start().await;
+    assert_eq!(
+        error(
+            &slack
+                .call_in("team", "conversations.rename", &[("name", "old")])
+                .await
+        ),
+        "name_taken"
+    );
+    assert_eq!(
+        error(
+            &slack
+                .call_in("team", "conversations.rename", &[("name", "team-2")])
+                .await
+        ),
+        "ok"
+    );
+    assert_eq!(
+        error(
+            &slack
+                .call("conversations.create", &[("name", "team")])
+                .await
+        ),
+        "ok"
+    );
+}
+
+#[tokio::test]
+async fn only_who_created_a_channel_may_rename_it() {
+    let slack = Slack::start().await;
+    let renamed = slack
+        .call_in("closed", "conversations.rename", &[("name", "ours")])
+        .await;
+    assert_eq!(error(&renamed), "not_authorized");
+}
+
+#[tokio::test]
+async fn a_bot_cant_unarchive() {
+    let slack = Slack::start().await;
+    assert_eq!(
+        error(&slack.call_in("old", "conversations.unarchive", &[]).await),
+        "not_allowed_token_type"
+    );
+}
+
+#[tokio::test]
+async fn a_private_channel_is_visible_to_its_members_only() {
+    let slack = Slack::start().await;
+    for method in [
+        "conversations.info",
+        "conversations.members",
+        "conversations.history",
+    ] {
+        assert_eq!(
+            error(&slack.call_in("secret", method, &[]).await),
+            "channel_not_found"
+        );
+        assert_eq!(error(&slack.call_in("closed", method, &[]).await), "ok");
+    }
+    assert_eq!(
+        error(&slack.call_in("open", "conversations.history", &[]).await),
+        "not_in_channel"
+    );
+    assert_eq!(
+        error(&slack.call_in("open", "conversations.members", &[]).await),
+        "ok"
+    );
+}

@@ -1,0 +1,11 @@
+//! Compares every method of the sandbox with Slack's documentation.
+#![allow(clippy::unwrap_used)]
+
+mod channels;
+mod lists;
+mod members;
+mod messages;
+mod permissions;
+mod requests;
+mod slack;
+mod users;

@@ -1,0 +1,94 @@
+//! What a token, its scopes and the workspace allow.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use slack_sandbox::{server::Settings, workspace::Restrictions};
+
+use crate::slack::{Slack, TOKEN, error};
+
+#[tokio::test]
+async fn only_known_tokens_are_let_in() {
+    let slack = Slack::start().await;
+    let url = format!("{}/api/auth.test", slack.sandbox.url());
+    let without: Value = slack
+        .http
+        .post(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(error(&without), "not_authed");
+    assert_eq!(
+        error(&slack.call_as("xoxb-other", "auth.test", &[]).await),
+        "invalid_auth"
+    );
+    let who = slack.call("auth.test", &[]).await;
+    assert_eq!((error(&who), who["bot_id"].is_string()), ("ok", true));
+    slack.admin.revoke_token(TOKEN).await.unwrap();
+    assert_eq!(error(&slack.call("auth.test", &[]).await), "token_revoked");
+}
+
+#[rstest]
+#[case("users.lookupByEmail", &[("email", "ana@example.com")], "users:read.email")]
+#[case("conversations.create", &[("name", "x")], "channels:manage")]
+#[case("conversations.create", &[("name", "x"), ("is_private", "true")], "groups:write")]
+#[case("conversations.list", &[], "channels:read")]
+#[case("conversations.list", &[("types", "private_channel")], "groups:read")]
+#[case("conversations.info", &[("channel", "C00000001")], "channels:read")]
+#[case("conversations.members", &[("channel", "C00000001")], "channels:read")]
+#[case("conversations.invite", &[("channel", "C00000001"), ("users", "UBOB")], "channels:manage")]
+#[case("conversations.kick", &[("channel", "C00000003"), ("user", "UBOB")], "groups:write")]
+#[case("conversations.archive", &[("channel", "C00000001")], "channels:manage")]
+#[case("conversations.rename", &[("channel", "C00000001"), ("name", "x")], "channels:manage")]
+#[case("conversations.setTopic", &[("channel", "C00000001")], "channels:manage")]
+#[case("conversations.join", &[("channel", "C00000002")], "channels:join")]
+#[case("conversations.history", &[("channel", "C00000001")], "channels:history")]
+#[case("conversations.history", &[("channel", "C00000003")], "groups:history")]
+#[case("chat.postMessage", &[("channel", "C00000001"), ("text", "x")], "chat:write")]
+#[tokio::test]
+async fn a_missing_scope_is_told_with_what_is_needed(
+    #[case] method: &str,
+    #[case] arguments: &[(&str, &str)],
+    #[case] needed: &str,
+) {
+    let slack = Slack::start().await;
+    let answer = slack.call_as("xoxb-poor", method, arguments).await;
+    assert_eq!(error(&answer), "missing_scope");
+    assert_eq!(
+        (&answer["needed"], &answer["provided"]),
+        (&json!(needed), &json!("users:read"))
+    );
+}
+
+#[rstest]
+#[case("conversations.kick", &[("user", "UANA")], "restricted_action")]
+#[case("conversations.archive", &[], "restricted_action")]
+#[case("conversations.rename", &[("name", "x")], "restricted_action")]
+#[tokio::test]
+async fn a_workspace_can_forbid_what_the_scopes_allow(
+    #[case] method: &str,
+    #[case] arguments: &[(&str, &str)],
+    #[case] expected: &str,
+) {
+    let slack = Slack::start().await;
+    let restrictions = Restrictions {
+        kick: true,
+        archive: true,
+        rename: true,
+        create: true,
+    };
+    slack
+        .admin
+        .change_settings(&Settings {
+            restrictions: Some(restrictions),
+            ..Settings::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        error(&slack.call_in("team", method, arguments).await),
+        expected
+    );
+}

@@ -1,0 +1,92 @@
+//! A sandbox with some people and channels, and a client that calls its methods.
+
+use serde_json::{Value, json};
+use slack_sandbox::{Admin, Options, Sandbox, Seed};
+
+pub const TOKEN: &str = "xoxb-test";
+
+pub struct Slack {
+    pub http: reqwest::Client,
+    pub sandbox: Sandbox,
+    pub admin: Admin,
+}
+
+impl Slack {
+    /// Ana and Bob are people; the other users cannot be invited. The bot is in `team`, `closed` and `old`, but not
+    /// in `open` and `secret`.
+    pub async fn start() -> Self {
+        let seed: Seed = serde_json::from_value(json!({
+            "tokens": [{ "token": TOKEN }, { "token": "xoxb-poor", "scopes": ["users:read"] }],
+            "users": [
+                { "id": "UANA", "name": "ana", "email": "ana@example.com" },
+                { "id": "UBOB", "name": "bob", "email": "bob@example.com" },
+                { "id": "UGONE", "name": "gone", "email": "gone@example.com", "deleted": true },
+                { "id": "UGUEST", "name": "guest", "email": "guest@example.com", "is_restricted": true },
+                { "id": "USINGLE", "name": "single", "email": "single@example.com", "is_ultra_restricted": true },
+                { "id": "UAPP", "name": "app", "is_bot": true },
+            ],
+            "channels": [
+                { "name": "general" },
+                { "name": "team", "members": ["ana@example.com"], "created_by_bot": true },
+                { "name": "open", "members": ["USINGLE"], "bot_is_member": false },
+                { "name": "closed", "is_private": true },
+                { "name": "secret", "is_private": true, "bot_is_member": false },
+                { "name": "old", "is_archived": true },
+            ],
+        })).unwrap();
+        let sandbox = Sandbox::start(Options {
+            seed,
+            ..Options::default()
+        })
+        .await
+        .unwrap();
+        let admin = Admin::new(sandbox.url());
+        Self {
+            http: reqwest::Client::new(),
+            sandbox,
+            admin,
+        }
+    }
+
+    pub async fn call_as(&self, token: &str, method: &str, arguments: &[(&str, &str)]) -> Value {
+        let url = format!("{}/api/{method}", self.sandbox.url());
+        let answer = self
+            .http
+            .post(url)
+            .bearer_auth(token)
+            .form(arguments)
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    pub async fn call(&self, method: &str, arguments: &[(&str, &str)]) -> Value {
+        self.call_as(TOKEN, method, arguments).await
+    }
+
+    /// Calls the method with the id of the channel with this name.
+    pub async fn call_in(&self, name: &str, method: &str, arguments: &[(&str, &str)]) -> Value {
+        let id = match self.admin.channel(name).await.unwrap() {
+            Some(channel) => channel.id,
+            None => name.to_owned(),
+        };
+        let arguments: Vec<_> = [("channel", id.as_str())]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        self.call(method, &arguments).await
+    }
+
+    pub async fn emails(&self, name: &str) -> Vec<String> {
+        self.admin.channel(name).await.unwrap().unwrap().emails
+    }
+}
+
+pub fn error(answer: &Value) -> &str {
+    if answer["ok"] == true {
+        "ok"
+    } else {
+        answer["error"].as_str().unwrap()
+    }
+}

@@ -1,0 +1,52 @@
+//! How users are found, and which of their details are shown.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::slack::{Slack, error};
+
+#[rstest]
+#[case("ana@example.com", "ok")]
+#[case("Ana@Example.com", "ok")]
+#[case("gone@example.com", "users_not_found")]
+#[case("nobody@example.com", "users_not_found")]
+#[case("", "invalid_arguments")]
+#[tokio::test]
+async fn people_are_found_by_address_while_they_are_active(
+    #[case] email: &str,
+    #[case] expected: &str,
+) {
+    let slack = Slack::start().await;
+    assert_eq!(
+        error(&slack.call("users.lookupByEmail", &[("email", email)]).await),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_users_address_is_shown_with_the_scope_only() {
+    let slack = Slack::start().await;
+    let info = slack.call("users.info", &[("user", "UGUEST")]).await;
+    assert_eq!(
+        (
+            &info["user"]["is_restricted"],
+            &info["user"]["profile"]["email"]
+        ),
+        (&json!(true), &json!("guest@example.com"))
+    );
+    let poor = slack
+        .call_as("xoxb-poor", "users.info", &[("user", "UGUEST")])
+        .await;
+    assert!(poor["user"]["profile"]["email"].is_null());
+    assert_eq!(
+        error(&slack.call("users.info", &[("user", "UNOBODY")]).await),
+        "user_not_found"
+    );
+    assert_eq!(
+        slack.call("users.list", &[]).await["members"]
+            .as_array()
+            .unwrap()
+            .len(),
+        7
+    );
+}

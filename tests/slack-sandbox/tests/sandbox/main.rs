@@ -1,0 +1,11 @@
+//! What the sandbox offers besides Slack's methods: limits, faults, seeds, its log and its page.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod limits;
+mod log;
+mod options;
+mod page;
+mod seed;
+mod team;
+mod workspace;

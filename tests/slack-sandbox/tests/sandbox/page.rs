@@ -1,0 +1,63 @@
+//! The page that shows the channels and their messages.
+
+use serde_json::json;
+use slack_sandbox::Sandbox;
+
+use crate::team::{call, start};
+
+#[tokio::test]
+async fn the_page_shows_messages_and_escapes_them_once() {
+    let (sandbox, admin) = start(1.0).await;
+    let id = admin.channel("team").await.unwrap().unwrap().id;
+    let text = "*bold* <https://example.com/?a=1&amp;b=2|link> &lt;script&gt;alert(1)&lt;/script&gt; <javascript:alert(1)|click>";
+    call(
+        &sandbox,
+        "chat.postMessage",
+        &[("channel", &id), ("text", text)],
+    )
+    .await
+    .unwrap();
+    let page = page_of(&sandbox, "team").await;
+    assert!(page.contains("ana@example.com"));
+    assert!(page.contains("<b>bold</b>"));
+    assert!(page.contains("<a href=\"https://example.com/?a=1&amp;b=2\">link</a>"));
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
+    assert!(!page.contains("javascript:"));
+}
+
+async fn page_of(sandbox: &Sandbox, channel: &str) -> String {
+    let page = reqwest::get(format!("{}/?channel={channel}", sandbox.url()));
+    page.await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_page_shows_rich_text_as_it_is() {
+    let (sandbox, admin) = start(1.0).await;
+    let id = admin.channel("team").await.unwrap().unwrap().id;
+    let section = |elements| json!({ "type": "rich_text_section", "elements": elements });
+    let link = json!({
+        "type": "link", "url": "https://example.com/a", "text": "A *title* <b>",
+        "style": { "bold": true },
+    });
+    let script = json!({ "type": "link", "url": "javascript:alert(1)", "text": "click" });
+    let blocks = json!([{ "type": "rich_text", "elements": [
+        section(json!([link, script, { "type": "text", "text": "one\ntwo" }])),
+        { "type": "rich_text_list", "style": "bullet", "elements": [
+            section(json!([{ "type": "text", "text": "a fact" }])),
+        ] },
+    ] }]);
+    let arguments = [
+        ("channel", id.as_str()),
+        ("text", "x"),
+        ("blocks", &blocks.to_string()),
+    ];
+    call(&sandbox, "chat.postMessage", &arguments)
+        .await
+        .unwrap();
+    let page = page_of(&sandbox, "team").await;
+    let title = "<strong><a href=\"https://example.com/a\">A *title* &lt;b&gt;</a></strong>";
+    assert!(page.contains(title), "{page}");
+    assert!(page.contains("one<br>two"));
+    assert!(page.contains("<li><div>a fact</div></li>"));
+    assert!(!page.contains("javascript:"));
+}
