@@ -3,8 +3,10 @@
 use std::{fmt, time::Duration};
 
 use apgl_client::Client;
+use aws_types::SdkConfig;
 use local_stack::{
-    App, LocalStack, Project, StackOptions, Status, execution::Executions, leftovers::leftovers,
+    App, LocalStack, Project, StackOptions, Status, execution::Executions, function_logs,
+    leftovers::leftovers,
 };
 use slack_sandbox::{
     Admin,
@@ -44,6 +46,8 @@ pub struct Report {
     pub started_later: usize,
     pub failed: usize,
     pub delivered_once: usize,
+    /// The log lines of functions that an operator would have to act on.
+    pub error_lines: Vec<String>,
     /// Resources that remain after the stack has been destroyed.
     pub leftovers: Vec<String>,
 }
@@ -115,8 +119,15 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         started_later: arns.len() - before,
         failed,
         delivered_once: once.count(),
+        error_lines: error_lines(&stack.aws).await?,
         leftovers: Vec::new(),
     })
+}
+
+async fn error_lines(aws: &SdkConfig) -> Result<Vec<String>, Error> {
+    let mut lines = function_logs(aws).await?;
+    lines.retain(|line| line.contains(r#""level":"ERROR""#));
+    Ok(lines)
 }
 
 /// Makes Slack take no messages in this channel for now, so that executions started for it before an update are
@@ -163,11 +174,10 @@ impl Report {
         if self.outlasted == 0 || self.started_later == 0 {
             problems.push("no execution was running during the update".to_owned());
         }
-        problems.extend(
-            self.leftovers
-                .iter()
-                .map(|left| format!("left behind: {left}")),
-        );
+        let errors = self.error_lines.iter();
+        problems.extend(errors.map(|line| format!("an error was logged: {line}")));
+        let leftovers = self.leftovers.iter();
+        problems.extend(leftovers.map(|left| format!("left behind: {left}")));
         problems
     }
 }
@@ -185,6 +195,7 @@ impl fmt::Display for Report {
             ("  started during or after it", self.started_later),
             ("  failed", self.failed),
             ("  delivered once", self.delivered_once),
+            ("errors logged", self.error_lines.len()),
             ("left after destroying", self.leftovers.len()),
         ] {
             writeln!(f, "{what:<29} {count:>6}")?;
