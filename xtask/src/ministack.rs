@@ -42,6 +42,7 @@ pub async fn start(
         .env("GATEWAY_PORT", port.to_string())
         .env("AUTH", "true")
         .env("TMPDIR", temporary)
+        .env("APGL_PARENT", std::process::id().to_string())
         .envs(client_environment(&url(port)))
         .envs(environment.iter().cloned());
     let mut server = Server::start("MiniStack", &mut ministack, log)?;

@@ -95,10 +95,6 @@ impl Server {
         Ok(Self { child, group, log })
     }
 
-    pub fn id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Whether the server has stopped by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

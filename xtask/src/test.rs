@@ -106,7 +106,8 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
 /// Runs the tests of each crate. They share one MiniStack.
 async fn unit_tests(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let port = ministack::free_port(0)?;
-    let mut ministack = ministack::start(project, "unit-tests", port, &[]).await?;
+    let starting = ministack::start(project, "unit-tests", port, &[]);
+    let mut ministack = progress::step("Starting MiniStack", starting).await?;
     let mut cargo = cargo(&project.root);
     cargo
         .args([

@@ -7,7 +7,7 @@ use apgl_contract::{
     ChannelName, ChannelRef, ChannelText, ErrorName, Recovery, StepError, Visibility,
 };
 use apgl_rate_limit::SlackClock;
-use apgl_stores::{Claims, ClaimsOn, Creation};
+use apgl_stores::{Claims, ClaimsOn, Creation, Entry};
 use ensure_channel::{Deps, Input, handle};
 use fixture::{Fixture, invocation};
 use futures_util::future::join_all;
@@ -17,7 +17,7 @@ use slack_sandbox::{
     seed::ChannelSeed,
     server::ChannelChange,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The step in a workspace of its own. The name of the channel is `guide`.
 struct Ensuring {
@@ -54,14 +54,18 @@ impl Ensuring {
 
     /// Repeats the step as a workflow does. The waits are short here.
     async fn run_to_the_end(&self, execution: &str) -> Result<ChannelRef, StepError> {
-        loop {
-            match self.run(execution, private()).await {
-                Err(error) if error.name().recovery() == Recovery::Wait => {
-                    sleep(Duration::from_millis(50)).await;
+        let attempts = async {
+            loop {
+                match self.run(execution, private()).await {
+                    Err(error) if error.name().recovery() == Recovery::Wait => {
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                    ended => return ended,
                 }
-                ended => return ended,
             }
-        }
+        };
+        let ended = timeout(Duration::from_mins(2), attempts).await;
+        ended.expect("the step ends")
     }
 
     async fn topic(&self) -> String {
@@ -262,6 +266,8 @@ async fn a_new_channel_that_is_archived_at_once_is_archived_in_the_table_too() {
     step.fixture.fail("conversations.setTopic", how, 1).await;
     let error = step.run("execution", private()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::ChannelArchived);
+    let known = step.deps.directory.channels.look_up(&name()).await.unwrap();
+    assert!(matches!(known.entry, Entry::Seen { channel, .. } if channel.archived));
     // Slack is asked again before the name counts as taken.
     step.run("execution", private()).await.unwrap();
     assert_eq!(step.fixture.calls("conversations.info").await, 1);
@@ -285,7 +291,7 @@ async fn who_finds_another_execution_creating_the_channel_waits() {
 #[tokio::test]
 async fn who_waits_to_create_the_channel_keeps_the_claim_until_then() {
     let step = Ensuring::new().await;
-    let limited = How::RateLimited { retry_after: 30 };
+    let limited = How::RateLimited { retry_after: 300 };
     step.fixture.fail("conversations.create", limited, 1).await;
     let error = step.run("first", private()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRateLimited);
@@ -294,7 +300,7 @@ async fn who_waits_to_create_the_channel_keeps_the_claim_until_then() {
     let StepError::ChannelBeingCreated { retry_after, .. } = error else {
         panic!("{error}");
     };
-    assert!(retry_after > Duration::from_secs(25), "{retry_after:?}");
+    assert!(retry_after > Duration::from_secs(200), "{retry_after:?}");
     assert_eq!(step.fixture.calls("conversations.create").await, 1);
     assert!(step.run("first", private()).await.unwrap().created);
     assert!(!step.run("second", private()).await.unwrap().created);
@@ -311,4 +317,5 @@ async fn twenty_executions_at_once_create_one_channel() {
     ids.dedup();
     assert_eq!((ids.len(), created), (1, 1));
     assert_eq!(step.fixture.calls("conversations.create").await, 1);
+    assert_eq!(step.topic().await, "the topic");
 }

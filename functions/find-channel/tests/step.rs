@@ -5,7 +5,12 @@ use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError, Visibility};
 use find_channel::{Deps, Input, Outcome, handle};
 use fixture::{Fixture, invocation};
 use rstest::rstest;
-use slack_sandbox::{faults::How, seed::ChannelSeed, server::ChannelChange};
+use slack_sandbox::{
+    faults::{Fault, How},
+    seed::ChannelSeed,
+    server::{ChannelChange, Settings},
+    workspace::Pages,
+};
 
 /// The step in a workspace with the channel `guide`, which the table does not know at first.
 struct Finding {
@@ -156,9 +161,32 @@ async fn a_name_that_moved_to_another_channel_is_found_there() {
 #[tokio::test]
 async fn a_limited_scan_is_continued() {
     let step = Finding::of(public_channel()).await;
+    let other = ChannelSeed {
+        name: "other".to_owned(),
+        ..public_channel()
+    };
+    let other = step.fixture.channel(other).await;
+    let pages = Pages {
+        max_size: Some(1),
+        ..Pages::default()
+    };
+    let settings = Settings {
+        pages: Some(pages),
+        ..Settings::default()
+    };
+    let sandbox = &step.fixture.sandbox;
+    sandbox.change_settings(&settings).await.unwrap();
     let limited = How::RateLimited { retry_after: 1 };
-    step.fixture.fail("conversations.list", limited, 1).await;
-    let error = step.run(required()).await.unwrap_err();
+    let second_page = Fault::new("conversations.list", limited).skip(1).times(1);
+    sandbox.add_fault(&second_page).await.unwrap();
+    let input = || Input {
+        channel_name: ChannelName::try_from("other".to_owned()).unwrap(),
+        ..required()
+    };
+    let error = step.run(input()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRateLimited);
-    assert_eq!(step.run(required()).await.unwrap(), step.found());
+    let outcome = step.run(input()).await.unwrap();
+    assert_eq!(outcome.channel, Some(other));
+    // The first page is not read again.
+    assert_eq!(step.fixture.calls("conversations.list").await, 3);
 }

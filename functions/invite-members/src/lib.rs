@@ -7,7 +7,9 @@ mod results;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
+use apgl_contract::{
+    ChannelRef, Email, Invocation, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+};
 use apgl_directory::{Directory, People, Person};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
@@ -19,8 +21,8 @@ use crate::results::{InviteResult, Results, credit_earlier_attempts, outcome, re
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
-/// How long one request to Slack takes at most. What an invitation takes beyond that, Lambda's own time-out and the
-/// state's `Retry` cover.
+/// How long one request to Slack takes at most. If an invitation takes longer, for example because the bot joins the
+/// channel first, Lambda's time-out and the state's `Retry` handle it.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
 
 #[derive(Debug)]
@@ -66,8 +68,8 @@ pub struct Outcome {
 ///    execution created has none.
 /// 2. Before the first invitation, writes down which of the users are members: the snapshot.
 /// 3. Invites those who are missing, 100 per call, and remembers them after each call.
-/// 4. Reports the users who came after the snapshot of an earlier attempt as invited.
-/// 5. Looks up the users again whose ids Slack does not know, and does the same for their new ids.
+/// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot.
+/// 5. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -85,7 +87,7 @@ pub async fn handle(
     let members = step.members().await?;
     let ids = users.iter().map(|user| user.id.clone()).collect();
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
-    let corrected = step.correct_ids(&mut users, &results).await?;
+    let corrected = step.correct_ids(&mut users, &mut results).await?;
     let members = members.for_another_snapshot();
     results.extend(
         step.invite(corrected, Snapshot::BeforeInvitingCorrected, &members)
@@ -236,24 +238,32 @@ impl Inviting<'_> {
         Ok(results)
     }
 
-    /// Looks up the users again whose ids Slack does not know. Returns those of their new ids that have no result yet.
+    /// Looks up again the users whose ids Slack does not know. Returns those of their new ids that have no result yet.
     async fn correct_ids(
         &self,
         users: &mut [SlackUser],
-        results: &Results,
+        results: &mut Results,
     ) -> Result<BTreeSet<SlackUserId>, StepError> {
         let mut corrected = BTreeSet::new();
-        let unknown = users
-            .iter_mut()
-            .filter(|user| results.get(&user.id) == Some(&InviteResult::UnknownId));
-        for user in unknown {
+        for user in users {
+            if results.get(&user.id) != Some(&InviteResult::UnknownId) {
+                continue;
+            }
             let people = &self.deps.people;
             let person = people.corrected(&user.email, &user.id, self.invocation);
-            if let Person::Human(id) | Person::Bot(id) = person.await? {
-                if !results.contains_key(&id) {
-                    corrected.insert(id.clone());
+            match person.await? {
+                Person::Human(id) => {
+                    if !results.contains_key(&id) {
+                        corrected.insert(id.clone());
+                    }
+                    user.id = id;
                 }
-                user.id = id;
+                // A bot is never invited.
+                Person::Bot(_) => {
+                    let skipped = InviteResult::Skipped(SkipReason::Bot);
+                    results.insert(user.id.clone(), skipped);
+                }
+                Person::Absent => {}
             }
         }
         Ok(corrected)

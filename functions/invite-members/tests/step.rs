@@ -143,6 +143,7 @@ async fn the_next_attempt_continues_where_the_second_batch_failed(
     step.fixture.sandbox.add_fault(&fault).await.unwrap();
     let error = step.run("execution", &channel, &people).await.unwrap_err();
     assert_eq!(error.name(), expected);
+    assert_eq!(step.calls(INVITE).await, 2);
     let outcome = step.run("execution", &channel, &people).await.unwrap();
     // Everybody came by this execution, whichever attempt it was.
     assert_eq!(outcome.invited, emails(&people));
@@ -193,6 +194,28 @@ async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
 }
 
 #[tokio::test]
+async fn an_address_that_moved_to_a_bot_is_skipped() {
+    let step = Inviting::new().await;
+    let bot = User {
+        is_bot: true,
+        ..User::default()
+    };
+    let robot = step.fixture.account("robot", bot).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let outdated = SlackUser {
+        id: SlackUserId("U0GONE".to_owned()),
+        ..robot.clone()
+    };
+    let outcome = step.run("execution", &channel, &[outdated]).await.unwrap();
+    let skipped = Skipped {
+        email: robot.email,
+        reason: SkipReason::Bot,
+    };
+    assert_eq!(outcome.skipped, [skipped]);
+    assert_eq!(step.calls(INVITE).await, 1);
+}
+
+#[tokio::test]
 async fn the_bot_joins_a_public_channel_to_invite_people() {
     let step = Inviting::new().await;
     let people = step.people(1).await;
@@ -240,7 +263,7 @@ async fn an_invocation_without_time_leaves_the_invitations_to_the_next() {
     assert_eq!(outcome.invited, emails(&users));
 }
 
-/// An empty DynamoDB that accepts every write, except of items whose key begins with `refused`.
+/// An empty DynamoDB that accepts every write, except for items whose key begins with `refused`.
 fn dynamodb(refused: &'static str) -> Client {
     Client::new(&fake_aws::config(infallible_client_fn(
         move |request: http::Request<SdkBody>| {

@@ -89,14 +89,14 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
 }
 
 impl From<NotStarted> for Diagnostic {
-    fn from(failure: NotStarted) -> Self {
-        let name = match failure {
+    fn from(error: NotStarted) -> Self {
+        let name = match error {
             NotStarted::InvalidEvent(_) => "InvalidEvent",
             NotStarted::Start(_) => "NotStarted",
         };
         Self {
             error_type: name.to_owned(),
-            error_message: failure.to_string(),
+            error_message: error.to_string(),
         }
     }
 }

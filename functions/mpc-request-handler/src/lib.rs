@@ -75,9 +75,9 @@ pub async fn handle(client: &Client, event: Value) -> Answer {
             );
             answer(202, &json!({ "executionId": arn }))
         }
-        Err(refusal) => {
-            let answer = refusal.answer();
-            let (status, reason) = (answer.status_code, refusal.reason());
+        Err(error) => {
+            let answer = error.answer();
+            let (status, reason) = (answer.status_code, error.reason());
             if status >= 500 {
                 tracing::error!(
                     http.request_id = request_id,

@@ -81,7 +81,7 @@ impl Posting {
         }
     }
 
-    /// Replaces the table by one in which an attempt began half a minute ago and never ended.
+    /// Replaces the table by one in which an attempt began 40 seconds ago and never ended.
     async fn forget_outcome(&mut self) {
         let deliveries = Deliveries::new(self.fixture.table("deliveryId").await);
         let now = SystemTime::now();
@@ -120,10 +120,14 @@ async fn a_message_is_posted_once_however_often_the_step_runs() {
 async fn two_copies_of_an_invocation_post_once() {
     let step = Posting::to_a_private_channel().await;
     let copies = join_all([step.run(), step.run()]).await;
-    let posted = copies.iter().filter(|copy| copy.is_ok()).count();
-    assert_eq!(posted, 1, "{copies:?}");
-    let held = copies.into_iter().find_map(Result::err).unwrap();
-    assert_eq!(held.name(), ErrorName::DeliveryInProgress);
+    let mut posted = 0;
+    for copy in copies {
+        match copy {
+            Ok(message) => posted += usize::from(!message.duplicate),
+            Err(error) => assert_eq!(error.name(), ErrorName::DeliveryInProgress),
+        }
+    }
+    assert_eq!(posted, 1);
     assert_eq!(step.messages().await.len(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Status changes of executions, and the receipts and metrics that become of them.
+//! Status changes of executions, and the receipts and metrics that result from them.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -33,7 +33,7 @@ struct Recording {
 }
 
 impl Recording {
-    /// With Step Functions that has this history of every execution.
+    /// With a Step Functions client that returns this history for every execution.
     async fn with(history: Value) -> Self {
         let fixture = Fixture::new().await;
         let table = fixture.create_receipts_table().await;
@@ -126,7 +126,7 @@ impl Recording {
     }
 }
 
-/// AWS that answers every request like this.
+/// An AWS that answers every request like this.
 fn answering(status: u16, body: Value) -> aws_types::SdkConfig {
     fake_aws::config(infallible_client_fn(move |_: http::Request<SdkBody>| {
         let response = http::Response::builder().status(status);

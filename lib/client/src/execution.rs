@@ -82,10 +82,10 @@ impl<O: DeserializeOwned> Execution<O> {
                     return Err(WaitError::NoSuchExecution);
                 }
                 Err(Look::NoSuchExecution) => WaitError::NoSuchExecution,
-                Err(Look::Refused(AwsError::Permanent(reason))) => {
+                Err(Look::Failed(AwsError::Permanent(reason))) => {
                     return Err(WaitError::StepFunctions { reason });
                 }
-                Err(Look::Refused(AwsError::Transient(reason))) => {
+                Err(Look::Failed(AwsError::Transient(reason))) => {
                     WaitError::StepFunctions { reason }
                 }
             };
@@ -102,12 +102,12 @@ impl<O: DeserializeOwned> Execution<O> {
         let described = self.sfn.describe_execution().execution_arn(&self.arn);
         let Ok(described) = timeout(at_most, described.send()).await else {
             let reason = "no answer in time".to_owned();
-            return Err(Look::Refused(AwsError::Transient(reason)));
+            return Err(Look::Failed(AwsError::Transient(reason)));
         };
         described.map_err(|error| match error.as_service_error() {
             Some(refused) if refused.is_execution_does_not_exist() => Look::NoSuchExecution,
             Some(refused) if refused.is_invalid_arn() => Look::InvalidArn,
-            _ => Look::Refused(AwsError::of(&error)),
+            _ => Look::Failed(AwsError::of(&error)),
         })
     }
 }
@@ -130,7 +130,7 @@ impl<O> Clone for Execution<O> {
 enum Look {
     NoSuchExecution,
     InvalidArn,
-    Refused(AwsError),
+    Failed(AwsError),
 }
 
 /// The output of an execution that has succeeded; `None` if it is still running.

@@ -156,7 +156,7 @@ pub enum StepError {
     },
     #[error(
         "the queue for {method} is {} s long, and the execution would time out first; redrive it when the load is over",
-        wait.as_secs()
+        whole_seconds(*wait)
     )]
     SlackQueueTooLong {
         method: &'static str,
@@ -170,7 +170,7 @@ pub enum StepError {
         reason: String,
         retry_after: Duration,
     },
-    #[error("another attempt is delivering this message; its claim ends in {} s", retry_after.as_secs())]
+    #[error("another attempt is delivering this message; its claim ends in {} s", whole_seconds(*retry_after))]
     DeliveryInProgress { retry_after: Duration },
     #[error("another execution is creating channel `{channel}`")]
     ChannelBeingCreated {
@@ -218,11 +218,13 @@ pub enum StepError {
     },
 }
 
-/// Tells a call that waits in its queue from one that Slack refused.
+/// Distinguishes a call that waits in its queue from one that Slack refused.
 fn rate_limited(method: &str, retry_after: Duration, is_certain: bool) -> String {
-    let seconds = retry_after.as_secs();
+    let seconds = whole_seconds(retry_after);
     if is_certain {
-        return format!("{method} is queued for Slack's rate limit; it is called in {seconds} s");
+        return format!(
+            "{method} is queued for Slack's rate limit; it will be called in {seconds} s"
+        );
     }
     format!("Slack limits {method}; it may be called again in {seconds} s")
 }
@@ -266,8 +268,8 @@ impl StepError {
         }
     }
 
-    /// Whether the step is certain to go on after the wait. Such a wait is limited only by the execution's time-out;
-    /// the number of other waits is limited.
+    /// Whether the step is certain to go on after the wait. Such a wait never fails the step with
+    /// `Slack.WaitsExhausted`, but it counts towards the limit that the next uncertain wait is checked against.
     pub fn is_certain(&self) -> bool {
         matches!(
             self,
@@ -332,7 +334,7 @@ mod tests {
     #[case(false, "Slack limits chat.postMessage; it may be called again in 7 s")]
     #[case(
         true,
-        "chat.postMessage is queued for Slack's rate limit; it is called in 7 s"
+        "chat.postMessage is queued for Slack's rate limit; it will be called in 7 s"
     )]
     fn a_refused_call_is_told_from_a_queued_one(#[case] is_certain: bool, #[case] text: &str) {
         let limited = StepError::SlackRateLimited {

@@ -199,6 +199,7 @@ impl Directory {
             Err(error) if error.rejected_code() == Some("name_taken") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        tracing::info!(channel.name = %name, channel.id = created.id, "created the channel");
         let found = self.remember_creator(name, created, execution_id).await?;
         Ok(Some(found))
     }
@@ -216,6 +217,8 @@ impl Directory {
         if UNIX_EPOCH + Duration::from_secs(info.created) + CLOCK_MARGIN < since {
             return Ok(found);
         }
+        let id = &found.channel.id;
+        tracing::info!(channel.name = %name, channel.id = id, "an earlier attempt has created the channel");
         self.remember_creator(name, found.channel, execution_id)
             .await
     }
@@ -226,7 +229,6 @@ impl Directory {
         channel: Channel,
         execution_id: &str,
     ) -> Result<Found, StepError> {
-        tracing::info!(channel.name = %name, channel.id = channel.id, "created the channel");
         self.channels
             .remember_creator(name, &channel, execution_id)
             .await?;
@@ -272,14 +274,14 @@ impl Directory {
             }
             _ => return error,
         };
+        if let Err(not_corrected) = corrected {
+            return not_corrected;
+        }
         tracing::warn!(
             slack.error = code,
             "the table was wrong about the channel; corrected it"
         );
-        match corrected {
-            Ok(()) => error,
-            Err(not_corrected) => not_corrected,
-        }
+        error
     }
 
     /// The ids of everyone in the channel, including the bot.

@@ -23,7 +23,7 @@ const NOW_MILLIS: u64 = 50;
 const REFUSAL_INTERVALS: u32 = 10;
 /// A reservation expires if it is not used within this time after it is ready, for example before a redrive.
 const RESERVATION_LIFETIME_MILLIS: u64 = 10 * 60_000;
-/// A workflow waits for at most half of its remaining time before it checks again, or this long if that is longer.
+/// A workflow waits no longer than half of its remaining time before it checks again, but always up to this long.
 const WAIT_TO_CHECK_AGAIN: Duration = Duration::from_mins(15);
 
 /// The limiter for one invocation of a step. If the table can't be reached, calls are made anyway: Slack's own
@@ -33,15 +33,15 @@ pub struct StepLimiter {
     shared: Arc<SharedLimiter>,
     holder: Holder,
     ends_at: Option<u64>,
-    known: Mutex<Known>,
+    cache: Mutex<Cache>,
 }
 
-/// What this invocation knows about its step's reservations.
+/// The step's reservations, as this invocation has read them.
 #[derive(Debug)]
-struct Known {
+struct Cache {
     /// A step that has not waited has no reservations, so it does not need to read the table.
     may_have_reserved: bool,
-    /// The reservations that were read, by the name of the narrowest quota.
+    /// By the name of the narrowest quota.
     reservations: HashMap<String, Option<Reserved>>,
 }
 
@@ -63,7 +63,7 @@ impl Reserved {
 /// Why calls can't pass a quota.
 enum NotPassed {
     Limited(Limited),
-    /// An operation on the table failed, so nobody knows.
+    /// An operation on the table failed, so it is unknown whether they can.
     TableFailed(StepError),
 }
 
@@ -87,7 +87,7 @@ impl StepLimiter {
                 step,
             },
             ends_at: shared.end_of(run),
-            known: Mutex::new(Known {
+            cache: Mutex::new(Cache {
                 may_have_reserved: run.may_have_waited(),
                 reservations: HashMap::new(),
             }),
@@ -115,14 +115,14 @@ impl StepLimiter {
     /// The step's remaining reserved calls in one of these quotas.
     async fn reserved(&self, quotas: &[Quota]) -> Option<Reserved> {
         let narrowest = &quotas.first()?.name;
-        let known = {
-            let known = self.known();
-            if !known.may_have_reserved {
+        let cached = {
+            let cache = self.cache();
+            if !cache.may_have_reserved {
                 return None;
             }
-            known.reservations.get(narrowest).cloned()
+            cache.reservations.get(narrowest).cloned()
         };
-        if let Some(reserved) = known {
+        if let Some(reserved) = cached {
             return reserved.filter(|reserved| reserved.left() > 0);
         }
         let read = self.shared.limits.read(&self.holder, quotas).await;
@@ -141,8 +141,8 @@ impl StepLimiter {
                         position,
                     })
                 });
-        let mut known = self.known();
-        known
+        let mut cache = self.cache();
+        cache
             .reservations
             .insert(narrowest.clone(), reserved.clone());
         reserved
@@ -162,8 +162,11 @@ impl StepLimiter {
             return self.take(quota, calls, Some(reserved)).await;
         }
         if !calls.never_wait && !self.is_now(reserved.ready_at) {
-            let ready_at = self.move_forward(quota, &reserved).await?;
-            return Err(self.limited_until(ready_at).into());
+            let moved = self.move_forward(quota, &reserved).await;
+            let moved = moved.inspect_err(|error| log(error, "could not look for a free slot"));
+            return Err(self
+                .limited_until(moved.unwrap_or(reserved.ready_at))
+                .into());
         }
         if self.use_reserved(calls, &reserved, calls.count).await? {
             return Ok(reserved.reservation.slot);
@@ -183,7 +186,7 @@ impl StepLimiter {
         let limits = &self.shared.limits;
         let more = calls.count - covered;
         let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-        let (slot, ready_at, is_free) = match taken {
+        let (mut slot, mut ready_at, is_free) = match taken {
             Taken::Calls {
                 slot,
                 ready_at,
@@ -191,6 +194,11 @@ impl StepLimiter {
             } => (slot, ready_at, is_free),
             Taken::TooLate { ready_at } => return Err(self.too_long(ready_at).into()),
         };
+        // All of the calls are made together, so they are ready when the last one is.
+        if let Some(reserved) = reserved.as_ref().filter(|one| one.ready_at > ready_at) {
+            slot = reserved.reservation.slot.clone();
+            ready_at = reserved.ready_at;
+        }
         if calls.never_wait || self.is_now(ready_at) {
             if let Some(reserved) = reserved {
                 self.use_reserved(calls, &reserved, covered).await?;
@@ -198,7 +206,7 @@ impl StepLimiter {
             return Ok(slot);
         }
         let (slot, ready_at, count) = if is_free {
-            // The planned calls would be behind the whole queue.
+            // Another execution has freed this slot. Further calls would be behind the whole queue.
             (slot, ready_at, calls.count)
         } else {
             self.plan(quota, calls, slot, ready_at).await?
@@ -209,7 +217,7 @@ impl StepLimiter {
             used: 0,
         };
         limits.reserve(&self.holder, &reservation).await?;
-        self.forget_known();
+        self.clear_cache();
         Err(self.limited_until(ready_at).into())
     }
 
@@ -230,7 +238,7 @@ impl StepLimiter {
         let used = 0;
         let reservation = Reservation { slot, calls, used };
         limits.reserve(&self.holder, &reservation).await?;
-        self.forget_known();
+        self.clear_cache();
         Ok(ready_at)
     }
 
@@ -247,8 +255,8 @@ impl StepLimiter {
             .limits
             .use_reserved(&self.holder, reservation, count);
         let are_used = used.await?;
-        let mut known = self.known();
-        let left = known.reservations.get_mut(&calls.quotas[0].name);
+        let mut cache = self.cache();
+        let left = cache.reservations.get_mut(&calls.quotas[0].name);
         if let Some(left) = left {
             *left = are_used.then(|| {
                 let mut left = reserved.clone();
@@ -273,8 +281,15 @@ impl StepLimiter {
         if more > 0 {
             let limits = &self.shared.limits;
             let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-            if let Taken::Calls { slot, ready_at, .. } = taken {
-                return Ok((slot, ready_at, planned));
+            match taken {
+                Taken::Calls {
+                    slot: last,
+                    ready_at: last_ready_at,
+                    ..
+                } if last_ready_at > ready_at => return Ok((last, last_ready_at, planned)),
+                // A free slot before the calls that are taken already.
+                Taken::Calls { .. } => return Ok((slot, ready_at, planned)),
+                Taken::TooLate { .. } => {}
             }
         }
         Ok((slot, ready_at, calls.count))
@@ -311,7 +326,7 @@ impl StepLimiter {
         let _ = given_back
             .await
             .inspect_err(|error| log(error, "could not reserve the refused calls"));
-        self.forget_known();
+        self.clear_cache();
         Wait {
             retry_after: self.time_until(gcra.ready_at(slot).max(until)),
             is_certain: false,
@@ -350,16 +365,16 @@ impl StepLimiter {
         self.shared.clock.now()
     }
 
-    /// Forgets what was read, because this step's reservations in the table have changed.
-    fn forget_known(&self) {
-        *self.known() = Known {
+    /// Clears the cache, because this step's reservations in the table have changed.
+    fn clear_cache(&self) {
+        *self.cache() = Cache {
             may_have_reserved: true,
             reservations: HashMap::new(),
         };
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

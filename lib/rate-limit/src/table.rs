@@ -2,7 +2,7 @@
 //!
 //! | `owner` | `item` | content |
 //! |---|---|---|
-//! | a quota's name | `quota` | the quota's [`Gcra`]: `tat`, `delay`; `freedAt`, when slots were last freed, if some may still be free |
+//! | a quota's name | `quota` | the quota's [`Gcra`]: `tat`, `delay`; `freedAt` in nanoseconds of real time, when slots were last freed, if some may still be free |
 //! | a quota's name | `free/`, a slot | [`FreeSlots`] that an execution no longer needs: `calls` |
 //! | an execution's ARN | a step's name, `/`, a quota's name | a [`Reservation`]: `slot`, `delay`, `calls`, `used` |
 //!
@@ -131,7 +131,7 @@ impl RateLimits {
             if looked.is_none()
                 && let Some(freed_at) = freed_at
             {
-                // A slot behind the end of the queue would be worse than the end: a queue may have been reset.
+                // After a reset, free slots can be behind the end of the queue. Those are of no use.
                 let latest = latest.min(end);
                 let found = self.take_free(quota, calls, state.delay, now, latest);
                 match found.await? {
@@ -142,7 +142,7 @@ impl RateLimits {
                 return Ok(Taken::TooLate { ready_at: end });
             }
         }
-        Err(self.others_were_faster())
+        Err(self.too_many_conflicts())
     }
 
     /// Takes calls from a busy quota: others wait for it, or have just used it.
@@ -154,23 +154,24 @@ impl RateLimits {
         looked: Option<&Looked>,
     ) -> UpdateItemFluentBuilder {
         let added = interval(quota) * u64::from(calls);
-        let (forget, unless) = match looked.map(|looked| &looked.found) {
-            None => ("", " AND attribute_not_exists(freedAt)"),
-            // Slots that were freed since this look must be looked for.
-            Some(Free::None) => (" REMOVE freedAt", " AND freedAt = :freedAt"),
-            Some(_) => ("", ""),
+        let update = |forget: &str, unless: &str| {
+            let set = format!("SET tat = tat + :added, expiresAt = :expiry{forget}");
+            self.update_quota(&quota.name, &set)
+                .condition_expression(format!("tat > :now AND tat <= :latest{unless}"))
+                .expression_attribute_values(":added", number(added))
+                .expression_attribute_values(":latest", number(latest_tat))
         };
-        let set = format!("SET tat = tat + :added, expiresAt = :expiry{forget}");
-        let update = self
-            .update_quota(&quota.name, &set)
-            .condition_expression(format!("tat > :now AND tat <= :latest{unless}"))
-            .expression_attribute_values(":added", number(added))
-            .expression_attribute_values(":latest", number(latest_tat));
         match looked {
-            Some(looked) if !forget.is_empty() => {
-                update.expression_attribute_values(":freedAt", number(looked.freed_at))
+            None => update("", " AND attribute_not_exists(freedAt)"),
+            Some(Looked {
+                found: Free::None,
+                freed_at,
+            }) => {
+                // Slots that were freed since this look must be looked for.
+                update(" REMOVE freedAt", " AND freedAt = :freedAt")
+                    .expression_attribute_values(":freedAt", number(*freed_at))
             }
-            _ => update,
+            Some(_) => update("", ""),
         }
     }
 
@@ -228,7 +229,7 @@ impl RateLimits {
                 Written::No(item) => delay = gcra_of(&item).delay,
             }
         }
-        Err(self.others_were_faster())
+        Err(self.too_many_conflicts())
     }
 
     /// The quotas for which a call has to wait, longest queue first. Scans the whole table, so it is meant for
@@ -242,8 +243,8 @@ impl RateLimits {
         let items: Vec<Item> = items.map_err(|error| self.error("Scan", &error))?;
         let mut reserved: HashMap<&str, u32> = HashMap::new();
         for item in &items {
-            let quota = text_in(item, "item").and_then(|item| item.split_once('/'));
-            let Some((_, quota)) = quota.filter(|(step, _)| !FREE.starts_with(step)) else {
+            let item_key = text_in(item, "item").filter(|key| !key.starts_with(FREE));
+            let Some((_, quota)) = item_key.and_then(|key| key.split_once('/')) else {
                 continue;
             };
             let left = reservation_of(quota, item).map_or(0, |reservation| reservation.left());
@@ -328,7 +329,7 @@ impl RateLimits {
         apgl_aws::step_error(&self.table, operation, error)
     }
 
-    fn others_were_faster(&self) -> StepError {
+    fn too_many_conflicts(&self) -> StepError {
         self.failed("UpdateItem", "other executions kept changing the item")
     }
 

@@ -82,8 +82,8 @@ where
             // Boxed, because otherwise the compiler has to analyse all futures of all clients at once.
             let outcome = Box::pin(handle(deps, invocation, input)).await;
             let outcome = outcome
-                .map_err(|error| bounded(error, has_waits_left))
-                .map_err(|error| stale(error, may_look_up_again));
+                .map_err(|error| fail_if_out_of_waits(error, has_waits_left))
+                .map_err(|error| look_up_again(error, may_look_up_again));
             outcome.inspect_err(log_failure).map_err(FailedStep)
         }
         .instrument(span)
@@ -136,7 +136,7 @@ fn malformed(InvalidField { field, rule }: InvalidField) -> StepError {
 }
 
 /// Fails a step that has used up its waits, unless it is certain to go on after the wait.
-fn bounded(error: StepError, has_waits_left: bool) -> StepError {
+fn fail_if_out_of_waits(error: StepError, has_waits_left: bool) -> StepError {
     let is_wait = error.name().recovery() == Recovery::Wait && !error.is_certain();
     if is_wait && !has_waits_left {
         return StepError::SlackWaitsExhausted { last: error.name() };
@@ -145,7 +145,7 @@ fn bounded(error: StepError, has_waits_left: bool) -> StepError {
 }
 
 /// A channel that is not there for a step is looked up again, if the workflow does that.
-fn stale(error: StepError, may_look_up_again: bool) -> StepError {
+fn look_up_again(error: StepError, may_look_up_again: bool) -> StepError {
     match error {
         StepError::ChannelNotFound { channel, .. } | StepError::ChannelArchived { channel }
             if may_look_up_again =>
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn the_last_wait_becomes_a_failure_that_a_redrive_can_go_on_from() {
-        assert_eq!(bounded(limited(false), true), limited(false));
-        let exhausted = bounded(limited(false), false);
+        assert_eq!(fail_if_out_of_waits(limited(false), true), limited(false));
+        let exhausted = fail_if_out_of_waits(limited(false), false);
         assert_eq!(
             exhausted,
             StepError::SlackWaitsExhausted {
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_reserved_call_is_bounded_by_the_executions_end_alone() {
-        assert_eq!(bounded(limited(true), false), limited(true));
+        assert_eq!(fail_if_out_of_waits(limited(true), false), limited(true));
     }
 
     #[test]
@@ -232,14 +232,14 @@ mod tests {
             channel: channel.clone(),
         };
         let again = StepError::ChannelStale { channel };
-        assert_eq!(stale(archived.clone(), true), again);
-        assert_eq!(stale(archived.clone(), false), archived);
-        assert_eq!(stale(limited(false), true), limited(false));
+        assert_eq!(look_up_again(archived.clone(), true), again);
+        assert_eq!(look_up_again(archived.clone(), false), archived);
+        assert_eq!(look_up_again(limited(false), true), limited(false));
     }
 
     #[test]
-    fn other_errors_are_not_bounded() {
+    fn other_errors_are_not_fail_if_out_of_waits() {
         let error = StepError::from(InvalidField::new("channelName", "is required"));
-        assert_eq!(bounded(error.clone(), false), error);
+        assert_eq!(fail_if_out_of_waits(error.clone(), false), error);
     }
 }

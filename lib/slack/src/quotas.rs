@@ -94,7 +94,7 @@ pub trait LimitedBy {
     fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self;
 }
 
-/// Allows every call immediately. For a tool that is Slack's only caller, or that can rely on Slack's refusals.
+/// Allows every call immediately: the default of a client, and what a deployment without the rate limiter uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Unlimited;
 

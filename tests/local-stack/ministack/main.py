@@ -256,12 +256,16 @@ eventbridge._put_events = put_events
 
 
 def stop_with(parent):
-    """Stops this process and the functions, its process group, once `parent` has ended."""
+    """Stops this process, and the functions in its process group, once `parent` has ended."""
     while os.getppid() == parent:
         time.sleep(1)
-    os.killpg(os.getpid(), signal.SIGKILL)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=stop_with, args=(os.getppid(),), daemon=True).start()
+    if "APGL_PARENT" in os.environ:
+        parent = int(os.environ.pop("APGL_PARENT"))
+        threading.Thread(target=stop_with, args=(parent,), daemon=True).start()
     main()

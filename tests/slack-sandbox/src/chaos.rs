@@ -91,7 +91,7 @@ impl Chaos {
     }
 
     /// Decides what happens to the `nth` call of a method.
-    fn fate(&self, method: &str, nth: u64) -> Option<How> {
+    fn fault(&self, method: &str, nth: u64) -> Option<How> {
         let mut rng = fastrand::Rng::with_seed(self.seed ^ hash(method) ^ nth.rotate_left(32));
         if rng.f64() >= self.rate {
             return None;
@@ -151,7 +151,7 @@ impl Reign {
         let calls = self.calls.entry(method.to_owned()).or_default();
         let nth = *calls;
         *calls += 1;
-        self.chaos.fate(method, nth)
+        self.chaos.fault(method, nth)
     }
 }
 
@@ -159,16 +159,16 @@ impl Reign {
 mod tests {
     use super::*;
 
-    fn fates(chaos: &Chaos) -> Vec<Option<How>> {
-        (0..1_000).map(|n| chaos.fate("auth.test", n)).collect()
+    fn faults(chaos: &Chaos) -> Vec<Option<How>> {
+        (0..1_000).map(|n| chaos.fault("auth.test", n)).collect()
     }
 
     #[test]
     fn the_same_seed_draws_the_same_failures_at_the_rate_that_is_asked_for() {
         let chaos = Chaos::new(7, 0.2);
-        let first = fates(&chaos);
-        assert_eq!(first, fates(&chaos));
-        assert_ne!(first, fates(&Chaos::new(8, 0.2)));
+        let first = faults(&chaos);
+        assert_eq!(first, faults(&chaos));
+        assert_ne!(first, faults(&Chaos::new(8, 0.2)));
         let failed = first.iter().flatten().count();
         assert!((150..250).contains(&failed), "{failed}");
     }
@@ -180,7 +180,7 @@ mod tests {
             ..Chaos::new(7, 1.0)
         };
         assert!(
-            fates(&chaos)
+            faults(&chaos)
                 .iter()
                 .all(|how| matches!(how, Some(How::Slow { .. })))
         );

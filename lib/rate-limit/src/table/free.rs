@@ -65,7 +65,7 @@ impl RateLimits {
             let Some((slot, left)) = free.take(quota, delay, calls, now) else {
                 continue;
             };
-            if self.leave(&quota.name, free, left).await? {
+            if self.reduce_to(&quota.name, free, left).await? {
                 return Ok(Free::Taken(slot));
             }
         }
@@ -77,7 +77,7 @@ impl RateLimits {
     }
 
     /// Reduces these free slots to `left`. Returns `false` if they have changed in the meantime.
-    async fn leave(&self, quota: &str, free: FreeSlots, left: u32) -> Result<bool, StepError> {
+    async fn reduce_to(&self, quota: &str, free: FreeSlots, left: u32) -> Result<bool, StepError> {
         let key = key(quota, &free_item(free.at));
         if left > 0 {
             let update = self
@@ -184,15 +184,15 @@ impl RateLimits {
             .expression_attribute_values(":expiry", number(expiry()));
         self.if_it_holds(free).await?;
         let tell = self
-            .update_quota(&slot.quota, "SET freedAt = :now, expiresAt = :expiry")
+            .update_quota(&slot.quota, "SET freedAt = :freedAt, expiresAt = :expiry")
             .condition_expression("attribute_exists(tat)")
-            .expression_attribute_values(":now", number(unique_time()));
+            .expression_attribute_values(":freedAt", number(unique_time()));
         self.if_it_holds(tell).await?;
         Ok(true)
     }
 }
 
-/// The time in nanoseconds since the epoch, so that no two releases have the same.
+/// The time in nanoseconds since the epoch, so that two releases practically never have the same.
 fn unique_time() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = since_epoch.unwrap_or_default().as_nanos();

@@ -87,7 +87,7 @@ pub(super) fn expiry() -> u64 {
     expiry_of(SystemTime::now())
 }
 
-/// Whether the item was written after that second, by when it expires.
+/// Whether the item was written after that second. The time is derived from `expiresAt`.
 pub(super) fn is_written_after(item: &Item, time: SystemTime) -> bool {
     whole_number(item, "expiresAt").is_some_and(|expires_at| expires_at > expiry_of(time))
 }

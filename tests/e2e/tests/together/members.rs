@@ -4,7 +4,10 @@
 use e2e::{World, unique};
 use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::{faults::How, workspace::User};
+use slack_sandbox::{
+    faults::How,
+    workspace::{BOT_USER_ID, User},
+};
 
 /// The kinds of people, by their account in Slack and their profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +84,12 @@ async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
         skipped.push(json!({ "email": email, "reason": reason }));
     }
     let (new, there) = (OptedIn.arrive(&world).await, OptedIn.arrive(&world).await);
+    // The deployment's default decides.
+    let undecided = world.person("undecided", None).await;
     world.private_channel(&channel, &[&there]).await;
     let mut emails: Vec<&Value> = skipped.iter().map(|skipped| &skipped["email"]).collect();
-    let invited = [json!(new), json!(there)];
-    emails.extend(&invited);
+    let wanted = [json!(new), json!(undecided), json!(there)];
+    emails.extend(&wanted);
     let request = match workflow {
         "change-channel-members" => json!({ "channelName": channel, "add": emails }),
         "notify-private-channel" => {
@@ -96,14 +101,14 @@ async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
     let ended = world.run(workflow, &request).await;
 
     let mut expected = json!({
-        "invited": [new], "alreadyMembers": [there], "skipped": skipped,
+        "invited": [new, undecided], "alreadyMembers": [there], "skipped": skipped,
     });
     if workflow == "change-channel-members" {
         expected["removed"] = json!([]);
     }
     assert_eq!(ended.output()["members"], expected);
     let mut in_slack = world.in_slack(&channel).await.emails;
-    let mut expected = [new, there];
+    let mut expected = [new, undecided, there];
     in_slack.sort();
     expected.sort();
     assert_eq!(in_slack, expected);
@@ -142,7 +147,7 @@ async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome() {
         ended.output()["members"],
         json!({ "invited": [], "alreadyMembers": [], "removed": removed, "skipped": skipped })
     );
-    assert_eq!(world.in_slack(&channel).await.emails, Vec::<String>::new());
+    assert_eq!(world.in_slack(&channel).await.members, [BOT_USER_ID]);
 }
 
 #[tokio::test]

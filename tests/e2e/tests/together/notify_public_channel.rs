@@ -3,6 +3,7 @@
 
 use e2e::{World, unique};
 use serde_json::{Value, json};
+use slack_sandbox::seed::ChannelSeed;
 
 const WORKFLOW: &str = "notify-public-channel";
 
@@ -28,4 +29,17 @@ async fn a_public_channel_is_found_and_posted_to() {
         ended.steps(),
         ["CheckRequest", "FindChannel", "PostMessage"]
     );
+}
+
+#[tokio::test]
+async fn the_bot_joins_a_public_channel_that_it_is_not_in() {
+    let world = World::here();
+    let channel = unique("join");
+    let seed = ChannelSeed {
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    };
+    world.channel(&channel, seed).await;
+    world.run(WORKFLOW, &request(&channel)).await.output();
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }

@@ -15,7 +15,10 @@ use local_stack::{
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
-use xtask::builds::{built_functions, cargo};
+use xtask::{
+    builds::{built_functions, cargo},
+    process::run_to_log,
+};
 
 use crate::{Error, events::Scene};
 
@@ -58,16 +61,17 @@ impl Places {
     }
 }
 
-/// The minimal function, and every function with the variables that it is deployed with; then the functions of the
-/// builds `beside`, by folder. Each is going to get `events` events.
+/// The minimal function `bare`, and every function with the variables that it is deployed with; then the functions of
+/// the builds `beside`, by folder. Each is going to get `events` events.
 pub async fn all(
     project: &Project,
     stack: &LocalStack,
+    bare: Contender,
     beside: &[PathBuf],
     events: usize,
 ) -> Result<Vec<Contender>, Error> {
     let lambda = Client::new(&stack.aws);
-    let mut contenders = vec![bare(project).await?];
+    let mut contenders = vec![bare];
     let own = project.functions();
     for (n, folder) in iter::once(&own).chain(beside).enumerate() {
         let mut built = built(folder, &lambda, n * events).await?;
@@ -83,23 +87,11 @@ pub async fn all(
 
 /// Builds the minimal function as the functions are built: alone, because a common build would unify the features of
 /// the crates that they use.
-async fn bare(project: &Project) -> Result<Contender, Error> {
+pub async fn bare(project: &Project) -> Result<Contender, Error> {
     let mut build = cargo(&project.root);
-    build.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--package",
-        BARE,
-    ]);
-    let what = "building the minimal function";
-    let status = build.status().await.map_err(Error::io(what))?;
-    if !status.success() {
-        return Err(Error::Command {
-            command: what.to_owned(),
-        });
-    }
+    build.args(["build", "--release", "--locked", "--package", BARE]);
+    let log = project.logs().join("bare.log");
+    run_to_log("cargo build bare", &mut build, &log).await?;
     Ok(Contender {
         name: BARE.to_owned(),
         kind: ContenderKind::Bare,

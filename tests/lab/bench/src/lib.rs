@@ -47,8 +47,6 @@ pub enum Error {
     },
     #[error("{what}: {reason}")]
     Aws { what: &'static str, reason: String },
-    #[error("{command} failed")]
-    Command { command: String },
     /// Failures are faster than successes, so they would distort the measurement.
     #[error("{contender} returned the error {error}: {cause}")]
     Answer {

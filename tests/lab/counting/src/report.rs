@@ -360,7 +360,7 @@ fn requests_and_units(taken: &Taken) -> String {
 }
 
 /// Formats half units as units.
-pub fn halves(count: u64) -> String {
+fn halves(count: u64) -> String {
     if count.is_multiple_of(2) {
         (count / 2).to_string()
     } else {

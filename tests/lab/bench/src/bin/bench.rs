@@ -69,6 +69,8 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2], Failure> {
+    let building = contender::bare(project);
+    let bare = progress::step("Building the minimal function", building).await?;
     let options = StackOptions {
         wait_scale: TIME_SCALE,
         ..StackOptions::new("bench")
@@ -85,7 +87,7 @@ async fn speed(project: &Project, arguments: &Arguments) -> Result<[Section; 2],
     let cold_events = cold::events(rounds);
     let events = cold_events + warm::events(invocations);
     let scene = Scene::set(&sandbox, events, 1 + beside.len()).await?;
-    let contenders = contender::all(project, &stack, beside, events).await?;
+    let contenders = contender::all(project, &stack, bare, beside, events).await?;
     let places = Places::of(&stack);
     let measuring = cold::measure(&contenders, &scene, &places, rounds);
     let cold = progress::step("Measuring cold starts", measuring).await?;
