@@ -7,7 +7,7 @@ use archive_channel::{Deps, Input, Outcome, handle};
 use fixture::{Fixture, invocation};
 use rstest::rstest;
 use slack_sandbox::{
-    faults::{Effect, How},
+    faults::{Effect, Fault, How},
     seed::ChannelSeed,
 };
 
@@ -128,6 +128,32 @@ async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
     assert_eq!(error.name(), ErrorName::SlackRejected);
     assert!(!step.fixture.in_slack("guide").await.unwrap().is_archived);
     assert!(matches!(step.known("guide").await, Entry::Seen { channel, .. } if !channel.archived));
+}
+
+#[tokio::test]
+async fn a_channel_that_can_be_neither_archived_nor_renamed_back_keeps_its_new_name() {
+    let step = Archiving::of_our_channel().await;
+    let how = || How::refused("restricted_action");
+    step.fixture.fail("conversations.archive", how(), 1).await;
+    let rename_back = Fault::new("conversations.rename", how()).skip(1).times(1);
+    let sandbox = &step.fixture.sandbox;
+    sandbox.add_fault(&rename_back).await.unwrap();
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRejected);
+    let deleted = step.deleted_name();
+    assert!(!step.fixture.in_slack(&deleted).await.unwrap().is_archived);
+}
+
+#[tokio::test]
+async fn a_channel_that_somebody_has_just_archived_is_archived() {
+    let step = Archiving::of_our_channel().await;
+    let already = How::Error {
+        error: "already_archived".to_owned(),
+        effect: Effect::Done,
+    };
+    step.fixture.fail("conversations.archive", already, 1).await;
+    let outcome = step.run().await.unwrap();
+    assert_eq!(outcome, step.archived_as(step.deleted_name()));
 }
 
 #[rstest]

@@ -224,6 +224,30 @@ async fn an_end_without_an_output_is_completed_from_the_history(#[case] status: 
 }
 
 #[tokio::test]
+async fn an_input_that_is_too_large_for_an_event_is_read_from_the_history() {
+    let started = json!({
+        "id": 1, "timestamp": 1, "type": "ExecutionStarted",
+        "executionStartedEventDetails": { "input": r#"{"channelName":"other"}"# },
+    });
+    let recording = Recording::with(json!({ "events": [started] })).await;
+    let mut event = recording.event("SUCCEEDED", 0, Some(POSTED));
+    event["detail"]["input"] = Value::Null;
+    assert_eq!(recording.deliver(&[&event]).await, [""; 0]);
+    let receipt = recording.receipt().await;
+    assert_eq!(text(&receipt, "channelName"), "other");
+    assert_eq!(receipt["partial"], AttributeValue::Bool(false));
+}
+
+#[tokio::test]
+async fn a_history_that_can_not_be_read_fails_the_message() {
+    let mut recording = Recording::new().await;
+    let denied = json!({ "__type": "AccessDeniedException" });
+    recording.deps.sfn = aws_sdk_sfn::Client::new(&answering(400, denied));
+    let ended = recording.event("FAILED", 0, None);
+    assert_eq!(recording.deliver(&[&ended]).await, ["0"]);
+}
+
+#[tokio::test]
 async fn an_output_that_is_too_large_for_the_table_is_left_out() {
     let recording = Recording::new().await;
     let large = json!({ "members": "x".repeat(360 * 1024) }).to_string();

@@ -1,7 +1,11 @@
 //! The step against a Slack sandbox and tables.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, slice, time::Duration};
+use std::{
+    collections::BTreeSet,
+    slice,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
@@ -123,6 +127,22 @@ async fn the_next_attempt_continues_with_who_was_not_removed(
     assert!(!step.is_there(&step.people[0]).await);
     let outcome = step.run("execution", &step.people).await.unwrap();
     // Everybody was removed by this execution, whichever attempt it was.
+    assert_eq!(outcome.removed, emails(&step.people));
+}
+
+#[tokio::test]
+async fn an_invocation_without_time_leaves_the_removals_to_the_next() {
+    let step = Removing::of(&["ana"]).await;
+    let mut late = invocation("execution");
+    late.deadline = SystemTime::now();
+    let input = Input {
+        channel: step.channel.clone(),
+        users: step.people.clone(),
+    };
+    let error = handle(&step.deps, &late, input).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::StepUnfinished);
+    assert_eq!(step.fixture.calls(KICK).await, 0);
+    let outcome = step.run("execution", &step.people).await.unwrap();
     assert_eq!(outcome.removed, emails(&step.people));
 }
 

@@ -34,7 +34,7 @@ impl Watching {
         let queue = format!("test-{}", Uuid::new_v4().simple());
         let queue = sqs.create_queue().queue_name(&queue).send().await.unwrap();
         let deps = Deps {
-            sfn: step_functions(ago, input.to_owned()),
+            sfn: step_functions(ago, input.to_owned(), false),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&fixture.aws),
             sqs,
             receipts: Receipts::new(Table::new(fixture.dynamodb.clone(), table.clone())),
@@ -77,8 +77,8 @@ impl Watching {
     }
 }
 
-/// Step Functions with one execution, which has succeeded.
-fn step_functions(ago: Duration, input: String) -> aws_sdk_sfn::Client {
+/// Step Functions with one execution, which has succeeded. It may have forgotten what the execution did.
+fn step_functions(ago: Duration, input: String, is_forgotten: bool) -> aws_sdk_sfn::Client {
     let started = since_epoch(ago).as_secs_f64();
     let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
         let mut execution = json!({
@@ -92,6 +92,11 @@ fn step_functions(ago: Duration, input: String) -> aws_sdk_sfn::Client {
                 json!({ "executions": [] })
             }
             "AWSStepFunctions.ListExecutions" => json!({ "executions": [execution] }),
+            _ if is_forgotten => {
+                let error = json!({ "__type": "ExecutionDoesNotExist" });
+                let response = http::Response::builder().status(400);
+                return response.body(SdkBody::from(error.to_string())).unwrap();
+            }
             _ => {
                 execution["input"] = json!(input);
                 execution["output"] = json!("{}");
@@ -147,6 +152,13 @@ async fn an_execution_whose_event_is_not_late_is_not_reported() {
 async fn an_execution_whose_receipt_is_complete_is_not_reported() {
     let watching = Watching::execution(A_QUARTER_OF_AN_HOUR, INPUT).await;
     watching.receipt("SUCCEEDED", A_QUARTER_OF_AN_HOUR).await;
+    assert_eq!(watching.reported().await, none());
+}
+
+#[tokio::test]
+async fn an_execution_that_step_functions_has_forgotten_is_not_reported() {
+    let mut watching = Watching::execution(A_QUARTER_OF_AN_HOUR, INPUT).await;
+    watching.deps.sfn = step_functions(A_QUARTER_OF_AN_HOUR, INPUT.to_owned(), true);
     assert_eq!(watching.reported().await, none());
 }
 
