@@ -53,7 +53,7 @@ fn two_executions() -> (Shared, [Execution; 2]) {
 #[case::twenty_new_channels(400, 20)]
 #[case::sixty_new_channels(600, 60)]
 #[tokio::test(start_paused = true)]
-async fn each_new_channel_takes_one_call_and_nobody_waits_longer_than_slack_asks(
+async fn each_new_channel_takes_one_call_and_no_execution_waits_much_longer_than_slack_requires(
     #[case] count: usize,
     #[case] names: usize,
 ) {
@@ -94,7 +94,7 @@ async fn executions_that_look_for_a_taken_name_wait_for_one_long_scan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_whose_creator_was_not_told_is_its_own_although_another_finds_it_first() {
+async fn a_creator_that_got_no_response_keeps_its_channel_even_if_another_finds_it_first() {
     let (world, [creator, other]) = two_executions();
     let id = creator.id.clone();
     world.borrow_mut().lost_answers.insert(id.clone());
@@ -108,7 +108,7 @@ async fn a_channel_whose_creator_was_not_told_is_its_own_although_another_finds_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_whose_name_turns_out_to_be_taken_is_its_own_if_it_made_it() {
+async fn an_execution_recognises_its_own_channel_when_the_name_turns_out_to_be_taken() {
     let (world, [creator, other]) = two_executions();
     let id = creator.id.clone();
     world.borrow_mut().lost_answers.insert(id.clone());
@@ -121,7 +121,7 @@ async fn a_channel_whose_name_turns_out_to_be_taken_is_its_own_if_it_made_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_execution_that_is_stopped_while_it_waits_to_create_leaves_the_name_to_others() {
+async fn an_execution_stopped_while_waiting_to_create_leaves_the_name_to_others() {
     let (world, [stopped, other]) = two_executions();
     // The quota is used up for ten minutes.
     let used_up = Gcra::default().after(&quota(CREATE), 210, stopped.millis());

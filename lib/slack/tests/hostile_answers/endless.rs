@@ -38,7 +38,7 @@ fn endless(part: &'static [u8], pause: Duration) -> (SocketAddr, Arc<AtomicUsize
 const SPACES: &[u8] = b"40\r\n                                                                \r\n";
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_read_to_the_limit_and_no_further() {
+async fn an_endless_response_is_read_only_up_to_the_limit() {
     const MIB: usize = 1_024 * 1_024;
     let chunk: &'static [u8] = SPACES.repeat(1_024).leak();
     let (address, written) = endless(chunk, Duration::ZERO);
@@ -56,7 +56,7 @@ async fn an_answer_without_an_end_is_read_to_the_limit_and_no_further() {
 }
 
 #[tokio::test]
-async fn an_answer_that_trickles_ends_with_the_calls_time() {
+async fn a_slow_response_ends_at_the_calls_timeout() {
     let (address, _) = endless(SPACES, Duration::from_millis(50));
     let began = Instant::now();
     let error = client(&format!("http://{address}"))

@@ -35,7 +35,7 @@ impl Respond for Current {
 }
 
 #[test]
-fn any_answer_is_a_value_or_an_error_that_says_nothing_of_it() {
+fn any_response_is_a_value_or_an_error_that_reveals_nothing_of_it() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -55,14 +55,14 @@ fn any_answer_is_a_value_or_an_error_that_says_nothing_of_it() {
         let (outcome, log) = logged(|| runtime.block_on(call.make(&slack)));
         prop_assert!(!leaks(&log), "{}", log);
         if let Err(error) = outcome {
-            assert_says_nothing(error)?;
+            assert_reveals_nothing(error)?;
         }
         Ok(())
     });
     outcome.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
-fn assert_says_nothing(error: SlackError) -> Result<(), TestCaseError> {
+fn assert_reveals_nothing(error: SlackError) -> Result<(), TestCaseError> {
     let as_slack_says_it = format!("{error} {error:?}");
     let error = StepError::from(error);
     let cause = error.cause();
@@ -90,7 +90,7 @@ fn assert_says_nothing(error: SlackError) -> Result<(), TestCaseError> {
 #[case("soon", 30)]
 #[case("", 30)]
 #[tokio::test]
-async fn nobody_waits_for_longer_than_an_hour(#[case] header: &str, #[case] seconds: u64) {
+async fn no_wait_is_longer_than_an_hour(#[case] header: &str, #[case] seconds: u64) {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(429).insert_header("retry-after", header);
     Mock::given(any_request())
@@ -139,7 +139,7 @@ async fn scopes_are_named_only_if_they_look_like_scopes(
 }
 
 #[tokio::test]
-async fn what_people_wrote_is_not_shown_when_a_value_is() {
+async fn debug_does_not_show_what_people_wrote() {
     let server = MockServer::start().await;
     let body = json!({
         "ok": true,
@@ -163,7 +163,7 @@ async fn what_people_wrote_is_not_shown_when_a_value_is() {
 
 /// A compressed response could be a thousand times larger than the bytes that are counted.
 #[tokio::test]
-async fn the_client_takes_no_compressed_answers() {
+async fn the_client_accepts_no_compressed_responses() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(200).set_body_json(json!({ "ok": true }));
     Mock::given(any_request())

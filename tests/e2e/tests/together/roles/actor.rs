@@ -42,11 +42,11 @@ impl Actor {
         };
         // Otherwise invalid credentials could look like a denial.
         let (_, role) = role_arn.split_once(":role/").unwrap();
-        let is = actor.query("sts", "Action=GetCallerIdentity&Version=2011-06-15");
-        let (status, is) = is.await;
+        let identity = actor.query("sts", "Action=GetCallerIdentity&Version=2011-06-15");
+        let (status, identity) = identity.await;
         assert!(
-            status == 200 && is.contains(&format!(":assumed-role/{role}/")),
-            "{is}"
+            status == 200 && identity.contains(&format!(":assumed-role/{role}/")),
+            "{identity}"
         );
         actor
     }
@@ -62,7 +62,7 @@ impl Actor {
                     .keys([("email".to_owned(), text(NO_ONE))].into())
                     .build();
                 let read = self.dynamodb().batch_get_item();
-                is_let(
+                is_allowed(
                     read.request_items("apgl-user-profiles", keys.unwrap())
                         .send()
                         .await,
@@ -82,23 +82,23 @@ impl Actor {
                 let put = self.dynamodb().put_item().table_name("apgl-deliveries");
                 let put = put.item("deliveryId", text(NO_ONE));
                 let put = put.condition_expression("attribute_exists(nothing)");
-                is_let(put.send().await)
+                is_allowed(put.send().await)
             }
             StartNotifyPrivate => self.starts("notify-private-channel").await,
             StartNotifyPublic => self.starts("notify-public-channel").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {
                 let read = self.sfn().describe_execution();
-                is_let(read.execution_arn(no_execution()).send().await)
+                is_allowed(read.execution_arn(no_execution()).send().await)
             }
             ReadHistory => {
                 let read = self.sfn().get_execution_history();
-                is_let(read.execution_arn(no_execution()).send().await)
+                is_allowed(read.execution_arn(no_execution()).send().await)
             }
             ListExecutions => {
                 let arn = state_machine_arn("notify-public-channel");
                 let list = self.sfn().list_executions().state_machine_arn(arn);
-                is_let(list.max_results(1).send().await)
+                is_allowed(list.max_results(1).send().await)
             }
             PublishElsewhere => self.publishes("Elsewhere").await,
             // Does not look into a bucket: the only one here denies every request without TLS.
@@ -111,7 +111,7 @@ impl Actor {
                 let lambda = aws_sdk_lambda::Client::new(aws);
                 let invoke = lambda.invoke().function_name("apgl-check-request:live");
                 let invoke = invoke.invocation_type(InvocationType::DryRun);
-                is_let(invoke.send().await)
+                is_allowed(invoke.send().await)
             }
             LookAtBounties => {
                 let sqs = aws_sdk_sqs::Client::new(aws);
@@ -120,7 +120,7 @@ impl Actor {
                     aws.endpoint_url().unwrap()
                 );
                 let look = sqs.get_queue_attributes().queue_url(url);
-                is_let(
+                is_allowed(
                     look.attribute_names(QueueAttributeName::QueueArn)
                         .send()
                         .await,
@@ -136,7 +136,7 @@ impl Actor {
                     "receipts",
                 ] {
                     let scan = self.dynamodb().scan().table_name(format!("apgl-{table}"));
-                    may |= is_let(scan.limit(1).send().await);
+                    may |= is_allowed(scan.limit(1).send().await);
                 }
                 may
             }
@@ -167,7 +167,7 @@ impl Actor {
 
     async fn reads(&self, secret: &str) -> bool {
         let secrets = aws_sdk_secretsmanager::Client::new(&self.aws);
-        is_let(secrets.get_secret_value().secret_id(secret).send().await)
+        is_allowed(secrets.get_secret_value().secret_id(secret).send().await)
     }
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -191,19 +191,19 @@ impl Actor {
             .update_expression("SET a = :a");
         let update = update.expression_attribute_values(":a", text("a"));
         let update = update.condition_expression("attribute_exists(nothing)");
-        is_let(update.send().await)
+        is_allowed(update.send().await)
     }
 
     async fn deletes(&self, table: &str, key: &str) -> bool {
         let delete = self.dynamodb().delete_item().table_name(table);
-        is_let(delete.key(key, text(NO_ONE)).send().await)
+        is_allowed(delete.key(key, text(NO_ONE)).send().await)
     }
 
     /// Uses a name that no execution can have.
     async fn starts(&self, workflow: &str) -> bool {
         let start = self.sfn().start_execution().name("no such name?");
         let start = start.state_machine_arn(state_machine_arn(workflow));
-        is_let(start.input("{}").send().await)
+        is_allowed(start.input("{}").send().await)
     }
 }
 
@@ -218,7 +218,7 @@ fn text(value: &str) -> AttributeValue {
 }
 
 /// Any response other than a denial means that IAM has allowed the call.
-fn is_let<T, E: ProvideErrorMetadata + std::fmt::Debug>(
+fn is_allowed<T, E: ProvideErrorMetadata + std::fmt::Debug>(
     answer: Result<T, SdkError<E, HttpResponse>>,
 ) -> bool {
     let Err(error) = answer else {

@@ -157,7 +157,7 @@ async fn put_policy(world: &World, role: &str, name: &str, policy: &Value) {
 }
 
 #[tokio::test]
-async fn a_policy_that_is_widened_is_found_out() {
+async fn a_widened_policy_is_detected() {
     let world = World::here();
     let functions = world.functions().await;
     let role = functions["find-channel"].role().unwrap();

@@ -102,7 +102,7 @@ mod tests {
         Some((Service::CloudWatch, "PutMetricData"))
     )]
     #[case::another("/", Some("AWSStepFunctions.StartExecution"), "{}", None)]
-    fn a_request_says_what_it_asks_of_whom(
+    fn a_request_names_its_service_and_operation(
         #[case] path: &'static str,
         #[case] target: Option<&'static str>,
         #[case] body: &'static str,

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_takes_what_the_larger_of_before_and_after_does() {
+    fn a_write_uses_the_units_of_the_larger_size_before_or_after() {
         let write = || Touch::Write { key: Item::new() };
         let read = |consistent| Touch::Read {
             key: Item::new(),

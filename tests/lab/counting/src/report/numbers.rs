@@ -37,7 +37,7 @@ mod tests {
     #[case::a_write_each(Taken { requests: 2, half_read_units: 0, write_units: 2 }, "2")]
     #[case::a_batch(Taken { requests: 1, half_read_units: 24, write_units: 0 }, "1 (12)")]
     #[case::a_stale_read(Taken { requests: 1, half_read_units: 1, write_units: 0 }, "1 (0.5)")]
-    fn units_are_told_where_they_are_not_as_many_as_requests(
+    fn units_are_shown_only_if_they_differ_from_requests(
         #[case] taken: Taken,
         #[case] shown: &str,
     ) {
