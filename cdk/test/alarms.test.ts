@@ -51,7 +51,7 @@ describe("alarms", () => {
     );
   });
 
-  it.each(WORKFLOWS)("ring when %s fails, runs out of time or gets old", (id) => {
+  it.each(WORKFLOWS)("ring when %s fails, times out or runs for too long", (id) => {
     const machine = [
       { Name: "StateMachineArn", Value: { Ref: Match.stringLikeRegexp(`^${id}StateMachine`) } },
     ];
@@ -72,7 +72,7 @@ describe("alarms", () => {
     });
   });
 
-  it("ring when nobody measures any more how old executions are", () => {
+  it("ring when the age of executions is no longer measured", () => {
     notifications.hasResourceProperties(ALARM, {
       AlarmName: "apgl-watch-executions-silent",
       MetricName: "OldestRunningExecution",
@@ -85,7 +85,7 @@ describe("alarms", () => {
     });
   });
 
-  it("ring at once when Slack does not accept the token", () => {
+  it("ring within a minute when Slack rejects the token", () => {
     notifications.hasResourceProperties(ALARM, {
       AlarmName: "apgl-token-rejected",
       ...atLeast(1, "APGL/Notifications/apgl", "TokenRejections", "Sum"),
@@ -93,7 +93,7 @@ describe("alarms", () => {
     });
   });
 
-  it("ring when Slack refuses more calls than the settings say, and not before", () => {
+  it("ring only when Slack refuses more calls than the settings allow", () => {
     const rings = (threshold: number) => ({
       AlarmName: "apgl-slack-refusals",
       ...atLeast(threshold, "APGL/Notifications/apgl", "SlackRefusals", "Sum"),
@@ -108,7 +108,7 @@ describe("alarms", () => {
   });
 
   it.each(FUNCTIONS)(
-    "ring when %s fails for good, and when it comes near its time-out",
+    "ring when %s fails permanently, and when it comes close to its time-out",
     (crate) => {
       const template = crate.startsWith("mpc-") ? handlers : notifications;
       const deployed = resourcesOf(template, "AWS::Lambda::Function").find(
@@ -154,7 +154,7 @@ describe("alarms", () => {
     });
   });
 
-  it("say what they mean and what to do, within what AWS takes", () => {
+  it("say what they mean and what to do, within AWS's length limit", () => {
     for (const { AlarmName, AlarmDescription } of bothOf().flatMap(alarmsOf)) {
       const sentences = AlarmDescription.split(/(?<=[.:]) /);
       expect(sentences.length, AlarmName).toBeGreaterThanOrEqual(3);
@@ -164,7 +164,7 @@ describe("alarms", () => {
   });
 
   it.each(["prod", "local"])(
-    "in %s tell the topic, and are silent where nothing was measured, but for one",
+    "in %s notify the topic, and all but one stay silent without data",
     (environment) => {
       const templates = templatesOf({ environment });
       templates.notifications.allResourcesProperties(ALARM, {
@@ -193,7 +193,7 @@ describe("alarms", () => {
   });
 
   it.each(["prod", "dev", "local"])(
-    "in %s are of one metric each: the local stack knows no others",
+    "in %s use one metric each, since the local stack supports no others",
     (environment) => {
       for (const template of bothOf({ environment, alarms: true, gradualShift: false })) {
         template.allResourcesProperties(ALARM, {
@@ -205,14 +205,14 @@ describe("alarms", () => {
     },
   );
 
-  it("are left out, with their topic, where the settings say so", () => {
+  it("are left out, with their topic, if the settings say so", () => {
     for (const template of bothOf({ environment: "dev" })) {
       template.resourceCountIs(ALARM, 0);
       template.resourceCountIs("AWS::SNS::Topic", 0);
     }
   });
 
-  it("go to the topic that a deployment brings along", () => {
+  it("go to an existing topic if the settings name one", () => {
     for (const template of bothOf({ alarmTopicArn: TOPIC })) {
       template.resourceCountIs("AWS::SNS::Topic", 0);
       template.resourceCountIs("AWS::SNS::TopicPolicy", 0);
@@ -222,7 +222,7 @@ describe("alarms", () => {
 });
 
 describe("the topic", () => {
-  it("tells the address that the settings name", () => {
+  it("notifies the address that the settings name", () => {
     const subscriptions = "AWS::SNS::Subscription";
     notifications.resourceCountIs(subscriptions, 0);
     templatesOf({ alarmEmail: "operators@library.example" }).notifications.hasResourceProperties(
@@ -256,7 +256,7 @@ describe("the topic", () => {
   );
 });
 
-describe("lines of logs", () => {
+describe("log lines", () => {
   const filtersOf = (template: Template, metric: string) =>
     resourcesOf(template, "AWS::Logs::MetricFilter").filter(
       ([, { Properties }]) =>
@@ -267,7 +267,7 @@ describe("lines of logs", () => {
     ([, { Properties }]) => JSON.stringify(Properties).includes("SLACK_TOKEN_SECRET"),
   );
 
-  it.each(FUNCTIONS)("of %s are counted where they ask for an operator", (crate) => {
+  it.each(FUNCTIONS)("of %s are counted if they require an operator", (crate) => {
     const id = pascalCase(crate);
     const template = crate.startsWith("mpc-") ? handlers : notifications;
     const [[, { Properties }] = ["", { Properties: {} }], ...more] = filtersOf(
@@ -288,7 +288,7 @@ describe("lines of logs", () => {
   it.each([
     ["SlackRefusals", "Slack refused a call by a limit", "lib/slack/src/client.rs"],
     ["TokenRejections", "Slack.Unauthorized", "lib/contract/src/error.rs"],
-  ])("are counted as %s by the words %j, which %s writes", (metric, words, file) => {
+  ])("are counted as %s by the text %j, which %s writes", (metric, words, file) => {
     const filters = filtersOf(notifications, metric);
     expect(filters.map(([, { Properties }]) => written(Properties["LogGroupName"])).sort()).toEqual(
       CALL_SLACK.map(([id]) => id.replace(/Function[0-9A-F]{8}$/, "Logs")).sort(),
@@ -299,7 +299,7 @@ describe("lines of logs", () => {
     expect(source(file)).toContain(`"${words}"`);
   });
 
-  it("say ERROR, and the error's name, if an operator must fix what a step failed with", () => {
+  it("have the level ERROR and the error's name if an operator must fix a step's failure", () => {
     expect(source("lib/runtime/src/run.rs")).toMatch(
       /Recovery::Operator => \{\s*tracing::error!\(error\.name = %name,/,
     );
@@ -317,7 +317,7 @@ describe("lines of logs", () => {
     }
   });
 
-  it("and metrics of the functions are in namespaces that both sides know", () => {
+  it("and the functions' metrics use the namespaces that the alarms expect", () => {
     expect(source("lib/aws/src/lib.rs")).toContain('"APGL/Notifications"');
     expect(source("functions/watch-executions/src/lib.rs")).toContain('"OldestRunningExecution"');
   });

@@ -13,7 +13,7 @@ describe("the app", () => {
     expect(more).toEqual([]);
   });
 
-  it("leaves the handlers out where it is told to", () => {
+  it("leaves out the handlers if the settings say so", () => {
     const names = stacksIn({ mpcHandlers: "false" }).map(({ stackName }) => stackName);
     expect(names).toEqual(["apgl-notifications"]);
   });
@@ -22,7 +22,7 @@ describe("the app", () => {
     ["prod", true],
     ["dev", false],
     ["local", false],
-  ])("in %s has stacks whose protection from deletion is %s", (environment, isProtected) => {
+  ])("in %s has stacks with termination protection %s", (environment, isProtected) => {
     const stacks = stacksIn({ environment });
     expect(stacks.map(({ terminationProtection }) => terminationProtection)).toEqual([
       isProtected,
@@ -30,13 +30,16 @@ describe("the app", () => {
     ]);
   });
 
-  it.each(["prod", "dev", "local"])("in %s says so on every stack", (environment) => {
-    for (const stack of stacksIn({ environment })) {
-      expect(stack.tags.tagValues()).toEqual({ application: "apgl-notifications", environment });
-    }
-  });
+  it.each(["prod", "dev", "local"])(
+    "in %s tags every stack with the environment",
+    (environment) => {
+      for (const stack of stacksIn({ environment })) {
+        expect(stack.tags.tagValues()).toEqual({ application: "apgl-notifications", environment });
+      }
+    },
+  );
 
-  it("goes where the key is that it brings along, and anywhere without one", () => {
+  it("is deployed to the account and region of an existing key, or anywhere without one", () => {
     for (const { account, region } of stacksIn({ kmsKeyArn: KEY })) {
       expect([account, region]).toEqual(["123456789012", "eu-central-1"]);
     }
@@ -44,7 +47,7 @@ describe("the app", () => {
     for (const stack of stacksIn({})) expect(stack.account).not.toBe(account);
   });
 
-  it("needs no bootstrap on the local stack, whose IAM lets no such role read the assets", () => {
+  it("needs no bootstrap on the local stack, whose IAM does not let a bootstrap role read the assets", () => {
     const synthesizersOf = (environment: string) =>
       stacksIn({ environment }).map(({ synthesizer }) => synthesizer);
     for (const synthesizer of synthesizersOf("local")) {

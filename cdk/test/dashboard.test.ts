@@ -67,12 +67,12 @@ describe("the dashboard", () => {
     for (const workflow of WORKFLOWS) expect(graph(title)).toContain(`apgl-${workflow}`);
   });
 
-  it("shows reasons and errors as they come, of this deployment's workflows", () => {
+  it("shows all reasons and errors of this deployment's workflows", () => {
     expect(graph("Members skipped, by reason")).toContain("{APGL/Notifications,Workflow,Reason}");
     expect(graph("Failures, by error")).toContain("{APGL/Notifications,Workflow,Error}");
   });
 
-  it("shows what Slack refuses: calls, and the token", () => {
+  it("shows the calls and the tokens that Slack refuses", () => {
     for (const metric of ["SlackRefusals", "TokenRejections"]) {
       expect(graph("What Slack refuses")).toContain(`"APGL/Notifications/apgl","${metric}"`);
     }
@@ -88,7 +88,7 @@ describe("the dashboard", () => {
     },
   );
 
-  it("shows every alarm, as many as AWS lets it, and does without where there are none", () => {
+  it("shows every alarm, up to AWS's limit, and has no such widget without alarms", () => {
     const [first] = widgets;
     const alarms = resourcesOf(templatesOf().notifications, "AWS::CloudWatch::Alarm");
     expect(first?.properties.alarms).toHaveLength(alarms.length);
@@ -104,7 +104,7 @@ describe("the dashboard", () => {
     expect(last).toContain("`apgl inspect <execution>`");
   });
 
-  it("has no widget on top of another, nor beyond the edge", () => {
+  it("has no overlapping widgets, and none beyond the edge", () => {
     for (const one of widgets) {
       expect(one.x + one.width).toBeLessThanOrEqual(24);
       const under = widgets.filter(
@@ -119,7 +119,7 @@ describe("the dashboard", () => {
     }
   });
 
-  it("is one for each deployment, with that deployment's own numbers", () => {
+  it("exists once per deployment, with only that deployment's metrics", () => {
     const other = dashboardOf({ prefix: "other" });
     expect(other.name).toBe("other-notifications");
     expect(JSON.stringify(other.widgets)).not.toMatch(/apgl-[a-z]+-channel/);

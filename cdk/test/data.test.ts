@@ -24,7 +24,7 @@ const WITHOUT_DATA_TO_KEEP = ["dev", "local"];
 const production = templatesOf();
 
 describe("tables", () => {
-  it("have their keys and the prefix, and are paid by use", () => {
+  it("have their keys and the prefix, and are billed by use", () => {
     const keys = {
       "user-profiles": "email",
       "slack-users": "email",
@@ -44,7 +44,7 @@ describe("tables", () => {
     }
   });
 
-  it("keep reservations by their execution, and quotas by their name", () => {
+  it("store reservations by execution, and quotas by name", () => {
     production.notifications.hasResourceProperties(TABLE, {
       TableName: "apgl-rate-limits",
       KeySchema: [
@@ -54,7 +54,7 @@ describe("tables", () => {
     });
   });
 
-  it("find receipts by their execution, by their channel, and those that run", () => {
+  it("index receipts by execution, by channel and by running workflow", () => {
     const index = (IndexName: string, hash: string, range: string) => ({
       IndexName,
       KeySchema: [
@@ -71,7 +71,7 @@ describe("tables", () => {
     });
   });
 
-  it("in production can be restored to any point in time, are not deleted, and are encrypted by KMS", () => {
+  it("in production have point-in-time recovery, deletion protection and encryption by KMS", () => {
     production.notifications.allResourcesProperties(TABLE, {
       SSESpecification: { SSEEnabled: true, SSEType: "KMS" },
       Replicas: [
@@ -84,7 +84,7 @@ describe("tables", () => {
     });
   });
 
-  it.each(WITHOUT_DATA_TO_KEEP)("in %s have none of that", (environment) => {
+  it.each(WITHOUT_DATA_TO_KEEP)("in %s have none of these", (environment) => {
     templatesOf({ environment }).notifications.allResourcesProperties(TABLE, {
       SSESpecification: Match.absent(),
       Replicas: [
@@ -96,7 +96,7 @@ describe("tables", () => {
     });
   });
 
-  it("are encrypted with the key that the deployment brings along, with data to keep or without", () => {
+  it("are encrypted with an existing key, whether or not their data is kept", () => {
     for (const environment of ["prod", "dev"]) {
       templatesOf({ environment, kmsKeyArn: KEY }).notifications.allResourcesProperties(TABLE, {
         SSESpecification: { SSEEnabled: true, SSEType: "KMS" },
@@ -116,12 +116,12 @@ describe("the secret", () => {
     });
   });
 
-  it("is encrypted with the key that the deployment brings along", () => {
+  it("is encrypted with an existing key", () => {
     templatesOf({ kmsKeyArn: KEY }).notifications.hasResourceProperties(SECRET, { KmsKeyId: KEY });
   });
 });
 
-describe("what a deployment brings along", () => {
+describe("an existing resource", () => {
   const USED_BY: [keyof typeof EXISTING_TABLES, string, string[], string][] = [
     ["userProfilesTableName", "USER_PROFILES_TABLE", ["FilterByPreference"], "user-profiles"],
     [
@@ -162,32 +162,36 @@ describe("what a deployment brings along", () => {
     ["receiptsTableName", "RECEIPTS_TABLE", ["RecordOutcome", "WatchExecutions"], "receipts"],
   ];
 
-  it.each(USED_BY)("as %s is used, and not made", (setting, variable, users, name) => {
-    const table = EXISTING_TABLES[setting];
-    const template = templatesOf({ [setting]: table }).notifications;
-    const tables = resourcesOf(template, TABLE).map(
-      ([, { Properties }]) => Properties["TableName"],
-    );
-    expect(tables).toHaveLength(5);
-    expect(tables).not.toContain(`apgl-${name}`);
-    const functions = resourcesOf(template, "AWS::Lambda::Function").filter(([, { Properties }]) =>
-      JSON.stringify(Properties["Environment"] ?? {}).includes(`"${variable}":"${table}"`),
-    );
-    expect(functions.map(([id]) => id.replace(/Function[0-9A-F]{8}$/, "")).sort()).toEqual(
-      [...users].sort(),
-    );
-    for (const user of users) {
-      const resources = Object.keys(grantsOf(template, user));
-      const here = resources.filter((resource) => resource.endsWith(`:table/${table}`));
-      expect(here).toEqual([`arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}`]);
-    }
-  });
+  it.each(USED_BY)(
+    "named by %s is used instead of a new table",
+    (setting, variable, users, name) => {
+      const table = EXISTING_TABLES[setting];
+      const template = templatesOf({ [setting]: table }).notifications;
+      const tables = resourcesOf(template, TABLE).map(
+        ([, { Properties }]) => Properties["TableName"],
+      );
+      expect(tables).toHaveLength(5);
+      expect(tables).not.toContain(`apgl-${name}`);
+      const functions = resourcesOf(template, "AWS::Lambda::Function").filter(
+        ([, { Properties }]) =>
+          JSON.stringify(Properties["Environment"] ?? {}).includes(`"${variable}":"${table}"`),
+      );
+      expect(functions.map(([id]) => id.replace(/Function[0-9A-F]{8}$/, "")).sort()).toEqual(
+        [...users].sort(),
+      );
+      for (const user of users) {
+        const resources = Object.keys(grantsOf(template, user));
+        const here = resources.filter((resource) => resource.endsWith(`:table/${table}`));
+        expect(here).toEqual([`arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}`]);
+      }
+    },
+  );
 
-  it("as tables may be all of them", () => {
+  it("can replace each of the tables", () => {
     templatesOf(EXISTING_TABLES).notifications.resourceCountIs(TABLE, 0);
   });
 
-  it("as slackTokenSecretName is read, and not made", () => {
+  it("named by slackTokenSecretName is used instead of a new secret", () => {
     const template = templatesOf({ slackTokenSecretName: "library/slack" }).notifications;
     template.resourceCountIs(SECRET, 0);
     template.hasResourceProperties("AWS::Lambda::Function", {
@@ -200,13 +204,13 @@ describe("what a deployment brings along", () => {
     template.hasOutput("SlackApiTokenSecretName", { Value: "library/slack" });
   });
 
-  it("as kmsKeyArn is used, and not made", () => {
+  it("named by kmsKeyArn is used instead of a new key", () => {
     for (const template of bothOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
   });
 });
 
 describe("log groups", () => {
-  it("are there for every function, every workflow and the requests, and AWS makes none by itself", () => {
+  it("exist for every function, every workflow and the requests, so that AWS creates none", () => {
     const groups = bothOf().map((template) => resourcesOf(template, LOG_GROUP).length);
     expect(groups[0]).toBeDefined();
     expect(groups.reduce((sum, count) => sum + count)).toBe(
@@ -230,7 +234,7 @@ describe("log groups", () => {
     }
   });
 
-  it.each(["prod", "dev", "local"])("in %s show e-mail addresses masked", (environment) => {
+  it.each(["prod", "dev", "local"])("in %s mask e-mail addresses", (environment) => {
     for (const template of bothOf({ environment })) {
       for (const [, { Properties }] of resourcesOf(template, LOG_GROUP)) {
         const { Statement } = Properties["DataProtectionPolicy"] as {
@@ -249,7 +253,7 @@ describe("log groups", () => {
     }
   });
 
-  it("are encrypted with the key that the deployment brings along", () => {
+  it("are encrypted with an existing key", () => {
     for (const template of bothOf({ kmsKeyArn: KEY })) {
       template.allResourcesProperties(LOG_GROUP, { KmsKeyId: KEY });
     }
@@ -258,7 +262,7 @@ describe("log groups", () => {
     }
   });
 
-  it("of workflows hold no messages and no addresses unless it is asked for", () => {
+  it("of workflows contain no messages or addresses unless the settings ask for them", () => {
     const machines = "AWS::StepFunctions::StateMachine";
     const logging = (IncludeExecutionData: boolean) => ({
       LoggingConfiguration: { IncludeExecutionData, Level: "ALL" },
@@ -272,7 +276,7 @@ describe("log groups", () => {
   });
 });
 
-describe("what holds data", () => {
+describe("a resource with data", () => {
   const KINDS = [TABLE, SECRET, LOG_GROUP, QUEUE, VERSION];
   const policies = (context: Context) =>
     new Set(
@@ -282,14 +286,14 @@ describe("what holds data", () => {
         .map((pair) => pair.join("/")),
     );
 
-  it("outlives its stack in production, but not a creation that failed", () => {
+  it("outlives its stack in production, but not a failed creation", () => {
     expect(policies({})).toEqual(new Set(["RetainExceptOnCreate/Retain"]));
     expect(policies({ environment: "dev", keepData: true })).toEqual(
       new Set(["RetainExceptOnCreate/Retain"]),
     );
   });
 
-  it.each(WITHOUT_DATA_TO_KEEP)("goes with its stack in %s", (environment) => {
+  it.each(WITHOUT_DATA_TO_KEEP)("is deleted with its stack in %s", (environment) => {
     expect(policies({ environment })).toEqual(new Set(["Delete/Delete"]));
   });
 });
@@ -303,7 +307,7 @@ describe("queues and the topic", () => {
     expect.objectContaining({ Condition: { Bool: { "aws:SecureTransport": "false" } } }),
   ];
 
-  it.each(["prod", "dev"])("in %s take TLS only", (environment) => {
+  it.each(["prod", "dev"])("in %s accept only TLS", (environment) => {
     const { notifications, handlers } = templatesOf(
       environment === "dev" ? { environment, alarms: true, gradualShift: false } : { environment },
     );
@@ -313,7 +317,7 @@ describe("queues and the topic", () => {
     expect(denials(notifications, "AWS::SNS::TopicPolicy")).toEqual([withoutTls]);
   });
 
-  it("on the local stack take what it speaks: HTTP", () => {
+  it("accept HTTP on the local stack, which has no TLS", () => {
     const { notifications, handlers } = templatesOf({ environment: "local" });
     expect(denials(handlers, "AWS::SQS::QueuePolicy").flat()).toEqual([]);
     expect(denials(notifications, "AWS::SNS::TopicPolicy").flat()).toEqual([]);
@@ -329,7 +333,7 @@ describe("queues and the topic", () => {
 });
 
 describe("a deployment that keeps data", () => {
-  it("needs no alarms, and can be asked for in any environment", () => {
+  it("needs no alarms, and is possible in any environment", () => {
     const [stack] = stacksOf(appOf({ environment: "dev", keepData: true }));
     expect(stack?.terminationProtection).toBe(true);
   });

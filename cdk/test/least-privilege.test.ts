@@ -118,7 +118,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
 const templateOf = (id: string) => (id.startsWith("Mpc") ? handlers : notifications);
 
 describe("a function", () => {
-  it("is listed here, with what it may do", () => {
+  it("is listed here, with its permissions", () => {
     expect(Object.keys(ALLOWED).map(kebabCase).sort()).toEqual(FUNCTIONS);
   });
 
@@ -127,7 +127,7 @@ describe("a function", () => {
   });
 
   it.each(["RecordOutcome", "WatchExecutions"])(
-    "like %s publishes metrics in our namespace only",
+    "like %s publishes metrics only in our namespace",
     (id) => {
       expect(conditionsOf(notifications, id, "cloudwatch:PutMetricData")).toEqual([
         { StringEquals: { "cloudwatch:namespace": "APGL/Notifications" } },
@@ -136,7 +136,7 @@ describe("a function", () => {
   );
 
   it.each(["MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
-    "like %s starts what is released, by its alias, except on the local stack, which has none",
+    "like %s starts released workflows by their alias, except on the local stack, which has none",
     (id) => {
       // The condition key has several values, so a plain StringEquals would never match.
       const onTheAlias = { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": "live" } };
@@ -149,7 +149,7 @@ describe("a function", () => {
     },
   );
 
-  it("is called by its alias alone, by what the permission names", () => {
+  it("is called only by its alias, and only by the source that the permission names", () => {
     for (const template of [notifications, handlers]) {
       const permissions = resourcesOf(template, "AWS::Lambda::Permission");
       expect(permissions.length).toBeGreaterThan(0);
@@ -161,7 +161,7 @@ describe("a function", () => {
   });
 });
 
-describe("a function of a deployment with a key of its own", () => {
+describe("a function of a deployment with its own key", () => {
   const ofKey = templatesOf({ kmsKeyArn: KEY });
   const throughServices = (id: string) =>
     [ofKey.notifications, ofKey.handlers]
@@ -179,7 +179,7 @@ describe("a function of a deployment with a key of its own", () => {
   };
 
   it.each(Object.keys(ALLOWED))(
-    "like %s has it used by the services it calls, and no other",
+    "like %s may use it only through the services that it calls",
     (id) => {
       const statements = throughServices(id);
       const used = statements.map(({ Condition }) =>
@@ -208,7 +208,7 @@ describe("a function of a deployment with a key of its own", () => {
     },
   );
 
-  it("may do nothing else than without", () => {
+  it("has no other additional permissions", () => {
     for (const id of Object.keys(ALLOWED)) {
       const template = id.startsWith("Mpc") ? ofKey.handlers : ofKey.notifications;
       const { [KEY]: ofTheKey, ...others } = grantsOf(template, id);
@@ -223,14 +223,14 @@ describe("a function of a deployment with a key of its own", () => {
     }
   });
 
-  it("reads no token and no table through it where there is no key", () => {
+  it("has no permission for KMS if there is no key", () => {
     expect(JSON.stringify([notifications, handlers])).not.toContain("kms:");
   });
 });
 
 describe("a workflow", () => {
   it.each([...workflowFiles()])(
-    "like %s may call the steps of its file, and what definitions of release 0.1 also call",
+    "like %s may call the steps of its file and those that definitions of release 0.1 also call",
     (id, file) => {
       const { "*": withoutResource, ...steps } = grantsOf(notifications, id);
       const called = [...stepsCalledBy(file), "PublishMetrics"];
@@ -319,7 +319,7 @@ describe("no policy", () => {
     }
   });
 
-  it.each(all)("%s leaves a resource open, but for actions that have none", (_, template) => {
+  it.each(all)("%s allows any resource, except for actions that have none", (_, template) => {
     for (const { Action, Resource } of allowedBy(template)) {
       for (const resource of asList(Resource).map(written)) {
         if (!/[*?]/.test(resource)) continue;
@@ -331,7 +331,7 @@ describe("no policy", () => {
     }
   });
 
-  it.each(all)("%s is AWS's own, which allows more than is needed", (_, template) => {
+  it.each(all)("%s is managed by AWS and allows more than is needed", (_, template) => {
     for (const [, { Properties }] of resourcesOf(template, "AWS::IAM::Role")) {
       expect(Properties["ManagedPolicyArns"]).toBeUndefined();
       expect(Properties["Policies"]).toBeUndefined();
@@ -339,7 +339,7 @@ describe("no policy", () => {
     expect(resourcesOf(template, "AWS::IAM::ManagedPolicy")).toEqual([]);
   });
 
-  it.each(all)("%s lets more than one service take a role", (_, template) => {
+  it.each(all)("%s lets more than one service assume a role", (_, template) => {
     for (const [, { Properties }] of resourcesOf(template, "AWS::IAM::Role")) {
       const { Statement } = Properties["AssumeRolePolicyDocument"] as { Statement: Statement[] };
       expect(Statement).toHaveLength(1);

@@ -31,7 +31,7 @@ const source = (file: string) =>
   fs.readFileSync(path.join(import.meta.dirname, "../..", file), "utf8");
 
 describe("saved queries", () => {
-  it("are three, in the folder of the deployment's prefix", () => {
+  it("are these three, in the folder of the deployment's prefix", () => {
     expect([...queries.keys()].sort()).toEqual([
       "apgl/failures",
       "apgl/one run",
@@ -44,7 +44,7 @@ describe("saved queries", () => {
     for (const [, { Properties }] of other) expect(Properties["Name"]).toMatch(/^other\//);
   });
 
-  it("follow one run through every function and every workflow, in the order of time", () => {
+  it("follow one run through every function and every workflow, in chronological order", () => {
     const { text, groups } = queryOf("apgl/one run");
     expect(groups).toEqual(logsOf([...FUNCTIONS, ...workflowFiles().keys()]));
     // The field for the execution in a function's log line, and in Step Functions' own log line.
@@ -56,7 +56,7 @@ describe("saved queries", () => {
     expect(queryOf(name).groups).toEqual(logsOf(FUNCTIONS));
   });
 
-  it("name as many log groups as AWS takes at most", () => {
+  it("name at most as many log groups as AWS allows", () => {
     for (const { groups } of queries.values()) expect(groups.length).toBeLessThanOrEqual(50);
   });
 
@@ -77,7 +77,7 @@ describe("saved queries", () => {
     }
   });
 
-  it("find Slack's refusals by the words that the client logs", () => {
+  it("find Slack's refusals by the text that the client logs", () => {
     const words = /message = (".*")/.exec(queryOf("apgl/slack limits").text)?.[1] ?? "nothing";
     expect(source("lib/slack/src/client.rs")).toContain(words);
   });

@@ -20,7 +20,7 @@ describe("handlers", () => {
     template.resourceCountIs("AWS::Lambda::Alias", HANDLERS.length);
   });
 
-  it("find the state machines by what their ARNs start with", () => {
+  it("find the state machines by the common prefix of their ARNs", () => {
     const other = templateOf({ prefix: "other" });
     for (const [, { Properties }] of resourcesOf(other, "AWS::Lambda::Function")) {
       expect(JSON.stringify(Properties["Environment"])).toContain(":stateMachine:other");
@@ -74,7 +74,7 @@ describe("events", () => {
     );
   });
 
-  it("that nobody could handle are kept, whether EventBridge or Lambda gives up", () => {
+  it("that could not be handled are kept, whether EventBridge or Lambda gives up", () => {
     const deadLetters = { "Fn::GetAtt": [Match.stringLikeRegexp("^EventDeadLetters"), "Arn"] };
     template.hasResourceProperties("AWS::Events::Rule", {
       Targets: [{ DeadLetterConfig: { Arn: deadLetters } }],
@@ -88,7 +88,7 @@ describe("events", () => {
 });
 
 describe("bounties", () => {
-  it("come in batches of which single messages may fail", () => {
+  it("arrive in batches in which single messages may fail", () => {
     template.hasResourceProperties("AWS::Lambda::EventSourceMapping", {
       FunctionName: {
         "Fn::Join": [
@@ -104,7 +104,7 @@ describe("bounties", () => {
     });
   });
 
-  it("are hidden for longer than a handler may take with all its tries", () => {
+  it("stay hidden for longer than a handler may take with all its attempts", () => {
     template.hasResourceProperties("AWS::SQS::Queue", {
       QueueName: "apgl-mpc-content-bounties",
       VisibilityTimeout: 120,

@@ -33,23 +33,23 @@ describe("functions", () => {
     }
   });
 
-  it("are built for the architecture that is asked for", () => {
+  it("are built for the architecture in the settings", () => {
     templateOf({ architecture: "x86_64" }).allResourcesProperties("AWS::Lambda::Function", {
       Architectures: ["x86_64"],
     });
   });
 
-  it("that are not built stop the synthesis with what to do", () => {
+  it("that are not built stop the synthesis with an instruction", () => {
     expect(() => appOf({ functionsDir: "/nonexistent" })).toThrow(/cargo lambda build/);
   });
 
-  it("call Slack without a table of rate limits where the rate limiter is off", () => {
+  it("call Slack without a table of rate limits if the rate limiter is off", () => {
     const unlimited = templateOf({ rateLimiter: false });
     expect(JSON.stringify(unlimited)).not.toContain("RATE_LIMITS_TABLE");
     unlimited.resourceCountIs("AWS::DynamoDB::GlobalTable", 5);
   });
 
-  it("know of another pace of time on the local stack only", () => {
+  it("know a time scale only on the local stack", () => {
     const scaled = JSON.stringify(templateOf({ environment: "local", timeScale: 0.05 }));
     expect(scaled).toContain('"TIME_SCALE":"0.05"');
     expect(JSON.stringify(template)).not.toContain("TIME_SCALE");
@@ -98,7 +98,7 @@ describe("the watcher", () => {
 describe("workflows", () => {
   const files = [...workflowFiles()];
 
-  it.each(files)("%s has every placeholder filled in, and fills in no other", (id, file) => {
+  it.each(files)("%s has a value for every placeholder, and no other values", (id, file) => {
     const [[, machine] = []] = resourcesOf(template, "AWS::StepFunctions::StateMachine").filter(
       ([logicalId]) => logicalId.startsWith(`${id}StateMachine`),
     );
@@ -120,7 +120,7 @@ describe("workflows", () => {
     }
   });
 
-  it("name one step by one name: crate, state, placeholder and construct", () => {
+  it("give a step one name: for crate, state, placeholder and construct", () => {
     for (const [, file] of files) {
       const { States } = JSON.parse(fs.readFileSync(file, "utf8")) as {
         States: Record<string, { Arguments?: { FunctionName: string } }>;

@@ -11,7 +11,7 @@ const MACHINE_ALIAS = "AWS::StepFunctions::StateMachineAlias";
 
 const WORKFLOWS = [...workflowFiles().keys()];
 
-/** Deployments whose releases reach everybody at once, with and without alarms. */
+/** Deployments whose releases get all calls at once, with and without alarms. */
 const AT_ONCE = [
   { environment: "dev" },
   { environment: "dev", alarms: true },
@@ -19,7 +19,7 @@ const AT_ONCE = [
 ];
 
 describe("a function's release", () => {
-  it("in production takes a tenth for ten minutes, and goes back when the function fails", () => {
+  it("in production gets a tenth of the calls for ten minutes, and is rolled back if the function fails", () => {
     for (const template of bothOf()) {
       const aliases = resourcesOf(template, ALIAS);
       expect(resourcesOf(template, GROUP)).toHaveLength(aliases.length);
@@ -53,7 +53,7 @@ describe("a function's release", () => {
     }
   });
 
-  it.each(AT_ONCE)("of %j reaches everybody at once", (context) => {
+  it.each(AT_ONCE)("of %j gets all calls at once", (context) => {
     for (const template of bothOf(context)) {
       template.resourceCountIs(GROUP, 0);
       template.resourceCountIs("AWS::CodeDeploy::Application", 0);
@@ -69,7 +69,7 @@ describe("a function's release", () => {
   });
 
   it.each(["prod", "dev", "local"])(
-    "in %s is a version, which the alias live points at",
+    "in %s is a version to which the alias live points",
     (environment) => {
       for (const template of bothOf({ environment })) {
         const versions = resourcesOf(template, "AWS::Lambda::Version").map(([id]) => id);
@@ -84,7 +84,7 @@ describe("a function's release", () => {
     },
   );
 
-  it("keeps the version before in production, which it could go back to", () => {
+  it("keeps the previous version in production, for a rollback", () => {
     for (const template of bothOf()) {
       template.allResources("AWS::Lambda::Version", { UpdateReplacePolicy: "Retain" });
     }
@@ -96,7 +96,7 @@ describe("a function's release", () => {
 
 describe("a workflow's release", () => {
   it.each(WORKFLOWS)(
-    "of %s in production takes a tenth of the starts, and goes back when executions fail",
+    "of %s in production gets a tenth of the starts, and is rolled back if executions fail",
     (id) => {
       const template = templatesOf().notifications;
       const [[, alias] = []] = resourcesOf(template, MACHINE_ALIAS).filter(([logicalId]) =>
@@ -119,7 +119,7 @@ describe("a workflow's release", () => {
     },
   );
 
-  it.each(AT_ONCE)("of %j reaches every start at once", (context) => {
+  it.each(AT_ONCE)("of %j gets all starts at once", (context) => {
     const template = templatesOf(context).notifications;
     template.resourceCountIs(MACHINE_ALIAS, WORKFLOWS.length);
     template.allResourcesProperties(MACHINE_ALIAS, {
@@ -133,7 +133,7 @@ describe("a workflow's release", () => {
   });
 
   it.each(["prod", "dev"])(
-    "in %s is a version of its own, which is kept for those who run on it",
+    "in %s has its own version, which is kept for the executions that run on it",
     (environment) => {
       const template = templatesOf({ environment }).notifications;
       template.resourceCountIs(MACHINE_VERSION, WORKFLOWS.length);
@@ -153,7 +153,7 @@ describe("a workflow's release", () => {
 });
 
 describe("the local stack", () => {
-  it("gets none of what it lacks", () => {
+  it("gets no resources that it does not support", () => {
     const lacks = [
       MACHINE_VERSION,
       MACHINE_ALIAS,
@@ -168,7 +168,7 @@ describe("the local stack", () => {
     expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 12 });
   });
 
-  it("gets callers and outputs that name the state machines; in AWS these name the alias", () => {
+  it("has callers and outputs that name the state machines, where AWS has the alias", () => {
     const aliases = (environment: string) =>
       resourcesOf(templatesOf({ environment }).handlers, "AWS::Lambda::Function").map(
         ([, { Properties }]) =>

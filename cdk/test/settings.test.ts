@@ -12,7 +12,7 @@ const settings = (context: Context) => readSettings(new App({ context }).node);
 const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
 
 describe("settings", () => {
-  it("have defaults for everything, those of production unless told otherwise", () => {
+  it("have defaults for everything, by default those of production", () => {
     const { functionsDir, ...others } = settings({});
     expect(functionsDir).toMatch(/target.lambda$/);
     expect(others).toEqual({
@@ -51,14 +51,14 @@ describe("settings", () => {
     expect(settings({ environment })).toMatchObject({ environment, ...ENVIRONMENTS[environment] });
   });
 
-  it("keep data, ring and shift gradually in production; a developer's deployment goes without trace", () => {
+  it("keep data, have alarms and shift gradually in production, but not in a developer's deployment", () => {
     expect(ENVIRONMENTS.prod).toMatchObject({ keepData: true, alarms: true, gradualShift: true });
     expect(ENVIRONMENTS.dev).toMatchObject({ keepData: false, alarms: false, gradualShift: false });
     expect(ENVIRONMENTS.local).toMatchObject({ keepData: false, gradualShift: false });
     expect(ENVIRONMENTS.dev.prefix).not.toBe(ENVIRONMENTS.prod.prefix);
   });
 
-  it("come before the environment's defaults", () => {
+  it("take precedence over the environment's defaults", () => {
     const given = { prefix: "other", keepData: true, logRetentionDays: 30, alarms: true };
     expect(settings({ environment: "dev", ...given, gradualShift: true })).toMatchObject({
       environment: "dev",
@@ -67,12 +67,12 @@ describe("settings", () => {
     });
   });
 
-  it("take the source of events from the prefix, so that two deployments don't meet", () => {
+  it("derive the source of events from the prefix, so that two deployments don't interfere", () => {
     expect(settings({ prefix: "apgl-test" }).mpcEventSource).toBe("apgl-test.mpc");
     expect(settings({ environment: "dev" }).mpcEventSource).toBe("apgl-dev.mpc");
   });
 
-  it("may come from the command line as strings", () => {
+  it("may be strings from the command line", () => {
     const context = {
       environment: "local",
       defaultSlackPreference: "false",
@@ -159,7 +159,7 @@ describe("settings", () => {
     ["mpcEventSource", ""],
     ["bountyChannel", "Content Bounties"],
     ["bountyChannel", "--"],
-  ])("refuse %s = %j by name", (name, value) => {
+  ])("reject %s = %j by name", (name, value) => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
   });
 
@@ -177,19 +177,22 @@ describe("settings", () => {
     ],
     ["timeScale", /must be 1/, { environment: "dev", timeScale: 0.05 }],
   ];
-  it.each(together)("refuse %s with others that it does not fit: %s", (name, rule, context) => {
-    expect(() => settings(context)).toThrow(new RegExp(`^context value ${name} must be`));
-    expect(() => settings(context)).toThrow(rule);
-  });
+  it.each(together)(
+    "reject %s together with settings that contradict it: %s",
+    (name, rule, context) => {
+      expect(() => settings(context)).toThrow(new RegExp(`^context value ${name} must be`));
+      expect(() => settings(context)).toThrow(rule);
+    },
+  );
 
-  it.each([0, -1, 2, "fast"])("refuse the time scale %j on the local stack too", (timeScale) => {
+  it.each([0, -1, 2, "fast"])("reject the time scale %j on the local stack too", (timeScale) => {
     expect(() => settings({ environment: "local", timeScale })).toThrow(
       /^context value timeScale must be/,
     );
   });
 
   it.each(["alarmMail", "local", "Prefix", "log_retention_days"])(
-    "refuse %s, which is none of them, with a list of those that there are",
+    "reject the unknown setting %s with a list of the known ones",
     (name) => {
       expect(() => settings({ [name]: "x" })).toThrow(
         new RegExp(`^context value ${name} is unknown: the known names are environment, prefix,`),
@@ -197,7 +200,7 @@ describe("settings", () => {
     },
   );
 
-  it("leave CDK's own context values alone", () => {
+  it("ignore CDK's own context values", () => {
     const context = {
       "@aws-cdk/core:newStyleStackSynthesis": true,
       "aws:cdk:bundling-stacks": ["**"],
@@ -212,7 +215,7 @@ describe("settings", () => {
     "http://localhost:4580/api",
     "http://[::1]:4580/api",
     "https://slack.com/api",
-  ])("take %s as Slack's address", (slackApiUrl) => {
+  ])("accept %s as Slack's address", (slackApiUrl) => {
     expect(settings({ slackApiUrl }).slackApiUrl).toBe(slackApiUrl);
   });
 
@@ -223,7 +226,7 @@ describe("settings", () => {
     ["alarmTopicArn", TOPIC],
     ["alarmEmail", "first.last+apgl@operators.library.example"],
     ["userProfilesTableName", "Library.profiles_2-x"],
-  ] as const)("take %s = %s", (name, value) => {
+  ] as const)("accept %s = %s", (name, value) => {
     expect(settings({ [name]: value })[name]).toBe(value);
   });
 });

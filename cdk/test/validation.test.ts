@@ -48,7 +48,7 @@ function acknowledgements(app: App): Map<string, string> {
   return new Map(found);
 }
 
-const bringsAlong = {
+const existingResources = {
   ...EXISTING_TABLES,
   kmsKeyArn: KEY,
   slackTokenSecretName: "library/slack",
@@ -57,9 +57,9 @@ const bringsAlong = {
 const DEPLOYMENTS: [string, Context][] = [
   ["production", {}],
   ["a developers' account", { environment: "dev" }],
-  ["production with a key of its own", { kmsKeyArn: KEY }],
-  ["production that brings everything along", bringsAlong],
-  ["a developers' account with a key of its own", { environment: "dev", kmsKeyArn: KEY }],
+  ["production with its own key", { kmsKeyArn: KEY }],
+  ["production with existing resources", existingResources],
+  ["a developers' account with its own key", { environment: "dev", kmsKeyArn: KEY }],
   [
     "a developers' account with all that production has",
     { environment: "dev", alarms: true, gradualShift: true, keepData: true },
@@ -68,11 +68,11 @@ const DEPLOYMENTS: [string, Context][] = [
 ];
 
 describe("the rules of AWS Solutions", () => {
-  it.each(DEPLOYMENTS)("find nothing in %s that is not acknowledged", (_, context) => {
+  it.each(DEPLOYMENTS)("find nothing unacknowledged in %s", (_, context) => {
     expect(reportOf(appOf(context)).violations).toEqual([]);
   });
 
-  it.each(DEPLOYMENTS)("find in %s all that is acknowledged", (_, context) => {
+  it.each(DEPLOYMENTS)("find everything in %s that is acknowledged", (_, context) => {
     const app = appOf(context);
     const acknowledged = [...acknowledgements(app).keys()];
     const found = reportOf(app).suppressedViolations ?? [];
@@ -94,7 +94,7 @@ describe("the rules of AWS Solutions", () => {
     }
   });
 
-  it("are acknowledged for these, and for nothing else", () => {
+  it("are acknowledged only for these findings", () => {
     const rules = new Set(
       (reportOf(appOf()).suppressedViolations ?? []).map(({ ruleName }) =>
         ruleName.replace(/:execution:apgl-[a-z-]+:\*/, ":execution:<workflow>:*"),
@@ -109,7 +109,7 @@ describe("the rules of AWS Solutions", () => {
   });
 
   it.each(["prod", "dev"])(
-    "stop the synthesis in %s where a role may do everything",
+    "stop the synthesis in %s if a role may do everything",
     (environment) => {
       const app = appOf({ environment });
       new Role(new Stack(app, "Wide"), "Role", {
@@ -119,7 +119,7 @@ describe("the rules of AWS Solutions", () => {
     },
   );
 
-  it("stop the synthesis where one of our own roles gets a wildcard more", () => {
+  it("stop the synthesis if one of our own roles gets another wildcard", () => {
     const app = appOf();
     const role = app.node
       .findAll()
@@ -131,13 +131,13 @@ describe("the rules of AWS Solutions", () => {
     expect(() => app.synth()).toThrow(/AwsSolutions-IAM5\[Action::dynamodb:\*\]/);
   });
 
-  it("stop the synthesis where a queue takes any transport", () => {
+  it("stop the synthesis if a queue accepts connections without TLS", () => {
     const app = appOf();
     for (const stack of stacksOf(app)) new Queue(stack, "Open");
     expect(() => app.synth()).toThrow(/AwsSolutions-SQS4/);
   });
 
-  it("are not asked on the local stack, which is no account", () => {
+  it("are not checked on the local stack, which is not an account", () => {
     expect(() => reportOf(appOf({ environment: "local" }))).toThrow();
   });
 });
@@ -159,7 +159,7 @@ describe("CloudFormation's schemas", () => {
     expect(findings(appOf(context))).toEqual([]);
   });
 
-  it("find a property that there is not", () => {
+  it("find a property that does not exist", () => {
     const app = appOf();
     const [stack] = stacksOf(app);
     if (stack === undefined) throw new Error("there is no stack");

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redrive_is_advised_for_whatever_is_not_final() {
+    fn a_redrive_is_advised_unless_the_error_is_final() {
         for name in ErrorName::ALL {
             let advice = advice(name.as_str(), "mpc-event-1");
             assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_definition_can_not_deal_with_is_not_redriven() {
+    fn no_redrive_is_advised_for_an_error_in_the_definition() {
         assert!(!advice("States.Runtime", "mpc-event-1").contains("apgl redrive"));
     }
 }

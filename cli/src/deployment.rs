@@ -269,12 +269,12 @@ mod tests {
     #[case(
         "https://x/#/executions/details/arn%3Aaws%3Astates%3Aeu-west-1%3A1%3Aexecution%3Aapgl-delete-channel%3Acli-1"
     )]
-    fn an_execution_is_found_in_what_people_copy(#[case] named: &str) {
+    fn an_execution_is_found_in_text_that_people_copy(#[case] named: &str) {
         assert_eq!(arn_in(named).as_deref(), Some(ARN));
     }
 
     #[test]
-    fn a_deployment_and_a_workflow_stand_in_the_arn() {
+    fn an_arn_contains_the_deployment_and_the_workflow() {
         let arn = ARN.replace("apgl-delete", "apgl-test-delete");
         assert_eq!(prefix_and_workflow(&arn), ("apgl-test", "delete-channel"));
         let other = "arn:aws:states:eu-west-1:1:execution:other:x";
@@ -285,7 +285,7 @@ mod tests {
     #[case("cli-1")]
     #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-delete-channel")]
     #[case("arn:aws:lambda:eu-west-1:1:function:x:y")]
-    fn other_text_is_no_arn_of_an_execution(#[case] named: &str) {
+    fn other_text_is_not_the_arn_of_an_execution(#[case] named: &str) {
         assert_eq!(arn_in(named), None);
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_be_mended_goes_on() {
+    async fn a_fixable_failure_is_redriven() {
         let failed = execution("FAILED", Some("Slack.Unauthorized"), "REDRIVABLE");
         let (report, calls) = redriven(vec![failed, answer(&json!({ "redriveDate": 1.0 }))]).await;
         assert_eq!(calls, ["DescribeExecution", "RedriveExecution"]);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_not_go_on_is_left_alone_and_says_why() {
+    async fn an_execution_that_cannot_be_redriven_is_skipped_with_the_reason() {
         for (there, why) in [
             (
                 execution("RUNNING", None, "NOT_REDRIVABLE"),

@@ -41,7 +41,7 @@ mod tests {
     #[case(Duration::from_millis(1_234), "1.23 s")]
     #[case(Duration::from_secs(61), "1 min 01 s")]
     #[case(Duration::from_mins(122), "2 h 02 min")]
-    fn a_duration_is_shown_in_fitting_units(#[case] duration: Duration, #[case] expected: &str) {
+    fn a_duration_is_shown_in_suitable_units(#[case] duration: Duration, #[case] expected: &str) {
         assert_eq!(took(duration), expected);
     }
 

@@ -72,7 +72,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
 #[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
-fn bad_input_is_refused_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
+fn bad_input_is_rejected_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
     let output = apgl(arguments);
     let line = line_of(&output);
     assert!(line.starts_with(expected), "{line}");
@@ -80,7 +80,7 @@ fn bad_input_is_refused_in_one_line(#[case] arguments: &[&str], #[case] expected
 }
 
 #[test]
-fn a_message_on_the_standard_input_is_checked_too() {
+fn a_message_from_standard_input_is_checked_too() {
     let mut apgl = command(&["notify-private", "x", "--message-file", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -98,7 +98,7 @@ fn a_message_on_the_standard_input_is_checked_too() {
 #[case(&["doctor"])]
 #[case(&["preferences", "get", "ana@example.com"])]
 #[case(&["delete-channel", "x"])]
-fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
+fn unreachable_aws_has_its_own_exit_code(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);
     assert!(
@@ -109,7 +109,7 @@ fn aws_out_of_reach_is_an_exit_code_of_its_own(#[case] arguments: &[&str]) {
 }
 
 #[test]
-fn without_a_region_or_credentials_it_says_what_to_set() {
+fn the_error_for_a_missing_region_or_credentials_says_what_to_set() {
     let region = command(&["list"]).env_remove("AWS_REGION").output();
     let line = line_of(&region.unwrap());
     assert!(
@@ -130,7 +130,7 @@ fn without_a_region_or_credentials_it_says_what_to_set() {
 }
 
 #[test]
-fn a_profile_that_is_not_there_is_named_and_not_passed_over_for_the_environment() {
+fn a_missing_profile_is_named_and_the_environment_is_not_used_instead() {
     let output = apgl(&["--profile", "nobodys", "list"]);
     let line = line_of(&output);
     assert!(
@@ -147,7 +147,7 @@ fn a_profile_that_is_not_there_is_named_and_not_passed_over_for_the_environment(
 }
 
 #[test]
-fn help_is_no_failure_and_nothing_at_all_is() {
+fn help_succeeds_but_a_call_without_arguments_fails() {
     let help = apgl(&["--help"]);
     assert!(help.status.success());
     assert!(String::from_utf8_lossy(&help.stdout).contains("Exit codes: 0 fine"));
@@ -160,7 +160,7 @@ fn help_is_no_failure_and_nothing_at_all_is() {
 #[case("bash")]
 #[case("zsh")]
 #[case("fish")]
-fn there_is_completion_for_each_shell(#[case] shell: &str) {
+fn each_shell_has_completions(#[case] shell: &str) {
     let output = apgl(&["completion", shell]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("notify-private"));

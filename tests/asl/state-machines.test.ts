@@ -13,12 +13,12 @@ const files = machineFiles();
 describe.each(files)("%s", (_, file, text) => {
   const machine = JSON.parse(text) as Machine;
 
-  it("is valid by asl-validator", () => {
+  it("is valid according to asl-validator", () => {
     const { isValid, errorsText } = aslValidator(JSON.parse(text));
     expect(isValid, errorsText("\n")).toBe(true);
   });
 
-  it("is valid by AWS's language service", async () => {
+  it("is valid according to AWS's language service", async () => {
     const service = getLanguageService({});
     const document = TextDocument.create(file, "json", 1, text);
     const problems = await service.doValidation(document, service.parseJSONDocument(document));
@@ -44,6 +44,6 @@ it("a step is written the same way in every file", () => {
   ).toEqual([]);
 });
 
-it("the pictures are those of the files", () => {
+it("the drawings match the files", () => {
   expect(fs.readFileSync(DRAWING, "utf8"), "run `npm run draw` in tests/asl").toBe(drawing());
 });

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bootstrap_goes_on_as_the_program_that_was_built_when_it_was_written() {
+    fn a_bootstrap_keeps_running_the_program_that_was_built_when_it_was_written() {
         let folder = std::env::temp_dir().join(format!("xtask's-project-{}", std::process::id()));
         let (built, kept) = (folder.join("built"), folder.join("kept"));
         let bootstrap = folder.join("function/bootstrap");

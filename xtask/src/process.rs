@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_command_that_nobody_waits_for_ends_what_it_has_started() {
+    async fn an_abandoned_command_ends_the_processes_that_it_started() {
         let folder = std::env::temp_dir().join(format!("xtask-process-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (started, ended) = (folder.join("started"), folder.join("ended"));

@@ -27,7 +27,7 @@ fn the_help_of_a_command_names_its_options() {
 }
 
 #[test]
-fn an_option_that_is_none_is_refused_by_its_name() {
+fn an_invalid_option_is_rejected_by_name() {
     for (arguments, named) in [
         (["demo", "--reqest=x.json"], "--reqest"),
         (

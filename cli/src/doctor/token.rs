@@ -136,7 +136,7 @@ mod tests {
     #[case(&[], Verdict::Good, "as in the manifest")]
     #[case(&["-chat:write", "-users:read"], Verdict::Bad, "chat:write, users:read missing")]
     #[case(&["admin"], Verdict::Warning, "admin not needed")]
-    fn a_tokens_scopes_are_held_against_the_manifest(
+    fn a_tokens_scopes_are_compared_with_the_manifest(
         #[case] changes: &[&str],
         #[case] verdict: Verdict,
         #[case] expected: &str,

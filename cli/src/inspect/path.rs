@@ -95,7 +95,7 @@ mod tests {
     #[case(&["A", "WaitA"], &["A ⇄ WaitA (once)"])]
     #[case(&["A", "WaitA", "B"], &["A ⇄ WaitA (once)", "B"])]
     #[case(&["A", "A"], &["A", "A"])]
-    fn states_that_took_turns_are_drawn_once(#[case] states: &[&str], #[case] expected: &[&str]) {
+    fn alternating_states_are_drawn_once(#[case] states: &[&str], #[case] expected: &[&str]) {
         let visits: Vec<Visit> = states.iter().map(visit).collect();
         assert_eq!(steps(&visits), expected);
     }

@@ -156,7 +156,7 @@ fn a_failed_run_shows_its_retry_its_waits_its_error_and_what_to_do() {
 }
 
 #[test]
-fn a_run_that_was_redriven_shows_it_and_succeeds() {
+fn a_redriven_run_shows_the_redrive_and_succeeds() {
     let history = eventful()
         .event(28.6, HistoryEventType::ExecutionFailed, |event| event)
         .event(900.0, HistoryEventType::ExecutionRedriven, |event| event)
@@ -173,7 +173,7 @@ fn a_run_that_was_redriven_shows_it_and_succeeds() {
 }
 
 #[test]
-fn a_run_that_waits_shows_where() {
+fn a_waiting_run_shows_where_it_waits() {
     let history = History::default()
         .task(0.0, 0.1, "CheckRequest")
         .entered(0.1, HistoryEventType::TaskStateEntered, "PostMessage")
@@ -205,7 +205,7 @@ fn a_crash_shows_its_cause_and_where_to_look() {
 }
 
 #[test]
-fn a_run_that_took_too_long_or_was_stopped_is_a_failure_too() {
+fn a_run_that_timed_out_or_was_stopped_is_a_failure() {
     for (status, error) in [
         (ExecutionStatus::TimedOut, "States.Timeout"),
         (ExecutionStatus::Aborted, "Aborted"),
@@ -225,7 +225,7 @@ fn a_run_that_took_too_long_or_was_stopped_is_a_failure_too() {
 }
 
 #[test]
-fn a_final_error_leads_to_the_function_that_failed() {
+fn a_final_error_points_to_the_function_that_failed() {
     let history = History::default()
         .task(0.0, 0.1, "CheckRequest")
         .entered(0.1, HistoryEventType::TaskStateEntered, "EnsureChannel")
@@ -245,7 +245,7 @@ fn a_final_error_leads_to_the_function_that_failed() {
 }
 
 #[test]
-fn a_redrive_that_enters_the_state_again_is_two_visits() {
+fn a_state_that_a_redrive_enters_again_is_shown_twice() {
     let history = eventful()
         .event(28.6, HistoryEventType::ExecutionFailed, |event| event)
         .event(900.0, HistoryEventType::ExecutionRedriven, |event| event)
@@ -256,7 +256,7 @@ fn a_redrive_that_enters_the_state_again_is_two_visits() {
 }
 
 #[test]
-fn an_expression_that_can_not_be_evaluated_shows_what_is_wrong() {
+fn an_expression_that_cannot_be_evaluated_shows_what_is_wrong() {
     let details = aws_sdk_sfn::types::EvaluationFailedEventDetails::builder()
         .error("States.QueryEvaluationError")
         .cause("undefined")
@@ -279,6 +279,6 @@ fn an_expression_that_can_not_be_evaluated_shows_what_is_wrong() {
 #[rstest]
 #[case("PostMessage", "post-message")]
 #[case("CheckRequest", "check-request")]
-fn a_states_log_lines_are_its_functions(#[case] state: &str, #[case] function: &str) {
+fn each_state_maps_to_its_function(#[case] state: &str, #[case] function: &str) {
     assert_eq!(function_of(state), function);
 }

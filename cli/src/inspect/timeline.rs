@@ -137,7 +137,7 @@ mod tests {
     #[case(50, 50, "          ██████████")]
     #[case(100, 0, "                   █")]
     #[case(0, 0, "█                   ")]
-    fn a_bar_has_its_place_and_its_length(
+    fn a_bar_has_the_right_position_and_length(
         #[case] before: u64,
         #[case] at_work: u64,
         #[case] expected: &str,

@@ -163,7 +163,7 @@ mod tests {
     #[rstest]
     #[case("project-x".to_owned(), "project-x-deleted-c012ab3cd".to_owned())]
     #[case("x".repeat(80), "x".repeat(62) + "-deleted-c012ab3cd")]
-    fn a_deleted_channels_name_is_its_own_and_obeys_slacks_rule(
+    fn a_deleted_channels_name_is_unique_and_obeys_slacks_rules(
         #[case] name: String,
         #[case] expected: String,
     ) {

@@ -160,9 +160,9 @@ async fn a_channel_that_somebody_has_just_archived_is_archived() {
 #[case::response_to_the_renaming_is_lost("conversations.rename", broken(Effect::Done))]
 #[case::response_to_the_archiving_is_lost("conversations.archive", broken(Effect::Done))]
 #[case::slack_fails_before_the_archiving("conversations.archive", broken(Effect::None))]
-#[case::slack_limits_the_archiving("conversations.archive", How::RateLimited { retry_after: 2 })]
+#[case::slack_rate_limits_the_archiving("conversations.archive", How::RateLimited { retry_after: 2 })]
 #[tokio::test]
-async fn the_next_attempt_finishes_what_one_has_begun(#[case] method: &str, #[case] how: How) {
+async fn the_next_attempt_finishes_an_unfinished_deletion(#[case] method: &str, #[case] how: How) {
     let step = Archiving::of_our_channel().await;
     step.fixture.fail(method, how, 1).await;
     step.run().await.unwrap_err();
@@ -189,7 +189,7 @@ async fn the_bot_joins_a_public_channel_to_archive_it() {
 }
 
 #[tokio::test]
-async fn a_channel_that_slack_no_longer_shows_is_outdated_in_the_table() {
+async fn a_channel_that_slack_no_longer_shows_becomes_outdated_in_the_table() {
     let step = Archiving::of_our_channel().await;
     let how = How::refused("channel_not_found");
     step.fixture.fail("conversations.rename", how, 1).await;

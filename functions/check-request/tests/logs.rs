@@ -41,7 +41,7 @@ fn payloads() -> Vec<String> {
 }
 
 #[test]
-fn no_input_forges_a_line_or_is_shown_in_one() {
+fn no_input_forges_a_log_line_or_appears_in_one() {
     let lines = log_of("JSON");
     for line in &lines {
         let line: Value = line.parse().unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -56,7 +56,7 @@ fn no_input_forges_a_line_or_is_shown_in_one() {
 }
 
 #[test]
-fn nor_where_the_log_is_plain_text() {
+fn no_input_forges_a_line_of_a_plain_text_log() {
     let lines = log_of("Text");
     assert!(lines.len() >= 6, "{lines:#?}");
     for line in lines {

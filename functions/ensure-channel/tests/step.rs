@@ -117,7 +117,7 @@ async fn a_new_channel_is_created_with_its_topic_and_purpose(#[case] visibility:
 }
 
 #[tokio::test]
-async fn a_channel_that_the_table_knows_costs_no_call() {
+async fn a_channel_in_the_table_costs_no_call() {
     let step = Ensuring::new().await;
     let created = step.run("first", private()).await.unwrap();
     step.fixture.sandbox.clear_calls().await.unwrap();
@@ -144,7 +144,7 @@ async fn a_channel_that_somebody_else_created_is_found_and_keeps_its_topic() {
 }
 
 #[tokio::test]
-async fn a_channel_of_another_visibility_serves_unless_the_visibility_is_required() {
+async fn a_channel_of_another_visibility_is_used_unless_the_visibility_is_required() {
     let (step, existing) = Ensuring::with(ChannelSeed::default()).await;
     let input = Input {
         require_visibility: false,
@@ -168,7 +168,7 @@ async fn a_channel_of_another_visibility_serves_unless_the_visibility_is_require
     "by a private channel that the bot is not a member of"
 )]
 #[tokio::test]
-async fn a_name_of_a_channel_that_can_not_be_used_is_taken(
+async fn the_name_of_an_unusable_channel_is_taken(
     #[case] channel: ChannelSeed,
     #[case] holder: &str,
 ) {
@@ -182,7 +182,7 @@ async fn a_name_of_a_channel_that_can_not_be_used_is_taken(
 }
 
 #[tokio::test]
-async fn a_channel_that_was_unarchived_serves_again() {
+async fn an_unarchived_channel_is_used_again() {
     let (step, existing) = Ensuring::with(ChannelSeed {
         is_private: true,
         is_archived: true,
@@ -201,7 +201,7 @@ async fn a_channel_that_was_unarchived_serves_again() {
 }
 
 #[tokio::test]
-async fn a_channel_that_the_bot_can_not_see_any_more_is_created_anew() {
+async fn a_channel_that_the_bot_no_longer_sees_is_created_again() {
     let step = Ensuring::new().await;
     let first = step.run("first", private()).await.unwrap();
     let change = ChannelChange {
@@ -221,7 +221,7 @@ async fn a_channel_that_the_bot_can_not_see_any_more_is_created_anew() {
 }
 
 #[tokio::test]
-async fn a_channel_whose_creation_was_not_answered_is_this_executions_own() {
+async fn a_channel_whose_creation_got_no_response_belongs_to_this_execution() {
     let step = Ensuring::new().await;
     let lost = broken(Effect::Done);
     step.fixture.fail("conversations.create", lost, 1).await;
@@ -245,7 +245,7 @@ async fn a_channel_whose_creation_failed_is_created_by_the_next_attempt() {
 #[case("conversations.setTopic")]
 #[case("conversations.setPurpose")]
 #[tokio::test]
-async fn what_could_not_be_set_is_set_by_the_next_attempt(#[case] method: &str) {
+async fn the_next_attempt_sets_a_topic_or_purpose_that_could_not_be_set(#[case] method: &str) {
     let step = Ensuring::new().await;
     step.fixture.fail(method, broken(Effect::None), 1).await;
     let error = step.run("execution", private()).await.unwrap_err();
@@ -274,7 +274,7 @@ async fn a_new_channel_that_is_archived_at_once_is_archived_in_the_table_too() {
 }
 
 #[tokio::test]
-async fn who_finds_another_execution_creating_the_channel_waits() {
+async fn an_execution_waits_while_another_creates_the_channel() {
     let step = Ensuring::new().await;
     let name = name();
     let claims = ClaimsOn {
@@ -289,7 +289,7 @@ async fn who_finds_another_execution_creating_the_channel_waits() {
 }
 
 #[tokio::test]
-async fn who_waits_to_create_the_channel_keeps_the_claim_until_then() {
+async fn an_execution_that_waits_to_create_the_channel_keeps_its_claim() {
     let step = Ensuring::new().await;
     let limited = How::RateLimited { retry_after: 300 };
     step.fixture.fail("conversations.create", limited, 1).await;

@@ -67,7 +67,7 @@ mod tests {
     #[case(Some(Preference::Unset), false, Some(SkipReason::OptedOut))]
     #[case(Some(Preference::Invalid), true, Some(SkipReason::InvalidProfile))]
     #[case(None, true, Some(SkipReason::NoProfile))]
-    fn a_preference_decides_and_the_default_only_where_there_is_none(
+    fn a_preference_decides_and_the_default_applies_only_without_one(
         #[case] preference: Option<Preference>,
         #[case] wanted_by_default: bool,
         #[case] expected: Option<SkipReason>,

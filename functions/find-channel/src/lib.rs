@@ -147,7 +147,7 @@ mod tests {
         Err(ErrorName::ChannelArchived)
     )]
     #[case(Some(channel(Visibility::Public, false)), Ok(true))]
-    fn a_required_channel_is_there_active_and_of_the_wanted_visibility(
+    fn a_required_channel_exists_is_active_and_has_the_wanted_visibility(
         #[case] found: Option<Channel>,
         #[case] expected: Result<bool, ErrorName>,
     ) {
@@ -160,10 +160,7 @@ mod tests {
     #[case(Some(channel(Visibility::Private, false)), false)]
     #[case(Some(channel(Visibility::Public, false)), true)]
     #[case(Some(channel(Visibility::Public, true)), true)]
-    fn a_channel_that_is_not_required_may_be_none(
-        #[case] found: Option<Channel>,
-        #[case] expected: bool,
-    ) {
+    fn an_optional_channel_may_be_missing(#[case] found: Option<Channel>, #[case] expected: bool) {
         let outcome = outcome(found, &input(false)).unwrap();
         assert_eq!(
             (outcome.exists, outcome.channel.is_some()),

@@ -90,7 +90,7 @@ async fn a_channel_is_found_in_slack_and_then_in_the_table() {
 }
 
 #[tokio::test]
-async fn a_question_asks_slack_although_the_table_has_the_channel() {
+async fn a_check_asks_slack_even_if_the_table_has_the_channel() {
     let step = Finding::of(public_channel()).await;
     step.run(required()).await.unwrap();
     step.calls().await;
@@ -112,7 +112,7 @@ async fn a_question_asks_slack_although_the_table_has_the_channel() {
     ErrorName::ChannelNotFound
 )]
 #[tokio::test]
-async fn a_channel_that_can_not_be_used_fails_who_needs_it(
+async fn an_unusable_channel_fails_a_step_that_requires_it(
     #[case] channel: ChannelSeed,
     #[case] expected: ErrorName,
 ) {
@@ -129,7 +129,7 @@ async fn a_channel_that_can_not_be_used_fails_who_needs_it(
     false
 )]
 #[tokio::test]
-async fn who_only_asks_is_told_whether_the_bot_sees_the_channel(
+async fn a_check_returns_whether_the_bot_sees_the_channel(
     #[case] channel: ChannelSeed,
     #[case] exists: bool,
 ) {
@@ -159,7 +159,7 @@ async fn a_name_that_moved_to_another_channel_is_found_there() {
 }
 
 #[tokio::test]
-async fn a_limited_scan_is_continued() {
+async fn a_rate_limited_scan_is_continued() {
     let step = Finding::of(public_channel()).await;
     let other = ChannelSeed {
         name: "other".to_owned(),

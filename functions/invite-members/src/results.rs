@@ -138,7 +138,7 @@ mod tests {
     )]
     #[case("internal_error", Err(ErrorName::SlackUnavailable))]
     #[case("ratelimited", Err(ErrorName::SlackRateLimited))]
-    fn a_users_error_is_an_outcome_unless_it_passes_by_itself(
+    fn a_users_error_is_an_outcome_unless_it_is_transient(
         #[case] code: &str,
         #[case] expected: Result<InviteResult, ErrorName>,
     ) {

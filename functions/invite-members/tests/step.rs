@@ -73,7 +73,7 @@ fn broken(effect: Effect) -> How {
 }
 
 #[tokio::test]
-async fn who_is_missing_is_invited_and_who_is_there_is_not() {
+async fn only_people_who_are_not_members_are_invited() {
     let step = Inviting::new().await;
     let people = step.people(3).await;
     let channel = step.fixture.private_channel("guide", &[&people[1]]).await;
@@ -94,7 +94,7 @@ async fn who_is_missing_is_invited_and_who_is_there_is_not() {
 }
 
 #[tokio::test]
-async fn nobody_to_invite_costs_no_call() {
+async fn inviting_nobody_costs_no_call() {
     let step = Inviting::new().await;
     let channel = step.fixture.private_channel("guide", &[]).await;
     let outcome = step.run("execution", &channel, &[]).await.unwrap();
@@ -103,7 +103,7 @@ async fn nobody_to_invite_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_channel_that_this_execution_created_has_no_members_to_ask_for() {
+async fn the_members_of_a_channel_that_this_execution_created_are_not_requested() {
     let step = Inviting::new().await;
     let people = step.people(1).await;
     let channel = step.fixture.private_channel("guide", &[]).await;
@@ -117,7 +117,7 @@ async fn a_channel_that_this_execution_created_has_no_members_to_ask_for() {
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_are_invited_in_batches() {
+async fn more_than_a_hundred_people_are_invited_in_batches() {
     let step = Inviting::new().await;
     let people = step.people(150).await;
     let channel = step.fixture.private_channel("guide", &[]).await;
@@ -127,7 +127,7 @@ async fn more_than_a_hundred_are_invited_in_batches() {
 }
 
 #[rstest]
-#[case::slack_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
+#[case::slack_rate_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
 #[case::slack_fails_before_it(broken(Effect::None), ErrorName::SlackUnavailable)]
 #[case::its_response_is_lost(broken(Effect::Done), ErrorName::SlackUnavailable)]
 #[tokio::test]
@@ -155,7 +155,10 @@ async fn the_next_attempt_continues_where_the_second_batch_failed(
 #[case::a_bot(User { is_bot: true, ..User::default() }, SkipReason::Bot)]
 #[case::a_deactivated_user(User { deleted: true, ..User::default() }, SkipReason::NotInSlack)]
 #[tokio::test]
-async fn who_can_not_be_invited_stops_nobody_else(#[case] user: User, #[case] reason: SkipReason) {
+async fn a_person_who_cannot_be_invited_does_not_stop_the_others(
+    #[case] user: User,
+    #[case] reason: SkipReason,
+) {
     let step = Inviting::new().await;
     let ana = step.fixture.person("ana").await;
     let other = step.fixture.account("other", user).await;
@@ -236,7 +239,10 @@ async fn the_bot_joins_a_public_channel_to_invite_people() {
 #[case("restricted_action", ErrorName::SlackRejected)]
 #[case("invalid_auth", ErrorName::SlackUnauthorized)]
 #[tokio::test]
-async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expected: ErrorName) {
+async fn an_error_that_concerns_everybody_fails_the_step(
+    #[case] code: &str,
+    #[case] expected: ErrorName,
+) {
     let step = Inviting::new().await;
     let people = step.people(1).await;
     let channel = step.fixture.private_channel("guide", &[]).await;
@@ -246,7 +252,7 @@ async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expe
 }
 
 #[tokio::test]
-async fn an_invocation_without_time_leaves_the_invitations_to_the_next() {
+async fn an_invocation_without_time_left_leaves_the_invitations_to_the_next() {
     let step = Inviting::new().await;
     let users = step.people(1).await;
     let channel = step.fixture.private_channel("guide", &[]).await;
@@ -286,7 +292,7 @@ fn dynamodb(refused: &'static str) -> Client {
 #[case::the_snapshot("#first-look/")]
 #[case::the_members("#members/")]
 #[tokio::test]
-async fn nobody_is_invited_before_who_is_there_is_written(#[case] refused: &'static str) {
+async fn nobody_is_invited_until_the_current_members_are_stored(#[case] refused: &'static str) {
     let mut step = Inviting::new().await;
     let users = step.people(1).await;
     let channel = step.fixture.private_channel("guide", &[]).await;

@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_messages_that_failed_come_again() {
+    async fn only_failed_messages_are_delivered_again() {
         let good = body().to_string();
         let deps = deps(vec![started(), started()]);
         assert_eq!(failed(&deps, batch(&[&good, "{}", &good])).await, ["m1"]);
     }
 
     #[tokio::test]
-    async fn a_message_whose_workflow_can_not_be_started_comes_again() {
+    async fn a_message_whose_workflow_cannot_be_started_is_delivered_again() {
         let refused = (400, json!({ "__type": "AccessDeniedException" }));
         let good = body().to_string();
         let deps = deps(vec![refused]);
@@ -160,7 +160,7 @@ mod tests {
     #[case(json!({}))]
     #[case(json!({ "Records": [{ "body": "{}" }] }))]
     #[tokio::test]
-    async fn a_batch_that_is_none_of_sqs_fails_as_a_whole(#[case] event: Value) {
+    async fn a_batch_that_is_not_from_sqs_fails_as_a_whole(#[case] event: Value) {
         assert!(handle(&deps(Vec::new()), event).await.is_err());
     }
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_a_bounty_and_the_events_id() {
+    fn a_message_contains_a_bounty_and_the_events_id() {
         let message = read(&body().to_string()).unwrap();
         assert_eq!(message.id, "bounty-7-posted");
         assert!(
@@ -193,7 +193,7 @@ mod tests {
     #[case("hello", "body: must be JSON")]
     #[case("[]", "body: must be ")]
     #[case(r#"{"bounty":{}}"#, "body.bounty.title: is required")]
-    fn a_body_of_another_kind_is_refused(#[case] body: &str, #[case] expected: &str) {
+    fn a_body_of_another_kind_is_rejected(#[case] body: &str, #[case] expected: &str) {
         let refusal = read(body).unwrap_err().to_string();
         assert!(refusal.starts_with(expected), "{refusal}");
     }

@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_bad_message_comes_again_alone_and_is_shown_nowhere(bodies in vec(body(), 0..4)) {
+    fn only_the_bad_message_is_delivered_again_and_it_is_never_shown(bodies in vec(body(), 0..4)) {
         let count = bodies.len();
         let (answer, log) = run(handle(&deps(), batch(bodies)));
         prop_assert!(!leaks(&log), "{}", log);
@@ -62,12 +62,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_nearly_a_batch_is_one_or_fails_as_a_whole(event in mutated(batch(Vec::new()))) {
+    fn an_almost_valid_batch_is_accepted_or_fails_as_a_whole(event in mutated(batch(Vec::new()))) {
         check(event)?;
     }
 
     #[test]
-    fn what_is_no_batch_fails_as_a_whole(event in anything()) {
+    fn an_input_that_is_not_a_batch_fails_as_a_whole(event in anything()) {
         check(event)?;
     }
 }

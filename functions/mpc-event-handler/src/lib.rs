@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_a_message_to_the_items_channel_and_its_id_the_key() {
+    fn an_event_becomes_a_message_to_the_items_channel_with_its_id_as_the_key() {
         let (key, request) = request(event()).unwrap();
         assert_eq!(key, "7bf73129-1428-4cd3-a780-95db273d1602");
         let request = serde_json::to_value(request).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_read_in_the_event_is_passed_over() {
+    fn fields_for_other_consumers_are_ignored() {
         let mut event = event();
         event["detail"]["wordCount"] = json!(1_000);
         event["replay-name"] = json!("again");
@@ -180,7 +180,7 @@ mod tests {
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]
     #[case("/detail/contentItem/state", json!("lost"), "detail.contentItem.state: must be ")]
     #[case("/detail/contentItem/actor", json!(""), "detail.contentItem.actor: must ")]
-    fn a_bad_event_is_refused_by_the_field(
+    fn a_bad_event_is_rejected_with_its_field(
         #[case] place: &str,
         #[case] value: Value,
         #[case] expected: &str,

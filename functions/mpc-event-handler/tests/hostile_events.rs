@@ -26,7 +26,7 @@ fn event(detail: &Value) -> Value {
 }
 
 #[test]
-fn the_event_that_the_others_are_made_from_starts_a_notification() {
+fn the_unmodified_event_starts_a_notification() {
     assert!(
         run(handle(&client("mpc-event"), event(&detail())))
             .0
@@ -38,17 +38,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_detail_is_a_message_or_refused_in_words_of_ours(detail in mutated(detail())) {
+    fn a_detail_becomes_a_message_or_is_rejected_in_our_words(detail in mutated(detail())) {
         check(event(&detail))?;
     }
 
     #[test]
-    fn so_is_what_is_nearly_an_event(event in mutated(event(&detail()))) {
+    fn an_almost_valid_event_becomes_a_message_or_is_rejected_in_our_words(event in mutated(event(&detail()))) {
         check(event)?;
     }
 
     #[test]
-    fn what_is_no_event_is_refused(event in anything()) {
+    fn an_input_that_is_not_an_event_is_rejected(event in anything()) {
         check(event)?;
     }
 }

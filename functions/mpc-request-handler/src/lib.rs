@@ -324,7 +324,7 @@ mod tests {
         "POST /contexts/{channelName}/messages", Some("news"), r#"{"message":"hi","visibility":"public"}"#,
         Operation::NotifyPublicChannel, json!({ "channelName": "news", "message": "hi" })
     )]
-    fn each_route_asks_for_its_workflow(
+    fn each_route_requests_its_workflow(
         #[case] route: &str,
         #[case] channel: Option<&str>,
         #[case] body: &str,
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_may_come_in_base64() {
+    fn a_body_may_be_encoded_in_base64() {
         let mut event = event("POST /contexts", None, "eyJjaGFubmVsTmFtZSI6IngifQ==");
         event["isBase64Encoded"] = json!(true);
         assert_eq!(read(event).unwrap().request, json!({ "channelName": "x" }));
@@ -357,7 +357,7 @@ mod tests {
     #[case("[]", "body")]
     #[case(r#"{"message":"hi","channelName":"x"}"#, "channelName")]
     #[case(r#"{"message":"hi","visibility":"secret"}"#, "visibility")]
-    fn a_bad_body_is_refused_by_the_field(#[case] body: &str, #[case] field: &str) {
+    fn a_bad_body_is_rejected_with_its_field(#[case] body: &str, #[case] field: &str) {
         let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
         let (status, answer) = refused(event);
         assert_eq!((status, &answer["field"]), (400, &json!(field)), "{answer}");
@@ -367,7 +367,7 @@ mod tests {
     #[rstest]
     #[case(json!({}))]
     #[case(json!({ "idempotency-key": " " }))]
-    fn a_request_without_a_key_is_refused(#[case] headers: Value) {
+    fn a_request_without_a_key_is_rejected(#[case] headers: Value) {
         let mut event = event("POST /contexts", None, r#"{"channelName":"x"}"#);
         event["headers"] = headers;
         let (status, answer) = refused(event);
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_other_route() {
+    fn any_other_route_is_not_found() {
         let (status, answer) = refused(event("GET /contexts", None, ""));
         assert_eq!((status, &answer["error"]), (404, &json!("NotFound")));
     }
@@ -384,7 +384,10 @@ mod tests {
     #[rstest]
     #[case(StartError::Unavailable { action: "StartExecution", reason: "ThrottlingException".to_owned() }, 503)]
     #[case(StartError::Refused { action: "StartExecution", reason: "AccessDeniedException".to_owned() }, 500)]
-    fn what_the_sender_can_not_mend_is_no_4xx(#[case] error: StartError, #[case] status: u16) {
+    fn an_error_that_the_sender_cannot_fix_is_not_a_4xx(
+        #[case] error: StartError,
+        #[case] status: u16,
+    ) {
         let answer = NotStarted::Start(error).answer();
         assert_eq!(answer.status_code, status);
         assert_eq!(answer.headers.contains_key("retry-after"), status == 503);

@@ -69,17 +69,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_request_is_started_or_refused_in_words_of_ours(event in event()) {
+    fn a_request_is_started_or_rejected_in_our_words(event in event()) {
         check(event)?;
     }
 
     #[test]
-    fn so_is_an_event_that_is_nearly_a_request(event in event().prop_flat_map(mutated)) {
+    fn an_almost_valid_event_is_started_or_rejected_in_our_words(event in event().prop_flat_map(mutated)) {
         check(event)?;
     }
 
     #[test]
-    fn an_event_that_is_no_request_is_refused(event in anything()) {
+    fn an_event_that_is_not_a_request_is_rejected(event in anything()) {
         check(event)?;
     }
 }
@@ -107,7 +107,7 @@ fn check(mut event: Value) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn a_body_of_megabytes_is_refused_like_any_other() {
+fn a_body_of_several_megabytes_is_rejected_like_any_other() {
     let huge = "x".repeat(6 * 1_024 * 1_024);
     let event = json!({
         "routeKey": "POST /contexts/{channelName}/messages", "headers": { "idempotency-key": "1" },

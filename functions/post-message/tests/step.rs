@@ -137,7 +137,7 @@ async fn two_copies_of_an_invocation_post_once() {
 #[case::connection(How::Reset { effect: Effect::Done })]
 #[case::nothing_was_posted(How::Html500 { effect: Effect::None })]
 #[tokio::test]
-async fn after_an_unknown_outcome_nobody_posts_before_the_settle_time_ends(#[case] how: How) {
+async fn after_an_unknown_outcome_no_attempt_posts_until_the_settle_time_ends(#[case] how: How) {
     let step = Posting::to_a_private_channel().await;
     step.fixture.fail(POST, how, 1).await;
     let error = step.run().await.unwrap_err();
@@ -178,7 +178,7 @@ async fn a_message_that_no_earlier_attempt_posted_is_posted() {
 }
 
 #[tokio::test]
-async fn a_message_that_can_not_be_looked_for_is_not_posted() {
+async fn a_message_is_not_posted_if_the_search_for_it_fails() {
     let mut step = Posting::to_a_private_channel().await;
     step.forget_outcome().await;
     let limited = How::RateLimited { retry_after: 1 };
@@ -190,7 +190,7 @@ async fn a_message_that_can_not_be_looked_for_is_not_posted() {
 }
 
 #[tokio::test]
-async fn a_limited_post_is_made_by_the_next_attempt() {
+async fn the_next_attempt_makes_a_rate_limited_post() {
     let step = Posting::to_a_private_channel().await;
     let limited = How::RateLimited { retry_after: 7 };
     step.fixture.fail(POST, limited, 1).await;
@@ -209,7 +209,7 @@ async fn a_limited_post_is_made_by_the_next_attempt() {
 #[case("channel_not_found", ErrorName::ChannelNotFound, false)]
 #[case("is_archived", ErrorName::ChannelArchived, false)]
 #[tokio::test]
-async fn what_slack_refuses_was_not_posted_and_corrects_the_table(
+async fn a_refused_post_counts_as_not_posted_and_corrects_the_table(
     #[case] code: &str,
     #[case] expected: ErrorName,
     #[case] is_table_right: bool,
@@ -240,7 +240,7 @@ async fn the_bot_joins_a_public_channel_to_post() {
 }
 
 #[tokio::test]
-async fn an_invocation_without_time_posts_nothing() {
+async fn an_invocation_without_time_left_posts_nothing() {
     let step = Posting::to_a_private_channel().await;
     let mut late = invocation(EXECUTION);
     late.deadline = SystemTime::now() + Duration::from_secs(5);

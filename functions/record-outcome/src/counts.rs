@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_happen_is_not_counted() {
+    fn an_effect_that_did_not_happen_is_not_counted() {
         let outcome = json!({ "exists": false, "deleted": false });
         let outcome: Outcome = serde_json::from_value(outcome).unwrap();
         assert_eq!(successes(&outcome), []);

@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_that_runs_has_no_end() {
+    fn a_running_execution_has_no_end() {
         let change = read(event(&json!({}))).unwrap();
         assert_eq!((change.workflow.as_str(), change.ended), ("apgl-x", None));
         assert_eq!(change.started_at, time(1_000));
     }
 
     #[test]
-    fn an_end_has_its_status_its_time_and_its_error() {
+    fn an_end_has_a_status_a_time_and_an_error() {
         let change = read(event(&json!({
             "status": "FAILED", "stopDate": 9_000, "error": "Slack.Unauthorized",
             "redriveCount": 2, "redriveDate": 5_000,
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn another_event_is_refused_with_the_field_that_is_missing() {
+    fn any_other_event_is_rejected_with_the_missing_field() {
         let invalid = read(json!({ "detail": { "bucket": "b" } })).unwrap_err();
         assert_eq!(invalid.field, "detail.executionArn");
     }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_put_together_from_the_steps_that_succeeded() {
+    fn an_outcome_is_assembled_from_the_successful_steps() {
         let channel = json!({ "id": "C1", "name": "x" });
         let history = history(&[
             (
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_state_that_ran_twice_the_last_result_counts() {
+    fn the_last_result_of_a_state_that_ran_twice_counts() {
         let channel = |id: &str| json!({ "channel": { "id": id } });
         let history = history(&[
             ("EnsureChannel", channel("C1")),

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_read_without_the_message() {
+    fn the_request_is_read_without_its_message() {
         let asked = Asked::read(
             &json!({
                 "channelName": "#project-x", "message": "secret", "members": [" Ana@X.org", ""],
@@ -222,12 +222,12 @@ mod tests {
     #[case("")]
     #[case("null")]
     #[case(r#"{ "channelName": "", "members": "ana@x.org", "add": [1], "remove": null }"#)]
-    fn a_request_that_breaks_rules_names_nobody(#[case] input: &str) {
+    fn an_invalid_request_names_nobody(#[case] input: &str) {
         assert_eq!(Asked::read(input), Asked::default());
     }
 
     #[test]
-    fn what_is_too_long_for_the_table_is_left_out() {
+    fn values_that_are_too_long_for_the_table_are_left_out() {
         let long = |length: usize| "x".repeat(length);
         let input = json!({
             "channelName": long(81), "members": [long(255), "ana@x.org"], "add": vec!["bob@x.org"; 1_001],

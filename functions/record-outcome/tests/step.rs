@@ -148,7 +148,7 @@ fn is_one(sum: f64) -> bool {
 }
 
 #[tokio::test]
-async fn a_receipt_is_opened_and_completed_and_counted() {
+async fn a_receipt_is_opened_completed_and_counted() {
     let recording = Recording::new().await;
     let started = recording.event("RUNNING", 0, None);
     assert_eq!(recording.deliver(&[&started]).await, [""; 0]);
@@ -173,7 +173,7 @@ async fn a_receipt_is_opened_and_completed_and_counted() {
 }
 
 #[tokio::test]
-async fn events_that_come_twice_and_in_another_order_are_one_receipt_and_count_once() {
+async fn duplicate_and_reordered_events_make_one_receipt_and_count_once() {
     let recording = Recording::new().await;
     let succeeded = recording.event("SUCCEEDED", 1, Some(POSTED));
     for event in [
@@ -259,7 +259,7 @@ async fn an_output_that_is_too_large_for_the_table_is_left_out() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_fails_alone() {
+async fn an_unreadable_event_fails_alone() {
     let recording = Recording::new().await;
     let good = recording.event("RUNNING", 0, None);
     let bad = json!({ "detail": { "bucket": "b" } });
@@ -268,7 +268,7 @@ async fn what_can_not_be_read_fails_alone() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_counted_is_counted_when_it_is_delivered_again() {
+async fn an_uncounted_end_is_counted_when_its_event_is_delivered_again() {
     let mut recording = Recording::new().await;
     let works = recording.deps.cloudwatch.clone();
     let denied = json!({ "__type": "AccessDeniedException" });

@@ -70,7 +70,7 @@ mod tests {
     #[case::the_bot_itself("cant_kick_self", SkipReason::Bot)]
     #[case("user_not_found", SkipReason::NotInSlack)]
     #[case("a_code_of_tomorrow", SkipReason::CannotRemove)]
-    fn what_is_wrong_with_one_user_is_an_outcome(#[case] code: &str, #[case] reason: SkipReason) {
+    fn an_error_about_one_user_is_an_outcome(#[case] code: &str, #[case] reason: SkipReason) {
         assert_eq!(
             result_of(rejected(code)),
             Ok(RemovalResult::Skipped(reason))
@@ -83,12 +83,12 @@ mod tests {
     #[case("channel_not_found")]
     #[case("is_archived")]
     #[case("invalid_arguments")]
-    fn what_is_wrong_with_the_call_is_an_error(#[case] code: &str) {
+    fn an_error_about_the_call_is_returned(#[case] code: &str) {
         assert_eq!(result_of(rejected(code)), Err(rejected(code)));
     }
 
     #[test]
-    fn what_passes_by_itself_is_an_error() {
+    fn a_transient_error_is_returned() {
         let unavailable = SlackError::Unavailable {
             method: "conversations.kick",
             reason: "service_unavailable".to_owned(),

@@ -83,7 +83,7 @@ fn skipped(user: &SlackUser, reason: SkipReason) -> Skipped {
 }
 
 #[tokio::test]
-async fn who_is_there_is_removed_and_who_is_not_is_skipped() {
+async fn members_are_removed_and_others_are_skipped() {
     let step = Removing::of(&["ana", "bob"]).await;
     let eve = step.fixture.person("eve").await;
     let users = [step.people[0].clone(), eve.clone()];
@@ -104,7 +104,7 @@ async fn who_is_there_is_removed_and_who_is_not_is_skipped() {
 }
 
 #[tokio::test]
-async fn nobody_to_remove_costs_no_call() {
+async fn removing_nobody_costs_no_call() {
     let step = Removing::of(&["ana"]).await;
     let outcome = step.run("execution", &[]).await.unwrap();
     assert_eq!(outcome, Outcome::default());
@@ -112,11 +112,11 @@ async fn nobody_to_remove_costs_no_call() {
 }
 
 #[rstest]
-#[case::slack_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
+#[case::slack_rate_limits_it(How::RateLimited { retry_after: 1 }, ErrorName::SlackRateLimited)]
 #[case::slack_fails_before_it(How::Html500 { effect: Effect::None }, ErrorName::SlackUnavailable)]
 #[case::its_response_is_lost(How::Html500 { effect: Effect::Done }, ErrorName::SlackUnavailable)]
 #[tokio::test]
-async fn the_next_attempt_continues_with_who_was_not_removed(
+async fn the_next_attempt_continues_with_the_remaining_members(
     #[case] how: How,
     #[case] expected: ErrorName,
 ) {
@@ -147,7 +147,7 @@ async fn an_invocation_without_time_leaves_the_removals_to_the_next() {
 }
 
 #[tokio::test]
-async fn who_can_not_be_removed_stops_nobody_else() {
+async fn a_member_who_cannot_be_removed_does_not_stop_the_others() {
     let step = Removing::of(&["ana", "bob"]).await;
     let refused = How::refused("cant_kick_owner");
     step.fail_for(&step.people[0], refused, 1).await;
@@ -173,7 +173,7 @@ async fn the_bot_itself_stays() {
 }
 
 #[tokio::test]
-async fn who_left_meanwhile_counts_as_removed() {
+async fn a_member_who_left_in_the_meantime_counts_as_removed() {
     let step = Removing::of(&["ana"]).await;
     // Slack returns this error if the user left after the step had read the members.
     let left = How::Error {
@@ -208,7 +208,10 @@ async fn the_bot_joins_a_public_channel_to_remove_people() {
 #[case("restricted_action", ErrorName::SlackRejected)]
 #[case("invalid_auth", ErrorName::SlackUnauthorized)]
 #[tokio::test]
-async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expected: ErrorName) {
+async fn an_error_that_concerns_everybody_fails_the_step(
+    #[case] code: &str,
+    #[case] expected: ErrorName,
+) {
     let step = Removing::of(&["ana"]).await;
     step.fixture.fail(KICK, How::refused(code), 2).await;
     let error = step.run("execution", &step.people).await.unwrap_err();
@@ -217,7 +220,7 @@ async fn what_concerns_everybody_fails_the_step(#[case] code: &str, #[case] expe
 }
 
 #[tokio::test]
-async fn a_user_whom_slack_does_not_know_is_forgotten() {
+async fn a_user_unknown_to_slack_is_forgotten() {
     let step = Removing::of(&["ana"]).await;
     let people = &step.deps.people;
     let ana = &step.people[0];
@@ -234,7 +237,7 @@ async fn a_user_whom_slack_does_not_know_is_forgotten() {
 }
 
 #[tokio::test]
-async fn the_table_lists_nobody_as_a_member_who_was_removed() {
+async fn the_table_lists_no_removed_person_as_a_member() {
     let step = Removing::of(&["ana"]).await;
     let channels = &step.deps.directory.channels;
     let ids: BTreeSet<_> = step.people.iter().map(|user| user.id.clone()).collect();

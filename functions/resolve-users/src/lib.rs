@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_people_come_and_bots_may_leave() {
+    fn only_people_can_join_but_bots_can_leave() {
         let id = SlackUserId("U1".to_owned());
         let people = HashMap::from([
             (email("ana"), Person::Human(id.clone())),

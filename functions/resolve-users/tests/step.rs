@@ -45,7 +45,7 @@ fn emails(users: &[SlackUser]) -> Vec<Email> {
 }
 
 #[tokio::test]
-async fn each_address_is_a_user_or_skipped_in_the_order_of_the_request() {
+async fn addresses_are_resolved_or_skipped_in_the_order_of_the_request() {
     let step = Resolving::new().await;
     let (ana, bob) = (
         step.fixture.person("ana").await,
@@ -84,7 +84,7 @@ async fn each_address_is_a_user_or_skipped_in_the_order_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_user_whom_the_table_knows_costs_no_call() {
+async fn a_user_in_the_table_costs_no_call() {
     let step = Resolving::new().await;
     let ana = step.fixture.person("ana").await;
     for execution in ["first", "second"] {
@@ -95,7 +95,7 @@ async fn a_user_whom_the_table_knows_costs_no_call() {
 }
 
 #[tokio::test]
-async fn who_joins_slack_is_found_by_the_next_execution() {
+async fn a_person_who_joins_slack_is_found_by_the_next_execution() {
     let step = Resolving::new().await;
     let asked = [email("ana")];
     step.run("first", &asked, &[]).await.unwrap();
@@ -108,7 +108,7 @@ async fn who_joins_slack_is_found_by_the_next_execution() {
 }
 
 #[tokio::test]
-async fn what_was_looked_up_before_slack_limits_the_step_is_kept() {
+async fn users_looked_up_before_a_rate_limit_are_kept() {
     let step = Resolving::new().await;
     let mut people = Vec::new();
     for n in 0..15 {
@@ -126,7 +126,7 @@ async fn what_was_looked_up_before_slack_limits_the_step_is_kept() {
 }
 
 #[tokio::test]
-async fn many_addresses_are_looked_for_in_the_list_of_users() {
+async fn many_addresses_are_looked_up_in_the_list_of_users() {
     let step = Resolving::new().await;
     let mut people = Vec::new();
     for n in 0..60 {

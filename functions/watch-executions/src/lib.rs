@@ -249,7 +249,7 @@ mod tests {
     #[rstest]
     #[case::nothing_runs(vec![vec![]], None)]
     #[case::one_page(vec![vec![30, 20, 10]], Some(10))]
-    #[case::the_oldest_stands_on_the_last_page(vec![vec![40, 30], vec![20, 10]], Some(10))]
+    #[case::the_oldest_is_on_the_last_page(vec![vec![40, 30], vec![20, 10]], Some(10))]
     #[case::the_last_page_is_empty(vec![vec![40, 30], vec![]], Some(30))]
     #[tokio::test]
     async fn the_oldest_running_execution_is_found(
@@ -276,7 +276,7 @@ mod tests {
     #[case("apgl-create-channel")]
     #[case("arn:aws:states:eu-west-1:1:stateMachine:a:live")]
     #[case("arn:aws:states:eu-west-1:1:stateMachine:a,")]
-    fn what_is_no_list_of_arns_stops_the_start(#[case] setting: &str) {
+    fn an_invalid_list_of_arns_prevents_the_start(#[case] setting: &str) {
         let error = state_machines(setting).unwrap_err().to_string();
         assert!(error.starts_with("environment variable STATE_MACHINES must be"));
     }

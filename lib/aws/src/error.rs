@@ -98,7 +98,7 @@ mod tests {
     #[case(429, "SomethingNew", ErrorName::StoreUnavailable)]
     #[case(400, "AccessDeniedException", ErrorName::StoreRejected)]
     #[case(400, "ResourceNotFoundException", ErrorName::StoreRejected)]
-    fn only_what_passes_by_itself_is_unavailable(
+    fn only_a_transient_error_is_unavailable(
         #[case] status: u16,
         #[case] code: &str,
         #[case] expected: ErrorName,

@@ -28,7 +28,7 @@ fn client(url: &str) -> Client {
 }
 
 #[tokio::test]
-async fn a_request_and_its_answer_come_through_whole() {
+async fn a_request_and_its_response_arrive_unchanged() {
     let aws = MockServer::start().await;
     let answer = json!({ "Name": "token", "SecretString": "xoxb-1" });
     Mock::given(method("POST"))
@@ -67,7 +67,7 @@ async fn a_refusal_keeps_its_code_and_its_request_id() {
 
 /// An alarm counts error lines, so a temporary problem must not log one.
 #[test]
-fn an_answer_that_a_retry_mends_is_no_error_in_the_log() {
+fn a_failure_that_a_retry_fixes_is_not_logged_as_an_error() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let aws = runtime.block_on(async {
         let aws = MockServer::start().await;
@@ -86,7 +86,7 @@ fn an_answer_that_a_retry_mends_is_no_error_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_tried_again() {
+async fn a_broken_connection_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mendable_error_is_read_from_the_answer_of_lambda() {
+    fn a_fixable_error_is_read_from_lambdas_response() {
         let cause = r#"{"errorType":"Slack.Unauthorized","errorMessage":"{\"message\":\"no\",\"slackError\":\"token_revoked\"}"}"#;
         let failure = Failure::new("Slack.Unauthorized", cause);
         assert_eq!(failure.slack_error.as_deref(), Some("token_revoked"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_somebody_elses_error_is_not_shown() {
+    fn the_cause_of_an_error_that_is_not_ours_is_not_shown() {
         let cause =
             r#"{"errorType":"Runtime.ExitError","errorMessage":"{\"message\":\"hello ana\"}"}"#;
         for cause in [cause, "evaluated with ana@example.com"] {

@@ -91,7 +91,7 @@ mod tests {
     #[case("a:b", "key", NameError::Prefix)]
     #[case("0123456789abcdef", "key", NameError::Prefix)]
     #[case("apgl", "", NameError::EmptyKey)]
-    fn what_can_be_no_name_is_refused(
+    fn an_invalid_name_is_rejected(
         #[case] prefix: &str,
         #[case] key: &str,
         #[case] expected: NameError,

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_common_start_is_enough_and_a_workflows_own_arn_comes_first() {
+    fn a_common_prefix_is_enough_and_a_workflows_own_arn_takes_precedence() {
         let machines = read(&[
             ("APGL_STATE_MACHINES", START),
             ("APGL_DELETE_CHANNEL_ARN", OWN),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_for_all_that_do_not_name_their_own() {
+    fn an_alias_applies_to_all_workflows_without_their_own_arn() {
         let machines = read(&[
             ("APGL_STATE_MACHINES", START),
             ("APGL_STATE_MACHINE_ALIAS", "live"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_a_version_or_an_alias_keeps_it() {
+    fn an_arn_with_a_version_or_an_alias_keeps_it() {
         let machines = StateMachines::default()
             .with(Operation::DeleteChannel, StateMachineArn::new(OWN).unwrap())
             .by_alias("next")
@@ -288,7 +288,7 @@ mod tests {
     #[case("APGL_STATE_MACHINE_ALIAS", "12")]
     #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states:eu-west-1:1:execution:a:b")]
     #[case("APGL_CREATE_CHANNEL_ARN", "arn:aws:states::1:stateMachine:a")]
-    fn a_wrong_variable_is_named(#[case] name: &str, #[case] value: &str) {
+    fn an_invalid_variable_is_named(#[case] name: &str, #[case] value: &str) {
         let error = read(&[(name, value)]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("environment variable {name} must be")));
     }
@@ -302,7 +302,7 @@ mod tests {
     #[rstest]
     #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-x")]
     #[case("arn:aws:states:eu-west-1:1:stateMachine:apgl-x:live")]
-    fn an_execution_belongs_to_the_state_machine_whatever_its_alias(#[case] arn: &str) {
+    fn an_execution_belongs_to_the_state_machine_regardless_of_its_alias(#[case] arn: &str) {
         let name = ExecutionName::from_key("p", "k").unwrap();
         assert_eq!(
             StateMachineArn::new(arn).unwrap().execution(&name),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, process::Command};
 
 #[test]
-fn there_is_one_tls_stack_one_http_stack_and_no_chain_of_credential_providers() {
+fn the_client_has_one_tls_stack_one_http_stack_and_no_credential_provider_chain() {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--package", "apgl-client", "--edges", "normal"])
         .args(["--prefix", "none", "--locked", "--offline"])

@@ -68,7 +68,7 @@ fn a_full_request_has_every_field_of_its_schema(#[case] workflow: &str, #[case] 
 }
 
 #[test]
-fn what_is_not_said_is_not_sent() {
+fn an_omitted_field_is_not_sent() {
     assert_eq!(
         to_value(NotifyPrivateChannel::new("x", "hi")).unwrap(),
         json!({ "channelName": "x", "message": { "text": "hi" } })

@@ -103,18 +103,18 @@ async fn a_start_sends_the_request_under_a_name_made_from_the_key() {
 }
 
 #[tokio::test]
-async fn the_same_event_is_the_execution_that_is_there_however_its_json_is_written() {
+async fn the_same_event_is_the_existing_execution_however_its_json_is_written() {
     let input = r#"{ "message": {"text":"hi"}, "channelName": "x" }"#;
-    let there = execution("FAILED", &json!({ "input": input }));
-    let execution = start(vec![refusal("ExecutionAlreadyExists"), there]).await;
+    let existing = execution("FAILED", &json!({ "input": input }));
+    let execution = start(vec![refusal("ExecutionAlreadyExists"), existing]).await;
     assert_eq!(execution.unwrap().arn(), ARN);
 }
 
 #[tokio::test]
-async fn another_request_under_the_same_key_is_a_conflict_that_shows_neither() {
+async fn another_request_with_the_same_key_is_a_conflict_that_shows_neither() {
     let input = r#"{ "message": "secret", "channelName": "x" }"#;
-    let there = execution("RUNNING", &json!({ "input": input }));
-    let error = start(vec![refusal("ExecutionAlreadyExists"), there])
+    let existing = execution("RUNNING", &json!({ "input": input }));
+    let error = start(vec![refusal("ExecutionAlreadyExists"), existing])
         .await
         .unwrap_err();
     assert!(matches!(error, StartError::Conflict { .. }));
@@ -122,21 +122,21 @@ async fn another_request_under_the_same_key_is_a_conflict_that_shows_neither() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_execution_that_is_not_visible_yet_is_looked_at_again() {
-    let there = execution(
+async fn an_execution_that_is_not_visible_yet_is_requested_again() {
+    let existing = execution(
         "RUNNING",
         &json!({ "input": r#"{"channelName":"x","message":{"text":"hi"}}"# }),
     );
     let answers = vec![
         refusal("ExecutionAlreadyExists"),
         refusal("ExecutionDoesNotExist"),
-        there,
+        existing,
     ];
     assert_eq!(start(answers).await.unwrap().arn(), ARN);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_by_itself_is_retried() {
+async fn a_transient_error_is_retried() {
     let answers = vec![
         refusal("ThrottlingException"),
         answer(503, &json!({ "__type": "ServiceUnavailable" })),
@@ -161,7 +161,7 @@ async fn the_budget_ends_the_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_bad_phases_leave_retries_for_the_next() {
+async fn many_outages_do_not_use_up_the_retries() {
     for _ in 0..50 {
         let mut answers: Vec<_> = (0..8).map(|_| refusal("ThrottlingException")).collect();
         answers.push(started());
@@ -170,7 +170,7 @@ async fn many_bad_phases_leave_retries_for_the_next() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_refused_at_once_by_its_code() {
+async fn a_permanent_error_is_returned_at_once_with_its_code() {
     for code in ["AccessDeniedException", "StateMachineDoesNotExist"] {
         let error = start(vec![refusal(code)]).await.unwrap_err();
         assert_eq!(
@@ -200,7 +200,7 @@ async fn a_request_that_breaks_a_rule_is_not_sent(
 }
 
 #[tokio::test]
-async fn a_request_that_step_functions_could_not_take_is_not_sent() {
+async fn a_request_that_step_functions_would_reject_is_not_sent() {
     let (client, http) = client(Vec::new());
     // 40,000 characters of four bytes, and as many again in blocks.
     let text = "\u{1F600}".repeat(40_000);
@@ -267,7 +267,7 @@ async fn a_wait_ends_with_the_outcome_of_the_workflow() {
 }
 
 #[test]
-fn a_reason_of_tomorrow_is_read_too() {
+fn a_reason_from_a_newer_release_is_read_as_other() {
     let reason: SkipReason = serde_json::from_value(json!("on_holiday")).unwrap();
     assert_eq!(reason, SkipReason::Other);
 }
@@ -300,7 +300,7 @@ async fn a_wait_ends_with_the_typed_failure() {
     WaitError::StepFunctions { reason: "AccessDeniedException".to_owned() }
 )]
 #[tokio::test]
-async fn every_other_end_is_told(#[case] end: ReplayEvent, #[case] expected: WaitError) {
+async fn every_other_end_is_reported(#[case] end: ReplayEvent, #[case] expected: WaitError) {
     assert_eq!(wait(vec![end]).await, Err(expected));
 }
 
@@ -313,14 +313,14 @@ async fn an_execution_that_was_just_started_need_not_be_visible_yet() {
         },
         "message": { "ts": "1.2", "duplicate": false },
     });
-    let over = execution("SUCCEEDED", &json!({ "output": output.to_string() }));
-    assert!(wait(vec![missing(), missing(), over]).await.is_ok());
+    let ended = execution("SUCCEEDED", &json!({ "output": output.to_string() }));
+    assert!(wait(vec![missing(), missing(), ended]).await.is_ok());
     let never = (0..100).map(|_| missing()).collect();
     assert_eq!(wait(never).await, Err(WaitError::NoSuchExecution));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_is_not_answered_ends_with_the_wait() {
+async fn a_request_without_a_response_ends_with_the_wait() {
     let client = client_over(NeverClient::new(), StateMachines::default());
     let before = tokio::time::Instant::now();
     let end = client.execution(ARN).wait(Duration::from_secs(3)).await;
@@ -334,7 +334,7 @@ async fn a_look_that_is_not_answered_ends_with_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_at_its_deadline_and_asks_less_and_less_often() {
+async fn a_wait_ends_at_its_deadline_and_polls_less_and_less_often() {
     let running = (0..100).map(|_| execution("RUNNING", &json!({})));
     let (client, http) = client(running.collect());
     let before = tokio::time::Instant::now();
@@ -342,6 +342,6 @@ async fn a_wait_ends_at_its_deadline_and_asks_less_and_less_often() {
     let end = client.execution(ARN).wait(waited).await;
     assert_eq!(end, Err(WaitError::StillRunning { waited }));
     assert_eq!(before.elapsed().as_secs(), 60);
-    let looks = sent(&http).len();
-    assert!((10..50).contains(&looks), "{looks}");
+    let requests = sent(&http).len();
+    assert!((10..50).contains(&requests), "{requests}");
 }

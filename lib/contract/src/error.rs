@@ -325,7 +325,7 @@ mod tests {
     #[case(Duration::from_millis(30_001), 31)]
     #[case(Duration::from_secs(u64::MAX), 99_999_999)]
     #[case(Duration::MAX, 99_999_999)]
-    fn a_wait_is_whole_seconds_rounded_up(#[case] retry_after: Duration, #[case] seconds: u64) {
+    fn a_wait_is_rounded_up_to_whole_seconds(#[case] retry_after: Duration, #[case] seconds: u64) {
         let cause = StepError::DeliveryInProgress { retry_after }.cause();
         assert_eq!(cause["retryAfterSeconds"], seconds);
     }
@@ -336,7 +336,10 @@ mod tests {
         true,
         "chat.postMessage is queued for Slack's rate limit; it will be called in 7 s"
     )]
-    fn a_refused_call_is_told_from_a_queued_one(#[case] is_certain: bool, #[case] text: &str) {
+    fn a_refused_call_is_distinguished_from_a_queued_one(
+        #[case] is_certain: bool,
+        #[case] text: &str,
+    ) {
         let limited = StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(7),
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_a_wait_holds_what_older_state_machines_read() {
+    fn the_cause_of_a_wait_contains_what_older_state_machines_read() {
         let limited = StepError::SlackRateLimited {
             method: "chat.postMessage",
             retry_after: Duration::from_secs(1),

@@ -45,7 +45,7 @@ fn without_awss(names: BTreeSet<String>) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_state_machines_retry_just_what_passes_by_itself() {
+fn the_state_machines_retry_exactly_the_transient_errors() {
     assert_eq!(
         without_awss(names_matched("Retry")),
         ours(&[Recovery::Transient])
@@ -53,7 +53,7 @@ fn the_state_machines_retry_just_what_passes_by_itself() {
 }
 
 #[test]
-fn the_state_machines_catch_just_what_they_wait_for_what_is_final_and_what_is_looked_up_again() {
+fn the_state_machines_catch_exactly_the_errors_that_are_final_or_need_a_wait_or_a_look_up() {
     assert_eq!(
         without_awss(names_matched("Catch")),
         ours(&[Recovery::Terminal, Recovery::Wait, Recovery::LookUp])
@@ -61,6 +61,6 @@ fn the_state_machines_catch_just_what_they_wait_for_what_is_final_and_what_is_lo
 }
 
 #[test]
-fn no_name_of_ours_looks_like_awss() {
+fn no_error_name_of_ours_looks_like_one_of_awss() {
     assert!(ErrorName::ALL.iter().all(|name| !is_awss(name.as_str())));
 }

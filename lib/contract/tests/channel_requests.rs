@@ -23,7 +23,7 @@ fn refusal(operation: Operation, request: Value) -> (String, String) {
 }
 
 #[test]
-fn an_operation_is_written_as_its_workflow_is_called() {
+fn an_operation_is_written_like_the_name_of_its_workflow() {
     for operation in Operation::ALL {
         assert_eq!(json!(operation), operation.as_str());
     }
@@ -85,7 +85,7 @@ fn a_name_is_enough(#[case] operation: Operation) {
 )]
 #[case(CheckChannelExists, json!({ "members": [] }), "members", "is not a known field; known fields: `channelName`")]
 #[case(DeleteChannel, json!({ "channelName": "Project-X" }), "channelName", "must contain only lower-case letters, digits, - and _")]
-fn a_bad_request_is_refused_with_its_field_and_rule(
+fn a_bad_request_is_rejected_with_its_field_and_rule(
     #[case] operation: Operation,
     #[case] mut request: Value,
     #[case] field: &str,

@@ -52,12 +52,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_json_is_a_request_or_refused_by_the_field(operation in operation(), request in anything()) {
+    fn any_json_is_a_request_or_is_rejected_with_its_field(operation in operation(), request in anything()) {
         check(operation, &request)?;
     }
 
     #[test]
-    fn what_is_nearly_a_request_is_one_or_refused_by_the_field((operation, request) in nearly_valid()) {
+    fn an_almost_valid_request_is_accepted_or_rejected_with_its_field((operation, request) in nearly_valid()) {
         check(operation, &request)?;
     }
 
@@ -226,7 +226,7 @@ fn notifies_everybody(part: &Value) -> Option<String> {
 }
 
 #[test]
-fn a_broadcasts_range_is_one_of_slacks() {
+fn an_invalid_broadcast_range_is_replaced_by_channel() {
     let element = json!({ "type": "broadcast", "range": "<!channel>" });
     let message =
         json!({ "text": "x", "blocks": [{ "type": "rich_text", "elements": [element] }] });
@@ -238,7 +238,7 @@ fn a_broadcasts_range_is_one_of_slacks() {
 }
 
 #[test]
-fn a_name_in_plain_text_is_not_looked_for() {
+fn a_mention_in_plain_text_is_not_parsed() {
     let text = |text: &str| json!({ "type": "mrkdwn", "text": text });
     let fields = [
         text("ask @here"),
@@ -262,7 +262,7 @@ fn a_name_in_plain_text_is_not_looked_for() {
 #[rstest]
 #[case::lower_case_is_longer(&"İ".repeat(30))]
 #[case::final_sigma("ΟΔΟΣ")]
-fn an_address_that_is_accepted_is_read_again(#[case] local_part: &str) {
+fn an_accepted_address_can_be_read_again(#[case] local_part: &str) {
     let address = format!("{local_part}@example.com");
     if let Ok(email) = Email::try_from(address) {
         assert_eq!(Email::try_from(email.as_str().to_owned()), Ok(email));
@@ -272,7 +272,10 @@ fn an_address_that_is_accepted_is_read_again(#[case] local_part: &str) {
 #[rstest]
 #[case(20, true)]
 #[case(200, false)]
-fn blocks_are_no_deeper_than_every_step_can_read(#[case] depth: usize, #[case] accepted: bool) {
+fn blocks_deeper_than_every_step_can_read_are_rejected(
+    #[case] depth: usize,
+    #[case] accepted: bool,
+) {
     let blocks = json!([{ "type": "section", "text": nested(json!("x"), depth) }]);
     let request = json!({ "channelName": "x", "message": { "text": "x", "blocks": blocks } });
     let checked = CheckedRequest::check(Operation::NotifyPublicChannel, request);
@@ -287,7 +290,7 @@ fn blocks_are_no_deeper_than_every_step_can_read(#[case] depth: usize, #[case] a
 }
 
 #[test]
-fn a_thread_is_named_by_a_timestamp_of_slacks_length() {
+fn a_thread_is_identified_by_a_timestamp_of_slacks_length() {
     let message = json!({ "text": "x", "threadTs": format!("{}.0", "1".repeat(1_000)) });
     let request = json!({ "channelName": "x", "message": message });
     let refused = CheckedRequest::check(Operation::NotifyPublicChannel, request).unwrap_err();
@@ -297,7 +300,7 @@ fn a_thread_is_named_by_a_timestamp_of_slacks_length() {
 #[rstest]
 #[case("")]
 #[case("a classified plan")]
-fn a_field_whose_name_says_nothing_is_not_named(#[case] name: &str) {
+fn a_field_with_an_unusual_name_is_not_named(#[case] name: &str) {
     let request = json!({ "channelName": "x", name: 1 });
     let refused = CheckedRequest::check(Operation::DeleteChannel, request).unwrap_err();
     assert_eq!(refused.field, "request (a field whose name is not shown)");

@@ -66,7 +66,7 @@ fn members_are_optional_and_none_by_default() {
 }
 
 #[test]
-fn a_broadcast_passes_when_the_request_allows_it() {
+fn a_broadcast_is_kept_when_the_request_allows_it() {
     let mut request = with("message", json!("<!here> fire drill"));
     request["allowBroadcast"] = json!(true);
     assert_eq!(
@@ -126,7 +126,7 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 #[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
 #[case::broadcast_is_a_string(with("allowBroadcast", json!("yes")), "allowBroadcast", "must be a boolean")]
 #[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `allowBroadcast`")]
-fn a_bad_request_is_refused_with_its_field_and_rule(
+fn a_bad_request_is_rejected_with_its_field_and_rule(
     #[case] request: Value,
     #[case] field: &str,
     #[case] rule: &str,
@@ -140,7 +140,7 @@ fn a_bad_request_is_refused_with_its_field_and_rule(
 #[case(with("members", json!("the plan")))]
 #[case(with("allowBroadcast", json!("the plan")))]
 #[case(with("the plan", json!("x")))]
-fn a_refusal_never_repeats_what_was_sent(#[case] request: Value) {
+fn an_error_never_repeats_the_input(#[case] request: Value) {
     let (field, rule) = refusal(request);
     assert!(!format!("{field} {rule}").contains("plan"));
 }

@@ -310,7 +310,7 @@ mod tests {
     #[case::many(None, 50, Some(25))]
     #[case::a_short_list(Some(3), 50, Some(50))]
     #[case::a_long_list(Some(50), 50, None)]
-    fn the_list_is_read_where_it_takes_fewer_calls(
+    fn the_list_is_read_when_it_takes_fewer_calls(
         #[case] list_pages: Option<u32>,
         #[case] unknown: usize,
         #[case] at_most: Option<u32>,
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_begun_goes_on_where_it_was_for_those_whom_it_is_read_for() {
+    fn an_unfinished_list_is_continued_while_somebody_is_missing() {
         let look_ups = LookUps {
             place_in_list: Some(("next".to_owned(), 7)),
             ..LookUps::default()

@@ -176,7 +176,7 @@ mod tests {
     #[case(0, 2)]
     #[case(100, 10)]
     #[case(3_600, 30)]
-    fn who_waits_sleeps_longer_the_longer_the_scan_takes(#[case] taken: u64, #[case] wait: u64) {
+    fn others_wait_longer_the_longer_the_scan_takes(#[case] taken: u64, #[case] wait: u64) {
         let began = SystemTime::now() - Duration::from_secs(taken);
         assert_eq!(wait_for(began).as_secs(), wait);
     }

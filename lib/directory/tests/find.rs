@@ -24,8 +24,8 @@ fn millis(time: SystemTime) -> String {
 }
 
 /// A fake DynamoDB: another execution's scan completes after the first read of the table.
-fn table_that_fills_after_one_look() -> Table {
-    let looks = Arc::new(AtomicUsize::new(0));
+fn table_that_fills_after_one_look_up() -> Table {
+    let look_ups = Arc::new(AtomicUsize::new(0));
     let now = SystemTime::now();
     let scan = json!({
         "name": { "S": "#scan" },
@@ -43,7 +43,7 @@ fn table_that_fills_after_one_look() -> Table {
             .unwrap()
             .to_owned();
         let answer: Value = match target.as_str() {
-            "DynamoDB_20120810.BatchGetItem" if looks.fetch_add(1, Ordering::SeqCst) == 0 => {
+            "DynamoDB_20120810.BatchGetItem" if look_ups.fetch_add(1, Ordering::SeqCst) == 0 => {
                 json!({ "Responses": { "channels": [] }, "UnprocessedKeys": {} })
             }
             "DynamoDB_20120810.BatchGetItem" => {
@@ -65,7 +65,7 @@ fn table_that_fills_after_one_look() -> Table {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_scanned_between_two_looks_is_found() {
+async fn a_channel_scanned_between_two_look_ups_is_found() {
     // Nothing listens there: the table has all the answers.
     let slack = SlackClient::new(
         "http://127.0.0.1:1/api".parse().unwrap(),
@@ -73,7 +73,7 @@ async fn a_channel_that_is_scanned_between_two_looks_is_found() {
     )
     .unwrap();
     let directory = Directory {
-        channels: Channels::new(table_that_fills_after_one_look()),
+        channels: Channels::new(table_that_fills_after_one_look_up()),
         slack,
     };
     let invocation = Invocation {

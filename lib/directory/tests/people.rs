@@ -72,7 +72,7 @@ fn remembered(requests: &[(String, Value)]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_slack_said_of_the_others_is_kept_when_one_look_up_fails() {
+async fn the_other_results_are_kept_when_one_look_up_fails() {
     let slack = MockServer::start().await;
     let user = |id: &str| {
         ResponseTemplate::new(200).set_body_json(json!({ "ok": true, "user": { "id": id } }))
@@ -108,7 +108,7 @@ async fn what_slack_said_of_the_others_is_kept_when_one_look_up_fails() {
 }
 
 #[tokio::test]
-async fn a_limit_is_told_before_what_else_went_wrong() {
+async fn a_rate_limit_takes_precedence_over_other_errors() {
     let slack = MockServer::start().await;
     for (name, answer) in [
         ("ana", ResponseTemplate::new(500)),
@@ -162,7 +162,7 @@ impl RateLimiter for AllowsOnce {
 }
 
 #[tokio::test]
-async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
+async fn people_looked_up_before_a_rate_limit_are_kept() {
     let slack = MockServer::start().await;
     let user = json!({ "ok": true, "user": { "id": "U1" } });
     Mock::given(body_string_contains("email="))
@@ -187,7 +187,7 @@ async fn who_was_looked_up_before_the_others_must_wait_is_kept() {
 }
 
 #[tokio::test]
-async fn nobody_costs_no_request() {
+async fn no_people_cost_no_request() {
     let slack = MockServer::start().await;
     let (table, requests) = empty_table();
     let resolved = people(&slack, table)

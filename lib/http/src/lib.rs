@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_trusted_is_talked_to_and_nobody_else() {
+    async fn the_client_connects_only_to_a_trusted_server() {
         let (url, certificate) = server().await;
         let file = certificate_file("roots", &certificate);
         let trusted = roots(Some(&file));
@@ -127,7 +127,7 @@ mod tests {
     const ASKED: &str = "APGL_HTTP_TEST_URL";
 
     #[tokio::test]
-    async fn the_variable_says_whom_to_trust() {
+    async fn the_variable_names_the_trusted_roots() {
         if let Ok(url) = env::var(ASKED) {
             let answer = match client() {
                 Ok(client) => client.build().unwrap().get(url).send().await.map_or_else(
@@ -153,7 +153,7 @@ mod tests {
             let asked = Command::new(env::current_exe().unwrap())
                 .args([
                     "--exact",
-                    "tests::the_variable_says_whom_to_trust",
+                    "tests::the_variable_names_the_trusted_roots",
                     "--nocapture",
                 ])
                 .env(CERTIFICATES, named)
@@ -187,7 +187,7 @@ mod tests {
     #[rstest]
     #[case::missing("no-such-file.pem")]
     #[case::without_certificates("Cargo.toml")]
-    fn a_file_of_no_use_is_refused(#[case] file: &str) {
+    fn an_unusable_file_is_rejected(#[case] file: &str) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         assert_eq!(roots(Some(&file)).unwrap_err(), TrustError);
     }

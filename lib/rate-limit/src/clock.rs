@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scale_of_time_is_above_0_and_at_most_1() {
+    fn a_time_scale_is_above_0_and_at_most_1() {
         let scale = |scale| SlackClock::read("TIME_SCALE", scale);
         assert_eq!(scale("0.05").ok(), SlackClock::with_scale(0.05));
         for bad in ["0", "-1", "2", "fast", "NaN"] {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn slacks_time_is_the_time_of_day_where_it_runs_no_faster() {
+    fn slacks_time_is_the_time_of_day_unless_it_runs_faster() {
         let now = SystemTime::now();
         let fast = SlackClock::with_scale(0.05).unwrap();
         assert_eq!(SlackClock::default().at(now), fast.at(now) / 20);

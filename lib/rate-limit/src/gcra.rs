@@ -143,7 +143,7 @@ mod tests {
     #[case::half_a_burst_after_half_a_rest(2, &[(0, 2), (1_000, 1), (1_000, 1)], &[0, 1_000, 2_000])]
     #[case::many_calls_wait_for_the_last_of_them(2, &[(0, 5), (0, 1)], &[3_000, 4_000])]
     #[case::calls_as_fast_as_the_quota_never_wait(1, &[(0, 1), (1_000, 1), (2_000, 1)], &[0, 1_000, 2_000])]
-    fn calls_are_ready(
+    fn calls_are_ready_at_the_expected_times(
         #[case] burst: u32,
         #[case] reservations: &[(u64, u32)],
         #[case] expected: &[u64],
@@ -157,9 +157,9 @@ mod tests {
     #[case::several_wait_for_the_last_of_them(0, 4, Some((14, 6)))]
     #[case::all(0, 10, Some((20, 0)))]
     #[case::too_few(0, 11, None)]
-    #[case::those_that_are_over_are_lost(15, 1, Some((15, 5)))]
-    #[case::all_are_over(21, 1, None)]
-    fn free_slots_are_taken_from_the_earliest(
+    #[case::past_slots_are_lost(15, 1, Some((15, 5)))]
+    #[case::all_are_past(21, 1, None)]
+    fn the_earliest_free_slots_are_taken_first(
         #[case] seconds_later: u64,
         #[case] calls: u32,
         #[case] expected: Option<(u64, u32)>,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_call_keeps_its_place_and_those_behind_it_move_with_it() {
+    fn a_refused_call_keeps_its_place_and_later_calls_move_with_it() {
         let quota = quota(2);
         let first = Gcra::default().after(&quota, 1, NOW);
         let second = first.after(&quota, 1, NOW);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_penalty_of_a_rested_quota_there_is_no_burst() {
+    fn an_idle_quota_allows_no_burst_after_a_penalty() {
         let quota = quota(5);
         let mut gcra = Gcra::default().after(&quota, 1, NOW);
         let until = NOW + 5_000;
@@ -211,7 +211,7 @@ mod tests {
     #[case::room(10_000, true)]
     #[case::just_room(4_000, true)]
     #[case::no_room(3_999, false)]
-    fn calls_fit_before_a_time_if_they_may_be_made_then(#[case] latest: u64, #[case] fits: bool) {
+    fn calls_fit_if_they_are_ready_by_the_given_time(#[case] latest: u64, #[case] fits: bool) {
         let quota = quota(2);
         let busy = Gcra::default().after(&quota, 4, NOW);
         let after = busy.after(&quota, 2, NOW);
@@ -275,7 +275,7 @@ mod tests {
     proptest! {
         /// The delay only stretches time, so it is enough to compare slots.
         #[test]
-        fn there_are_never_more_calls_than_a_burst_and_the_rate(
+        fn calls_never_exceed_the_burst_and_the_rate(
             burst in 1..30u32,
             events in events(),
         ) {
@@ -301,7 +301,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_waits_for_a_quota_that_is_rested(burst in 1..30u32, events in events()) {
+        fn no_call_waits_for_an_idle_quota(burst in 1..30u32, events in events()) {
             let quota = quota(burst);
             let (gcra, _) = after_all(&quota, &events);
             let rested = gcra.tat.max(NOW) + 1;

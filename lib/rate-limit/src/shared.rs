@@ -35,10 +35,12 @@ impl SharedLimiter {
             )
             .retry_config(RetryConfig::standard().with_max_attempts(TABLE_ATTEMPTS))
             .build();
-        Self {
-            limits: RateLimits::new(Client::from_conf(config), table),
-            clock,
-        }
+        Self::over(RateLimits::new(Client::from_conf(config), table), clock)
+    }
+
+    /// With the time-outs and retries of the table's own client.
+    pub fn over(limits: RateLimits, clock: SlackClock) -> Self {
+        Self { limits, clock }
     }
 
     /// With the table that `RATE_LIMITS_TABLE` names; `None` if it is not set.

@@ -28,7 +28,7 @@ impl Queue {
     async fn new() -> Self {
         let fixture = Fixture::new().await;
         let table = fixture.create_table(&["owner", "item"]).await;
-        let limits = RateLimits::new(fixture.dynamodb.clone(), table.clone());
+        let limits = || RateLimits::new(fixture.dynamodb.clone(), table.clone());
         let clock = SlackClock::default();
         let now = clock.now();
         let run = Run {
@@ -38,7 +38,7 @@ impl Queue {
             waits: 1,
             ..Run::default()
         };
-        let shared = Arc::new(SharedLimiter::new(&fixture.aws, table, clock));
+        let shared = Arc::new(SharedLimiter::over(limits(), clock));
         let quota = Quota {
             name: "quota".to_owned(),
             interval: Duration::from_secs(1),
@@ -46,7 +46,7 @@ impl Queue {
         };
         Self {
             limiter: shared.for_step(&run, STEP),
-            limits,
+            limits: limits(),
             quota,
             now,
         }

@@ -82,7 +82,7 @@ async fn after_a_burst_calls_are_ready_at_the_interval() {
 }
 
 #[tokio::test]
-async fn of_calls_that_are_taken_at_the_same_time_no_two_have_the_same_slot() {
+async fn no_two_concurrent_calls_take_the_same_slot() {
     let (limits, quota) = (Arc::new(rate_limits().await), quota());
     let takers: Vec<_> = (0..30)
         .map(|_| {
@@ -111,7 +111,7 @@ async fn calls_that_would_be_ready_too_late_take_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() {
+async fn a_refusal_delays_the_refused_call_and_all_later_calls_by_the_same_time() {
     let (limits, quota) = (rate_limits().await, quota());
     let refused = take(&limits, &quota, 1).await.0;
     let (other, _) = take(&limits, &quota, 1).await;
@@ -126,7 +126,7 @@ async fn a_refusal_delays_the_refused_call_and_all_behind_it_by_the_same_time() 
 }
 
 #[tokio::test]
-async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
+async fn a_refusal_is_stored_for_a_quota_that_is_not_in_the_table() {
     let (limits, quota) = (rate_limits().await, quota());
     let penalized = limits.penalize(&quota.name, None, NOW, NOW + 5_000).await;
     let (slot, state) = penalized.unwrap();
@@ -142,7 +142,7 @@ async fn a_refusal_of_a_quota_that_the_table_does_not_know_is_kept() {
 }
 
 #[tokio::test]
-async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
+async fn only_one_of_two_copies_of_an_invocation_uses_the_reserved_call() {
     let (limits, quota, holder) = (rate_limits().await, quota(), holder());
     let reservation = Reservation {
         slot: take(&limits, &quota, 3).await.0,
@@ -170,7 +170,7 @@ async fn of_two_copies_of_an_invocation_one_uses_the_reserved_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_made_at_once_and_refused_is_reserved_in_its_place() {
+async fn a_call_made_without_waiting_and_refused_is_reserved_in_its_place() {
     let (limits, quota, holder) = (rate_limits().await, quota(), holder());
     let (slot, _) = take(&limits, &quota, 1).await;
     penalize(&limits, &slot, NOW + 10_000).await;
@@ -198,7 +198,7 @@ async fn reserve(limits: &RateLimits, quota: &Quota, executions: usize) -> Vec<S
 }
 
 #[tokio::test]
-async fn five_hundred_executions_that_were_stopped_block_nobody() {
+async fn five_hundred_stopped_executions_block_nobody() {
     let (limits, quota) = (rate_limits().await, quota());
     take(&limits, &quota, 2).await;
     for execution in reserve(&limits, &quota, 500).await {
@@ -253,7 +253,7 @@ async fn a_penalty_moves_free_slots_too() {
 }
 
 #[tokio::test]
-async fn after_a_reset_no_call_takes_a_free_slot_behind_the_queue() {
+async fn no_call_takes_a_free_slot_behind_the_queue_after_a_reset() {
     let (limits, quota) = (rate_limits().await, quota());
     take(&limits, &quota, 100).await;
     let stopped = reserve(&limits, &quota, 1).await;
@@ -267,7 +267,7 @@ async fn after_a_reset_no_call_takes_a_free_slot_behind_the_queue() {
 }
 
 #[tokio::test]
-async fn what_a_redrive_has_reserved_is_not_freed_by_the_end_before() {
+async fn a_redrives_reservation_is_not_freed_by_the_previous_end() {
     let (limits, quota) = (rate_limits().await, quota());
     take(&limits, &quota, 2).await;
     let redriven = reserve(&limits, &quota, 1).await;
@@ -277,7 +277,7 @@ async fn what_a_redrive_has_reserved_is_not_freed_by_the_end_before() {
 }
 
 #[tokio::test]
-async fn an_execution_that_was_redriven_before_its_slots_were_freed_uses_none_twice() {
+async fn an_execution_redriven_before_its_slots_are_freed_uses_no_slot_twice() {
     let (limits, quota, holder) = (rate_limits().await, quota(), holder());
     take(&limits, &quota, 2).await;
     let reservation = Reservation {
@@ -354,7 +354,7 @@ impl Intercept for FreeMeanwhile {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_freed_while_another_call_finds_none_is_not_forgotten() {
+async fn a_slot_freed_while_another_call_finds_none_is_not_lost() {
     let fixture = Fixture::new().await;
     let table = fixture.create_table(&["owner", "item"]).await;
     let quota = quota();

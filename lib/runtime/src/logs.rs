@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_is_lambdas_or_info() {
+    fn the_log_level_is_lambdas_or_info() {
         assert_eq!(level(Some("warn")), LevelFilter::WARN);
         assert_eq!(level(Some("FATAL")), LevelFilter::ERROR);
         assert_eq!(level(Some("loud")), LevelFilter::INFO);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_aws_sdk_says_of_requests_and_answers_is_never_logged() {
+    fn the_aws_sdks_messages_about_requests_and_responses_are_never_logged() {
         for name in ["debug", "DEBUG", "TRACE"] {
             assert_eq!(level(Some(name)), LevelFilter::INFO, "{name}");
         }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn lambda_answers_the_name_and_a_json_cause() {
+    fn lambda_returns_the_error_name_and_a_json_cause() {
         let diagnostic = Diagnostic::from(FailedStep(limited(false)));
         assert_eq!(diagnostic.error_type, "Slack.RateLimited");
         let cause: Value = serde_json::from_str(&diagnostic.error_message).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_wait_becomes_a_failure_that_a_redrive_can_go_on_from() {
+    fn the_last_wait_becomes_a_failure_that_can_be_redriven() {
         assert_eq!(fail_if_out_of_waits(limited(false), true), limited(false));
         let exhausted = fail_if_out_of_waits(limited(false), false);
         assert_eq!(
@@ -215,12 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_for_a_reserved_call_is_bounded_by_the_executions_end_alone() {
+    fn a_wait_for_a_reserved_call_is_bounded_only_by_the_executions_end() {
         assert_eq!(fail_if_out_of_waits(limited(true), false), limited(true));
     }
 
     #[test]
-    fn a_payload_that_does_not_fit_can_be_redriven_after_a_new_deployment() {
+    fn a_malformed_payload_can_be_redriven_after_a_new_deployment() {
         let error = malformed(InvalidField::new("input.users", "is required"));
         assert_eq!(error.name().recovery(), Recovery::Operator);
     }

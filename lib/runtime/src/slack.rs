@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_slack_refuses_is_read_again_at_once_and_once() {
+    async fn a_refused_token_is_read_again_at_once_but_only_once() {
         let secret = secret_with(&["xoxb-old", "xoxb-new"]);
         let old = secret.token().await.unwrap();
         let new = secret.renewed(&old).await.unwrap();

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_post_falls_under_its_channels_quota_and_then_the_workspaces() {
+    fn a_post_counts_towards_its_channels_quota_and_then_the_workspaces() {
         let arguments = [("channel", "C1"), ("text", "x")];
         let quotas = quotas_of("chat.postMessage", &arguments);
         let names: Vec<_> = quotas.iter().map(|quota| quota.name.as_str()).collect();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_further_pages_of_a_list_that_is_read_from_its_beginning_never_wait() {
+    fn only_later_pages_of_a_list_that_is_read_from_its_start_never_wait() {
         let (first, further) = ([("cursor", "")], [("cursor", "next")]);
         assert!(!is_further_page("conversations.members", &first));
         assert!(is_further_page("conversations.members", &further));

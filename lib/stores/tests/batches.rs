@@ -158,7 +158,7 @@ async fn four_batches_are_written_at_once() {
 }
 
 #[tokio::test]
-async fn what_dynamodb_leaves_undone_is_asked_for_again() {
+async fn unprocessed_keys_are_requested_again() {
     let (profiles, http) = profiles(vec![
         answer(&[profile(0)], &[key(1), key(2)]),
         answer(&[profile(1)], &[key(2)]),
@@ -169,7 +169,7 @@ async fn what_dynamodb_leaves_undone_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_stays_undone_is_store_unavailable() {
+async fn a_batch_that_stays_unprocessed_is_store_unavailable() {
     let answers = (0..6).map(|_| answer(&[], &[key(0)])).collect();
     let (profiles, _) = profiles(answers);
     let error = profiles.preferences(&emails(1)).await.unwrap_err();
@@ -177,7 +177,7 @@ async fn a_batch_that_stays_undone_is_store_unavailable() {
 }
 
 #[tokio::test]
-async fn nobody_costs_no_request() {
+async fn no_people_cost_no_request() {
     let (profiles, http) = profiles(vec![]);
     assert!(profiles.preferences(&[]).await.unwrap().is_empty());
     assert!(keys_asked(&http).is_empty());

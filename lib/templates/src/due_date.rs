@@ -59,7 +59,7 @@ mod tests {
     #[case("2026-02-29")]
     #[case("2026-11-25T10:00")]
     #[case("-002026-11-25")]
-    fn other_text_is_refused(#[case] text: &str) {
+    fn other_text_is_rejected(#[case] text: &str) {
         assert_eq!(
             DueDate::try_from(text.to_owned()),
             Err("must be a date such as 2026-11-25")

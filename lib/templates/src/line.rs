@@ -104,7 +104,7 @@ mod tests {
     #[case::paragraph_separator("a\u{2029}b", CONTROL)]
     #[case::right_to_left_override("a\u{202E}b", CONTROL)]
     #[case::right_to_left_isolate("a\u{2067}b", CONTROL)]
-    fn other_text_is_refused(#[case] text: &str, #[case] rule: &str) {
+    fn other_text_is_rejected(#[case] text: &str, #[case] rule: &str) {
         assert_eq!(Title::try_from(text.to_owned()), Err(rule));
     }
 

@@ -69,7 +69,7 @@ mod tests {
     #[case::path_added("https://library.example", "https://library.example/")]
     #[case::path_encoded("https://library.example/é`\"", "https://library.example/%C3%A9%60%22")]
     #[case::host_in_ascii("https://bücher.example/", "https://xn--bcher-kva.example/")]
-    fn a_link_is_kept_as_browsers_write_it(#[case] link: &str, #[case] expected: &str) {
+    fn a_link_is_written_as_browsers_write_it(#[case] link: &str, #[case] expected: &str) {
         assert_eq!(Link::try_from(link.to_owned()).unwrap().as_str(), expected);
     }
 
@@ -93,7 +93,7 @@ mod tests {
         "https://:secret@library.example/",
         "must hold no user name or password"
     )]
-    fn other_text_is_refused(#[case] link: &str, #[case] rule: &str) {
+    fn other_text_is_rejected(#[case] link: &str, #[case] rule: &str) {
         assert_eq!(Link::try_from(link.to_owned()), Err(rule));
     }
 

@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_people_wrote_stays_in_its_place(
+    fn text_that_people_wrote_stays_in_its_place(
         title in line::<Title>(), actor in line::<PersonName>(), reward in line::<Reward>(), state in state(),
     ) {
         let rendered = rendered(&data(&title, &actor, &reward, LINK, state)).unwrap();
@@ -87,14 +87,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_nearly_data_is_rendered_or_refused(
+    fn almost_valid_data_is_rendered_or_rejected(
         data in mutated(data("Title", "Ana", "500 USD", LINK, "posted")),
     ) {
         check(&data)?;
     }
 
     #[test]
-    fn any_json_is_rendered_or_refused(data in anything()) {
+    fn any_json_is_rendered_or_rejected(data in anything()) {
         check(&data)?;
     }
 }

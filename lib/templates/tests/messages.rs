@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[case("approved")]
 #[case("published")]
 #[case("withdrawn")]
-fn content_in_each_state(#[case] state: &str) {
+fn content_is_rendered_in_each_state(#[case] state: &str) {
     let rendered = content(json!({
         "title": "Rust on Lambda",
         "link": "https://library.example/rust-on-lambda",
@@ -28,7 +28,7 @@ fn content_in_each_state(#[case] state: &str) {
 #[case("claimed")]
 #[case("awarded")]
 #[case("expiring")]
-fn a_bounty_in_each_state(#[case] state: &str) {
+fn a_bounty_is_rendered_in_each_state(#[case] state: &str) {
     let rendered = bounty(json!({
         "title": "Rust on Lambda",
         "link": "https://library.example/bounties/7",
@@ -48,7 +48,7 @@ fn assert_snapshot(name: &str, rendered: &Rendered) {
 }
 
 #[test]
-fn what_is_not_known_is_left_out() {
+fn missing_fields_are_left_out() {
     let rendered = bounty(json!({
         "title": "Rust on Lambda",
         "link": "https://library.example/bounties/7",
@@ -69,7 +69,7 @@ fn what_is_not_known_is_left_out() {
 #[case::escaped_already("&lt;!here&gt;", "&amp;lt;!here&amp;gt;")]
 #[case::formatting("*_~`", "*_~`")]
 #[case::json("\"}]", "\"}]")]
-fn what_people_wrote_is_shown_as_it_is(#[case] hostile: &str, #[case] in_text: &str) {
+fn text_that_people_wrote_is_shown_literally(#[case] hostile: &str, #[case] in_text: &str) {
     let rendered = bounty(json!({
         "title": hostile,
         "link": "https://library.example/?a=1&b=2",
@@ -118,7 +118,7 @@ fn what_people_wrote_is_shown_as_it_is(#[case] hostile: &str, #[case] in_text: &
 #[rstest]
 #[case::line_feed("Rust\nApproved: everything")]
 #[case::right_to_left_override("Rust \u{202E}adbmaL no")]
-fn a_title_that_passes_for_more_is_refused(#[case] title: &str) {
+fn a_title_with_a_line_feed_or_a_direction_override_is_rejected(#[case] title: &str) {
     let item: Result<ContentItem, _> = serde_json::from_value(json!({
         "title": title,
         "link": "https://library.example/rust-on-lambda",
@@ -133,7 +133,7 @@ fn a_title_that_passes_for_more_is_refused(#[case] title: &str) {
 #[rstest]
 #[case::escaped_five_times_as_long("&")]
 #[case::four_bytes("😀")]
-fn the_longest_data_keeps_within_slacks_limits(#[case] character: &str) {
+fn the_longest_data_stays_within_slacks_limits(#[case] character: &str) {
     let data = |state: &str| {
         json!({
             "title": character.repeat(Title::MAX_CHARACTERS),

@@ -4,7 +4,7 @@
 use apgl_templates::{ContentBounty, ContentItem};
 
 #[test]
-fn schemas_of_the_data() {
+fn the_schemas_of_the_data_do_not_change() {
     insta::assert_json_snapshot!("schema_content_item", schemars::schema_for!(ContentItem));
     insta::assert_json_snapshot!(
         "schema_content_bounty",

@@ -20,20 +20,20 @@ const broken: [rule: string, what: string, Break][] = [
   ["wholeMachine", "no time-out of the machine", (m) => delete m["TimeoutSeconds"]],
   ["wholeMachine", "no comment", (m) => delete m["Comment"]],
   ["wholeMachine", "another start", (m) => (m.StartAt = "PostMessage")],
-  ["wholeMachine", "a next state that is not there", (m) => (post(m).Next = "Publish")],
+  ["wholeMachine", "a next state that does not exist", (m) => (post(m).Next = "Publish")],
   [
     "wholeMachine",
     "a state that is never reached",
     (m) => (m.States["Lost"] = { Type: "Succeed" }),
   ],
   ["keyOrder", "keys in another order", (m) => (m.States["Fail"] = { Comment: "x", Type: "Fail" })],
-  ["keyOrder", "a key that has no place", (m) => (post(m)["InputPath"] = "$")],
+  ["keyOrder", "a key that is not in the order", (m) => (post(m)["InputPath"] = "$")],
   ["stateNames", "a function of another name", (m) => (post(m).Arguments = { FunctionName: "x" })],
   ["stateNames", "a task that is not an invocation", (m) => (post(m)["Resource"] = "arn:aws:x")],
-  ["loops", "a way back", (m) => (post(m).Next = "ResolveUsers")],
+  ["loops", "a loop", (m) => (post(m).Next = "ResolveUsers")],
   [
     "loops",
-    "a way back for an error that may come again and again",
+    "a loop for an error that may occur repeatedly",
     (m) => catchOf(post(m), "Channel.Stale").ErrorEquals.push("Channel.NotFound"),
   ],
   [
@@ -43,7 +43,7 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "staleChannels",
-    "a way back that looks nothing up",
+    "a loop without a look-up",
     (m) => (catchOf(post(m), "Channel.Stale").Next = "InviteMembers"),
   ],
   [
@@ -70,7 +70,7 @@ const broken: [rule: string, what: string, Break][] = [
   ["timeouts", "a heartbeat longer than the time-out", (m) => (post(m)["HeartbeatSeconds"] = 900)],
   [
     "waits",
-    "a wait of a fixed time",
+    "a wait of a fixed length",
     (m) => ((m.States["WaitToPostMessage"] as State)["Seconds"] = 30),
   ],
   [
@@ -115,11 +115,7 @@ const broken: [rule: string, what: string, Break][] = [
     "a first error that is lost",
     (m) => delete catchOf(post(m), "Slack.Rejected").Assign,
   ],
-  [
-    "firstError",
-    "an error of its own in Fail",
-    (m) => ((m.States["Fail"] as State)["Error"] = "Failed"),
-  ],
+  ["firstError", "another error in Fail", (m) => ((m.States["Fail"] as State)["Error"] = "Failed")],
   ["expressionSyntax", "an invalid expression", (m) => (post(m)["Output"] = "{% $states.( %}")],
   ["expressionSyntax", "$eval", (m) => (post(m)["Output"] = "{% $eval('1') %}")],
   [
@@ -152,7 +148,7 @@ describe("a rule", () => {
   });
 
   it.each(Object.entries(RULES))(
-    "%s finds nothing in a good machine, and something in a broken one",
+    "%s accepts a good machine and rejects a broken one",
     (name, rule) => {
       expect(rule(machine())).toEqual([]);
       expect(broken.some(([broken]) => broken === name)).toBe(true);
@@ -171,25 +167,25 @@ describe("a rule", () => {
   });
 });
 
-describe("what a step is told of its execution", () => {
+describe("the run that a step receives", () => {
   const at = (time: string) => Date.parse(time);
   const StartTime = "2026-11-26T10:00:00.000Z";
   const RedriveTime = "2026-11-27T09:00:00.123Z";
 
   it.each([
-    ["when it was started", { StartTime }, { startedAt: at(StartTime) }],
+    ["the start", { StartTime }, { startedAt: at(StartTime) }],
     [
-      "when it was redriven",
+      "the last redrive",
       { StartTime, RedriveTime, RedriveCount: 2 },
       { startedAt: at(RedriveTime), redriveCount: 2 },
     ],
-  ])("is %s", async (_, times, expected) => {
+  ])("has the time of %s", async (_, times, expected) => {
     const context = { Execution: { Id: "arn", ...times }, StateMachine: { Name: "apgl-x" } };
-    const told: unknown = await jsonata(run(86400, true)).evaluate(
+    const received: unknown = await jsonata(run(86400, true)).evaluate(
       {},
       { states: { context }, waits: 3, lookups: 1 },
     );
-    expect(told).toEqual({
+    expect(received).toEqual({
       executionId: "arn",
       workflow: "apgl-x",
       timeoutSeconds: 86400,

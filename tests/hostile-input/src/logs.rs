@@ -10,7 +10,7 @@ use tracing_subscriber::{filter::LevelFilter, fmt, layer::SubscriberExt, registr
 
 /// Runs `work` on this thread, and returns its result and what it logged at the functions' log level or above.
 pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
-    somebody_listens();
+    install_global_subscriber();
     let lines = Lines::default();
     let writer = lines.clone();
     let text = fmt::layer()
@@ -24,7 +24,7 @@ pub fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
 
 /// Installs a subscriber for all threads. If only one thread had a subscriber and another thread were the first to
 /// log a line, tracing would cache that nothing is interested in that line.
-fn somebody_listens() {
+fn install_global_subscriber() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
         // An existing global subscriber serves the purpose too.

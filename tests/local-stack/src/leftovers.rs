@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_a_name_of_ours_is_found_wherever_it_stands() {
+    fn resources_with_our_names_are_found_at_any_depth() {
         let listed = json!({
             "Roles": [
                 { "RoleName": "cdk-hnb659fds-deploy-role" },

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schemas_that_are_checked_in_are_those_of_the_types() {
+    fn the_committed_schemas_match_the_types() {
         let mut checked_in = BTreeMap::new();
         for file in std::fs::read_dir(folder()).unwrap() {
             let file = file.unwrap();

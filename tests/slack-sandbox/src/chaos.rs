@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_failures_at_the_rate_that_is_asked_for() {
+    fn the_same_seed_draws_the_same_failures_at_the_requested_rate() {
         let chaos = Chaos::new(7, 0.2);
         let first = faults(&chaos);
         assert_eq!(first, faults(&chaos));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kinds_that_are_asked_for_are_drawn() {
+    fn only_the_requested_kinds_are_drawn() {
         let chaos = Chaos {
             kinds: vec![FaultKind::Slow],
             ..Chaos::new(7, 1.0)
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_beyond_every_call_and_no_kind_at_all_are_refused() {
+    fn a_rate_above_1_and_an_empty_list_of_kinds_are_rejected() {
         assert_eq!(Chaos::new(1, 1.5).check(), Err(ChaosError::Rate));
         assert_eq!(Chaos::new(1, f64::NAN).check(), Err(ChaosError::Rate));
         let none = Chaos {

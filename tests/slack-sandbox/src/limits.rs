@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_takes_one_message_a_second_and_a_short_burst() {
+    fn a_channel_accepts_one_message_a_second_and_a_short_burst() {
         let mut limits = Limits::new(true, 1.0);
         let start = Instant::now();
         let mut post = |channel, after| {

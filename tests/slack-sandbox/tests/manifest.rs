@@ -12,7 +12,7 @@ fn manifest() -> Value {
 }
 
 #[test]
-fn the_app_asks_for_the_scopes_that_the_sandbox_grants() {
+fn the_app_requests_the_scopes_that_the_sandbox_grants() {
     let scopes = manifest()["oauth_config"]["scopes"]["bot"].clone();
     let scopes: BTreeSet<String> = serde_json::from_value(scopes).unwrap();
     assert_eq!(scopes, ALL_SCOPES.map(str::to_owned).into());
@@ -20,7 +20,7 @@ fn the_app_asks_for_the_scopes_that_the_sandbox_grants() {
 }
 
 #[test]
-fn the_texts_keep_within_slacks_limits() {
+fn the_texts_stay_within_slacks_limits() {
     let manifest = manifest();
     for (place, most) in [
         ("/display_information/name", 35),
@@ -33,7 +33,7 @@ fn the_texts_keep_within_slacks_limits() {
 }
 
 #[test]
-fn the_token_is_one_that_stays() {
+fn the_app_does_not_rotate_its_token() {
     let settings = &manifest()["settings"];
     for off in [
         "token_rotation_enabled",

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_without_audits_is_no_clean_bill() {
+    fn a_registry_without_audits_does_not_count_as_clean() {
         let refusal = json!({"message": "405 Method Not Allowed", "statusCode": 405});
         let refusal = read(refusal.to_string().as_bytes());
         assert_eq!(

@@ -272,28 +272,28 @@ fn explore(bounds: Bounds) -> Explored {
 }
 
 #[test]
-fn one_copy_posts_once_whatever_goes_wrong_three_times() {
+fn one_copy_posts_once_despite_any_three_faults() {
     let runs = explore(bounds(3, 0)).unwrap();
     println!("{runs} ways");
     assert!(runs > 1_000);
 }
 
 #[test]
-fn two_copies_at_once_post_once_whatever_goes_wrong_once() {
+fn two_concurrent_copies_post_once_despite_any_fault() {
     let runs = explore(bounds(1, 4)).unwrap();
     println!("{runs} ways");
     assert!(runs > 1_000);
 }
 
 #[test]
-fn two_copies_at_once_post_once_whatever_goes_wrong_twice() {
+fn two_concurrent_copies_post_once_despite_any_two_faults() {
     let runs = explore(bounds(2, 2)).unwrap();
     println!("{runs} ways");
     assert!(runs > 1_000);
 }
 
 #[test]
-fn many_things_going_wrong_by_chance_post_once() {
+fn copies_post_once_despite_many_random_faults() {
     by_chance(1, 50_000, |choices| run_once(choices, bounds(8, 20))).unwrap();
 }
 
@@ -313,8 +313,8 @@ fn without_the_claim_two_copies_post_twice() {
 }
 
 #[test]
-fn without_the_look_a_lost_answer_posts_twice() {
-    let broken = Broken::Look;
+fn without_the_search_a_lost_response_posts_twice() {
+    let broken = Broken::Search;
     posts_twice(Bounds {
         broken,
         ..bounds(1, 0)
@@ -323,7 +323,7 @@ fn without_the_look_a_lost_answer_posts_twice() {
 
 /// The window that remains. No protocol can close it as long as Slack has no idempotency key.
 #[test]
-fn a_request_that_slack_takes_after_the_settle_time_is_posted_twice() {
+fn a_request_that_slack_accepts_after_the_settle_time_is_posted_twice() {
     let lateness = SETTLE_TIME + Duration::from_secs(1);
     posts_twice(Bounds {
         lateness,

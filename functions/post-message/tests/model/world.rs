@@ -21,8 +21,8 @@ pub enum Broken {
     Nothing,
     /// The ledger grants every claim.
     Claim,
-    /// A look in Slack never finds the message, as if the message had no metadata.
-    Look,
+    /// A search in Slack never finds the message, as if the message had no metadata.
+    Search,
 }
 
 /// The limits on what can go wrong in one run.
@@ -114,7 +114,7 @@ impl World {
     pub fn let_requests_land(&mut self) {
         for write in std::mem::take(&mut self.late_writes) {
             if self.choices.choose(2) == 1 {
-                let holds = self.still_stands(write.expected.as_ref());
+                let holds = self.is_unchanged(write.expected.as_ref());
                 self.tell(format!(
                     "a late write of {} lands: {holds}",
                     write.record.state()
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Whether the stored record is still the one that a write expects.
-    fn still_stands(&self, expected: Option<&Record>) -> bool {
+    fn is_unchanged(&self, expected: Option<&Record>) -> bool {
         match (&self.record, expected) {
             (None, None) => true,
             (Some(stored), Some(expected)) => {
@@ -245,7 +245,7 @@ impl Ledger for View {
         pause().await;
         sent.write = None;
         let world = &mut *self.world.borrow_mut();
-        let holds = world.still_stands(expected);
+        let holds = world.is_unchanged(expected);
         let holds = holds || world.bounds.broken == Broken::Claim;
         let unavailable = || StepError::StoreUnavailable {
             store: "deliveries".to_owned(),
@@ -291,10 +291,10 @@ impl Outbox for View {
                     reason: "by the model".to_owned(),
                 });
             }
-            let looks = world.bounds.broken != Broken::Look;
+            let searches = world.bounds.broken != Broken::Search;
             let mut messages = world.messages.iter();
             let found = messages.find(|(_, posted_at)| *posted_at >= since);
-            found.map(|(id, _)| *id).filter(|_| looks)
+            found.map(|(id, _)| *id).filter(|_| searches)
         };
         // A message that Slack accepts while the pages are read is on none of them.
         pause().await;

@@ -106,8 +106,8 @@ async fn a_call_takes_from_each_of_its_quotas() {
 }
 
 #[rstest]
-#[case::as_many_as_are_made_at_once(1, 1, &["UpdateItem", "PutItem"])]
-#[case::those_that_are_planned_too(1, 9, &["UpdateItem", "UpdateItem", "PutItem"])]
+#[case::the_call_alone(1, 1, &["UpdateItem", "PutItem"])]
+#[case::the_planned_calls_too(1, 9, &["UpdateItem", "UpdateItem", "PutItem"])]
 #[tokio::test]
 async fn a_call_that_must_wait_is_reserved(
     #[case] count: u32,
@@ -126,7 +126,7 @@ async fn a_call_that_must_wait_is_reserved(
 }
 
 #[tokio::test]
-async fn a_reserved_call_is_used_at_its_time_and_the_wider_quota_is_asked_then() {
+async fn a_reserved_call_is_used_when_due_and_then_the_wider_quota_is_asked() {
     let reserved = reservation(CHANNEL, now(), 1);
     let (limiter, table) = limiter(200, now(), 1, &[reserved]);
     let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_reserved_call_is_used_at_its_time_and_the_wider_quota_is_asked_then()
 }
 
 #[tokio::test]
-async fn who_has_a_reservation_in_the_wider_quota_has_passed_the_narrower_one() {
+async fn a_reservation_in_the_wider_quota_means_the_narrower_one_is_passed() {
     let reserved = reservation(WORKSPACE, now(), 1);
     let (limiter, table) = limiter(200, now(), 1, &[reserved]);
     let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
@@ -159,10 +159,10 @@ async fn reserved_calls_are_read_once_and_used_one_by_one() {
 }
 
 #[rstest]
-#[case::comes_in_a_minute(now() + 60_000, 60)]
-#[case::looks_again_after_half_of_the_time_left(now() + 20 * 60 * 60_000, 12 * 60 * 60)]
+#[case::due_in_a_minute(now() + 60_000, 60)]
+#[case::checks_again_after_half_of_the_remaining_time(now() + 20 * 60 * 60_000, 12 * 60 * 60)]
 #[tokio::test]
-async fn a_reserved_call_whose_time_has_not_come_waits(#[case] slot: u64, #[case] expected: u64) {
+async fn a_reserved_call_waits_until_it_is_due(#[case] slot: u64, #[case] expected: u64) {
     let (limiter, table) = limiter(200, now(), 1, &[reservation(CHANNEL, slot, 1)]);
     let limited = limiter.acquire(calls(&quotas(), 1)).await.unwrap_err();
     assert_eq!(seconds(limited), expected);
@@ -170,7 +170,7 @@ async fn a_reserved_call_whose_time_has_not_come_waits(#[case] slot: u64, #[case
 }
 
 #[tokio::test]
-async fn a_call_whose_time_comes_after_the_executions_end_fails() {
+async fn a_call_that_is_due_after_the_executions_end_fails() {
     let slot = now() + 25 * 60 * 60_000;
     let (limiter, _) = limiter(200, now(), 1, &[reservation(CHANNEL, slot, 1)]);
     let answer = limiter.acquire(calls(&quotas(), 1)).await;
@@ -182,9 +182,9 @@ async fn a_call_whose_time_comes_after_the_executions_end_fails() {
 
 #[rstest]
 #[case::too_few_are_left(reservation(CHANNEL, now(), 1), 2)]
-#[case::it_is_long_ago(reservation(CHANNEL, now() - 11 * 60_000, 9), 1)]
+#[case::too_old(reservation(CHANNEL, now() - 11 * 60_000, 9), 1)]
 #[tokio::test]
-async fn what_a_reservation_does_not_cover_is_taken_anew(
+async fn calls_that_a_reservation_does_not_cover_are_taken_from_the_quota(
     #[case] reserved: Value,
     #[case] count: u32,
 ) {
@@ -208,7 +208,7 @@ async fn a_further_page_counts_and_never_waits() {
 }
 
 #[tokio::test]
-async fn a_table_that_can_not_be_reached_delays_nobody() {
+async fn an_unreachable_table_delays_nobody() {
     let (limiter, _) = limiter(400, 0, 1, &[]);
     let permit = limiter.acquire(calls(&quotas(), 1)).await.unwrap();
     assert_eq!(permit, Permit::default());
@@ -246,7 +246,7 @@ async fn a_refused_call_is_reserved_and_waits_as_long_as_slack_asks() {
 #[rstest]
 #[case::over_soon(3, &[CHANNEL])]
 #[case::too_long_for_the_channel(30, &[CHANNEL, WORKSPACE])]
-fn a_long_refusal_comes_from_the_wider_quota_too(#[case] seconds: u64, #[case] expected: &[&str]) {
+fn a_long_refusal_counts_for_the_wider_quota_too(#[case] seconds: u64, #[case] expected: &[&str]) {
     let quotas = quotas();
     let refused = quotas_that_refused(&quotas, Duration::from_secs(seconds));
     let names: Vec<&str> = refused.iter().map(|quota| quota.name.as_str()).collect();

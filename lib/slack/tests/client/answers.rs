@@ -23,7 +23,7 @@ fn per_user_errors() -> Vec<UserError> {
 #[case::the_call_is_refused(json!({ "ok": false, "error": "is_archived" }), Err(Class::Rejected))]
 #[case::the_bot_lacks_a_scope(json!({ "ok": false, "error": "missing_scope" }), Err(Class::Unauthorized))]
 #[tokio::test]
-async fn an_invitation_tells_the_users_that_failed_from_a_call_that_failed(
+async fn an_invitation_distinguishes_failed_users_from_a_failed_call(
     #[case] answer: Value,
     #[case] expected: Result<Vec<UserError>, Class>,
 ) {
@@ -52,7 +52,7 @@ async fn a_single_users_error_may_come_without_a_list() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
+async fn a_list_continues_while_there_is_a_cursor_even_after_an_empty_page() {
     let answer =
         json!({ "ok": true, "channels": [], "response_metadata": { "next_cursor": "abc" } });
     let server = slack_answers(json_answer(answer)).await;
@@ -64,7 +64,7 @@ async fn a_page_goes_on_while_there_is_a_cursor_even_if_it_is_empty() {
 }
 
 #[tokio::test]
-async fn auth_test_tells_what_the_token_may_do() {
+async fn auth_test_returns_what_the_token_may_do() {
     let answer = json!({
         "ok": true, "team": "Library", "team_id": "T1", "user_id": "U1", "bot_id": "B1",
     });

@@ -26,7 +26,7 @@ use crate::fake_slack::{THREE, client, client_with, json_answer, slack_answers};
 const LONG_ENOUGH: Duration = Duration::from_mins(1);
 
 /// A fake Slack that does not respond until it has received this many calls. Returns its URL.
-async fn slack_for_so_many_at_once(calls: usize) -> String {
+async fn slack_that_needs_concurrent_calls(calls: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -83,8 +83,8 @@ fn limited(slack: &SlackClient, limiter: Arc<impl RateLimiter + 'static>) -> Sla
 }
 
 #[tokio::test]
-async fn several_people_are_looked_up_at_once_and_asked_for_together() {
-    let url = slack_for_so_many_at_once(THREE.len()).await;
+async fn several_people_are_looked_up_concurrently_with_one_request_to_the_limiter() {
+    let url = slack_that_needs_concurrent_calls(THREE.len()).await;
     let (token, notes) = (
         SlackToken::new("xoxb-1").unwrap(),
         Arc::new(Notes::default()),
@@ -103,7 +103,7 @@ async fn several_people_are_looked_up_at_once_and_asked_for_together() {
 }
 
 #[tokio::test]
-async fn each_of_several_has_an_answer_of_its_own_and_the_limiter_is_told_once_of_a_limit() {
+async fn each_look_up_has_its_own_result_and_the_limiter_learns_of_a_refusal_once() {
     let server = MockServer::start().await;
     for (name, answer) in [
         (
@@ -155,7 +155,7 @@ async fn each_of_several_has_an_answer_of_its_own_and_the_limiter_is_told_once_o
 
 /// An alarm counts these lines.
 #[test]
-fn each_call_that_slack_refuses_by_a_limit_writes_a_line() {
+fn each_rate_limited_call_writes_a_log_line() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let limited = ResponseTemplate::new(429).insert_header("retry-after", "7");
     let server = runtime.block_on(slack_answers(limited));
@@ -167,7 +167,7 @@ fn each_call_that_slack_refuses_by_a_limit_writes_a_line() {
 }
 
 #[tokio::test]
-async fn nobody_costs_no_call() {
+async fn no_people_cost_no_call() {
     let server = MockServer::start().await;
     let notes = Arc::new(Notes::default());
     let slack = limited(&client(&server), notes.clone());
@@ -211,7 +211,7 @@ impl RateLimiter for Both {
 }
 
 #[tokio::test]
-async fn the_token_and_the_permit_are_asked_for_at_once() {
+async fn the_token_and_the_permit_are_requested_concurrently() {
     let server = slack_answers(json_answer(json!({ "ok": true }))).await;
     let both = Arc::new(Both(Barrier::new(2)));
     let slack = limited(&client_with(&server, both.clone()), both);

@@ -30,7 +30,7 @@ pub fn class(error: &SlackError) -> Class {
     }
 }
 
-async fn create_when_slack_answers(answer: ResponseTemplate) -> Result<String, SlackError> {
+async fn create_with_response(answer: ResponseTemplate) -> Result<String, SlackError> {
     let server = slack_answers(answer).await;
     client(&server)
         .conversations_create("x", true)
@@ -67,11 +67,11 @@ async fn create_when_slack_answers(answer: ResponseTemplate) -> Result<String, S
 #[case("a_code_of_tomorrow", Class::Rejected)]
 #[case("", Class::Rejected)]
 #[tokio::test]
-async fn every_code_is_of_one_class_and_an_unknown_one_is_permanent(
+async fn every_code_has_one_class_and_an_unknown_code_is_permanent(
     #[case] code: &str,
     #[case] expected: Class,
 ) {
-    let error = create_when_slack_answers(json_answer(json!({ "ok": false, "error": code })))
+    let error = create_with_response(json_answer(json!({ "ok": false, "error": code })))
         .await
         .unwrap_err();
     assert_eq!(class(&error), expected);
@@ -86,18 +86,18 @@ async fn every_code_is_of_one_class_and_an_unknown_one_is_permanent(
 #[case::redirect(ResponseTemplate::new(302).insert_header("location", "http://127.0.0.1:1/"), Class::Rejected)]
 #[case::http_429(ResponseTemplate::new(429).insert_header("retry-after", "17"), Class::RateLimited(17))]
 #[case::http_429_without_a_time(ResponseTemplate::new(429), Class::RateLimited(30))]
-#[case::http_429_with_nonsense(ResponseTemplate::new(429).insert_header("retry-after", "soon"), Class::RateLimited(30))]
+#[case::http_429_with_an_invalid_time(ResponseTemplate::new(429).insert_header("retry-after", "soon"), Class::RateLimited(30))]
 #[tokio::test]
-async fn every_http_answer_is_of_one_class(
+async fn every_http_response_has_one_class(
     #[case] answer: ResponseTemplate,
     #[case] expected: Class,
 ) {
-    let error = create_when_slack_answers(answer).await.unwrap_err();
+    let error = create_with_response(answer).await.unwrap_err();
     assert_eq!(class(&error), expected);
 }
 
 #[tokio::test]
-async fn no_connection_is_unavailable_since_nothing_was_sent() {
+async fn a_failed_connection_is_unavailable_since_nothing_was_sent() {
     let address = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -128,11 +128,9 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown()
 }
 
 #[tokio::test]
-async fn a_missing_scope_says_which() {
+async fn a_missing_scope_is_named() {
     let answer = json!({ "ok": false, "error": "missing_scope", "needed": "groups:write", "provided": "chat:write" });
-    let error = create_when_slack_answers(json_answer(answer))
-        .await
-        .unwrap_err();
+    let error = create_with_response(json_answer(answer)).await.unwrap_err();
     let step = apgl_contract::StepError::from(error).to_string();
     assert_eq!(
         step,
@@ -143,8 +141,6 @@ async fn a_missing_scope_says_which() {
 #[tokio::test]
 async fn an_error_code_that_quotes_the_request_is_not_repeated() {
     let answer = json!({ "ok": false, "error": "no such text: the secret plan" });
-    let error = create_when_slack_answers(json_answer(answer))
-        .await
-        .unwrap_err();
+    let error = create_with_response(json_answer(answer)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"));
 }

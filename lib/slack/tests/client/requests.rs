@@ -35,7 +35,7 @@ async fn arguments_are_sent_as_a_form_with_the_token() {
 }
 
 #[tokio::test]
-async fn blocks_and_metadata_travel_as_json_strings() {
+async fn blocks_and_metadata_are_sent_as_json_strings() {
     let server = slack_answers(json_answer(json!({ "ok": true, "ts": "1.000100" }))).await;
     let blocks = [json!({ "type": "divider" })];
     let post = Post {

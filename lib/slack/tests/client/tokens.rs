@@ -66,7 +66,7 @@ async fn a_refused_token_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_stays_refused_is_reported_after_one_call() {
+async fn a_refused_token_without_a_replacement_is_reported_after_one_call() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .respond_with(json_answer(json!({ "ok": false, "error": "invalid_auth" })))
@@ -84,7 +84,7 @@ async fn a_token_that_stays_refused_is_reported_after_one_call() {
 #[case("  \n")]
 #[case("xoxb-1\nX-Other: header")]
 #[case("xoxb-é")]
-fn a_token_that_is_none_is_refused(#[case] token: &str) {
+fn an_invalid_token_is_rejected(#[case] token: &str) {
     assert!(SlackToken::new(token).is_err());
 }
 
@@ -95,7 +95,7 @@ fn a_token_is_never_shown() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_to_several_is_renewed_once() {
+async fn a_token_refused_in_several_calls_is_renewed_once() {
     let server = MockServer::start().await;
     for (token, answer) in [
         ("xoxb-old", json!({ "ok": false, "error": "token_revoked" })),
@@ -136,7 +136,7 @@ impl TokenSource for LostToken {
 }
 
 #[tokio::test]
-async fn a_token_that_can_not_be_renewed_spoils_no_other_answer() {
+async fn a_failed_renewal_of_the_token_affects_no_other_response() {
     let server = MockServer::start().await;
     for (name, answer) in [
         ("ana", json!({ "ok": true, "user": { "id": "U1" } })),

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_release_0_1_is_read() {
+    fn a_claim_from_release_0_1_is_read() {
         let item = |fields: &[(&str, u64)]| {
             let fields = fields.iter();
             let mut item: Item = fields

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_knows_since_when_the_channel_may_be_there() {
+    fn a_returning_owner_knows_when_its_uncertain_attempt_began() {
         let (first, _) = mine(claim(None, "ana", 0));
         let (second, uncertain_since) = mine(claim(Some(&first), "ana", 10));
         assert_eq!(uncertain_since, Some(at(0)));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_to_call_slack_keeps_the_claim_until_then() {
+    fn an_owner_that_waits_to_call_slack_keeps_its_claim() {
         let (claimed, _) = mine(claim(None, "ana", 0));
         let waiting = claimed.waiting(None, at(600));
         let waits_until = Some(at(600));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_is_nobodys_claim_for_half_an_hour() {
+    fn a_taken_name_cannot_be_claimed_for_half_an_hour() {
         let (claimed, _) = mine(claim(None, "ana", 0));
         let taken = claimed.name_taken(None, at(1));
         for owner in ["ana", "bob"] {

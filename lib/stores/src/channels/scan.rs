@@ -248,7 +248,7 @@ mod tests {
     #[case::small_and_old(1, 60, false)]
     #[case::large(21, 21 * 60 - 1, true)]
     #[case::huge(500, 60 * 60, false)]
-    fn a_scan_counts_for_a_minute_a_page(
+    fn a_scan_counts_for_a_minute_per_page(
         #[case] pages: u32,
         #[case] seconds: u64,
         #[case] expected: bool,

@@ -197,24 +197,28 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_was_tried(None, 2_000, claims(2_000, None))]
-    #[case::at_work(Some(claimed("a", None)), 30_000, waits(40))]
-    #[case::its_request_may_be_at_work(Some(claimed("a", None)), 69_000, waits(1))]
-    #[case::it_did_not_end(Some(claimed("a", None)), 70_000, claims(70_000, Some(1_000)))]
+    #[case::first_attempt(None, 2_000, claims(2_000, None))]
+    #[case::another_is_running(Some(claimed("a", None)), 30_000, waits(40))]
+    #[case::its_request_may_still_arrive(Some(claimed("a", None)), 69_000, waits(1))]
+    #[case::it_never_ended(Some(claimed("a", None)), 70_000, claims(70_000, Some(1_000)))]
     #[case::the_earliest_doubt_counts(
         Some(claimed("a", Some(500))),
         70_000,
         claims(70_000, Some(500))
     )]
     #[case::it_posted_nothing(Some(released(None)), 2_000, claims(2_000, None))]
-    #[case::but_an_earlier_one_may_have(Some(released(Some(500))), 2_000, claims(2_000, Some(500)))]
-    #[case::it_was_this_one(
+    #[case::but_an_earlier_attempt_may_have_posted(
+        Some(released(Some(500))),
+        2_000,
+        claims(2_000, Some(500))
+    )]
+    #[case::it_was_this_attempt(
         Some(claimed("new", None)),
         2_000,
         NextStep::GoOn(claimed("new", None))
     )]
     #[case::it_posted(Some(posted()), u64::MAX / 2, NextStep::Answer(ts()))]
-    fn a_new_attempt_goes_on_when_nobody_is_at_work(
+    fn a_new_attempt_continues_when_no_other_is_running(
         #[case] stored: Option<Record>,
         #[case] now_millis: u64,
         #[case] expected: NextStep,
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_ends_the_lease_and_keeps_the_doubt() {
+    fn an_attempt_that_gives_up_ends_its_lease_and_keeps_the_doubt() {
         let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
         let step = |now| Record::next_step(Some(&given_up), "new", time_of(now), time_of(200_000));
         assert_eq!(step(29_000), waits(1));
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_stands_in_an_item_is_passed_over() {
+    fn other_attributes_of_an_item_are_ignored() {
         let mut item: Item = serde_dynamo::to_item(posted()).unwrap();
         item.insert("deliveryId".to_owned(), text("d"));
         item.insert("expiresAt".to_owned(), number(9_999));

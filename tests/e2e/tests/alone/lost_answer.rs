@@ -7,7 +7,7 @@ use serde_json::json;
 use slack_sandbox::faults::{Effect, How};
 
 #[tokio::test]
-async fn a_channel_that_slack_made_before_it_failed_is_adopted() {
+async fn a_channel_that_slack_created_before_it_failed_is_adopted() {
     let world = World::here();
     let channel = unique("adopted");
     let lost = How::Html500 {

@@ -32,7 +32,7 @@ async fn sum(world: &World, metric: &str, dimensions: &[(&str, &str)]) -> f64 {
 }
 
 #[tokio::test]
-async fn what_a_workflow_did_is_counted() {
+async fn a_workflows_effects_are_counted() {
     let world = World::here();
     let skipped = [
         ("Workflow", "apgl-notify-private-channel"),
@@ -96,7 +96,7 @@ async fn channels_and_members_are_counted_by_their_workflow() {
 }
 
 #[tokio::test]
-async fn a_mendable_failure_is_counted_by_its_event_and_fails_its_task() {
+async fn a_fixable_failure_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
     let channel = unique("event");
     let id = world.public_channel(&channel).await.id;

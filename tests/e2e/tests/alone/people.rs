@@ -5,7 +5,7 @@ use e2e::{World, unique};
 use serde_json::json;
 
 #[tokio::test]
-async fn many_new_people_are_found_by_pages_and_a_few_by_a_call_each() {
+async fn many_new_people_are_found_by_pages_and_a_few_by_single_calls() {
     let world = World::here();
     for (count, method) in [(30, "users.list"), (3, "users.lookupByEmail")] {
         let channel = unique("found");

@@ -80,7 +80,7 @@ async fn refuse_page(world: &World, pages_before: u64, code: &str) {
 }
 
 #[tokio::test]
-async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
+async fn twenty_thousand_channels_are_scanned_once_for_all_executions() {
     let world = World::here();
     workspace_with(&world, CHANNELS, Pages::default()).await;
 
@@ -91,8 +91,8 @@ async fn twenty_thousand_channels_are_scanned_once_for_everybody() {
     assert!(PAGES.contains(&pages_given(&world).await));
 
     println!("three more look-ups, of an existing name and of two unknown ones:");
-    let there = message("channel-12345");
-    let ended = world.run(WORKFLOW, &there).await;
+    let existing = message("channel-12345");
+    let ended = world.run(WORKFLOW, &existing).await;
     assert_eq!(ended.output()["channel"]["name"], json!("channel-12345"));
     for _ in 0..2 {
         let unknown = message(&unique("unknown"));
@@ -139,7 +139,7 @@ async fn a_short_or_empty_page_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn what_one_execution_left_of_a_scan_another_finishes() {
+async fn an_execution_finishes_a_scan_that_another_left() {
     let world = World::here();
     workspace_with(&world, 30, pages_of(5)).await;
     // Three pages, then an error that fails the execution.
@@ -157,7 +157,7 @@ async fn what_one_execution_left_of_a_scan_another_finishes() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_slack_knows_no_more_begins_the_scan_anew() {
+async fn a_cursor_that_slack_no_longer_knows_restarts_the_scan() {
     let world = World::here();
     workspace_with(&world, 30, pages_of(10)).await;
     refuse_page(&world, 2, "invalid_cursor").await;

@@ -11,7 +11,7 @@ fn message(channel: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_workflow_looks_for_the_channel_once_more() {
+async fn a_workflow_looks_up_a_stale_channel_once_more() {
     let world = World::here();
 
     let archived = unique("archived");

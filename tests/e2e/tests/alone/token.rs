@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 const WORKFLOW: &str = "notify-public-channel";
 
 #[tokio::test]
-async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
+async fn a_revoked_token_fails_the_task_and_a_new_one_is_used_at_once() {
     let world = World::here();
     let channel = unique("token");
     world.public_channel(&channel).await;
@@ -44,7 +44,7 @@ async fn a_revoked_token_fails_the_task_and_a_new_one_is_taken_up_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_delivery() {
+async fn a_token_replaced_and_revoked_during_a_burst_fails_no_delivery() {
     const CHANNELS: usize = 8;
     let world = World::here();
     // Makes each function read the old token now: the token before it is rejected.
@@ -96,7 +96,7 @@ async fn a_token_that_is_replaced_and_revoked_in_the_middle_of_a_burst_fails_no_
 }
 
 #[tokio::test]
-async fn a_token_that_is_revoked_before_there_is_another_loses_nothing_that_is_redriven() {
+async fn a_token_revoked_before_its_replacement_loses_nothing_that_is_redriven() {
     let world = World::here();
     let channel = unique("late");
     world.public_channel(&channel).await;
@@ -132,7 +132,7 @@ async fn a_token_that_is_revoked_before_there_is_another_loses_nothing_that_is_r
 }
 
 #[tokio::test]
-async fn a_new_token_is_in_use_within_a_minute_while_slack_takes_the_old_one_too() {
+async fn a_new_token_is_in_use_within_a_minute_while_slack_still_accepts_the_old_one() {
     let world = World::here();
     let channels: Vec<String> = (0..4).map(|_| unique("minute")).collect();
     for channel in &channels {

@@ -42,7 +42,7 @@ async fn is_refused(workflow: &str, request: &Value, field: &str) {
 #[case::long_message("message", json!("x".repeat(40_001)))]
 #[case::unknown_field("mesage", json!("x"))]
 #[tokio::test]
-async fn a_bad_request_names_its_field_and_calls_nobody(
+async fn a_bad_request_names_its_field_and_makes_no_call(
     #[case] field: &str,
     #[case] value: Value,
     #[values("notify-private-channel", "notify-public-channel")] workflow: &str,
@@ -56,7 +56,7 @@ async fn a_bad_request_names_its_field_and_calls_nobody(
 #[case::malformed_address(json!(["ana@example.com", "ana"]), "members[1]")]
 #[case::members_is_a_string(json!("ana@example.com"), "members")]
 #[tokio::test]
-async fn bad_members_are_named_by_their_place(#[case] members: Value, #[case] field: &str) {
+async fn bad_members_are_named_by_their_position(#[case] members: Value, #[case] field: &str) {
     let channel = unique("bad");
     is_refused(
         "notify-private-channel",
@@ -84,7 +84,7 @@ async fn bad_members_are_named_by_their_place(#[case] members: Value, #[case] fi
 #[case("check-channel-exists", json!({ "visibility": "private" }), "visibility")]
 #[case("delete-channel", json!({ "force": true }), "force")]
 #[tokio::test]
-async fn each_workflow_refuses_what_it_does_not_know_or_take(
+async fn each_workflow_rejects_fields_that_are_unknown_or_invalid(
     #[case] workflow: &str,
     #[case] mut request: Value,
     #[case] field: &str,
@@ -97,6 +97,6 @@ async fn each_workflow_refuses_what_it_does_not_know_or_take(
 #[case(json!([]))]
 #[case(json!("hello"))]
 #[tokio::test]
-async fn an_input_that_is_no_object_is_refused(#[case] input: Value) {
+async fn an_input_that_is_not_an_object_is_rejected(#[case] input: Value) {
     is_refused("notify-private-channel", &input, "request").await;
 }

@@ -99,7 +99,7 @@ const NOT_VALID: End = Error("InvalidRequest", "lower-case");
 #[case("delete-channel", Invisible, With("/deleted", false))]
 #[case("delete-channel", NamedOtherwise, NOT_VALID)]
 #[tokio::test]
-async fn a_workflow_ends_as_the_channels_situation_asks_for(
+async fn a_workflow_ends_according_to_the_channels_situation(
     #[case] workflow: &str,
     #[case] situation: Situation,
     #[case] end: End,

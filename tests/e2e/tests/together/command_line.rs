@@ -37,7 +37,7 @@ async fn json(world: &World, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn the_six_operations_are_commands() {
+async fn each_of_the_six_operations_has_a_command() {
     let world = World::here();
     let channel = unique("cli");
     let (ana, bob) = (
@@ -108,7 +108,7 @@ async fn the_six_operations_are_commands() {
 }
 
 #[tokio::test]
-async fn a_key_makes_one_message_of_two_commands_and_a_conflict_of_a_third() {
+async fn two_commands_with_one_key_post_one_message_and_a_third_is_a_conflict() {
     let world = World::here();
     let (channel, key) = (unique("cli"), unique("key"));
     world.public_channel(&channel).await;
@@ -143,7 +143,7 @@ async fn a_key_makes_one_message_of_two_commands_and_a_conflict_of_a_third() {
 }
 
 #[tokio::test]
-async fn a_failed_execution_is_listed_inspected_and_not_redriven_when_it_is_final() {
+async fn a_final_failure_is_listed_and_inspected_but_not_redriven() {
     let world = World::here();
     let channel = unique("nowhere");
     let failed = apgl(
@@ -152,10 +152,10 @@ async fn a_failed_execution_is_listed_inspected_and_not_redriven_when_it_is_fina
     )
     .await;
     assert_eq!(failed.status.code(), Some(1));
-    let told = String::from_utf8(failed.stdout).unwrap();
-    assert!(told.contains("failed Channel.NotFound: "), "{told}");
-    assert!(told.contains("create the channel"), "{told}");
-    let name = told
+    let shown = String::from_utf8(failed.stdout).unwrap();
+    assert!(shown.contains("failed Channel.NotFound: "), "{shown}");
+    assert!(shown.contains("create the channel"), "{shown}");
+    let name = shown
         .lines()
         .last()
         .unwrap()
@@ -202,8 +202,8 @@ async fn a_failed_execution_is_redriven_and_its_timeline_says_so() {
     let request = ["notify-public", &channel, "--message", "hi", "--wait"];
     let failed = apgl(&world, &request).await;
     assert_eq!(failed.status.code(), Some(1));
-    let told = String::from_utf8(failed.stdout).unwrap();
-    let last = told.lines().last().unwrap();
+    let shown = String::from_utf8(failed.stdout).unwrap();
+    let last = shown.lines().last().unwrap();
     let name = last.strip_prefix("execution ").unwrap();
 
     let redriven = text(&world, &["redrive", name]).await;
@@ -231,7 +231,7 @@ async fn queues_for_slacks_limits_are_listed_and_cleared_by_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_two_workflows_have_is_refused_with_both_arns() {
+async fn a_name_that_two_workflows_have_is_rejected_with_both_arns() {
     let world = World::here();
     let (channel, key) = (unique("cli"), unique("key"));
     let of_this_key = ["--key", &key, "--wait"];
@@ -244,10 +244,10 @@ async fn a_name_that_two_workflows_have_is_refused_with_both_arns() {
     for command in ["inspect", "redrive"] {
         let output = apgl(&world, &[command, name]).await;
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let told = [output.stdout, output.stderr].concat();
-        let told = String::from_utf8(told).unwrap();
-        assert!(told.contains("2 executions have this name"), "{told}");
-        assert!(arns.iter().all(|arn| told.contains(arn)), "{told}");
+        let shown = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("2 executions have this name"), "{shown}");
+        assert!(arns.iter().all(|arn| shown.contains(arn)), "{shown}");
     }
     let inspected = text(&world, &["inspect", &arns[1]]).await;
     assert!(
@@ -310,7 +310,7 @@ async fn inspect_shows_a_rate_limit_wait_and_a_retry() {
 }
 
 #[tokio::test]
-async fn a_preference_is_written_into_a_profile_that_is_there() {
+async fn a_preference_is_written_into_an_existing_profile() {
     let world = World::here();
     let email = world.person("ana", None).await;
     let preference = async |arguments: &[&str]| {
@@ -339,10 +339,10 @@ async fn a_preference_is_written_into_a_profile_that_is_there() {
 }
 
 #[tokio::test]
-async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
+async fn the_doctor_checks_the_stack_the_token_the_tables_and_the_alarms() {
     let world = World::here();
     let output = apgl(&world, &["doctor"]).await;
-    let told = String::from_utf8(output.stdout).unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "✔ stack apgl-notifications: CREATE_COMPLETE",
         "✔ stack apgl-mpc-handlers: CREATE_COMPLETE",
@@ -358,18 +358,18 @@ async fn the_doctor_looks_at_the_stack_the_token_the_tables_and_the_alarms() {
         "queue apgl-mpc-content-bounty-dead-letters: ",
     ] {
         assert!(
-            told.contains(expected),
-            "{expected} is missing from\n{told}"
+            shown.contains(expected),
+            "{expected} is missing from\n{shown}"
         );
     }
-    assert!(!told.contains("xoxb-sandbox"));
+    assert!(!shown.contains("xoxb-sandbox"));
 
     set_alarm(&world, "ALARM").await;
     let output = apgl(&world, &["doctor"]).await;
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stdout).unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
     let rings = "✗ alarm apgl-token-rejected rings\n  → Slack does not accept the bot token";
-    assert!(told.contains(rings), "{told}");
+    assert!(shown.contains(rings), "{shown}");
     set_alarm(&world, "OK").await;
 
     let elsewhere = apgl(&world, &["--prefix", "other", "doctor"]).await;

@@ -13,7 +13,7 @@ const WORKFLOW: &str = "create-channel";
 #[case(json!("private"), true)]
 #[case(json!("public"), false)]
 #[tokio::test]
-async fn a_channel_is_made_with_its_members_topic_and_purpose(
+async fn a_channel_is_created_with_its_members_topic_and_purpose(
     #[case] visibility: serde_json::Value,
     #[case] is_private: bool,
 ) {
@@ -59,7 +59,7 @@ async fn a_channel_is_made_with_its_members_topic_and_purpose(
 }
 
 #[tokio::test]
-async fn a_channel_that_is_there_gets_its_missing_members_and_keeps_all_else() {
+async fn an_existing_channel_gets_its_missing_members_and_keeps_everything_else() {
     let world = World::here();
     let channel = unique("kept");
     let (ana, bob) = (

@@ -15,7 +15,7 @@ fn payload(execution_id: &str, channel: &ChannelState) -> Value {
     post_message_payload(execution_id, WORKFLOW, channel, "hello all")
 }
 
-async fn failed_with_a_mendable_error(world: &World, channel: &str) -> Ended {
+async fn failed_with_a_fixable_error(world: &World, channel: &str) -> Ended {
     let request = json!({ "channelName": channel, "message": "hello all" });
     let ended = world.run(WORKFLOW, &request).await;
     assert_eq!(ended.failure().0, "Slack.Unauthorized");
@@ -31,7 +31,7 @@ fn is_duplicate(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_redrive_posts_what_was_not_posted_once() {
+async fn a_redrive_posts_an_unposted_message_once() {
     let world = World::here();
     let name = unique("redriven");
     let channel = world.public_channel(&name).await;
@@ -39,7 +39,7 @@ async fn a_redrive_posts_what_was_not_posted_once() {
     world
         .fault("chat.postMessage", "channel", &channel.id, 1, refused)
         .await;
-    let ended = failed_with_a_mendable_error(&world, &name).await;
+    let ended = failed_with_a_fixable_error(&world, &name).await;
     assert_eq!(world.in_slack(&name).await.messages, []);
 
     let redriven = world.redrive(&ended.execution.arn).await;
@@ -51,7 +51,7 @@ async fn a_redrive_posts_what_was_not_posted_once() {
 }
 
 #[tokio::test]
-async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
+async fn a_redrive_finds_a_message_whose_attempt_got_no_response() {
     let world = World::here();
     let name = unique("found");
     let channel = world.public_channel(&name).await;
@@ -66,7 +66,7 @@ async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
     world
         .fault("conversations.history", "channel", &channel.id, 1, refused)
         .await;
-    let ended = failed_with_a_mendable_error(&world, &name).await;
+    let ended = failed_with_a_fixable_error(&world, &name).await;
 
     let redriven = world.redrive(&ended.execution.arn).await;
     assert_eq!(redriven.output()["message"]["duplicate"], true);
@@ -74,7 +74,7 @@ async fn a_redrive_finds_what_was_posted_by_an_attempt_that_was_not_told_so() {
 }
 
 #[tokio::test]
-async fn two_copies_of_an_invocation_at_the_same_time_post_once() {
+async fn two_concurrent_copies_of_an_invocation_post_once() {
     let world = World::here();
     let name = unique("copies");
     let channel = world.public_channel(&name).await;

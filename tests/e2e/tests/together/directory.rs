@@ -41,7 +41,7 @@ async fn known_public_channel(world: &World, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_channel_that_was_archived_is_told_and_serves_again_when_it_is_unarchived() {
+async fn an_archived_channel_is_reported_and_is_used_again_once_unarchived() {
     let world = World::here();
     let channel = unique("archived");
     known_public_channel(&world, &channel).await;
@@ -57,7 +57,7 @@ async fn a_channel_that_was_archived_is_told_and_serves_again_when_it_is_unarchi
 }
 
 #[tokio::test]
-async fn a_private_channel_that_is_gone_is_made_anew_with_its_members() {
+async fn a_private_channel_that_is_gone_is_created_again_with_its_members() {
     let world = World::here();
     let (channel, ana) = (unique("gone"), world.person("ana", Some(true)).await);
     let mut request = message(&channel);
@@ -81,7 +81,7 @@ async fn a_private_channel_that_is_gone_is_made_anew_with_its_members() {
 }
 
 #[tokio::test]
-async fn a_private_channel_that_the_bot_was_removed_from_is_a_name_that_is_taken() {
+async fn the_name_of_a_private_channel_that_the_bot_was_removed_from_is_taken() {
     let world = World::here();
     let channel = unique("removed");
     world

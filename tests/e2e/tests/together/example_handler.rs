@@ -10,7 +10,7 @@ use local_stack::{
 use serde_json::json;
 
 #[tokio::test]
-async fn a_handler_of_less_than_30_lines_sends_a_notification_once() {
+async fn a_handler_of_fewer_than_30_lines_sends_a_notification_once() {
     let (world, project) = (World::here(), Project::here());
     let source = project.root.join("lib/client/examples/handler.rs");
     let lines = fs::read_to_string(source).unwrap().lines().count();

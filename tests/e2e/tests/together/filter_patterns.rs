@@ -31,7 +31,11 @@ const TROUBLE: &str =
     false
 )]
 #[case(TROUBLE, "REPORT RequestId: 1", false)]
-fn a_pattern_counts_a_line(#[case] pattern: &str, #[case] line: &str, #[case] counts: bool) {
+fn a_pattern_counts_the_lines_that_match(
+    #[case] pattern: &str,
+    #[case] line: &str,
+    #[case] counts: bool,
+) {
     assert_eq!(filter(pattern).counts(line), counts);
 }
 

@@ -65,7 +65,7 @@ impl Who {
 
 #[rstest]
 #[tokio::test]
-async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
+async fn the_outcome_lists_everyone_who_was_to_be_invited(
     #[values("create-channel", "notify-private-channel", "change-channel-members")] workflow: &str,
 ) {
     let world = World::here();
@@ -83,12 +83,12 @@ async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
         let email = who.arrive(&world).await;
         skipped.push(json!({ "email": email, "reason": reason }));
     }
-    let (new, there) = (OptedIn.arrive(&world).await, OptedIn.arrive(&world).await);
+    let (new, existing) = (OptedIn.arrive(&world).await, OptedIn.arrive(&world).await);
     // The deployment's default decides.
     let undecided = world.person("undecided", None).await;
-    world.private_channel(&channel, &[&there]).await;
+    world.private_channel(&channel, &[&existing]).await;
     let mut emails: Vec<&Value> = skipped.iter().map(|skipped| &skipped["email"]).collect();
-    let wanted = [json!(new), json!(undecided), json!(there)];
+    let wanted = [json!(new), json!(undecided), json!(existing)];
     emails.extend(&wanted);
     let request = match workflow {
         "change-channel-members" => json!({ "channelName": channel, "add": emails }),
@@ -101,21 +101,21 @@ async fn whoever_shall_be_in_a_channel_is_in_the_outcome(
     let ended = world.run(workflow, &request).await;
 
     let mut expected = json!({
-        "invited": [new, undecided], "alreadyMembers": [there], "skipped": skipped,
+        "invited": [new, undecided], "alreadyMembers": [existing], "skipped": skipped,
     });
     if workflow == "change-channel-members" {
         expected["removed"] = json!([]);
     }
     assert_eq!(ended.output()["members"], expected);
     let mut in_slack = world.in_slack(&channel).await.emails;
-    let mut expected = [new, undecided, there];
+    let mut expected = [new, undecided, existing];
     in_slack.sort();
     expected.sort();
     assert_eq!(in_slack, expected);
 }
 
 #[tokio::test]
-async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome() {
+async fn the_outcome_lists_everyone_who_was_to_be_removed() {
     let world = World::here();
     let channel = unique("leaving");
     let mut removed = Vec::new();
@@ -123,9 +123,9 @@ async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome() {
         removed.push(who.arrive(&world).await);
     }
     let itself = TheBotItself.arrive(&world).await;
-    let mut there: Vec<&str> = removed.iter().map(String::as_str).collect();
-    there.push(&itself);
-    world.private_channel(&channel, &there).await;
+    let mut members: Vec<&str> = removed.iter().map(String::as_str).collect();
+    members.push(&itself);
+    world.private_channel(&channel, &members).await;
     let mut emails = removed.clone();
     let mut skipped = Vec::new();
     for (who, reason) in [
@@ -151,7 +151,7 @@ async fn whoever_shall_not_be_in_a_channel_is_in_the_outcome() {
 }
 
 #[tokio::test]
-async fn two_hundred_and_fifty_members_are_invited_to_a_new_channel_by_one_execution() {
+async fn one_execution_invites_two_hundred_and_fifty_members_to_a_new_channel() {
     let world = World::here();
     let channel = unique("many");
     let members = world.people("m", 250).await;
@@ -166,7 +166,7 @@ async fn two_hundred_and_fifty_members_are_invited_to_a_new_channel_by_one_execu
 }
 
 #[tokio::test]
-async fn invitations_that_take_too_long_for_one_invocation_go_on_in_the_next() {
+async fn invitations_that_take_too_long_for_one_invocation_continue_in_the_next() {
     let world = World::here();
     let channel = unique("slow");
     let members = world.people("slow", 350).await;
@@ -184,12 +184,12 @@ async fn invitations_that_take_too_long_for_one_invocation_go_on_in_the_next() {
 }
 
 #[tokio::test]
-async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
+async fn sixty_members_are_removed_one_by_one_within_slacks_rate_limit() {
     let world = World::here();
     let channel = unique("exodus");
     let members = world.people("leaver", 60).await;
-    let there: Vec<&str> = members.iter().map(String::as_str).collect();
-    let id = world.private_channel(&channel, &there).await.id;
+    let addresses: Vec<&str> = members.iter().map(String::as_str).collect();
+    let id = world.private_channel(&channel, &addresses).await.id;
     let limit = How::RateLimited { retry_after: 5 };
     world
         .fault("conversations.kick", "channel", &id, 2, limit)
@@ -202,7 +202,7 @@ async fn sixty_are_removed_one_by_one_and_slacks_limit_is_waited_for() {
 }
 
 #[tokio::test]
-async fn some_come_and_others_go_in_one_execution() {
+async fn one_execution_adds_some_members_and_removes_others() {
     let world = World::here();
     let (channel, ana) = (unique("change"), world.person("ana", Some(true)).await);
     let (bob, eve) = (
@@ -234,7 +234,7 @@ async fn some_come_and_others_go_in_one_execution() {
 }
 
 #[tokio::test]
-async fn who_was_removed_is_invited_again_when_asked_for() {
+async fn a_removed_member_is_invited_again_on_request() {
     let world = World::here();
     let (channel, ana) = (unique("back"), world.person("ana", Some(true)).await);
     world.private_channel(&channel, &[]).await;

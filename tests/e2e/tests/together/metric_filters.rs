@@ -32,7 +32,7 @@ fn counted(filters: &[MetricFilter], function: &str, lines: &[String]) -> Vec<St
 }
 
 #[tokio::test]
-async fn every_function_has_its_errors_counted_and_all_that_call_slack_have_refusals_counted() {
+async fn the_errors_of_every_function_and_the_refusals_of_every_slack_caller_are_counted() {
     let world = World::here();
     let filters = deployed(&world.aws).await;
     let with = |metric: &str| -> BTreeSet<&str> {
@@ -63,11 +63,11 @@ const RETRY_AFTER: u64 = 10;
 
 #[rstest]
 #[case::token_refused(How::refused("not_allowed_token_type"), &["PostMessageErrors", "TokenRejections"])]
-#[case::limited(How::RateLimited { retry_after: RETRY_AFTER }, &["SlackRefusals"])]
+#[case::rate_limited(How::RateLimited { retry_after: RETRY_AFTER }, &["SlackRefusals"])]
 #[case::final_for_this_request(How::refused("msg_too_long"), &[])]
-#[case::passing(How::refused("internal_error"), &[])]
+#[case::transient(How::refused("internal_error"), &[])]
 #[tokio::test]
-async fn a_failed_post_is_counted_once_where_somebody_must_know(
+async fn a_failed_post_is_counted_once_if_an_operator_must_know(
     #[case] how: How,
     #[case] metrics: &[&str],
 ) {

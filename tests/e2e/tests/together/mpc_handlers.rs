@@ -52,7 +52,7 @@ async fn end_of(world: &World, answered: &Answered) -> Value {
 }
 
 #[tokio::test]
-async fn a_context_lives_through_its_requests() {
+async fn a_context_is_created_changed_and_deleted_by_requests() {
     let world = World::here();
     let (context, ana) = (unique("context"), world.person("ana", Some(true)).await);
     let body = json!({ "channelName": context, "members": [ana], "topic": "about" });
@@ -96,7 +96,7 @@ async fn the_same_http_request_three_times_is_one_message() {
 }
 
 #[tokio::test]
-async fn a_key_holds_within_a_workflow() {
+async fn a_key_applies_within_one_workflow() {
     let world = World::here();
     let (context, key) = (unique("context"), unique("key"));
     let body = json!({ "channelName": context });
@@ -112,7 +112,7 @@ async fn a_key_holds_within_a_workflow() {
 }
 
 #[tokio::test]
-async fn a_message_goes_to_a_public_channel_where_the_request_says_so() {
+async fn a_message_goes_to_a_public_channel_if_the_request_says_so() {
     let world = World::here();
     let channel = unique("public");
     world.public_channel(&channel).await;
@@ -132,7 +132,7 @@ async fn a_message_goes_to_a_public_channel_where_the_request_says_so() {
 #[case("guide", "key", json!({ "message": "hi", "channelName": "other" }), "channelName")]
 #[case("guide", "key", json!({ "message": "hi", "visibility": "public", "members": [] }), "members")]
 #[tokio::test]
-async fn a_bad_request_is_answered_with_the_field(
+async fn the_response_to_a_bad_request_names_the_field(
     #[case] context: &str,
     #[case] key: &str,
     #[case] body: Value,
@@ -145,7 +145,7 @@ async fn a_bad_request_is_answered_with_the_field(
 }
 
 #[tokio::test]
-async fn who_does_not_sign_does_not_get_in() {
+async fn an_unsigned_request_is_rejected() {
     let body = json!({ "channelName": unique("context") });
     let refused = unsigned_request(Method::POST, "/contexts", &body).await;
     assert_eq!(refused.status, 403);
@@ -162,7 +162,7 @@ fn detail(channel: &str, members: &[&str], title: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_event_on_the_bus_is_a_message_to_the_items_channel() {
+async fn an_event_on_the_bus_becomes_a_message_to_the_items_channel() {
     let world = World::here();
     let (channel, ana) = (unique("item"), world.person("ana", Some(true)).await);
     let detail = detail(&channel, &[&ana], "Rust & Lambda");
@@ -204,7 +204,7 @@ async fn the_same_event_delivered_three_times_is_one_message() {
 }
 
 #[tokio::test]
-async fn an_event_that_can_not_be_read_fails_by_the_field_and_tells_nothing_of_its_content() {
+async fn an_unreadable_event_fails_with_its_field_and_reveals_nothing_of_its_content() {
     let world = World::here();
     let mut detail = detail(&unique("item"), &[], "the secret title");
     detail["contentItem"]["state"] = json!("the secret state");
@@ -267,7 +267,7 @@ async fn the_same_bounty_sent_three_times_is_one_message() {
 }
 
 #[tokio::test]
-async fn a_bounty_that_can_not_be_read_is_a_dead_letter_and_holds_up_nobody() {
+async fn an_unreadable_bounty_becomes_a_dead_letter_and_delays_no_other() {
     let world = world_with_bounty_channel().await;
     let bad = json!({ "id": unique("bounty"), "bounty": {} }).to_string();
     let title = unique("Good");

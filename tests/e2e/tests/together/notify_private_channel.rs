@@ -21,7 +21,7 @@ fn request(channel: &str, members: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_new_private_channel_is_made_filled_and_posted_to() {
+async fn a_new_private_channel_is_created_filled_and_posted_to() {
     let world = World::here();
     let (channel, ana) = (unique("new"), world.person("ana", Some(true)).await);
     let ended = world.run(WORKFLOW, &request(&channel, &[&ana])).await;
@@ -43,7 +43,7 @@ async fn a_new_private_channel_is_made_filled_and_posted_to() {
 }
 
 #[tokio::test]
-async fn nobody_to_invite_is_fine() {
+async fn a_notification_without_members_succeeds() {
     let world = World::here();
     let channel = unique("alone");
     let ended = world
@@ -60,7 +60,7 @@ async fn nobody_to_invite_is_fine() {
 }
 
 #[tokio::test]
-async fn an_existing_channel_is_found_and_only_the_missing_are_invited() {
+async fn an_existing_channel_is_found_and_only_missing_members_are_invited() {
     let world = World::here();
     let channel = unique("existing");
     let (ana, bob) = (
@@ -113,7 +113,7 @@ async fn a_second_notification_costs_one_slack_call() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_for_as_long_as_slack_says() {
+async fn an_execution_waits_for_a_rate_limit_as_long_as_slack_says() {
     let world = World::here();
     let (channel, ana) = (unique("limited"), world.person("ana", Some(true)).await);
     let limit = How::RateLimited { retry_after: 20 };
@@ -167,7 +167,7 @@ async fn an_html_500_before_the_effect_is_retried() {
 }
 
 #[tokio::test]
-async fn who_was_invited_before_slack_failed_stands_in_the_outcome_as_invited() {
+async fn people_invited_before_slack_failed_are_in_the_outcome_as_invited() {
     let world = World::here();
     let channel = unique("reinvited");
     let (ana, bob) = (
@@ -212,7 +212,7 @@ async fn a_step_that_waits_too_often_fails_in_its_task_so_that_it_can_be_redrive
 }
 
 #[tokio::test]
-async fn a_post_whose_outcome_is_unknown_is_looked_for_and_not_repeated() {
+async fn a_post_whose_outcome_is_unknown_is_searched_for_and_not_repeated() {
     let world = World::here();
     let channel = unique("unknown");
     let id = world.private_channel(&channel, &[]).await.id;
@@ -235,7 +235,7 @@ async fn a_post_whose_outcome_is_unknown_is_looked_for_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn twenty_executions_for_one_new_channel_end_with_one_channel() {
+async fn twenty_executions_for_one_new_channel_create_one_channel() {
     let world = World::here();
     let channel = unique("race");
     let mut started = Vec::new();
@@ -278,7 +278,7 @@ async fn a_broadcast_is_defused_unless_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_post_that_slack_refuses_for_good_ends_in_fail_with_slacks_code() {
+async fn a_post_that_slack_refuses_permanently_ends_in_fail_with_slacks_code() {
     let world = World::here();
     let channel = unique("refused");
     let id = world.private_channel(&channel, &[]).await.id;

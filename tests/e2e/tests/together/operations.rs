@@ -53,7 +53,7 @@ async fn log_lines_are_json_with_a_time_the_execution_and_the_step_and_nothing_c
 }
 
 #[tokio::test]
-async fn every_effect_and_every_failure_has_its_line() {
+async fn every_effect_and_every_failure_has_a_log_line() {
     let world = World::here();
     let (channel, ana) = (unique("effects"), world.person("ana", Some(true)).await);
     let text = json!("the hidden agenda");
@@ -145,7 +145,7 @@ const NO_STEPS: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn every_line_of_a_step_names_its_execution_and_no_line_an_address() {
+async fn every_log_line_of_a_step_names_its_execution_and_none_names_an_address() {
     let world = World::here();
     let ana = world.person("ana", Some(true)).await;
     let request = json!({ "channelName": unique("lines"), "message": "hi", "members": [ana] });
@@ -194,7 +194,7 @@ async fn oldest(world: &World, workflow: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn an_execution_that_waits_is_measured_while_it_does() {
+async fn a_waiting_execution_is_measured_while_it_waits() {
     let world = World::here();
     let channel = unique("waits");
     let id = world.public_channel(&channel).await.id;

@@ -132,7 +132,7 @@ fn execution_arn(key: &str) -> String {
 }
 
 #[test]
-fn the_page_shows_the_name_of_an_event_as_the_client_makes_it() {
+fn the_page_shows_the_execution_name_that_the_client_makes() {
     let name = ExecutionName::from_key(CALLER, "event-4711").unwrap();
     let says = format!("For the caller `{CALLER}` and the key `event-4711` it is `{name}`.");
     assert!(page().contains(&says), "{says}");
@@ -140,7 +140,7 @@ fn the_page_shows_the_name_of_an_event_as_the_client_makes_it() {
 
 #[rstest]
 #[tokio::test]
-async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_message(
+async fn an_event_started_repeatedly_is_one_execution_and_one_message(
     #[values(AwsCli, Python)] language: Language,
 ) {
     let world = World::here();
@@ -214,7 +214,9 @@ async fn an_event_is_the_same_execution_in_every_language() {
 
 #[rstest]
 #[tokio::test]
-async fn who_waits_is_told_how_an_execution_failed(#[values(AwsCli, Python)] language: Language) {
+async fn a_waiting_caller_learns_how_an_execution_failed(
+    #[values(AwsCli, Python)] language: Language,
+) {
     let world = World::here();
     let request = json!({ "channelName": unique("page"), "message": "hi", "members": ["nobody"] });
     let started = language.start(&world, &unique("event"), &request).await;

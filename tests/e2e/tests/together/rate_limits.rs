@@ -10,7 +10,7 @@ use serde_json::json;
 use slack_sandbox::faults::How;
 
 #[tokio::test]
-async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
+async fn many_concurrent_messages_to_one_channel_cause_few_refusals() {
     let world = World::here();
     let channel = unique("busy");
     let id = world.public_channel(&channel).await.id;
@@ -35,7 +35,7 @@ async fn many_messages_to_one_channel_at_once_are_not_a_storm_of_refusals() {
 }
 
 #[tokio::test]
-async fn executions_that_were_stopped_hold_up_no_later_one() {
+async fn stopped_executions_delay_no_later_one() {
     const STOPPED: usize = 40;
     let world = World::here();
     let channel = unique("stopped");
@@ -90,7 +90,7 @@ async fn executions_that_were_stopped_hold_up_no_later_one() {
 }
 
 #[tokio::test]
-async fn what_slack_refuses_one_execution_the_others_wait_for_too() {
+async fn a_refusal_of_one_execution_makes_the_others_wait_too() {
     let world = World::here();
     let channel = unique("refused");
     let id = world.public_channel(&channel).await.id;
@@ -116,7 +116,7 @@ async fn what_slack_refuses_one_execution_the_others_wait_for_too() {
 }
 
 #[tokio::test]
-async fn many_removals_wait_together() {
+async fn many_removals_share_their_waits() {
     let world = World::here();
     let channel = unique("removals");
     let people = world.people("leaving", 60).await;

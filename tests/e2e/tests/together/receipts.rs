@@ -17,7 +17,7 @@ const WORKFLOW: &str = "notify-private-channel";
 type Item = HashMap<String, AttributeValue>;
 
 #[tokio::test]
-async fn a_receipt_says_what_was_asked_for_and_what_became_of_it() {
+async fn a_receipt_says_what_was_requested_and_what_happened() {
     let world = World::here();
     let (channel, ana) = (unique("receipt"), world.person("ana", Some(true)).await);
     let request = json!({ "channelName": channel, "message": "the secret", "members": [ana] });
@@ -46,7 +46,7 @@ async fn a_receipt_says_what_was_asked_for_and_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn an_execution_that_waits_has_an_open_receipt() {
+async fn a_waiting_execution_has_an_open_receipt() {
     let world = World::here();
     let channel = unique("open");
     let id = world.private_channel(&channel, &[]).await.id;
@@ -71,7 +71,7 @@ async fn an_execution_that_waits_has_an_open_receipt() {
 }
 
 #[tokio::test]
-async fn a_redriven_execution_ends_well_in_the_end() {
+async fn the_receipt_of_a_redriven_execution_ends_as_succeeded() {
     let world = World::here();
     let (channel, ana) = (unique("redriven"), world.person("ana", Some(true)).await);
     let id = world.private_channel(&channel, &[]).await.id;
@@ -110,7 +110,7 @@ async fn a_bad_request_has_a_receipt_too() {
 }
 
 #[tokio::test]
-async fn a_receipt_whose_end_no_event_told_is_completed_by_the_watcher() {
+async fn the_watcher_completes_a_receipt_whose_last_event_was_lost() {
     let world = World::here();
     // No event rule matches a copy of the workflow.
     let copy = world.copy_of(WORKFLOW, |definition| definition).await;

@@ -20,7 +20,7 @@ fn client(world: &World) -> Client {
 }
 
 #[tokio::test]
-async fn an_event_that_is_started_again_and_again_is_one_execution_and_one_message() {
+async fn an_event_started_repeatedly_is_one_execution_and_one_message() {
     let world = World::here();
     let (client, channel, key) = (client(&world), unique("once"), unique("event"));
     world.public_channel(&channel).await;
@@ -64,7 +64,7 @@ async fn released_copy(world: &World, operation: Operation) -> StateMachineArn {
 }
 
 #[tokio::test]
-async fn an_event_that_is_started_by_an_alias_is_one_execution_of_the_state_machine_itself() {
+async fn an_event_started_by_an_alias_is_one_execution_of_the_state_machine_itself() {
     let world = World::here();
     let (channel, key) = (unique("alias"), unique("event"));
     world.public_channel(&channel).await;

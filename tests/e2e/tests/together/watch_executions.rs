@@ -29,7 +29,7 @@ async fn ages(world: &World, workflow: &str) -> (f64, f64) {
 }
 
 #[tokio::test]
-async fn the_age_is_that_of_the_execution_that_waits_and_0_where_none_runs() {
+async fn the_age_is_that_of_the_waiting_execution_and_0_if_none_runs() {
     let world = World::here();
     let copy = || world.copy_of(WORKFLOW, |definition| definition);
     let (waiting, idle) = (copy().await, copy().await);

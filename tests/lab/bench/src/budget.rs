@@ -240,7 +240,7 @@ mod tests {
     #[case::another_machine(4, 2_019_000, &[])]
     #[case::a_larger_zip(4, 2_030_000, &["post-message: its zip of 2000000 bytes became 2030000"])]
     #[case::a_smaller_zip(4, 1_500_000, &[])]
-    fn what_grows_breaks_the_budget(
+    fn growth_breaks_the_budget(
         #[case] slack_calls: u64,
         #[case] zip: u64,
         #[case] problems: &[&str],
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_of_them_knows_breaks_the_budget() {
+    fn an_entry_that_only_one_side_has_breaks_the_budget() {
         let (known, nothing) = (budget(4, 1), Budget::default());
         let problems = broken(&nothing, &known);
         assert_eq!(problems, ["first: not in the budget"]);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn another_build_has_sizes_of_its_own() {
+    fn another_build_has_its_own_sizes() {
         let (known, mut other) = (budget(4, 1), budget(4, 9));
         let zips = other.zips.remove("x86_64").unwrap_or_default();
         other.zips.insert("aarch64".to_owned(), zips);

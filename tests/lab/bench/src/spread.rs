@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_what_stands_in_the_middle() {
+    fn the_median_is_the_middle_value() {
         let spread = Spread::of([3_000, 1_000, 9_000].map(Duration::from_micros)).unwrap();
         assert_eq!(spread.to_string(), "3.0 (1.0–9.0)");
     }

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_at_the_same_time_count_once() {
+    fn concurrent_calls_count_once() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let calls = vec![

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_wrong_before_the_beginning_after_the_end_or_elsewhere() {
+    fn no_fault_occurs_before_the_start_after_the_end_or_elsewhere() {
         let dice = Dice::new(1);
         let rolls = |seam| dice.roll(seam, &[("kill", 1)]).is_some();
         assert!(!rolls(Seam::Lambda));

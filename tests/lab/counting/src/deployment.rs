@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fixed_is_counted_in_all_templates() {
+    fn fixed_resources_are_counted_in_all_templates() {
         let expected = [(1, SECRET), (4 + 2, CUSTOM_METRIC), (3, ALARM_METRIC)];
         assert_eq!(deployment().fixed(4), expected);
     }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_execution_leaves_behind_follows_from_its_state_machine() {
+    fn the_state_machine_determines_whether_executions_are_logged_and_traced() {
         assert!(deployment().logs_executions());
         assert!(deployment().traces_executions());
         let silent = Deployment::of(&[json!({ "Resources": { "M": {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_has_the_memory_of_its_template_or_lambdas_own() {
+    fn a_function_has_the_memory_of_its_template_or_lambdas_default() {
         assert_eq!(deployment().memory_mb("apgl-post-message"), 256);
         assert_eq!(deployment().memory_mb("apgl-check-request"), 128);
     }

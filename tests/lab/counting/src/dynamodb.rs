@@ -194,12 +194,12 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::nothing_is_there(0, 1, 2)]
+    #[case::no_item(0, 1, 2)]
     #[case::small(1, 1, 2)]
-    #[case::just_a_block(4_096, 1, 2)]
-    #[case::a_byte_more(4_097, 2, 4)]
+    #[case::exactly_one_block(4_096, 1, 2)]
+    #[case::one_byte_more(4_097, 2, 4)]
     #[case::the_largest_item(400 * 1_024, 100, 200)]
-    fn a_read_takes_a_unit_for_four_kilobytes_and_half_of_it_if_it_may_be_stale(
+    fn a_read_uses_a_unit_per_four_kilobytes_and_half_if_it_may_be_stale(
         #[case] size: u64,
         #[case] stale: u64,
         #[case] consistent: u64,
@@ -209,18 +209,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing_is_there(0, 1)]
-    #[case::just_a_block(1_024, 1)]
-    #[case::a_byte_more(1_025, 2)]
+    #[case::no_item(0, 1)]
+    #[case::exactly_one_block(1_024, 1)]
+    #[case::one_byte_more(1_025, 2)]
     #[case::ten_thousand_members(140_000, 137)]
-    fn a_write_takes_a_unit_for_a_kilobyte(#[case] size: u64, #[case] units: u64) {
+    fn a_write_uses_a_unit_per_kilobyte(#[case] size: u64, #[case] units: u64) {
         assert_eq!(write_units(size), units);
     }
 
     #[rstest]
     #[case::text(json!({ "S": "äbc" }), 4)]
     #[case::number(json!({ "N": "1764053146123" }), 8)]
-    #[case::zeros_around_it(json!({ "N": "001200" }), 2)]
+    #[case::number_with_extra_zeros(json!({ "N": "001200" }), 2)]
     #[case::zero(json!({ "N": "0" }), 1)]
     #[case::flag(json!({ "BOOL": false }), 1)]
     #[case::null(json!({ "NULL": true }), 1)]

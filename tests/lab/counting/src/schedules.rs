@@ -70,7 +70,7 @@ mod tests {
     #[case("rate(2 days)", Some(15))]
     #[case("rate(0 minutes)", None)]
     #[case("cron(0 8 * * ? *)", None)]
-    fn a_rate_comes_so_many_times_a_month(#[case] expression: &str, #[case] times: Option<u64>) {
+    fn a_rate_is_converted_to_runs_per_month(#[case] expression: &str, #[case] times: Option<u64>) {
         assert_eq!(times_a_month(expression), times);
     }
 }

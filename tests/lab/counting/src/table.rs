@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_to_the_right() {
+    fn numbers_are_right_aligned() {
         assert_eq!(
             table().to_string(),
             "  part     A  B\n  writes      4\n  reads   12   \n"
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_says_which_columns_are_numbers() {
+    fn markdown_right_aligns_columns_of_numbers() {
         assert_eq!(
             table().markdown(),
             "| part | A | B |\n| --- | ---: | ---: |\n| writes |  | 4 |\n| reads | 12 |  |\n"

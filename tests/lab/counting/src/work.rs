@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_summed_up_by_table_and_operation() {
+    fn calls_are_summed_by_table_and_operation() {
         let write = Taken {
             requests: 1,
             half_read_units: 0,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ran_beside_the_execution_spoils_the_count() {
+    fn a_concurrent_invocation_spoils_the_count() {
         let passed = Passed::default();
         let spoiled = Work::of(invoked(1), &passed, &logged(2), BTreeMap::new());
         assert!(matches!(spoiled, Err(Error::Uncounted(_))));

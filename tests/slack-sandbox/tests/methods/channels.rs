@@ -25,7 +25,7 @@ async fn a_channels_name_obeys_slacks_rules(#[case] name: &str, #[case] expected
 }
 
 #[tokio::test]
-async fn a_new_channel_holds_the_bot_alone() {
+async fn a_new_channel_contains_only_the_bot() {
     let slack = Slack::start().await;
     let created = slack
         .call(
@@ -45,7 +45,10 @@ async fn a_new_channel_holds_the_bot_alone() {
 #[case("open", "not_in_channel")]
 #[case("secret", "channel_not_found")]
 #[tokio::test]
-async fn a_channel_is_archived_by_a_member_once(#[case] channel: &str, #[case] expected: &str) {
+async fn only_a_member_may_archive_a_channel_and_only_once(
+    #[case] channel: &str,
+    #[case] expected: &str,
+) {
     let slack = Slack::start().await;
     assert_eq!(
         error(&slack.call_in(channel, "conversations.archive", &[]).await),
@@ -83,7 +86,7 @@ async fn a_rename_frees_the_name() {
 }
 
 #[tokio::test]
-async fn only_who_created_a_channel_may_rename_it() {
+async fn only_its_creator_may_rename_a_channel() {
     let slack = Slack::start().await;
     let renamed = slack
         .call_in("closed", "conversations.rename", &[("name", "ours")])
@@ -101,7 +104,7 @@ async fn a_bot_cant_unarchive() {
 }
 
 #[tokio::test]
-async fn a_private_channel_is_visible_to_its_members_only() {
+async fn a_private_channel_is_visible_only_to_its_members() {
     let slack = Slack::start().await;
     for method in [
         "conversations.info",

@@ -47,7 +47,7 @@ async fn a_list_shows_what_the_bot_sees() {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_through_short_and_empty_pages() {
+async fn a_list_continues_through_short_and_empty_pages() {
     let slack = Slack::start().await;
     let pages = Pages {
         max_size: Some(2),
@@ -72,7 +72,7 @@ async fn a_list_goes_on_through_short_and_empty_pages() {
 #[case(&[("limit", "1000")], "invalid_limit")]
 #[case(&[("types", "dm")], "invalid_types")]
 #[tokio::test]
-async fn a_list_refuses_bad_arguments(#[case] arguments: &[(&str, &str)], #[case] expected: &str) {
+async fn a_list_rejects_bad_arguments(#[case] arguments: &[(&str, &str)], #[case] expected: &str) {
     assert_eq!(
         error(
             &Slack::start()

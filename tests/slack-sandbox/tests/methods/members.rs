@@ -20,7 +20,7 @@ use crate::slack::{Slack, error};
 #[case("nowhere", "UBOB", "channel_not_found")]
 #[case("old", "UBOB", "is_archived")]
 #[tokio::test]
-async fn an_invitation_is_judged_by_user_and_channel(
+async fn the_result_of_an_invitation_depends_on_user_and_channel(
     #[case] channel: &str,
     #[case] user: &str,
     #[case] expected: &str,
@@ -58,7 +58,7 @@ async fn one_bad_id_fails_the_batch_unless_it_is_forced() {
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_are_invited_at_once() {
+async fn at_most_a_hundred_users_are_invited_at_once() {
     let slack = Slack::start().await;
     let users = |count| {
         (0..count)
@@ -84,7 +84,7 @@ async fn at_most_a_hundred_are_invited_at_once() {
 #[case("general", "UANA", "cant_kick_from_general")]
 #[case("open", "USINGLE", "not_in_channel")]
 #[tokio::test]
-async fn a_kick_is_judged_by_user_and_channel(
+async fn the_result_of_a_kick_depends_on_user_and_channel(
     #[case] channel: &str,
     #[case] user: &str,
     #[case] expected: &str,

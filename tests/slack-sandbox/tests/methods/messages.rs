@@ -18,7 +18,7 @@ use crate::slack::{Slack, error};
 #[case("secret", &[("text", "x")], "channel_not_found")]
 #[case("old", &[("text", "x")], "is_archived")]
 #[tokio::test]
-async fn a_post_is_judged_by_channel_and_content(
+async fn the_result_of_a_post_depends_on_channel_and_content(
     #[case] channel: &str,
     #[case] arguments: &[(&str, &str)],
     #[case] expected: &str,
@@ -31,7 +31,7 @@ async fn a_post_is_judged_by_channel_and_content(
 }
 
 #[tokio::test]
-async fn blocks_hold_so_many_characters_and_a_long_text_is_cut() {
+async fn blocks_have_a_maximum_length_and_a_long_text_is_truncated() {
     let slack = Slack::start().await;
     let section = |length| {
         json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(length) } }])
@@ -60,7 +60,7 @@ async fn blocks_hold_so_many_characters_and_a_long_text_is_cut() {
 }
 
 #[tokio::test]
-async fn metadata_comes_back_only_when_asked_for() {
+async fn metadata_is_returned_only_on_request() {
     let slack = Slack::start().await;
     let metadata = json!({ "event_type": "e", "event_payload": { "n": 1 } });
     slack
@@ -83,7 +83,7 @@ async fn metadata_comes_back_only_when_asked_for() {
 }
 
 #[tokio::test]
-async fn a_reply_stands_in_its_thread_and_not_in_the_history() {
+async fn a_reply_is_in_its_thread_but_not_in_the_history() {
     let slack = Slack::start().await;
     let settings = Settings {
         limits: Some(false),

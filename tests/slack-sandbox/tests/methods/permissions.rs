@@ -7,7 +7,7 @@ use slack_sandbox::{server::Settings, workspace::Restrictions};
 use crate::slack::{Slack, TOKEN, error};
 
 #[tokio::test]
-async fn only_known_tokens_are_let_in() {
+async fn only_known_tokens_are_accepted() {
     let slack = Slack::start().await;
     let url = format!("{}/api/auth.test", slack.sandbox.url());
     let without: Value = slack
@@ -48,7 +48,7 @@ async fn only_known_tokens_are_let_in() {
 #[case("conversations.history", &[("channel", "C00000003")], "groups:history")]
 #[case("chat.postMessage", &[("channel", "C00000001"), ("text", "x")], "chat:write")]
 #[tokio::test]
-async fn a_missing_scope_is_told_with_what_is_needed(
+async fn a_missing_scope_is_reported_with_the_scopes_that_are_needed(
     #[case] method: &str,
     #[case] arguments: &[(&str, &str)],
     #[case] needed: &str,

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::slack::{Slack, TOKEN, error};
 
 #[tokio::test]
-async fn an_unknown_method_is_told() {
+async fn an_unknown_method_is_reported() {
     assert_eq!(
         error(&Slack::start().await.call("users.frobnicate", &[]).await),
         "unknown_method"
@@ -13,7 +13,7 @@ async fn an_unknown_method_is_told() {
 }
 
 #[tokio::test]
-async fn arguments_are_read_from_a_form_only() {
+async fn arguments_are_read_only_from_a_form() {
     let slack = Slack::start().await;
     let url = format!("{}/api/conversations.create", slack.sandbox.url());
     let answer = slack

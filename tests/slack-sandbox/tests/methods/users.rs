@@ -24,7 +24,7 @@ async fn people_are_found_by_address_while_they_are_active(
 }
 
 #[tokio::test]
-async fn a_users_address_is_shown_with_the_scope_only() {
+async fn a_users_address_is_shown_only_with_the_scope() {
     let slack = Slack::start().await;
     let info = slack.call("users.info", &[("user", "UGUEST")]).await;
     assert_eq!(

@@ -12,7 +12,7 @@ use slack_sandbox::{
 use crate::team::{call, post, start, team_messages};
 
 #[tokio::test]
-async fn a_late_effect_comes_when_the_sender_is_gone() {
+async fn a_late_effect_occurs_after_the_sender_is_gone() {
     let (sandbox, admin) = start(0.001).await;
     let late = Fault::new("chat.postMessage", How::Late { millis: 300 }).times(1);
     admin.add_fault(&late).await.unwrap();
@@ -25,7 +25,7 @@ async fn a_late_effect_comes_when_the_sender_is_gone() {
 }
 
 #[tokio::test]
-async fn chaos_reigns_until_it_is_ended_and_refuses_what_is_no_rate() {
+async fn chaos_lasts_until_it_is_stopped_and_rejects_an_invalid_rate() {
     let (sandbox, admin) = start(0.001).await;
     let chaos = Chaos {
         kinds: vec![FaultKind::Html500],
@@ -73,7 +73,7 @@ async fn a_fault_does_what_it_says_once_and_is_logged(
 }
 
 #[tokio::test]
-async fn a_fault_meets_only_the_calls_it_is_for() {
+async fn a_fault_affects_only_matching_calls() {
     let (sandbox, admin) = start(1.0).await;
     let fault = Fault::new(
         "*",
@@ -117,7 +117,7 @@ async fn a_reset_connection_is_an_error_for_the_client() {
 }
 
 #[tokio::test]
-async fn a_fault_for_a_method_that_is_none_is_refused() {
+async fn a_fault_for_an_unknown_method_is_rejected() {
     let (_sandbox, admin) = start(1.0).await;
     assert!(
         admin

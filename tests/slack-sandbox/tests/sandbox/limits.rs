@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::team::{call, post, start, team_messages};
 
 #[tokio::test]
-async fn a_method_is_limited_and_free_again_after_its_minute() {
+async fn a_rate_limited_method_is_available_again_after_a_minute() {
     let (sandbox, _admin) = start(0.05).await;
     for n in 0..20 {
         let answer = call(
@@ -44,7 +44,7 @@ async fn a_method_is_limited_and_free_again_after_its_minute() {
 }
 
 #[tokio::test]
-async fn a_channel_takes_a_short_burst_and_then_one_message_a_second() {
+async fn a_channel_accepts_a_short_burst_and_then_one_message_a_second() {
     let (sandbox, admin) = start(1.0).await;
     for _ in 0..4 {
         assert_eq!(post(&sandbox, &admin).await.unwrap().status(), 200);

@@ -5,7 +5,7 @@ use slack_sandbox::seed::TokenSeed;
 use crate::team::{TOKEN, call, start};
 
 #[tokio::test]
-async fn the_log_holds_arguments_and_never_the_token() {
+async fn the_log_contains_arguments_but_never_the_token() {
     let (sandbox, admin) = start(1.0).await;
     call(
         &sandbox,
@@ -25,7 +25,7 @@ async fn the_log_holds_arguments_and_never_the_token() {
 }
 
 #[tokio::test]
-async fn the_log_tells_two_tokens_apart_by_their_ends() {
+async fn the_log_distinguishes_two_tokens_by_their_ends() {
     let (sandbox, admin) = start(1.0).await;
     let url = format!("{}/api/auth.test", sandbox.url());
     for token in ["xoxb-the-old-one", "xoxb-the-new-two", "xoxb-short"] {

@@ -4,7 +4,7 @@ use rstest::rstest;
 use slack_sandbox::{Options, Sandbox, SandboxError};
 
 #[tokio::test]
-async fn it_listens_on_loopback_only() {
+async fn the_sandbox_listens_only_on_loopback() {
     let listen = "0.0.0.0:0".parse().unwrap();
     let refused = Sandbox::start(Options {
         listen,

@@ -7,7 +7,7 @@ use slack_sandbox::{Seed, seed::Generate};
 use crate::team::{call, start};
 
 #[tokio::test]
-async fn users_and_channels_are_made_by_the_hundred_thousand() {
+async fn a_seed_creates_a_hundred_thousand_users_and_channels() {
     let (sandbox, admin) = start(1.0).await;
     let generate = Generate {
         users: 100_000,
@@ -47,7 +47,10 @@ async fn users_and_channels_are_made_by_the_hundred_thousand() {
 #[case(json!({ "channels": [{ "name": "x", "members": ["nobody@example.com"] }] }), "channels[0].members[0]")]
 #[case(json!({ "tokens": [{ "token": "" }] }), "tokens[0].token")]
 #[tokio::test]
-async fn a_bad_seed_is_refused_whole_with_its_field(#[case] seed: Value, #[case] field: &str) {
+async fn a_bad_seed_is_rejected_as_a_whole_with_its_field(
+    #[case] seed: Value,
+    #[case] field: &str,
+) {
     let (_sandbox, admin) = start(1.0).await;
     let seed: Seed = serde_json::from_value(seed).unwrap();
     let refusal = admin.seed(&seed).await.unwrap_err().to_string();
@@ -56,7 +59,7 @@ async fn a_bad_seed_is_refused_whole_with_its_field(#[case] seed: Value, #[case]
 }
 
 #[tokio::test]
-async fn an_admin_request_with_an_unknown_field_is_refused_with_its_name() {
+async fn an_admin_request_with_an_unknown_field_is_rejected_with_its_name() {
     let (sandbox, _admin) = start(1.0).await;
     let url = format!("{}/admin/seed", sandbox.url());
     let answer = reqwest::Client::new()

@@ -6,7 +6,7 @@ use slack_sandbox::{Seed, seed::TokenSeed, server::ChannelChange};
 use crate::team::{TOKEN, call, start};
 
 #[tokio::test]
-async fn a_reset_brings_the_start_back() {
+async fn a_reset_restores_the_initial_state() {
     let (sandbox, admin) = start(1.0).await;
     call(&sandbox, "conversations.create", &[("name", "x")])
         .await
@@ -50,7 +50,7 @@ async fn a_token_can_be_added_with_fewer_scopes() {
 }
 
 #[tokio::test]
-async fn people_change_a_channel_beside_the_bot() {
+async fn people_can_change_a_channel_without_the_bot() {
     let (_sandbox, admin) = start(1.0).await;
     let change = ChannelChange {
         name: Some("crew".to_owned()),

@@ -1,25 +1,14 @@
-//! Runs the real protocol in virtual time, with many executions that need channels at the same time.
-//!
-//! Slack, the table, the rate limiter and the scan are models. They allow and refuse the same calls as in
-//! production. Each call takes some virtual time, so the executions interleave.
-#![allow(clippy::unwrap_used)]
+//! An execution that runs the real protocol in the model.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashMap, HashSet},
-    rc::Rc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use apgl_contract::{Recovery, StepError, Visibility};
 use apgl_directory::Found;
-use apgl_rate_limit::gcra::Gcra;
-use apgl_slack::quotas::{Quota, Slot};
 use apgl_stores::{Channel, Claims, CreationClaim};
 use ensure_channel::protocol::{Workspace, ensure};
-use futures_util::future::join_all;
-use rstest::rstest;
 use tokio::time::{Instant, sleep};
+
+use crate::world::{CREATE, LIST, Scan, Shared, World, quota};
 
 /// How often a step may wait without a reservation, as in production.
 const WAITS: u32 = 100;
@@ -31,60 +20,16 @@ const INVOCATION: Duration = Duration::from_secs(20);
 const SCAN_LEASE: Duration = Duration::from_secs(28);
 const OWNERS_HEAD_START: Duration = Duration::from_secs(10);
 
-const CREATE: &str = "conversations.create";
-const LIST: &str = "conversations.list";
-
-/// Slack, the tables and the rate limiter.
-#[derive(Default)]
-struct World {
-    /// The channels in Slack: name and time of creation.
-    slack: HashMap<String, SystemTime>,
-    /// The channels in the table: name and the execution that created the channel.
-    table: HashMap<String, Option<String>>,
-    claims: HashMap<String, CreationClaim>,
-    quotas: HashMap<&'static str, Gcra>,
-    /// The reserved slot and the number of unused calls, by execution and quota.
-    reservations: HashMap<(String, &'static str), (Slot, u32)>,
-    /// The number of calls taken from each quota, used or unused.
-    taken: BTreeMap<&'static str, u32>,
-    /// The executions whose next creation succeeds, but whose response is lost.
-    lost_answers: HashSet<String>,
-    pages: u32,
-    scan: Scan,
-}
-
-#[derive(Default)]
-struct Scan {
-    owner: Option<String>,
-    began: Option<SystemTime>,
-    lease_ends_at: Option<SystemTime>,
-    paused_until: Option<SystemTime>,
-    page: u32,
-    /// When the last complete scan began.
-    complete: Option<SystemTime>,
-}
-
-type Shared = Rc<RefCell<World>>;
-
-/// Twenty calls a minute, with bursts of ten.
-fn quota(name: &'static str) -> Quota {
-    Quota {
-        name: name.to_owned(),
-        interval: Duration::from_secs(3),
-        burst: 10,
-    }
-}
-
 /// One execution's view of the world.
-struct Execution {
-    world: Shared,
-    began: Instant,
-    id: String,
-    name: String,
+pub struct Execution {
+    pub world: Shared,
+    pub began: Instant,
+    pub id: String,
+    pub name: String,
 }
 
 impl Execution {
-    fn millis(&self) -> u64 {
+    pub fn millis(&self) -> u64 {
         let since = self.now().duration_since(UNIX_EPOCH).unwrap();
         u64::try_from(since.as_millis()).unwrap()
     }
@@ -147,7 +92,7 @@ impl Execution {
     }
 
     /// Runs the step until it succeeds, with the waits that it asks for. Returns the channel and the time it took.
-    async fn run(self) -> Result<(Found, Duration), StepError> {
+    pub async fn run(self) -> Result<(Found, Duration), StepError> {
         let mut waits = 0;
         loop {
             let error = match ensure(&self, &self.id).await {
@@ -310,110 +255,4 @@ impl Workspace for Execution {
         world.table.insert(self.name.clone(), made_by.clone());
         Ok(self.found(made_by))
     }
-}
-
-/// `count` executions that need `names` channels, in a world where a scan reads `pages` pages.
-fn executions(count: usize, names: usize, pages: u32) -> (Shared, Vec<Execution>) {
-    let world = World {
-        pages,
-        ..World::default()
-    };
-    let (world, began) = (Rc::new(RefCell::new(world)), Instant::now());
-    let execution = |n: usize| Execution {
-        world: world.clone(),
-        began,
-        id: format!("execution-{n}"),
-        name: format!("channel-{}", n % names),
-    };
-    let executions = (0..count).map(execution).collect();
-    (world, executions)
-}
-
-fn two_executions() -> (Shared, [Execution; 2]) {
-    let (world, executions) = executions(2, 1, 1);
-    (world, executions.try_into().ok().unwrap())
-}
-
-#[rstest]
-#[case::twenty_new_channels(400, 20)]
-#[case::sixty_new_channels(600, 60)]
-#[tokio::test(start_paused = true)]
-async fn each_new_channel_takes_one_call_and_nobody_waits_longer_than_slack_asks(
-    #[case] count: usize,
-    #[case] names: usize,
-) {
-    let (world, executions) = executions(count, names, 1);
-    let ended = join_all(executions.into_iter().map(Execution::run)).await;
-    let ended: Vec<(Found, Duration)> = ended.into_iter().map(Result::unwrap).collect();
-    let world = world.borrow();
-    let calls = u32::try_from(names).unwrap();
-    assert_eq!(world.taken, BTreeMap::from([(CREATE, calls)]));
-    assert_eq!(world.claims, HashMap::new());
-    let theory = quota(CREATE).interval * (calls - quota(CREATE).burst);
-    let last = ended.iter().map(|(_, at)| *at).max().unwrap();
-    assert!(
-        last <= theory * 2,
-        "took {last:?}; Slack's quota requires {theory:?}"
-    );
-    let makers = ended
-        .iter()
-        .filter_map(|(found, _)| found.created_by.as_ref());
-    assert_eq!(makers.collect::<HashSet<_>>().len(), names);
-}
-
-#[tokio::test(start_paused = true)]
-async fn executions_that_look_for_a_taken_name_wait_for_one_long_scan() {
-    let (world, executions) = executions(10, 1, 70);
-    let name = executions[0].name.clone();
-    world.borrow_mut().slack.insert(name, UNIX_EPOCH);
-    let ended = join_all(executions.into_iter().map(Execution::run)).await;
-    for ended in ended {
-        let (found, at) = ended.unwrap();
-        assert_eq!(found.created_by, None);
-        assert!(at < Duration::from_mins(8), "{at:?}");
-    }
-    let world = world.borrow();
-    assert_eq!(world.taken[CREATE], 1);
-    assert!(world.taken[LIST] <= 80, "{} pages", world.taken[LIST]);
-    assert_eq!(world.claims, HashMap::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_channel_whose_creator_was_not_told_is_its_own_although_another_finds_it_first() {
-    let (world, [creator, other]) = two_executions();
-    let id = creator.id.clone();
-    world.borrow_mut().lost_answers.insert(id.clone());
-    let lost = ensure(&creator, &id).await.unwrap_err();
-    assert_eq!(lost.name().recovery(), Recovery::Transient);
-    // Meanwhile another execution's scan writes the channel into the table.
-    other.find_by_scan(other.now()).await.unwrap();
-    assert_eq!(other.run().await.unwrap().0.created_by, None);
-    assert_eq!(creator.run().await.unwrap().0.created_by, Some(id));
-    assert_eq!(world.borrow().claims, HashMap::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_channel_whose_name_turns_out_to_be_taken_is_its_own_if_it_made_it() {
-    let (world, [creator, other]) = two_executions();
-    let id = creator.id.clone();
-    world.borrow_mut().lost_answers.insert(id.clone());
-    ensure(&creator, &id).await.unwrap_err();
-    let (mine, theirs) = tokio::join!(creator.run(), other.run());
-    assert_eq!(mine.unwrap().0.created_by, Some(id.clone()));
-    let made_by = theirs.unwrap().0.created_by;
-    assert!(made_by.is_none_or(|made_by| made_by == id));
-    assert_eq!(world.borrow().claims, HashMap::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_execution_that_is_stopped_while_it_waits_to_create_leaves_the_name_to_others() {
-    let (world, [stopped, other]) = two_executions();
-    // The quota is used up for ten minutes.
-    let used_up = Gcra::default().after(&quota(CREATE), 210, stopped.millis());
-    world.borrow_mut().quotas.insert(CREATE, used_up);
-    ensure(&stopped, &stopped.id).await.unwrap_err();
-    let id = other.id.clone();
-    let (found, at) = other.run().await.unwrap();
-    assert_eq!(found.created_by, Some(id));
-    assert!(at < Duration::from_mins(12), "{at:?}");
 }
