@@ -1,5 +1,7 @@
 //! The rate limiter that one invocation of a step asks before each call to Slack.
 
+mod cache;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +13,7 @@ use apgl_slack::quotas::{
     AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Quota, RateLimiter, Slot, Wait,
 };
 
+use self::cache::{Cache, Reserved};
 use crate::{
     gcra::{Gcra, millis},
     shared::SharedLimiter,
@@ -34,30 +37,6 @@ pub struct StepLimiter {
     holder: Holder,
     ends_at: Option<u64>,
     cache: Mutex<Cache>,
-}
-
-/// The step's reservations, as this invocation has read them.
-#[derive(Debug)]
-struct Cache {
-    /// A step that has not waited has no reservations, so it does not need to read the table.
-    may_have_reserved: bool,
-    /// By the name of the narrowest quota.
-    reservations: HashMap<String, Option<Reserved>>,
-}
-
-/// A reservation, and when it is ready.
-#[derive(Debug, Clone)]
-struct Reserved {
-    reservation: Reservation,
-    ready_at: u64,
-    /// The index of the reservation's quota among the call's quotas.
-    position: usize,
-}
-
-impl Reserved {
-    fn left(&self) -> u32 {
-        self.reservation.left()
-    }
 }
 
 /// Why calls can't pass a quota.
