@@ -58,22 +58,25 @@ impl From<StepError> for NotPassed {
     }
 }
 
-impl StepLimiter {
-    pub(crate) fn new(shared: Arc<SharedLimiter>, run: &Run, step: &'static str) -> Self {
-        Self {
+impl SharedLimiter {
+    /// The limiter for one invocation of a step.
+    pub fn for_step(self: &Arc<Self>, run: &Run, step: &'static str) -> StepLimiter {
+        StepLimiter {
             holder: Holder {
                 execution_id: run.execution_id.clone(),
                 step,
             },
-            ends_at: shared.end_of(run),
+            ends_at: self.end_of(run),
             cache: Mutex::new(Cache {
                 may_have_reserved: run.may_have_waited(),
                 reservations: HashMap::new(),
             }),
-            shared,
+            shared: self.clone(),
         }
     }
+}
 
+impl StepLimiter {
     async fn acquire(&self, calls: Calls<'_>) -> Result<Permit, Limited> {
         let mut reserved = self.reserved(calls.quotas).await;
         // The step passed the narrower quotas before it waited for this one.

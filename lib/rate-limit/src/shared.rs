@@ -1,9 +1,6 @@
 //! The rate limiter that all executions share.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use apgl_aws::{SettingError, optional_setting};
 use apgl_contract::{Run, StepError};
@@ -11,7 +8,7 @@ use aws_sdk_dynamodb::{Client, config};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::SdkConfig;
 
-use crate::{clock::SlackClock, limiter::StepLimiter, table::RateLimits};
+use crate::{clock::SlackClock, table::RateLimits};
 
 /// The longest time for which an unresponsive table delays a call.
 const TABLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,11 +58,6 @@ impl SharedLimiter {
     pub async fn release(&self, execution_id: &str, ended_at: SystemTime) -> Result<(), StepError> {
         let now = self.clock.now();
         self.limits.release(execution_id, ended_at, now).await
-    }
-
-    /// The limiter for one invocation of a step.
-    pub fn for_step(self: &Arc<Self>, run: &Run, step: &'static str) -> StepLimiter {
-        StepLimiter::new(self.clone(), run, step)
     }
 
     /// When the execution times out, in Slack's time.
