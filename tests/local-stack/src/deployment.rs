@@ -139,23 +139,27 @@ impl Deployment {
         self.project.logs().join(format!("{name}-{what}.log"))
     }
 
-    fn context(&self, app: &App) -> [(&'static str, String); 8] {
+    fn context(&self, app: &App) -> Vec<(&'static str, String)> {
         let options = &self.options;
         let architecture = if cfg!(target_arch = "aarch64") {
             "arm64"
         } else {
             "x86_64"
         };
-        [
+        let mut context = vec![
             app.local_environment(),
             ("architecture", architecture.to_owned()),
             ("slackApiUrl", self.slack_url.clone()),
             ("functionsDir", app.functions.display().to_string()),
-            ("rateLimiter", options.rate_limiter.to_string()),
             ("timeScale", options.wait_scale.to_string()),
             ("mpcHandlers", options.mpc_handlers.to_string()),
             ("bountyChannel", BOUNTY_CHANNEL.to_owned()),
-        ]
+        ];
+        // An app from before this setting has another name for it, and the same default.
+        if !options.rate_limiter {
+            context.push(("rateLimiter", false.to_string()));
+        }
+        context
     }
 }
 
