@@ -29,12 +29,11 @@ pub async fn start(
     port: u16,
     environment: &[(&str, String)],
 ) -> Result<Server, Error> {
+    project.make_folders()?;
     let log = project.logs().join(format!("{name}-ministack.log"));
     // MiniStack's temporary files go here too, so `cargo clean` deletes them.
     let temporary = project.folder().join(name).join("tmp");
-    for folder in [&temporary, &project.logs()] {
-        fs::create_dir_all(folder).map_err(Error::io(folder.display()))?;
-    }
+    fs::create_dir_all(&temporary).map_err(Error::io(temporary.display()))?;
     let mut ministack = command("python", &project.venv(), &project.folder());
     ministack
         .arg(project.root.join("tests/local-stack/ministack/main.py"))

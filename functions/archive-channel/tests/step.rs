@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError};
-use apgl_stores::{Channel, Entry};
+use apgl_stores::Entry;
 use archive_channel::{Deps, Input, Outcome, handle};
 use fixture::{Fixture, invocation};
 use rstest::rstest;
@@ -21,19 +21,12 @@ struct Archiving {
 impl Archiving {
     async fn of(channel: ChannelSeed) -> Self {
         let fixture = Fixture::new().await;
-        let directory = fixture.directory().await;
         let seed = ChannelSeed {
             name: "guide".to_owned(),
             ..channel
         };
         let channel = fixture.channel(seed).await;
-        let known = Channel {
-            name: channel.name.clone(),
-            id: channel.id.clone(),
-            visibility: channel.visibility,
-            archived: false,
-        };
-        directory.channels.remember_all(&[known]).await.unwrap();
+        let directory = fixture.directory_with(&channel).await;
         Self {
             fixture,
             deps: Deps { directory },

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use apgl_contract::{
     ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
 };
-use apgl_stores::{Channel, Claim, Deliveries, Entry, SETTLE_TIME};
+use apgl_stores::{Claim, Deliveries, Entry, SETTLE_TIME};
 use fixture::{Fixture, invocation};
 use futures_util::future::join_all;
 use post_message::{Deps, Input, handle};
@@ -30,23 +30,15 @@ struct Posting {
 impl Posting {
     async fn to(channel: ChannelSeed) -> Self {
         let fixture = Fixture::new().await;
-        let deps = Deps {
-            directory: fixture.directory().await,
-            deliveries: Deliveries::new(fixture.table("deliveryId").await),
-        };
-        let channel = ChannelSeed {
+        let seed = ChannelSeed {
             name: "guide".to_owned(),
             ..channel
         };
-        let channel = fixture.channel(channel).await;
-        let known = Channel {
-            name: channel.name.clone(),
-            id: channel.id.clone(),
-            visibility: channel.visibility,
-            archived: channel.archived,
+        let channel = fixture.channel(seed).await;
+        let deps = Deps {
+            directory: fixture.directory_with(&channel).await,
+            deliveries: Deliveries::new(fixture.table("deliveryId").await),
         };
-        let channels = &deps.directory.channels;
-        channels.remember_all(&[known]).await.unwrap();
         Self {
             fixture,
             deps,

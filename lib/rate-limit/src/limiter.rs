@@ -3,7 +3,6 @@
 mod cache;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -67,10 +66,7 @@ impl SharedLimiter {
                 step,
             },
             ends_at: self.end_of(run),
-            cache: Mutex::new(Cache {
-                may_have_reserved: run.may_have_waited(),
-                reservations: HashMap::new(),
-            }),
+            cache: Mutex::new(Cache::new(run.may_have_waited())),
             shared: self.clone(),
         }
     }
@@ -168,19 +164,18 @@ impl StepLimiter {
         let limits = &self.shared.limits;
         let more = calls.count - covered;
         let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-        let (mut slot, mut ready_at, is_free) = match taken {
+        let (last, is_free) = match taken {
             Taken::Calls {
                 slot,
                 ready_at,
                 is_free,
-            } => (slot, ready_at, is_free),
+            } => ((slot, ready_at), is_free),
             Taken::TooLate { ready_at } => return Err(self.too_long(ready_at).into()),
         };
-        // All of the calls are made together, so they are ready when the last one is.
-        if let Some(reserved) = reserved.as_ref().filter(|one| one.ready_at > ready_at) {
-            slot = reserved.reservation.slot.clone();
-            ready_at = reserved.ready_at;
-        }
+        let (slot, ready_at) = match &reserved {
+            Some(reserved) => later(last, (reserved.reservation.slot.clone(), reserved.ready_at)),
+            None => last,
+        };
         if calls.never_wait || self.is_now(ready_at) {
             if let Some(reserved) = reserved {
                 self.use_reserved(calls, &reserved, covered).await?;
@@ -263,15 +258,14 @@ impl StepLimiter {
         if more > 0 {
             let limits = &self.shared.limits;
             let taken = limits.take(quota, more, self.now(), self.ends_at).await?;
-            match taken {
-                Taken::Calls {
-                    slot: last,
-                    ready_at: last_ready_at,
-                    ..
-                } if last_ready_at > ready_at => return Ok((last, last_ready_at, planned)),
-                // A free slot before the calls that are taken already.
-                Taken::Calls { .. } => return Ok((slot, ready_at, planned)),
-                Taken::TooLate { .. } => {}
+            if let Taken::Calls {
+                slot: more,
+                ready_at: more_ready_at,
+                ..
+            } = taken
+            {
+                let (slot, ready_at) = later((slot, ready_at), (more, more_ready_at));
+                return Ok((slot, ready_at, planned));
             }
         }
         Ok((slot, ready_at, calls.count))
@@ -349,10 +343,7 @@ impl StepLimiter {
 
     /// Clears the cache, because this step's reservations in the table have changed.
     fn clear_cache(&self) {
-        *self.cache() = Cache {
-            may_have_reserved: true,
-            reservations: HashMap::new(),
-        };
+        *self.cache() = Cache::new(true);
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -373,6 +364,12 @@ impl RateLimiter for StepLimiter {
     ) -> PenalizeFuture<'a> {
         Box::pin(self.penalize(calls, permit, retry_after))
     }
+}
+
+/// The later of two slots, each with the time when it is ready. Calls that are made together are ready when the last
+/// one is. A free slot can be earlier than the calls that are taken already.
+fn later(one: (Slot, u64), other: (Slot, u64)) -> (Slot, u64) {
+    if other.1 > one.1 { other } else { one }
 }
 
 /// The quotas that a refusal comes from. Slack does not say which one was used up. The narrowest quota recovers

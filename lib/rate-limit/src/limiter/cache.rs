@@ -13,6 +13,15 @@ pub(super) struct Cache {
     pub reservations: HashMap<String, Option<Reserved>>,
 }
 
+impl Cache {
+    pub fn new(may_have_reserved: bool) -> Self {
+        Self {
+            may_have_reserved,
+            reservations: HashMap::new(),
+        }
+    }
+}
+
 /// A reservation, and when it is ready.
 #[derive(Debug, Clone)]
 pub(super) struct Reserved {
