@@ -11,7 +11,7 @@ use crate::{
     calls::{Call, Tally},
     chaos::Chaos,
     faults::Fault,
-    server::{ChannelChange, Settings},
+    server::{ChannelChange, Settings, UserChange},
     workspace::Message,
 };
 
@@ -37,6 +37,9 @@ pub struct ChannelState {
     pub name: String,
     pub is_private: bool,
     pub is_archived: bool,
+    pub is_ext_shared: bool,
+    /// The id of the user who created the channel.
+    pub creator: String,
     pub topic: String,
     pub purpose: String,
     /// User ids, including the bot's.
@@ -98,6 +101,77 @@ impl Admin {
         self.send(Method::PATCH, &route, change).await
     }
 
+    pub async fn rename_channel(&self, name: &str, new_name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.name = Some(new_name.to_owned()))
+            .await
+    }
+
+    pub async fn convert_to_private(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.is_private = Some(true))
+            .await
+    }
+
+    pub async fn convert_to_public(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.is_private = Some(false))
+            .await
+    }
+
+    /// Archives the channel, which removes the bot from it.
+    pub async fn archive_channel(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.is_archived = Some(true))
+            .await
+    }
+
+    /// Unarchives the channel. A private one has its former members without the bot, a public one has none.
+    pub async fn unarchive_channel(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.is_archived = Some(false))
+            .await
+    }
+
+    /// Shares the channel with another organisation, or ends that.
+    pub async fn share_channel(&self, name: &str, is_ext_shared: bool) -> Result<(), AdminError> {
+        self.change(name, |change| change.is_ext_shared = Some(is_ext_shared))
+            .await
+    }
+
+    /// Adds the user with this id or address to the channel.
+    pub async fn add_member(&self, name: &str, user: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.joined = vec![user.to_owned()])
+            .await
+    }
+
+    /// Removes the user with this id or address from the channel.
+    pub async fn remove_member(&self, name: &str, user: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.left = vec![user.to_owned()])
+            .await
+    }
+
+    /// Invites the bot.
+    pub async fn add_bot(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.bot_is_member = Some(true))
+            .await
+    }
+
+    pub async fn remove_bot(&self, name: &str) -> Result<(), AdminError> {
+        self.change(name, |change| change.bot_is_member = Some(false))
+            .await
+    }
+
+    /// Changes the account with this id or address.
+    pub async fn change_user(&self, user: &str, change: &UserChange) -> Result<(), AdminError> {
+        let route = format!("users/{user}");
+        self.send(Method::PATCH, &route, change).await
+    }
+
+    /// Changes the address of the account with this id or address. The former address is free for another account.
+    pub async fn change_email(&self, user: &str, email: &str) -> Result<(), AdminError> {
+        let change = UserChange {
+            email: Some(email.to_owned()),
+            ..UserChange::default()
+        };
+        self.change_user(user, &change).await
+    }
+
     pub async fn calls(&self) -> Result<Vec<Call>, AdminError> {
         self.get("calls").await
     }
@@ -137,6 +211,16 @@ impl Admin {
 
     pub async fn change_settings(&self, settings: &Settings) -> Result<(), AdminError> {
         self.send(Method::PUT, "settings", settings).await
+    }
+
+    async fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut ChannelChange),
+    ) -> Result<(), AdminError> {
+        let mut changed = ChannelChange::default();
+        change(&mut changed);
+        self.change_channel(name, &changed).await
     }
 
     async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, AdminError> {

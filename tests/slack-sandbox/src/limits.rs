@@ -22,6 +22,7 @@ pub(crate) fn calls_per_minute(method: &str) -> usize {
         "chat.postMessage" => POSTS_PER_MINUTE,
         "users.info" | "conversations.members" => 100,
         "users.lookupByEmail"
+        | "users.conversations"
         | "conversations.invite"
         | "conversations.kick"
         | "conversations.info"

@@ -51,12 +51,16 @@ pub struct ChannelSeed {
     pub is_private: bool,
     #[serde(default)]
     pub is_archived: bool,
+    /// Shared with another organisation.
+    #[serde(default)]
+    pub is_ext_shared: bool,
     /// E-mail addresses or ids of existing users.
     #[serde(default)]
     pub members: Vec<String>,
     #[serde(default = "yes")]
     pub bot_is_member: bool,
-    /// Whether the bot created the channel. Slack lets only a channel's creator rename it.
+    /// Whether the bot created the channel. Slack lets only a channel's creator rename it. Otherwise the first of the
+    /// members created it, or the workspace's owner if it has none.
     #[serde(default)]
     pub created_by_bot: bool,
 }
@@ -93,6 +97,7 @@ impl Default for ChannelSeed {
             name: String::new(),
             is_private: false,
             is_archived: false,
+            is_ext_shared: false,
             members: Vec::new(),
             bot_is_member: true,
             created_by_bot: false,
@@ -133,32 +138,34 @@ impl Seed {
             .next()
             .map(|token| token.bot_user_id.clone());
         for seed in &self.channels {
-            let mut members: BTreeSet<String> = seed
+            let people: Vec<String> = seed
                 .members
                 .iter()
-                .filter_map(|member| {
-                    workspace
-                        .user_by_email(member)
-                        .or_else(|| workspace.user(member))
-                })
-                .map(|user| user.id.clone())
+                .filter_map(|member| Some(workspace.user_named(member)?.id.clone()))
                 .collect();
-            members.extend(bot.clone().filter(|_| seed.bot_is_member));
-            let creator = bot.clone().filter(|_| seed.created_by_bot);
+            let creator = bot
+                .clone()
+                .filter(|_| seed.created_by_bot)
+                .or_else(|| people.first().cloned())
+                .unwrap_or_else(|| workspace.put_owner());
+            let bot = bot.clone().filter(|_| seed.bot_is_member);
             workspace.add_channel(Channel {
                 name: seed.name.clone(),
                 is_private: seed.is_private,
                 is_archived: seed.is_archived,
-                creator: creator.unwrap_or_default(),
-                members,
+                is_ext_shared: seed.is_ext_shared,
+                creator,
+                members: people.into_iter().chain(bot).collect(),
                 ..Channel::default()
             });
         }
         for n in 0..self.generate.channels {
             let name = format!("channel-{n}");
             if workspace.channel_by_name(&name).is_none() {
+                let creator = workspace.put_owner();
                 workspace.add_channel(Channel {
                     name,
+                    creator,
                     ..Channel::default()
                 });
             }
@@ -189,9 +196,7 @@ impl Seed {
                             .as_ref()
                             .is_some_and(|email| email.eq_ignore_ascii_case(member))
                 });
-                let is_known =
-                    workspace.user(member).is_some() || workspace.user_by_email(member).is_some();
-                if !is_seeded && !is_known {
+                if !is_seeded && workspace.user_named(member).is_none() {
                     return broken(
                         format!("channels[{n}].members[{m}]"),
                         "must be the id or the address of a user",

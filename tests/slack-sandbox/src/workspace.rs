@@ -11,6 +11,8 @@ use serde_json::Value;
 pub const TEAM_ID: &str = "T00SANDBOX";
 /// The bot user that every token belongs to.
 pub const BOT_USER_ID: &str = "U00BOT";
+/// The person who created the channels that neither the bot nor one of their members created.
+pub const OWNER_USER_ID: &str = "U00OWNER";
 
 /// Everything that Slack stores.
 #[derive(Debug, Default)]
@@ -59,8 +61,13 @@ pub struct User {
 pub struct Channel {
     pub id: String,
     pub name: String,
+    /// The names that the channel had before, the latest first.
+    pub previous_names: Vec<String>,
     pub is_private: bool,
     pub is_archived: bool,
+    /// Shared with another organisation (Slack Connect).
+    pub is_ext_shared: bool,
+    /// The id of the user who created the channel: the bot or a person.
     pub creator: String,
     pub created: u64,
     pub topic: String,
@@ -145,6 +152,12 @@ impl Workspace {
             .map(|index| &self.users[*index])
     }
 
+    /// The user with this id or address.
+    pub fn user_named(&self, id_or_email: &str) -> Option<&User> {
+        self.user(id_or_email)
+            .or_else(|| self.user_by_email(id_or_email))
+    }
+
     /// Adds a user, or replaces the one with the same id or address.
     pub fn put_user(&mut self, mut user: User) -> String {
         let existing = self.users_by_id.get(&user.id).copied().or_else(|| {
@@ -158,13 +171,22 @@ impl Workspace {
                 |index| self.users[index].id.clone(),
             );
         }
+        // A deactivated account can have an address that another account has now.
+        let is_of_another = |email: &str, users: &HashMap<String, usize>| {
+            users.get(email).is_some_and(|holder| *holder != index)
+        };
         if let Some(before) = existing.and_then(|index| self.users[index].email.as_ref()) {
-            self.users_by_email.remove(&before.to_lowercase());
+            let before = before.to_lowercase();
+            if !is_of_another(&before, &self.users_by_email) {
+                self.users_by_email.remove(&before);
+            }
         }
         let id = user.id.clone();
         self.users_by_id.insert(id.clone(), index);
-        if let Some(email) = &user.email {
-            self.users_by_email.insert(email.to_lowercase(), index);
+        if let Some(email) = user.email.as_ref().map(|email| email.to_lowercase())
+            && !(user.deleted && is_of_another(&email, &self.users_by_email))
+        {
+            self.users_by_email.insert(email, index);
         }
         match existing {
             Some(index) => self.users[index] = user,
@@ -208,9 +230,37 @@ impl Workspace {
     /// Renames a channel and releases its old name. The new name must not be taken.
     pub fn rename_channel(&mut self, id: &str, name: &str) {
         if let Some(index) = self.channels_by_id.get(id).copied() {
-            let old = std::mem::replace(&mut self.channels[index].name, name.to_owned());
+            let channel = &mut self.channels[index];
+            let old = std::mem::replace(&mut channel.name, name.to_owned());
             self.channels_by_name.remove(&old);
+            channel.previous_names.insert(0, old);
             self.channels_by_name.insert(name.to_owned(), index);
+        }
+    }
+
+    /// Archives a channel. Slack then removes bots from it, also the one that archived it, so that a bot no longer
+    /// sees a private channel: elastic/connectors#1972, slack-go/slack#1066, open-cli-collective/slack-chat-api#26.
+    pub fn archive(&mut self, id: &str) {
+        let bots: BTreeSet<String> = self
+            .users
+            .iter()
+            .filter(|user| user.is_bot)
+            .map(|user| user.id.clone())
+            .collect();
+        if let Some(channel) = self.channel_mut(id) {
+            channel.is_archived = true;
+            channel.members.retain(|member| !bots.contains(member));
+        }
+    }
+
+    /// Unarchives a channel. A private one still has its members, a public one has lost them:
+    /// <https://slack.com/help/articles/213185307-Archive-or-delete-a-channel>.
+    pub fn unarchive(&mut self, id: &str) {
+        if let Some(channel) = self.channel_mut(id).filter(|channel| channel.is_archived) {
+            channel.is_archived = false;
+            if !channel.is_private {
+                channel.members.clear();
+            }
         }
     }
 
@@ -230,6 +280,19 @@ impl Workspace {
             revoked: false,
         };
         self.tokens.insert(token.to_owned(), token_of);
+    }
+
+    /// Adds the person who created the channels of nobody else, unless there is one.
+    pub fn put_owner(&mut self) -> String {
+        if self.user(OWNER_USER_ID).is_none() {
+            self.put_user(User {
+                id: OWNER_USER_ID.to_owned(),
+                name: "owner".to_owned(),
+                email: Some("owner@example.com".to_owned()),
+                ..User::default()
+            });
+        }
+        OWNER_USER_ID.to_owned()
     }
 
     /// A unique timestamp for a message.

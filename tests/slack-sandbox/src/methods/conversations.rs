@@ -81,7 +81,7 @@ pub(super) fn archive(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     if workspace.restrictions.archive {
         return refuse("restricted_action");
     }
-    change(workspace, &id, |channel| channel.is_archived = true);
+    workspace.archive(&id);
     Ok(json!({}))
 }
 
@@ -114,34 +114,88 @@ fn described(
 }
 
 pub(super) fn list(workspace: &Workspace, call: &Call<'_>) -> Answer {
-    let types = call.argument("types").unwrap_or("public_channel");
-    let (mut public, mut private) = (false, false);
-    for kind in types.split(',').map(str::trim) {
-        match kind {
-            "public_channel" => public = true,
-            "private_channel" => private = true,
-            // The bot has no direct messages.
-            "mpim" | "im" => {}
-            _ => return refuse("invalid_types"),
-        }
+    let wanted = Wanted::of(call)?;
+    listed(workspace, call, |channel| {
+        let is_visible = !channel.is_private || call.is_in(channel);
+        (is_visible && wanted.holds(channel)).then(|| shown(channel, call))
+    })
+}
+
+/// The channels that the bot is a member of, or those of them that the user `user` is in too.
+pub(super) fn of_user(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let wanted = Wanted::of(call)?;
+    let user = call.argument("user");
+    if user.is_some_and(|user| workspace.user(user).is_none()) {
+        return refuse("user_not_found");
     }
-    if public {
-        call.needs("channels:read")?;
-    }
-    if private {
-        call.needs("groups:read")?;
-    }
-    let exclude_archived = call.flag("exclude_archived");
+    listed(workspace, call, |channel| {
+        let is_shared = user.is_none_or(|user| channel.members.contains(user));
+        (call.is_in(channel) && is_shared && wanted.holds(channel)).then(|| {
+            let mut shown = shown(channel, call);
+            // This method omits the field.
+            if let Value::Object(fields) = &mut shown {
+                fields.remove("is_member");
+            }
+            shown
+        })
+    })
+}
+
+fn listed(
+    workspace: &Workspace,
+    call: &Call<'_>,
+    shown: impl FnMut(&Channel) -> Option<Value>,
+) -> Answer {
     let limit = call.page_limit(workspace, 100, 999)?;
-    let (channels, metadata) = page(workspace, call, limit, &workspace.channels, |channel| {
-        let is_wanted = if channel.is_private {
-            private && call.is_in(channel)
-        } else {
-            public
-        };
-        (is_wanted && !(exclude_archived && channel.is_archived)).then(|| shown(channel, call))
-    })?;
+    let (channels, metadata) = page(workspace, call, limit, &workspace.channels, shown)?;
     Ok(json!({ "channels": channels, "response_metadata": metadata }))
+}
+
+/// The channels that a list was asked for.
+struct Wanted {
+    public: bool,
+    private: bool,
+    archived: bool,
+}
+
+impl Wanted {
+    /// Checks the scope that each type needs.
+    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
+        let mut wanted = Self {
+            public: false,
+            private: false,
+            archived: !call.flag("exclude_archived"),
+        };
+        for kind in call
+            .argument("types")
+            .unwrap_or("public_channel")
+            .split(',')
+        {
+            match kind.trim() {
+                "public_channel" => wanted.public = true,
+                "private_channel" => wanted.private = true,
+                // The bot has no direct messages.
+                "mpim" | "im" => {}
+                _ => return refuse("invalid_types"),
+            }
+        }
+        if wanted.public {
+            call.needs("channels:read")?;
+        }
+        if wanted.private {
+            call.needs("groups:read")?;
+        }
+        Ok(wanted)
+    }
+
+    fn holds(&self, channel: &Channel) -> bool {
+        let is_of_type = if channel.is_private {
+            self.private
+        } else {
+            self.public
+        };
+        is_of_type && (self.archived || !channel.is_archived)
+    }
 }
 
 pub(super) fn info(workspace: &Workspace, call: &Call<'_>) -> Answer {
@@ -182,15 +236,24 @@ fn shown(channel: &Channel, call: &Call<'_>) -> Value {
         "id": channel.id,
         "name": channel.name,
         "name_normalized": channel.name,
+        "previous_names": channel.previous_names,
         "is_channel": !channel.is_private,
         "is_group": channel.is_private,
+        "is_im": false,
+        "is_mpim": false,
         "is_private": channel.is_private,
         "is_archived": channel.is_archived,
         "is_general": channel.name == "general",
         "is_member": call.is_in(channel),
+        "is_shared": channel.is_ext_shared,
+        "is_ext_shared": channel.is_ext_shared,
+        "is_org_shared": false,
+        "is_pending_ext_shared": false,
+        "pending_shared": [],
+        "unlinked": 0,
         "creator": channel.creator,
         "created": channel.created,
-        "topic": { "value": channel.topic },
-        "purpose": { "value": channel.purpose },
+        "topic": { "value": channel.topic, "creator": "", "last_set": 0 },
+        "purpose": { "value": channel.purpose, "creator": "", "last_set": 0 },
     })
 }

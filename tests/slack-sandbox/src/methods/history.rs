@@ -16,7 +16,8 @@ pub(super) fn history(workspace: &Workspace, call: &Call<'_>) -> Answer {
     listed(workspace, call, &messages)
 }
 
-/// The thread's parent first, whatever the range, then its replies, oldest first.
+/// The thread's parent first, whatever the range, then its replies, oldest first. Asked with the `ts` of a reply, Slack
+/// returns only that reply: slackapi/bolt-python#783.
 pub(super) fn replies(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let channel = readable(workspace, call)?;
     let range = Range::of(call)?;

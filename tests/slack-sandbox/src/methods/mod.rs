@@ -115,11 +115,12 @@ pub(crate) fn exists(method: &str) -> bool {
     METHODS.contains(&method)
 }
 
-const METHODS: [&str; 19] = [
+const METHODS: [&str; 20] = [
     "auth.test",
     "users.lookupByEmail",
     "users.info",
     "users.list",
+    "users.conversations",
     "conversations.create",
     "conversations.invite",
     "conversations.kick",
@@ -143,6 +144,7 @@ pub(crate) fn answer(workspace: &mut Workspace, method: &str, call: &Call<'_>) -
         "users.lookupByEmail" => users::lookup_by_email(workspace, call),
         "users.info" => users::info(workspace, call),
         "users.list" => users::list(workspace, call),
+        "users.conversations" => conversations::of_user(workspace, call),
         "conversations.create" => conversations::create(workspace, call),
         "conversations.archive" => conversations::archive(workspace, call),
         // A bot token cannot unarchive channels.

@@ -34,7 +34,7 @@ pub struct Settings {
     pub pages: Option<Pages>,
 }
 
-fn bad_request(error: &(impl ToString + ?Sized)) -> Response {
+pub(super) fn bad_request(error: &(impl ToString + ?Sized)) -> Response {
     (
         StatusCode::BAD_REQUEST,
         Json(json!({ "error": error.to_string() })),
@@ -47,10 +47,13 @@ macro_rules! body_or_400 {
     ($body:expr) => {
         match $body {
             Ok(Json(body)) => body,
-            Err(rejection) => return bad_request(&rejection.body_text()),
+            Err(rejection) => {
+                return $crate::server::admin::bad_request(&rejection.body_text());
+            }
         }
     };
 }
+pub(super) use body_or_400;
 
 pub(super) async fn reset(State(shared): State<Shared>) -> Response {
     let mut inner = shared.lock();
@@ -99,61 +102,6 @@ pub(super) async fn channel_state(
     }
 }
 
-/// Changes to a channel by someone other than the bot. Omitted fields keep their values.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ChannelChange {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_private: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_archived: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bot_is_member: Option<bool>,
-}
-
-pub(super) async fn change_channel(
-    State(shared): State<Shared>,
-    Path(channel): Path<String>,
-    body: Result<Json<ChannelChange>, JsonRejection>,
-) -> Response {
-    let ChannelChange {
-        name,
-        is_private,
-        is_archived,
-        bot_is_member,
-    } = body_or_400!(body);
-    let workspace = &mut shared.lock().workspace;
-    let Some(id) = workspace
-        .channel_by_name(&channel)
-        .map(|channel| channel.id.clone())
-    else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    if let Some(name) = name {
-        if workspace.channel_by_name(&name).is_some() {
-            return bad_request("name: must be a name that is not taken");
-        }
-        workspace.rename_channel(&id, &name);
-    }
-    let bots: Vec<String> = workspace
-        .tokens
-        .values()
-        .map(|token| token.bot_user_id.clone())
-        .collect();
-    if let Some(channel) = workspace.channel_mut(&id) {
-        channel.is_private = is_private.unwrap_or(channel.is_private);
-        channel.is_archived = is_archived.unwrap_or(channel.is_archived);
-        match bot_is_member {
-            Some(true) => channel.members.extend(bots),
-            Some(false) => channel.members.retain(|member| !bots.contains(member)),
-            None => {}
-        }
-    }
-    StatusCode::NO_CONTENT.into_response()
-}
-
 fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
     let people = channel.members.iter().filter(|id| *id != BOT_USER_ID);
     let emails = people.filter_map(|id| workspace.user(id)?.email.clone());
@@ -162,6 +110,8 @@ fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
         "name": channel.name,
         "is_private": channel.is_private,
         "is_archived": channel.is_archived,
+        "is_ext_shared": channel.is_ext_shared,
+        "creator": channel.creator,
         "topic": channel.topic,
         "purpose": channel.purpose,
         "members": channel.members,

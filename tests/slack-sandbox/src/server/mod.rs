@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod connection;
+mod people;
 
 use std::{
     io,
@@ -14,12 +15,15 @@ use axum::{
     Router,
     extract::{Query, State},
     response::Html,
-    routing::{get, post, put},
+    routing::{get, patch, post, put},
 };
 use tokio::{net::TcpListener, sync::oneshot};
 
-pub use self::admin::{ChannelChange, Settings};
 use self::connection::{ResetSwitch, ResettableListener};
+pub use self::{
+    admin::Settings,
+    people::{ChannelChange, UserChange},
+};
 use crate::{
     Seed, calls::Call, chaos::Reign, faults::Faults, limits::Limits, page, workspace::Workspace,
 };
@@ -151,8 +155,9 @@ fn router(shared: Shared) -> Router {
         .route("/admin/state", get(admin::state))
         .route(
             "/admin/channels/{name}",
-            get(admin::channel_state).patch(admin::change_channel),
+            get(admin::channel_state).patch(people::change_channel),
         )
+        .route("/admin/users/{user}", patch(people::change_user))
         .route(
             "/admin/calls",
             get(admin::call_log).delete(admin::clear_calls),

@@ -126,3 +126,65 @@ async fn a_private_channel_is_visible_only_to_its_members() {
         "ok"
     );
 }
+
+#[rstest]
+#[case("team", "U00BOT")]
+#[case("open", "USINGLE")]
+#[case("general", "U00OWNER")]
+#[tokio::test]
+async fn a_channel_has_a_creator(#[case] channel: &str, #[case] creator: &str) {
+    let slack = Slack::start().await;
+    let info = slack.call_in(channel, "conversations.info", &[]).await;
+    assert_eq!(info["channel"]["creator"], creator);
+    let listed = slack.call("conversations.list", &[]).await;
+    let listed = listed["channels"].as_array().unwrap().iter();
+    let creators: Vec<_> = listed
+        .filter(|listed| listed["name"] == channel)
+        .map(|listed| &listed["creator"])
+        .collect();
+    assert_eq!(creators, [creator]);
+}
+
+/// Slack does not document it: elastic/connectors#1972.
+#[rstest]
+#[case("team", "not_in_channel")]
+#[case("closed", "channel_not_found")]
+#[tokio::test]
+async fn a_channel_that_is_archived_loses_the_bot(
+    #[case] channel: &str,
+    #[case] expected: &str,
+    #[values(true, false)] by_the_bot: bool,
+) {
+    let slack = Slack::start().await;
+    slack.admin.add_member(channel, "UBOB").await.unwrap();
+    if by_the_bot {
+        let archived = slack.call_in(channel, "conversations.archive", &[]).await;
+        assert_eq!(error(&archived), "ok");
+    } else {
+        slack.admin.archive_channel(channel).await.unwrap();
+    }
+    assert!(
+        slack
+            .emails(channel)
+            .await
+            .contains(&"bob@example.com".to_owned())
+    );
+    let history = slack.call_in(channel, "conversations.history", &[]).await;
+    assert_eq!(error(&history), expected);
+}
+
+#[rstest]
+#[case("team", 0)]
+#[case("closed", 1)]
+#[tokio::test]
+async fn only_a_private_channel_has_its_members_back_when_it_is_unarchived(
+    #[case] channel: &str,
+    #[case] members: usize,
+) {
+    let slack = Slack::start().await;
+    slack.admin.add_member(channel, "UBOB").await.unwrap();
+    slack.admin.archive_channel(channel).await.unwrap();
+    slack.admin.unarchive_channel(channel).await.unwrap();
+    let state = slack.admin.channel(channel).await.unwrap().unwrap();
+    assert_eq!((state.is_archived, state.members.len()), (false, members));
+}

@@ -1,8 +1,7 @@
 //! Messages, threads and the history of a channel.
 
 use rstest::rstest;
-use serde_json::{Value, json};
-use slack_sandbox::server::Settings;
+use serde_json::json;
 
 use crate::slack::{Slack, error};
 
@@ -30,33 +29,50 @@ async fn the_result_of_a_post_depends_on_channel_and_content(
     );
 }
 
+fn section(length: usize) -> String {
+    json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(length) } }])
+        .to_string()
+}
+
 #[tokio::test]
-async fn blocks_have_a_maximum_length_and_a_long_text_is_truncated() {
+async fn blocks_have_a_maximum_length() {
     let slack = Slack::start().await;
-    let section = |length| {
-        json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(length) } }])
-            .to_string()
-    };
-    let too_long = slack
-        .call_in(
-            "team",
-            "chat.postMessage",
-            &[("text", "x"), ("blocks", &section(13_201))],
-        )
-        .await;
+    let blocks = section(13_201);
+    let arguments = [("text", "x"), ("blocks", blocks.as_str())];
+    let too_long = slack.call_in("team", "chat.postMessage", &arguments).await;
     assert_eq!(error(&too_long), "msg_blocks_too_long");
-    let cut = slack
-        .call_in(
-            "closed",
-            "chat.postMessage",
-            &[("text", &"é".repeat(40_001))],
-        )
-        .await;
-    assert_eq!(cut["warning"], "message_truncated");
-    assert_eq!(
-        cut["message"]["text"].as_str().unwrap().chars().count(),
-        40_000
+}
+
+#[rstest]
+#[case::short(4_000, &[4_000])]
+#[case::long(4_001, &[4_000, 1])]
+#[case::longest(40_000, &[4_000; 10])]
+#[case::too_long(40_001, &[4_000; 10])]
+#[tokio::test]
+async fn a_long_text_is_split_into_several_messages(
+    #[case] length: usize,
+    #[case] expected: &[usize],
+    #[values(None, Some(section(10)))] blocks: Option<String>,
+) {
+    let slack = Slack::start().await;
+    let text = "é".repeat(length);
+    let mut arguments = vec![("text", text.as_str())];
+    arguments.extend(blocks.iter().map(|blocks| ("blocks", blocks.as_str())));
+    let posted = slack.call_in("team", "chat.postMessage", &arguments).await;
+    let messages = slack.admin.channel("team").await.unwrap().unwrap().messages;
+    let lengths: Vec<usize> = messages
+        .iter()
+        .map(|message| message.text.chars().count())
+        .collect();
+    assert_eq!(lengths, expected);
+    assert_eq!(posted["ts"], messages[0].ts);
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.blocks.is_some() == blocks.is_some())
     );
+    let is_truncated = length > 40_000;
+    assert_eq!(posted["warning"] == "message_truncated", is_truncated);
 }
 
 #[tokio::test]
@@ -84,81 +100,57 @@ async fn metadata_is_returned_only_on_request() {
 
 #[tokio::test]
 async fn a_reply_is_in_its_thread_but_not_in_the_history() {
-    let slack = Slack::start().await;
-    let settings = Settings {
-        limits: Some(false),
-        ..Settings::default()
-    };
-    slack.admin.change_settings(&settings).await.unwrap();
-    let parent = slack
-        .call_in("team", "chat.postMessage", &[("text", "parent")])
-        .await;
-    let ts = parent["ts"].as_str().unwrap();
-    slack
-        .call_in(
-            "team",
-            "chat.postMessage",
-            &[("text", "reply"), ("thread_ts", ts)],
-        )
-        .await;
-    let texts = |answer: Value| {
-        answer["messages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|message| message["text"].clone())
-            .collect::<Vec<_>>()
-    };
+    let slack = Slack::without_limits().await;
+    let parent = slack.post("team", "parent", &[]).await;
+    slack.post("team", "reply", &[("thread_ts", &parent)]).await;
     assert_eq!(
-        texts(slack.call_in("team", "conversations.history", &[]).await),
+        slack.texts("team", "conversations.history", &[]).await,
         ["parent"]
     );
+    let thread = [("ts", parent.as_str())];
     assert_eq!(
-        texts(
-            slack
-                .call_in("team", "conversations.replies", &[("ts", ts)])
-                .await
-        ),
+        slack.texts("team", "conversations.replies", &thread).await,
         ["parent", "reply"]
     );
+    let unknown = slack
+        .call_in("team", "conversations.replies", &[("ts", "1.0")])
+        .await;
+    assert_eq!(error(&unknown), "thread_not_found");
+}
+
+#[tokio::test]
+async fn a_reply_to_a_reply_is_in_the_parents_thread() {
+    let slack = Slack::without_limits().await;
+    let parent = slack.post("team", "parent", &[]).await;
+    let reply = slack.post("team", "reply", &[("thread_ts", &parent)]).await;
+    slack.post("team", "second", &[("thread_ts", &reply)]).await;
+    let of_reply = [("ts", reply.as_str())];
     assert_eq!(
-        error(
-            &slack
-                .call_in("team", "conversations.replies", &[("ts", "1.0")])
-                .await
-        ),
-        "thread_not_found"
+        slack
+            .texts("team", "conversations.replies", &of_reply)
+            .await,
+        ["reply"]
+    );
+    let of_parent = [("ts", parent.as_str())];
+    assert_eq!(
+        slack
+            .texts("team", "conversations.replies", &of_parent)
+            .await,
+        ["parent", "reply", "second"]
     );
 }
 
 #[tokio::test]
 async fn history_is_newest_first_from_oldest_to_latest() {
-    let slack = Slack::start().await;
-    slack
-        .admin
-        .change_settings(&Settings {
-            limits: Some(false),
-            ..Settings::default()
-        })
-        .await
-        .unwrap();
+    let slack = Slack::without_limits().await;
     let mut times = Vec::new();
     for text in ["a", "b", "c"] {
-        let posted = slack
-            .call_in("team", "chat.postMessage", &[("text", text)])
-            .await;
-        times.push(posted["ts"].as_str().unwrap().to_owned());
+        times.push(slack.post("team", text, &[]).await);
     }
     let texts = async |arguments: &[(&str, &str)]| {
-        let answer = slack
-            .call_in("team", "conversations.history", arguments)
-            .await;
-        let texts = answer["messages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|message| message["text"].as_str().unwrap().to_owned());
-        texts.collect::<Vec<_>>()
+        slack
+            .texts("team", "conversations.history", arguments)
+            .await
     };
     assert_eq!(texts(&[]).await, ["c", "b", "a"]);
     assert_eq!(texts(&[("oldest", &times[1])]).await, ["c"]);

@@ -1,7 +1,7 @@
 //! A sandbox with some people and channels, and a client that calls its methods.
 
 use serde_json::{Value, json};
-use slack_sandbox::{Admin, Options, Sandbox, Seed};
+use slack_sandbox::{Admin, Options, Sandbox, Seed, server::Settings};
 
 pub const TOKEN: &str = "xoxb-test";
 
@@ -48,6 +48,17 @@ impl Slack {
         }
     }
 
+    /// The same, but without rate limits.
+    pub async fn without_limits() -> Self {
+        let slack = Self::start().await;
+        let settings = Settings {
+            limits: Some(false),
+            ..Settings::default()
+        };
+        slack.admin.change_settings(&settings).await.unwrap();
+        slack
+    }
+
     pub async fn call_as(&self, token: &str, method: &str, arguments: &[(&str, &str)]) -> Value {
         let url = format!("{}/api/{method}", self.sandbox.url());
         let answer = self
@@ -76,6 +87,22 @@ impl Slack {
             .chain(arguments.iter().copied())
             .collect();
         self.call(method, &arguments).await
+    }
+
+    /// Posts a message to the channel with this name. Returns its `ts`.
+    pub async fn post(&self, name: &str, text: &str, arguments: &[(&str, &str)]) -> String {
+        let arguments = [&[("text", text)], arguments].concat();
+        let posted = self.call_in(name, "chat.postMessage", &arguments).await;
+        posted["ts"].as_str().unwrap().to_owned()
+    }
+
+    /// The texts of the messages that the method returns for the channel with this name.
+    pub async fn texts(&self, name: &str, method: &str, arguments: &[(&str, &str)]) -> Vec<String> {
+        let answer = self.call_in(name, method, arguments).await;
+        let messages = answer["messages"].as_array().unwrap().iter();
+        messages
+            .map(|message| message["text"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub async fn emails(&self, name: &str) -> Vec<String> {

@@ -47,6 +47,6 @@ async fn a_users_address_is_shown_only_with_the_scope() {
             .as_array()
             .unwrap()
             .len(),
-        7
+        8
     );
 }

@@ -10,7 +10,10 @@ pub const TOKEN: &str = "xoxb-test";
 pub async fn start(time_factor: f64) -> (Sandbox, Admin) {
     let seed = serde_json::from_value(json!({
         "tokens": [{ "token": TOKEN }],
-        "users": [{ "id": "UANA", "name": "ana", "email": "ana@example.com" }],
+        "users": [
+            { "id": "UANA", "name": "ana", "email": "ana@example.com" },
+            { "id": "UBOB", "name": "bob", "email": "bob@example.com" },
+        ],
         "channels": [{ "name": "team", "members": ["ana@example.com"] }],
     }));
     let sandbox = Sandbox::start(Options {

@@ -1,7 +1,12 @@
 //! Changes to the workspace while the sandbox runs.
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::{Seed, seed::TokenSeed, server::ChannelChange};
+use slack_sandbox::{
+    Seed,
+    seed::TokenSeed,
+    server::{ChannelChange, UserChange},
+};
 
 use crate::team::{TOKEN, call, start};
 
@@ -56,17 +61,115 @@ async fn people_can_change_a_channel_without_the_bot() {
         name: Some("crew".to_owned()),
         is_private: Some(true),
         is_archived: Some(true),
-        bot_is_member: Some(false),
+        is_ext_shared: Some(true),
+        joined: vec!["bob@example.com".to_owned()],
+        left: vec!["UANA".to_owned()],
+        bot_is_member: None,
     };
     admin.change_channel("team", &change).await.unwrap();
     assert_eq!(admin.channel("team").await.unwrap(), None);
     let crew = admin.channel("crew").await.unwrap().unwrap();
-    assert!(crew.is_private && crew.is_archived);
-    assert_eq!(crew.members, ["UANA"]);
+    assert!(crew.is_private && crew.is_archived && crew.is_ext_shared);
+    assert_eq!(crew.members, ["UBOB"]);
     let unchanged = ChannelChange::default();
     admin.change_channel("crew", &unchanged).await.unwrap();
     assert_eq!(admin.channel("crew").await.unwrap().unwrap(), crew);
     assert!(admin.change_channel("team", &unchanged).await.is_err());
+}
+
+#[tokio::test]
+async fn people_can_change_a_channel_step_by_step() {
+    let (sandbox, admin) = start(1.0).await;
+    let team = admin.channel("team").await.unwrap().unwrap();
+    let info = async |field: &str| {
+        let arguments = [("channel", team.id.as_str())];
+        let answer = call(&sandbox, "conversations.info", &arguments).await;
+        let answer: Value = answer.unwrap().json().await.unwrap();
+        match &answer["error"] {
+            Value::Null => answer["channel"][field].clone(),
+            error => error.clone(),
+        }
+    };
+    admin.rename_channel("team", "crew").await.unwrap();
+    assert_eq!(info("name").await, "crew");
+    assert_eq!(info("previous_names").await, json!(["team"]));
+    admin.convert_to_private("crew").await.unwrap();
+    assert_eq!(info("is_private").await, true);
+    admin.share_channel("crew", true).await.unwrap();
+    assert_eq!(info("is_ext_shared").await, true);
+    assert_eq!(info("is_shared").await, true);
+    admin.remove_bot("crew").await.unwrap();
+    assert_eq!(info("name").await, "channel_not_found");
+    admin.add_bot("crew").await.unwrap();
+    admin.convert_to_public("crew").await.unwrap();
+    assert_eq!(info("is_private").await, false);
+    admin.add_member("crew", "bob@example.com").await.unwrap();
+    admin.remove_member("crew", "UANA").await.unwrap();
+    let crew = admin.channel("crew").await.unwrap().unwrap();
+    assert_eq!(crew.emails, ["bob@example.com"]);
+}
+
+#[rstest]
+#[case(json!({ "name": "team" }), "name")]
+#[case(json!({ "is_ext_shared": true, "joined": ["nobody@example.com"] }), "joined[0]")]
+#[case(json!({ "is_ext_shared": true, "left": ["UANA", "UNOBODY"] }), "left[1]")]
+#[tokio::test]
+async fn a_bad_change_of_a_channel_is_rejected_as_a_whole_with_its_field(
+    #[case] change: Value,
+    #[case] field: &str,
+) {
+    let (_sandbox, admin) = start(1.0).await;
+    let before = admin.channel("team").await.unwrap();
+    let change = serde_json::from_value(change).unwrap();
+    let refusal = admin.change_channel("team", &change).await.unwrap_err();
+    assert!(refusal.to_string().contains(field), "{refusal}");
+    assert_eq!(admin.channel("team").await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_address_can_pass_to_another_active_account() {
+    let (sandbox, admin) = start(1.0).await;
+    let id_of = async |email: &str| {
+        let answer = call(&sandbox, "users.lookupByEmail", &[("email", email)]).await;
+        let answer: Value = answer.unwrap().json().await.unwrap();
+        answer["user"]["id"].clone()
+    };
+    let taken = admin.change_email("UBOB", "Ana@example.com").await;
+    assert!(taken.unwrap_err().to_string().contains("email"));
+    admin
+        .change_email("UANA", "ana.jones@example.com")
+        .await
+        .unwrap();
+    assert_eq!(id_of("ana@example.com").await, Value::Null);
+    admin.change_email("UBOB", "ana@example.com").await.unwrap();
+    assert_eq!(id_of("ana@example.com").await, "UBOB");
+    assert_eq!(id_of("ana.jones@example.com").await, "UANA");
+    assert!(
+        admin
+            .change_email("UNOBODY", "x@example.com")
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_deactivated_frees_its_address() {
+    let (sandbox, admin) = start(1.0).await;
+    let deactivated = UserChange {
+        deleted: Some(true),
+        ..UserChange::default()
+    };
+    admin.change_user("UANA", &deactivated).await.unwrap();
+    admin.change_email("UBOB", "ana@example.com").await.unwrap();
+    let renamed = UserChange {
+        name: Some("former".to_owned()),
+        ..UserChange::default()
+    };
+    admin.change_user("UANA", &renamed).await.unwrap();
+    let arguments = [("email", "ana@example.com")];
+    let answer = call(&sandbox, "users.lookupByEmail", &arguments).await;
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    assert_eq!(answer["user"]["id"], "UBOB");
 }
 
 #[tokio::test]
