@@ -34,9 +34,11 @@ import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
 /** The actions on the channels table that finding a channel needs, including a scan of Slack's channels. */
-const FINDS_CHANNELS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
+const FINDS_CHANNELS = ["BatchGetItem", "GetItem", "PutItem", "UpdateItem"];
+/** Those that a step needs which confirms the channel before it uses it. */
+const CONFIRMS_CHANNELS = ["GetItem", "PutItem", "UpdateItem"];
 /** The actions on the Slack users table that looking up a user needs, including a scan of Slack's user list. */
-const RESOLVES_USERS = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
+const RESOLVES_USERS = ["BatchGetItem", "PutItem", "UpdateItem"];
 
 /** The setting that names an existing table: table id → setting. */
 const EXISTING_TABLE = {
@@ -81,11 +83,17 @@ export class NotificationsStack extends Stack {
     ]);
     const token = this.tokenSecret();
     const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, rateLimits };
-    const slackUsersTable = { SLACK_USERS_TABLE: slackUsers.tableName };
-    const channelsTable = { CHANNELS_TABLE: channels.tableName };
+    const slackUsersTable = {
+      SLACK_USERS_TABLE: slackUsers.tableName,
+      PERSON_TRUST_SECONDS: String(settings.personTrustSeconds),
+    };
+    const channelsTable = {
+      CHANNELS_TABLE: channels.tableName,
+      CHANNEL_TRUST_SECONDS: String(settings.channelTrustSeconds),
+    };
     const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
 
-    this.step("CheckRequest");
+    this.step("CheckRequest", { CHANNEL_NAME_PATTERN: settings.channelNamePattern ?? "" });
     this.step("FilterByPreference", {
       USER_PROFILES_TABLE: profiles.tableName,
       DEFAULT_SLACK_PREFERENCE: String(settings.defaultSlackPreference),
@@ -96,24 +104,27 @@ export class NotificationsStack extends Stack {
     this.step("FindChannel", channelsTable)
       .mayCallSlack(slack)
       .mayUse(channels, ...FINDS_CHANNELS);
-    this.step("EnsureChannel", channelsTable)
+    this.step("EnsureChannel", {
+      ...channelsTable,
+      ALLOW_EXTERNALLY_SHARED_CHANNELS: String(settings.allowExternallySharedChannels),
+    })
       .mayCallSlack(slack)
       .mayUse(channels, ...FINDS_CHANNELS, "DeleteItem");
     this.step("InviteMembers", { ...channelsTable, ...slackUsersTable })
       .mayCallSlack(slack)
-      .mayUse(channels, "BatchGetItem", "GetItem", "PutItem", "UpdateItem")
+      .mayUse(channels, "BatchGetItem", ...CONFIRMS_CHANNELS)
       .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
     this.step("RemoveMembers", { ...channelsTable, ...slackUsersTable })
       .mayCallSlack(slack)
-      .mayUse(channels, "GetItem", "PutItem", "UpdateItem")
-      .mayUse(slackUsers, "DeleteItem");
+      .mayUse(channels, ...CONFIRMS_CHANNELS)
+      .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
     this.step("PostMessage", { ...channelsTable, ...deliveriesTable }, 60)
       .mayCallSlack(slack)
-      .mayUse(channels, "UpdateItem")
+      .mayUse(channels, ...CONFIRMS_CHANNELS)
       .mayUse(deliveries, "PutItem");
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
-      .mayUse(channels, "BatchWriteItem", "DeleteItem", "UpdateItem");
+      .mayUse(channels, ...CONFIRMS_CHANNELS, "DeleteItem");
     // Executions of release 0.1 still call it, and a release replaces its code bit by bit.
     this.step("PublishMetrics", {}, 10).mayPublishMetrics();
 

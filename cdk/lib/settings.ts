@@ -36,6 +36,14 @@ export interface Settings {
   readonly logExecutionData: boolean;
   /** Whether executions reserve their share of Slack's rate limits before they call Slack. */
   readonly rateLimiter: boolean;
+  /** How long what Slack has confirmed of a channel is trusted before Slack is asked again, in seconds. */
+  readonly channelTrustSeconds: number;
+  /** How long the Slack id of an e-mail address is trusted, in seconds. */
+  readonly personTrustSeconds: number;
+  /** Whether a private notification may go to a channel that another organisation can read. */
+  readonly allowExternallySharedChannels: boolean;
+  /** A regular expression that the whole name of every requested channel must match. */
+  readonly channelNamePattern?: string;
   /** How long one of Slack's seconds lasts, in seconds. Below 1 only on a local stack with accelerated time. */
   readonly timeScale: number;
   readonly alarms: boolean;
@@ -111,6 +119,20 @@ export function readSettings(node: Node): Settings {
     logRetentionDays: logRetention(context("logRetentionDays") ?? defaults.logRetentionDays),
     logExecutionData: flagOf("logExecutionData", false),
     rateLimiter: flagOf("rateLimiter", true),
+    channelTrustSeconds: seconds(
+      "channelTrustSeconds",
+      context("channelTrustSeconds") ?? 900,
+      86_400,
+    ),
+    personTrustSeconds: seconds(
+      "personTrustSeconds",
+      context("personTrustSeconds") ?? 86_400,
+      2_592_000,
+    ),
+    allowExternallySharedChannels: flagOf("allowExternallySharedChannels", false),
+    channelNamePattern: optional(context("channelNamePattern"), (value) =>
+      pattern("channelNamePattern", value),
+    ),
     timeScale: timeScale(context("timeScale") ?? 1, environment === "local"),
     alarms: flagOf("alarms", defaults.alarms),
     alarmEmail: given("alarmEmail", {
@@ -181,6 +203,11 @@ function checkNames(node: Node, settings: Settings): void {
 function checkTogether(settings: Settings): void {
   const { alarms, alarmEmail, alarmTopicArn, gradualShift, rateLimiter, rateLimitsTableName } =
     settings;
+  const { bountyChannel, channelNamePattern, mpcHandlers } = settings;
+  const mayUse = new RegExp(`^(?:${channelNamePattern ?? ".*"})$`, "u");
+  if (mpcHandlers && !mayUse.test(bountyChannel)) {
+    fail("bountyChannel", "must match channelNamePattern");
+  }
   if (gradualShift && !alarms) {
     fail("gradualShift", "must be false if alarms is false: nothing would roll a release back");
   }
@@ -232,6 +259,26 @@ function count(name: string, value: unknown): number {
   const number = typeof value === "string" && value !== "" ? Number(value) : value;
   const fits = typeof number === "number" && Number.isInteger(number) && number > 0;
   return fits ? number : fail(name, "must be a whole number above 0");
+}
+
+function seconds(name: string, value: unknown, longest: number): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  const fits =
+    typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= longest;
+  return fits ? number : fail(name, `must be a whole number of seconds, at most ${String(longest)}`);
+}
+
+/** The functions' regular expressions, those of Rust's regex-lite, have no look-around and no references. */
+function pattern(name: string, value: unknown): string {
+  const rule = "must be a regular expression without look-around and references";
+  const isPlain =
+    typeof value === "string" && value.length <= 200 && !/\(\?[=!<]|\\[1-9k]/.test(value);
+  try {
+    if (isPlain && value !== "") return new RegExp(value, "u").source;
+  } catch {
+    // It is no regular expression.
+  }
+  return fail(name, rule);
 }
 
 function oneOf<T>(name: string, value: unknown, known: Record<string, T>): T {

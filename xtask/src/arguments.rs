@@ -37,6 +37,9 @@ pub struct Local {
     /// The port of the sandbox on 127.0.0.1.
     #[arg(long, default_value_t = 4580)]
     pub sandbox_port: u16,
+    /// A setting of the deployment: see docs/settings.md. Can be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = context)]
+    pub context: Vec<(String, String)>,
     /// Uses the functions' release build, which takes minutes.
     #[arg(long)]
     pub release: bool,
@@ -56,6 +59,11 @@ pub fn wait_scale(text: &str) -> Result<f64, String> {
         Ok(scale) if scale > 0.0 && scale <= 1.0 => Ok(scale),
         _ => Err("must be greater than 0 and at most 1".to_owned()),
     }
+}
+
+fn context(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub fn at_least_one(text: &str) -> Result<usize, String> {

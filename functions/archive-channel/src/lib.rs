@@ -2,6 +2,9 @@
 //!
 //! Apps can't delete channels in Slack, an archived channel keeps its name, and a bot can't unarchive a channel. So
 //! the step renames the channel first. If it stops between the two calls, the next run finishes the work.
+//!
+//! A bot can't undo any of this, so only a channel that the bot has created is archived, unless the request says
+//! otherwise.
 
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_stores::Channel;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +43,9 @@ pub struct Input {
     /// The name to free.
     pub channel_name: ChannelName,
     pub channel: ChannelRef,
+    /// Whether to archive a channel that the bot has not created.
+    #[serde(default)]
+    pub even_if_not_ours: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -47,25 +54,77 @@ pub struct Outcome {
     pub channel: ChannelRef,
 }
 
-pub async fn handle(deps: &Deps, _: &Invocation, input: Input) -> Result<Outcome, StepError> {
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    let directory = &deps.directory;
+    let (id, execution_id) = (&input.channel.id, &invocation.run.execution_id);
+    let current = directory.current(&input.channel, invocation).await?;
+    let channel = match &current {
+        Some(current) => Some(to_archive(&input, current)?),
+        None => None,
+    };
+    // Slack removes the bot from a channel that is archived, and no longer shows it a private one.
+    let has_begun = directory.channels.begin_archiving(id, execution_id).await?;
+    let was_archived = || archived(input.channel.clone(), name_of_deleted(&input.channel));
+    let Some(channel) = channel else {
+        if has_begun {
+            return Ok(was_archived());
+        }
+        return Err(StepError::ChannelNotFound {
+            channel: input.channel.name,
+            hint: "Slack no longer shows it to the bot; invite the bot if it is private",
+        });
+    };
     let step = Archiving {
-        slack: &deps.directory.slack,
-        channel: &input.channel,
+        slack: &directory.slack,
+        channel: &channel,
     };
-    let archived = step.rename_and_archive().await;
-    let name = match archived {
+    let name = match step.rename_and_archive().await {
         Ok(name) => name,
-        Err(error) => return Err(deps.directory.correct_table(&input.channel, error).await),
+        Err(error) if has_begun && error.rejected_code() == Some("channel_not_found") => {
+            return Ok(was_archived());
+        }
+        Err(error) => return Err(directory.correct_table(&channel, error).await),
     };
-    let channel = ChannelRef {
-        name,
-        archived: true,
-        ..input.channel
-    };
-    deps.directory
-        .archived(&input.channel_name, &channel)
+    let outcome = archived(channel, name);
+    directory
+        .archived(&input.channel_name, &outcome.channel)
         .await?;
-    Ok(Outcome { channel })
+    Ok(outcome)
+}
+
+/// The channel as it is now, if it may be archived.
+fn to_archive(input: &Input, current: &Channel) -> Result<ChannelRef, StepError> {
+    let found = &input.channel;
+    if current.name != found.name && current.name != name_of_deleted(found) {
+        return Err(StepError::ChannelNotFound {
+            channel: found.name.clone(),
+            hint: "it has been renamed in Slack",
+        });
+    }
+    if current.ours != Some(true) && !input.even_if_not_ours {
+        return Err(StepError::ChannelNotOurs {
+            channel: found.name.clone(),
+        });
+    }
+    // Its name is still the one that the workflow has found: the new name is derived from it.
+    Ok(ChannelRef {
+        name: found.name.clone(),
+        ..current.to_ref(found.created)
+    })
+}
+
+fn archived(channel: ChannelRef, name: String) -> Outcome {
+    Outcome {
+        channel: ChannelRef {
+            name,
+            archived: true,
+            ..channel
+        },
+    }
 }
 
 struct Archiving<'a> {
@@ -174,6 +233,9 @@ mod tests {
             requested_visibility: None,
             archived: false,
             created: false,
+            ours: Some(true),
+            externally_shared: false,
+            confirmed_at: None,
         };
         assert_eq!(name_of_deleted(&channel), expected);
         assert!(ChannelName::try_from(expected).is_ok());

@@ -4,7 +4,7 @@
 use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError};
 use apgl_stores::Entry;
 use archive_channel::{Deps, Input, Outcome, handle};
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, redriven};
 use rstest::rstest;
 use slack_sandbox::{
     faults::{Effect, Fault, How},
@@ -16,6 +16,7 @@ struct Archiving {
     fixture: Fixture,
     deps: Deps,
     channel: ChannelRef,
+    even_if_not_ours: bool,
 }
 
 impl Archiving {
@@ -31,6 +32,7 @@ impl Archiving {
             fixture,
             deps: Deps { directory },
             channel,
+            even_if_not_ours: false,
         }
     }
 
@@ -43,12 +45,30 @@ impl Archiving {
         .await
     }
 
+    /// The request says that a channel may be archived that the bot has not created.
+    async fn of_any(channel: ChannelSeed) -> Self {
+        Self {
+            even_if_not_ours: true,
+            ..Self::of(channel).await
+        }
+    }
+
     async fn run(&self) -> Result<Outcome, StepError> {
-        let input = Input {
+        handle(&self.deps, &invocation("execution"), self.input()).await
+    }
+
+    fn input(&self) -> Input {
+        Input {
             channel_name: name("guide"),
             channel: self.channel.clone(),
-        };
-        handle(&self.deps, &invocation("execution"), input).await
+            even_if_not_ours: self.even_if_not_ours,
+        }
+    }
+
+    /// Runs the step in an execution that was redriven now: what Slack confirmed before does not count.
+    async fn run_after_trust(&self) -> Result<Outcome, StepError> {
+        let input = self.input();
+        handle(&self.deps, &redriven("execution"), input).await
     }
 
     /// The channel as the table knows it by this name.
@@ -61,13 +81,14 @@ impl Archiving {
         format!("guide-deleted-{}", self.channel.id.to_lowercase())
     }
 
-    fn archived_as(&self, name: String) -> Outcome {
+    fn assert_archived(&self, outcome: &Outcome, name: &str) {
         let channel = ChannelRef {
-            name,
+            name: name.to_owned(),
             archived: true,
+            confirmed_at: outcome.channel.confirmed_at,
             ..self.channel.clone()
         };
-        Outcome { channel }
+        assert_eq!(outcome.channel, channel);
     }
 }
 
@@ -80,10 +101,10 @@ async fn a_channel_is_renamed_and_archived_and_its_name_is_free() {
     let step = Archiving::of_our_channel().await;
     let outcome = step.run().await.unwrap();
     let deleted = step.deleted_name();
-    assert_eq!(outcome, step.archived_as(deleted.clone()));
+    step.assert_archived(&outcome, &deleted);
     assert!(step.fixture.in_slack(&deleted).await.unwrap().is_archived);
     assert_eq!(step.known("guide").await, Entry::Unknown);
-    let Entry::Seen { channel, .. } = step.known(&deleted).await else {
+    let Entry::Seen(channel) = step.known(&deleted).await else {
         panic!("the table knows the new name");
     };
     assert!(channel.archived);
@@ -97,7 +118,7 @@ async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name(
     #[case] created_by_bot: bool,
     #[case] refusal: Option<&str>,
 ) {
-    let step = Archiving::of(ChannelSeed {
+    let step = Archiving::of_any(ChannelSeed {
         created_by_bot,
         ..ChannelSeed::default()
     })
@@ -107,9 +128,9 @@ async fn a_channel_that_the_bot_may_not_rename_is_archived_under_its_name(
         step.fixture.fail("conversations.rename", how, 1).await;
     }
     let outcome = step.run().await.unwrap();
-    assert_eq!(outcome, step.archived_as("guide".to_owned()));
+    step.assert_archived(&outcome, "guide");
     assert!(step.fixture.in_slack("guide").await.unwrap().is_archived);
-    assert!(matches!(step.known("guide").await, Entry::Seen { channel, .. } if channel.archived));
+    assert!(matches!(step.known("guide").await, Entry::Seen(channel) if channel.archived));
 }
 
 #[tokio::test]
@@ -120,7 +141,7 @@ async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
     let error = step.run().await.unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRejected);
     assert!(!step.fixture.in_slack("guide").await.unwrap().is_archived);
-    assert!(matches!(step.known("guide").await, Entry::Seen { channel, .. } if !channel.archived));
+    assert!(matches!(step.known("guide").await, Entry::Seen(channel) if !channel.archived));
 }
 
 #[tokio::test]
@@ -146,7 +167,7 @@ async fn a_channel_that_somebody_has_just_archived_is_archived() {
     };
     step.fixture.fail("conversations.archive", already, 1).await;
     let outcome = step.run().await.unwrap();
-    assert_eq!(outcome, step.archived_as(step.deleted_name()));
+    step.assert_archived(&outcome, &step.deleted_name());
 }
 
 #[rstest]
@@ -161,7 +182,7 @@ async fn the_next_attempt_finishes_an_unfinished_deletion(#[case] method: &str, 
     step.run().await.unwrap_err();
     let outcome = step.run().await.unwrap();
     let deleted = step.deleted_name();
-    assert_eq!(outcome, step.archived_as(deleted.clone()));
+    step.assert_archived(&outcome, &deleted);
     assert!(step.fixture.in_slack(&deleted).await.unwrap().is_archived);
 }
 
@@ -171,7 +192,7 @@ fn broken(effect: Effect) -> How {
 
 #[tokio::test]
 async fn the_bot_joins_a_public_channel_to_archive_it() {
-    let step = Archiving::of(ChannelSeed {
+    let step = Archiving::of_any(ChannelSeed {
         bot_is_member: false,
         ..ChannelSeed::default()
     })
@@ -190,4 +211,46 @@ async fn a_channel_that_slack_no_longer_shows_becomes_outdated_in_the_table() {
     assert_eq!(error.name(), ErrorName::ChannelNotFound);
     let known = step.known("guide").await;
     assert!(matches!(known, Entry::Outdated { .. }), "{known:?}");
+}
+
+#[rstest]
+#[case::public(ChannelSeed::default())]
+#[case::private(ChannelSeed { is_private: true, ..ChannelSeed::default() })]
+#[tokio::test]
+async fn a_channel_that_the_bot_has_not_created_is_archived_only_if_the_request_says_so(
+    #[case] channel: ChannelSeed,
+) {
+    let mut step = Archiving::of(channel).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotOurs);
+    assert!(!step.fixture.in_slack("guide").await.unwrap().is_archived);
+    step.even_if_not_ours = true;
+    step.run().await.unwrap();
+    assert!(step.fixture.in_slack("guide").await.unwrap().is_archived);
+}
+
+#[tokio::test]
+async fn a_private_channel_that_slack_hides_after_it_was_archived_is_deleted() {
+    let step = Archiving::of_our_channel().await;
+    let how = broken(Effect::Done);
+    step.fixture.fail("conversations.archive", how, 1).await;
+    step.run().await.unwrap_err();
+    // Slack has removed the bot from the archived channel, and the execution is redriven later.
+    let hidden = || How::refused("channel_not_found");
+    for method in ["conversations.info", "conversations.rename"] {
+        step.fixture.fail(method, hidden(), 1).await;
+    }
+    let outcome = step.run_after_trust().await.unwrap();
+    step.assert_archived(&outcome, &step.deleted_name());
+}
+
+#[tokio::test]
+async fn a_channel_that_was_renamed_since_it_was_found_is_not_archived() {
+    let step = Archiving::of_our_channel().await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let error = step.run_after_trust().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    let renamed = step.fixture.in_slack("guide-old").await.unwrap();
+    assert!(!renamed.is_archived);
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use apgl_contract::{ChannelName, ChannelRef, ChannelText, Invocation, StepError, Visibility};
 use apgl_directory::{Directory, Found};
 use apgl_rate_limit::SlackClock;
-use apgl_runtime::SettingError;
+use apgl_runtime::{SettingError, flag};
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::Channel;
 use aws_types::SdkConfig;
@@ -23,6 +23,8 @@ const TIME_TO_DESCRIBE: Duration = SlackClient::CALL_TIMEOUT;
 pub struct Deps {
     pub directory: Directory,
     pub clock: SlackClock,
+    /// Whether a message for a private channel may go to one that another organisation can read.
+    pub allow_externally_shared: bool,
 }
 
 impl Deps {
@@ -30,6 +32,7 @@ impl Deps {
         Ok(Self {
             directory: Directory::from_env(aws, slack)?,
             clock: SlackClock::from_env()?,
+            allow_externally_shared: flag("ALLOW_EXTERNALLY_SHARED_CHANNELS")?,
         })
     }
 }
@@ -38,7 +41,7 @@ impl LimitedBy for Deps {
     fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
         Self {
             directory: self.directory.limited_by(limiter),
-            clock: self.clock,
+            ..*self
         }
     }
 }
@@ -72,7 +75,7 @@ pub async fn handle(
     let found = ensure(&workspace, &invocation.run.execution_id).await?;
     // The log lines that follow name the channel.
     tracing::Span::current().record("channel.id", &found.channel.id);
-    let channel = usable_channel(&found, invocation, &input)?;
+    let channel = usable_channel(deps, &found, invocation, &input)?;
     if channel.created {
         describe(deps, invocation, &input, &channel).await?;
     }
@@ -80,12 +83,15 @@ pub async fn handle(
 }
 
 impl Input {
-    fn can_use(&self, channel: &Channel) -> bool {
-        !channel.archived && (!self.require_visibility || channel.visibility == self.visibility)
+    fn can_use(&self, channel: &Channel, allow_externally_shared: bool) -> bool {
+        let is_confined = allow_externally_shared || !channel.externally_shared;
+        let is_private_enough = channel.visibility == self.visibility && is_confined;
+        !channel.archived && (!self.require_visibility || is_private_enough)
     }
 }
 
 fn usable_channel(
+    deps: &Deps,
     found: &Found,
     invocation: &Invocation,
     input: &Input,
@@ -106,6 +112,11 @@ fn usable_channel(
             Visibility::Public => "by a public channel; use another name",
             Visibility::Private => "by a private channel; use another name",
         }));
+    }
+    if input.require_visibility && channel.externally_shared && !deps.allow_externally_shared {
+        return Err(taken(
+            "by a channel that another organisation can read; use another name, or allow such channels in the settings",
+        ));
     }
     Ok(ChannelRef {
         requested_visibility: is_other.then_some(input.visibility),

@@ -6,7 +6,8 @@
 //!    While the owner waits for Slack's rate limit, it keeps its claim, so no other execution takes a call from the
 //!    quota.
 //! 4. If Slack says that the name is taken, the claim ends and every execution may look for the channel. They all
-//!    share one scan.
+//!    share one scan. If it finds no such channel, one execution tries once more to create it, because the name may
+//!    be free by now.
 //!
 //! An attempt with an unknown outcome leaves its claim behind. By this claim the execution's next attempt recognises
 //! the channel as its own, even if another execution found it first.
@@ -35,6 +36,9 @@ pub trait Workspace: Claims {
 
     /// Converts a duration in real time to Slack's time.
     fn in_slack(&self, duration: Duration) -> Duration;
+
+    /// Whether to ask Slack again for a name that it said was taken at this time.
+    fn asks_again(&self, name_taken_at: SystemTime) -> bool;
 
     /// Reads the channel and the creation claim from the table.
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError>;
@@ -143,18 +147,58 @@ async fn adopt(
     let since = taken.name_taken_at.unwrap_or_else(|| workspace.now());
     let found = workspace.find_by_scan(since).await?;
     let uncertain_since = taken.uncertain_attempt_of(execution_id);
-    let found = match found {
-        Some(found) => Ok(recognise(workspace, found, uncertain_since).await?),
-        None => Err(StepError::ChannelNameTaken {
-            channel: workspace.name(),
-            holder: "by a private channel that the bot is not a member of; invite the bot to it, or use another name",
-        }),
-    };
     // If another execution has an uncertain attempt, it must still find its claim.
-    if taken.uncertain_since == uncertain_since {
+    let is_nobody_elses = taken.uncertain_since == uncertain_since;
+    let Some(found) = found else {
+        if is_nobody_elses && workspace.asks_again(since) {
+            return ask_again(workspace, execution_id, taken).await;
+        }
+        if is_nobody_elses {
+            workspace.replace(Some(taken), None).await?.ok();
+        }
+        return Err(name_taken(workspace));
+    };
+    let found = recognise(workspace, found, uncertain_since).await?;
+    if is_nobody_elses {
         workspace.replace(Some(taken), None).await?.ok();
     }
-    found
+    Ok(found)
+}
+
+/// Tries once more to create the channel, after a scan has not found the channel that had the name.
+async fn ask_again(
+    workspace: &impl Workspace,
+    execution_id: &str,
+    taken: &CreationClaim,
+) -> Result<Found, StepError> {
+    let uncertain_since = taken.uncertain_attempt_of(execution_id);
+    let claim = taken.claimed_again(execution_id, workspace.now());
+    if workspace.replace(Some(taken), Some(&claim)).await?.is_err() {
+        return Err(StepError::ChannelBeingCreated {
+            channel: workspace.name(),
+            retry_after: CREATION_WAIT,
+        });
+    }
+    match workspace.create().await {
+        Ok(Some(found)) => finish(workspace, found, &claim, uncertain_since).await,
+        Ok(None) => {
+            workspace.replace(Some(&claim), None).await?.ok();
+            Err(name_taken(workspace))
+        }
+        Err(error) => {
+            let left = claim_after(&error, &claim, uncertain_since, workspace);
+            workspace.replace(Some(&claim), left.as_ref()).await?.ok();
+            Err(error)
+        }
+    }
+}
+
+fn name_taken(workspace: &impl Workspace) -> StepError {
+    StepError::ChannelNameTaken {
+        channel: workspace.name(),
+        holder: "by a private channel that the bot is not a member of; invite the bot to it (a person must \
+                 unarchive it first if it is archived), or use another name",
+    }
 }
 
 /// Recognises a channel that an earlier attempt of this execution created without getting Slack's response.

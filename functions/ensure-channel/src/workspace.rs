@@ -8,6 +8,9 @@ use apgl_stores::{Channel, Claims, ClaimsOn, CreationClaim};
 
 use crate::{Deps, Input, protocol};
 
+/// How long nobody asks Slack again whether the name is still taken.
+const NAME_TAKEN_TRUST: Duration = Duration::from_mins(1);
+
 pub(crate) struct Workspace<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
@@ -57,8 +60,19 @@ impl protocol::Workspace for Workspace<'_> {
 
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
-        let usable = |channel: &Channel| self.input.can_use(channel);
-        directory.known_or_claimed(name, usable).await
+        let usable = |channel: &Channel| {
+            self.input
+                .can_use(channel, self.deps.allow_externally_shared)
+        };
+        directory
+            .known_or_claimed(name, self.invocation, usable)
+            .await
+    }
+
+    fn asks_again(&self, name_taken_at: SystemTime) -> bool {
+        let age = name_taken_at.elapsed().unwrap_or_default();
+        let redriven_at = self.invocation.run.redriven_at();
+        age > NAME_TAKEN_TRUST || redriven_at.is_some_and(|at| name_taken_at < at)
     }
 
     async fn create(&self) -> Result<Option<Found>, StepError> {
@@ -71,7 +85,10 @@ impl protocol::Workspace for Workspace<'_> {
 
     async fn find_by_scan(&self, since: SystemTime) -> Result<Option<Found>, StepError> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
-        let usable = |channel: &Channel| self.input.can_use(channel);
+        let usable = |channel: &Channel| {
+            self.input
+                .can_use(channel, self.deps.allow_externally_shared)
+        };
         let found = directory
             .find_by_scan(name, self.invocation, since, usable)
             .await?;

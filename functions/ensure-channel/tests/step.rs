@@ -9,7 +9,7 @@ use apgl_contract::{
 use apgl_rate_limit::SlackClock;
 use apgl_stores::{Claims, ClaimsOn, Creation, Entry};
 use ensure_channel::{Deps, Input, handle};
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, redriven, undated};
 use futures_util::future::join_all;
 use rstest::rstest;
 use slack_sandbox::{
@@ -31,6 +31,7 @@ impl Ensuring {
         let deps = Deps {
             directory: fixture.directory().await,
             clock: SlackClock::default(),
+            allow_externally_shared: false,
         };
         Self { fixture, deps }
     }
@@ -139,7 +140,8 @@ async fn a_channel_that_somebody_else_created_is_found_and_keeps_its_topic() {
         ..ChannelSeed::default()
     })
     .await;
-    assert_eq!(step.run("execution", private()).await.unwrap(), existing);
+    let found = step.run("execution", private()).await.unwrap();
+    assert_eq!(undated(found), undated(existing));
     assert_eq!(step.topic().await, "");
 }
 
@@ -150,11 +152,12 @@ async fn a_channel_of_another_visibility_is_used_unless_the_visibility_is_requir
         require_visibility: false,
         ..private()
     };
+    let found = step.run("execution", input).await.unwrap();
     let expected = ChannelRef {
         requested_visibility: Some(Visibility::Private),
-        ..existing
+        ..undated(existing)
     };
-    assert_eq!(step.run("execution", input).await.unwrap(), expected);
+    assert_eq!(undated(found), expected);
 }
 
 #[rstest]
@@ -267,7 +270,7 @@ async fn a_new_channel_that_is_archived_at_once_is_archived_in_the_table_too() {
     let error = step.run("execution", private()).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::ChannelArchived);
     let known = step.deps.directory.channels.look_up(&name()).await.unwrap();
-    assert!(matches!(known.entry, Entry::Seen { channel, .. } if channel.archived));
+    assert!(matches!(known.entry, Entry::Seen(channel) if channel.archived));
     // Slack is asked again before the name counts as taken.
     step.run("execution", private()).await.unwrap();
     assert_eq!(step.fixture.calls("conversations.info").await, 1);
@@ -318,4 +321,115 @@ async fn twenty_executions_at_once_create_one_channel() {
     assert_eq!((ids.len(), created), (1, 1));
     assert_eq!(step.fixture.calls("conversations.create").await, 1);
     assert_eq!(step.topic().await, "the topic");
+}
+
+/// What a person does to a private channel of ours.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    MakesPublic,
+    Shares,
+    Archives,
+    RemovesTheBot,
+}
+
+impl Ensuring {
+    async fn a_person(&self, deed: Deed) {
+        let sandbox = &self.fixture.sandbox;
+        let done = match deed {
+            Deed::MakesPublic => sandbox.convert_to_public("guide").await,
+            Deed::Shares => sandbox.share_channel("guide", true).await,
+            Deed::Archives => sandbox.archive_channel("guide").await,
+            Deed::RemovesTheBot => sandbox.remove_bot("guide").await,
+        };
+        done.unwrap();
+    }
+
+    /// Runs the step when what Slack has confirmed before is no longer trusted.
+    async fn run_later(&self) -> Result<ChannelRef, StepError> {
+        let outcome = handle(&self.deps, &redriven("later"), private()).await?;
+        Ok(outcome.channel)
+    }
+}
+
+#[rstest]
+#[case(Deed::MakesPublic, "by a public channel")]
+#[case(Deed::Shares, "by a channel that another organisation can read")]
+#[case(Deed::Archives, "by a private channel that the bot is not a member of")]
+#[case(
+    Deed::RemovesTheBot,
+    "by a private channel that the bot is not a member of"
+)]
+#[tokio::test]
+async fn a_channel_that_a_person_has_changed_is_not_used_once_its_trust_is_over(
+    #[case] deed: Deed,
+    #[case] holder: &str,
+) {
+    let step = Ensuring::new().await;
+    step.run("first", private()).await.unwrap();
+    step.a_person(deed).await;
+    let trusted = step.run("second", private()).await.unwrap();
+    assert_eq!(trusted.visibility, Visibility::Private);
+    let error = step.run_later().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNameTaken);
+    assert!(error.to_string().contains(holder), "{error}");
+}
+
+#[tokio::test]
+async fn a_renamed_channel_does_not_get_the_messages_of_its_old_name() {
+    let step = Ensuring::new().await;
+    let first = step.run("first", private()).await.unwrap();
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let later = step.run_later().await.unwrap();
+    assert_eq!((later.name.as_str(), later.created), ("guide", true));
+    assert_ne!(later.id, first.id);
+}
+
+#[tokio::test]
+async fn an_externally_shared_channel_is_used_if_the_settings_allow_it() {
+    let (mut step, _) = Ensuring::with(ChannelSeed {
+        is_private: true,
+        is_ext_shared: true,
+        ..ChannelSeed::default()
+    })
+    .await;
+    step.run("first", private()).await.unwrap_err();
+    step.deps.allow_externally_shared = true;
+    let channel = step.run("second", private()).await.unwrap();
+    assert!(channel.externally_shared);
+}
+
+#[tokio::test]
+async fn a_channel_says_whether_the_bot_has_created_it() {
+    let step = Ensuring::new().await;
+    let created = step.run("first", private()).await.unwrap();
+    assert_eq!(created.ours, Some(true));
+    assert_eq!(step.run_later().await.unwrap().ours, Some(true));
+    let (step, _) = Ensuring::with(ChannelSeed {
+        is_private: true,
+        ..ChannelSeed::default()
+    })
+    .await;
+    let theirs = step.run("execution", private()).await.unwrap();
+    assert_eq!(theirs.ours, Some(false));
+}
+
+#[tokio::test]
+async fn a_name_that_was_freed_since_slack_said_that_it_is_taken_is_used() {
+    let (step, _) = Ensuring::with(ChannelSeed {
+        is_private: true,
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    })
+    .await;
+    // The scan is limited, so the execution keeps what it has learnt about the name.
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fixture.fail("conversations.list", limited, 1).await;
+    let error = step.run("execution", private()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let redriven = redriven("execution");
+    let outcome = handle(&step.deps, &redriven, private()).await.unwrap();
+    assert!(outcome.channel.created);
 }

@@ -113,6 +113,8 @@ fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use apgl_contract::ErrorName;
     use rstest::rstest;
 
@@ -124,6 +126,9 @@ mod tests {
             id: "C1".to_owned(),
             visibility,
             archived,
+            externally_shared: false,
+            ours: None,
+            confirmed_at: UNIX_EPOCH,
         }
     }
 

@@ -5,12 +5,16 @@
 
 mod results;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelRef, Email, Invocation, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
 };
-use apgl_directory::{Directory, People, Person};
+use apgl_directory::{Directory, People, Person, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::Snapshot;
@@ -50,10 +54,14 @@ impl LimitedBy for Deps {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     pub channel: ChannelRef,
     pub users: Vec<SlackUser>,
+    /// Whether the request is about these people and not about a message: then Slack is always asked who is in the
+    /// channel. A notification does not invite again somebody who has left it recently.
+    #[serde(default)]
+    pub explicit: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,7 +74,8 @@ pub struct Outcome {
 
 /// 1. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none.
-/// 2. Before the first invitation, writes down which of the users are members: the snapshot.
+/// 2. Before the first invitation, confirms that the channel is still the right one, and writes down which of the
+///    users are members: the snapshot.
 /// 3. Invites those who are missing, 100 per call, and remembers them after each call.
 /// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot.
 /// 5. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
@@ -75,16 +84,21 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    let Input { channel, mut users } = input;
+    let people = &deps.people;
+    let renewed = people.renew(input.users, Purpose::Invite, invocation);
+    let (mut users, skipped) = renewed.await?;
     if users.is_empty() {
-        return Ok(Outcome::default());
+        return Ok(Outcome {
+            skipped,
+            ..Outcome::default()
+        });
     }
     let step = Inviting {
         deps,
         invocation,
-        channel: &channel,
+        channel: &input.channel,
     };
-    let members = step.members().await?;
+    let members = step.members(input.explicit).await?;
     let ids = users.iter().map(|user| user.id.clone()).collect();
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
     let corrected = step.correct_ids(&mut users, &mut results).await?;
@@ -93,7 +107,8 @@ pub async fn handle(
         step.invite(corrected, Snapshot::BeforeInvitingCorrected, &members)
             .await?,
     );
-    let outcome = outcome(users, &results)?;
+    let mut outcome = outcome(users, &results)?;
+    outcome.skipped.extend(skipped);
     log(&outcome);
     Ok(outcome)
 }
@@ -125,17 +140,18 @@ impl ChannelMembers {
 }
 
 impl Inviting<'_> {
-    /// The members in the table. If it has none, stores those that Slack lists.
-    async fn members(&self) -> Result<ChannelMembers, StepError> {
+    /// The members in the table. If it has none, or if Slack `must_be_asked`, stores those that Slack lists.
+    async fn members(&self, must_be_asked: bool) -> Result<ChannelMembers, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
         let known = directory
             .channels
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
             .await?;
-        if let Some(present) = known.present {
+        if let Some(present) = known.present.filter(|_| !must_be_asked) {
             let earlier = EarlierSnapshot::Read(known.before);
             return Ok(ChannelMembers { present, earlier });
         }
+        let asked_at = SystemTime::now();
         let present = if channel.created {
             BTreeSet::new()
         } else {
@@ -143,7 +159,7 @@ impl Inviting<'_> {
         };
         directory
             .channels
-            .remember_members(&channel.id, &present)
+            .remember_members(&channel.id, &present, asked_at)
             .await?;
         // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
         let earlier = EarlierSnapshot::Unread;
@@ -163,6 +179,10 @@ impl Inviting<'_> {
         let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users
             .into_iter()
             .partition(|id| members.present.contains(id));
+        if !missing.is_empty() {
+            let directory = &self.deps.directory;
+            directory.confirm(self.channel, self.invocation).await?;
+        }
         let before = self
             .snapshot(snapshot, &members.earlier, &present, &missing)
             .await?;
@@ -216,6 +236,7 @@ impl Inviting<'_> {
             .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
+        let asked_at = SystemTime::now();
         let invited = slack
             .in_channel(channel, async || {
                 slack.conversations_invite(&channel.id, &ids).await
@@ -233,7 +254,7 @@ impl Inviting<'_> {
             .collect();
         directory
             .channels
-            .add_members(&channel.id, &members)
+            .add_members(&channel.id, &members, asked_at)
             .await?;
         Ok(results)
     }

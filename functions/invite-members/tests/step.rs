@@ -1,7 +1,10 @@
 //! The step against a Slack sandbox and tables.
 #![allow(clippy::unwrap_used)]
 
-use std::{slice, time::SystemTime};
+use std::{
+    slice,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
@@ -11,7 +14,7 @@ use apgl_stores::{Channels, Table};
 use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, redriven};
 use invite_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -47,6 +50,7 @@ impl Inviting {
         let input = Input {
             channel: channel.clone(),
             users: users.to_vec(),
+            explicit: false,
         };
         handle(&self.deps, &invocation(execution), input).await
     }
@@ -261,6 +265,7 @@ async fn an_invocation_without_time_left_leaves_the_invitations_to_the_next() {
     let input = Input {
         channel: channel.clone(),
         users: users.clone(),
+        explicit: false,
     };
     let error = handle(&step.deps, &late, input).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::StepUnfinished);
@@ -300,11 +305,81 @@ async fn nobody_is_invited_until_the_current_members_are_stored(#[case] refused:
         created: true,
         ..channel
     };
-    step.deps.directory = Directory {
-        channels: Channels::new(Table::new(dynamodb(refused), "channels".to_owned())),
-        slack: step.fixture.slack.clone(),
-    };
+    step.deps.directory = Directory::new(
+        Channels::new(Table::new(dynamodb(refused), "channels".to_owned())),
+        step.fixture.slack.clone(),
+        Duration::from_mins(15),
+    );
     let error = step.run("execution", &created, &users).await.unwrap_err();
     assert_eq!(error.name(), ErrorName::StoreRejected);
     assert_eq!(step.calls(INVITE).await, 0);
+}
+
+/// What `change-channel-members` asks for.
+async fn add(step: &Inviting, channel: &ChannelRef, users: &[SlackUser]) -> Outcome {
+    let input = Input {
+        channel: channel.clone(),
+        users: users.to_vec(),
+        explicit: true,
+    };
+    let outcome = handle(&step.deps, &invocation("explicit"), input).await;
+    outcome.unwrap()
+}
+
+#[tokio::test]
+async fn somebody_who_has_left_is_invited_again_by_an_explicit_request_only() {
+    let step = Inviting::new().await;
+    let users = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.run("first", &channel, &users).await.unwrap();
+    let sandbox = &step.fixture.sandbox;
+    let left = sandbox.remove_member("guide", &users[0].id.0).await;
+    left.unwrap();
+    let notified = step.run("second", &channel, &users).await.unwrap();
+    assert_eq!(notified.already_members, [users[0].email.clone()]);
+    assert!(!step.fixture.is_member("guide", &users[0]).await);
+    let added = add(&step, &channel, &users).await;
+    assert_eq!(added.invited, [users[0].email.clone()]);
+    assert!(step.fixture.is_member("guide", &users[0]).await);
+}
+
+#[tokio::test]
+async fn nobody_is_invited_to_a_channel_that_has_another_name_now() {
+    let step = Inviting::new().await;
+    let users = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let input = Input {
+        channel,
+        users: users.clone(),
+        explicit: false,
+    };
+    let error = handle(&step.deps, &redriven("execution"), input).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.calls(INVITE).await, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_passed_to_another_active_account_is_looked_up_again_after_a_redrive() {
+    let step = Inviting::new().await;
+    let ana = step.fixture.person("ana").await;
+    let eve = step.fixture.person("eve").await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let sandbox = &step.fixture.sandbox;
+    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
+    renamed.await.unwrap();
+    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
+    moved.await.unwrap();
+    let input = Input {
+        channel,
+        users: vec![ana.clone()],
+        explicit: false,
+    };
+    let mut later = redriven("execution");
+    later.run.resolved_at = Some(0);
+    let outcome = handle(&step.deps, &later, input).await;
+    assert_eq!(outcome.unwrap().invited, slice::from_ref(&ana.email));
+    assert!(step.fixture.is_member("guide", &eve).await);
+    assert!(!step.fixture.is_member("guide", &ana).await);
 }

@@ -63,14 +63,35 @@ pub async fn handle(
         id: invocation.run.execution_id.clone(),
         // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
+        channel: input.channel.id.clone(),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory.slack, &input, &delivery.id);
+    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id);
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
-        Err(NotDelivered::Slack(error)) => {
-            Err(deps.directory.correct_table(&input.channel, error).await)
-        }
+        Err(NotDelivered::Slack(error)) => match error.rejected_code() {
+            Some(code) if is_about_the_message(code) => Err(StepError::SlackMessageRejected {
+                code: code.to_owned(),
+            }),
+            _ => Err(deps.directory.correct_table(&input.channel, error).await),
+        },
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether Slack has refused the message itself: no redrive could help. Every other code, and every code that Slack
+/// may add, is about something that somebody can change.
+///
+/// Source: the errors of <https://docs.slack.dev/reference/methods/chat.postMessage>.
+fn is_about_the_message(code: &str) -> bool {
+    matches!(
+        code,
+        "no_text"
+            | "msg_too_long"
+            | "msg_blocks_too_long"
+            | "invalid_blocks"
+            | "invalid_blocks_format"
+            | "markdown_text_conflict"
+            | "cannot_reply_to_message"
+    )
 }

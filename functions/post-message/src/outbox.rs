@@ -5,8 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{MessageTs, message::Blocks};
-use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError};
+use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, message::Blocks};
+use apgl_directory::Directory;
+use apgl_slack::{HistoryMessage, Metadata, Post, SlackError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -18,15 +19,22 @@ const METADATA_TYPE: &str = "apgl_delivery";
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct SlackOutbox<'a> {
-    slack: &'a SlackClient,
+    directory: &'a Directory,
+    invocation: &'a Invocation,
     input: &'a Input,
     metadata: Metadata,
 }
 
 impl<'a> SlackOutbox<'a> {
-    pub fn new(slack: &'a SlackClient, input: &'a Input, delivery_id: &str) -> Self {
+    pub fn new(
+        directory: &'a Directory,
+        invocation: &'a Invocation,
+        input: &'a Input,
+        delivery_id: &str,
+    ) -> Self {
         Self {
-            slack,
+            directory,
+            invocation,
             input,
             metadata: metadata(delivery_id),
         }
@@ -41,23 +49,23 @@ impl<'a> SlackOutbox<'a> {
             thread_ts: message.thread_ts.as_ref().map(MessageTs::as_str),
             metadata: &self.metadata,
         };
-        let posted = self.slack.chat_post_message(post).await?;
+        let posted = self.directory.slack.chat_post_message(post).await?;
         timestamp(posted.ts)
     }
 
     async fn page(
         &self,
+        channel: &str,
         oldest: &str,
         cursor: Option<&str>,
     ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
-        let Input { channel, message } = self.input;
-        let (slack, id) = (self.slack, &channel.id);
-        match &message.thread_ts {
-            None => slack.conversations_history(id, oldest, cursor).await,
+        let slack = &self.directory.slack;
+        match &self.input.message.thread_ts {
+            None => slack.conversations_history(channel, oldest, cursor).await,
             Some(thread) => {
                 let thread = thread.as_str();
                 slack
-                    .conversations_replies(id, thread, oldest, cursor)
+                    .conversations_replies(channel, thread, oldest, cursor)
                     .await
             }
         }
@@ -69,20 +77,35 @@ impl Outbox for SlackOutbox<'_> {
         SystemTime::now()
     }
 
-    async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
-        let bot_id = self.slack.auth_test().await?.bot_id;
+    async fn confirm(&self) -> Result<(), StepError> {
+        let Self {
+            directory, input, ..
+        } = self;
+        // Boxed, because its future is large and rarely needed.
+        Box::pin(directory.confirm(&input.channel, self.invocation)).await
+    }
+
+    async fn find(
+        &self,
+        channel: &str,
+        since: SystemTime,
+    ) -> Result<Option<MessageTs>, SlackError> {
+        let slack = &self.directory.slack;
+        let bot_id = slack.auth_test().await?.bot_id;
         let ours = |message: &&HistoryMessage| {
             message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
         };
         let oldest = slack_time(since - CLOCK_MARGIN);
+        // If somebody has removed the bot since it posted, it joins the channel again to read the history.
+        let joined = ChannelRef {
+            id: channel.to_owned(),
+            ..self.input.channel.clone()
+        };
         let mut cursor = None;
         loop {
-            // If somebody has removed the bot since it posted, it joins the channel again to read the history.
-            let channel = &self.input.channel;
-            let page = self
-                .slack
-                .in_channel(channel, async || {
-                    self.page(&oldest, cursor.as_deref()).await
+            let page = slack
+                .in_channel(&joined, async || {
+                    self.page(channel, &oldest, cursor.as_deref()).await
                 })
                 .await?;
             if let Some(message) = page.items.iter().find(ours) {
@@ -97,8 +120,8 @@ impl Outbox for SlackOutbox<'_> {
 
     async fn post(&self) -> Result<MessageTs, SlackError> {
         let channel = &self.input.channel;
-        let posted = self
-            .slack
+        let slack = &self.directory.slack;
+        let posted = slack
             .in_channel(channel, async || self.post_to_channel().await)
             .await;
         match posted {

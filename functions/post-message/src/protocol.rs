@@ -2,8 +2,9 @@
 //!
 //! 1. Claim the delivery.
 //! 2. If an earlier attempt may have posted the message, look for it in Slack.
-//! 3. Post the message.
-//! 4. Record its timestamp.
+//! 3. Confirm that the channel is still the right one.
+//! 4. Post the message.
+//! 5. Record its timestamp.
 //!
 //! `docs/delivery.md` explains why each step is necessary. The model in `tests/model` runs this code.
 
@@ -23,6 +24,8 @@ pub struct Delivery {
     pub id: String,
     /// Identifies this run, even among copies of the same invocation.
     pub attempt_id: String,
+    /// The id of the channel in which this run posts.
+    pub channel: String,
     /// When Lambda ends this run.
     pub deadline: SystemTime,
 }
@@ -35,8 +38,12 @@ pub struct Delivery {
 pub trait Outbox {
     fn now(&self) -> SystemTime;
 
-    /// Looks for the message among the messages posted at `since` or later.
-    async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError>;
+    /// Looks for the message in this channel among the messages posted at `since` or later.
+    async fn find(&self, channel: &str, since: SystemTime)
+    -> Result<Option<MessageTs>, SlackError>;
+
+    /// Confirms that the channel is still what the workflow has found.
+    async fn confirm(&self) -> Result<(), StepError>;
 
     /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
     /// that Slack did not.
@@ -58,6 +65,12 @@ pub enum NotDelivered {
     /// Slack did not post the message.
     #[error(transparent)]
     Slack(#[from] SlackError),
+    /// The channel is no longer the right one, or Slack can't confirm that it is.
+    #[error(transparent)]
+    NotConfirmed(StepError),
+    /// An earlier attempt may have posted the message in this channel, and the bot can't look there.
+    #[error("the bot can't look for the message in channel {channel}")]
+    CantLook { channel: String },
     /// The delivery record can't be read or written.
     #[error(transparent)]
     Ledger(#[from] StepError),
@@ -73,7 +86,11 @@ impl From<NotDelivered> for StepError {
                 retry_after: SETTLE_TIME,
             },
             NotDelivered::Slack(error) => error.into(),
-            NotDelivered::Ledger(error) => error,
+            NotDelivered::Ledger(error) | NotDelivered::NotConfirmed(error) => error,
+            NotDelivered::CantLook { channel } => Self::ChannelNotFound {
+                channel,
+                hint: "an earlier attempt may have posted the message there; invite the bot so that it can look",
+            },
         }
     }
 }
@@ -90,10 +107,11 @@ pub async fn deliver(
     let Delivery {
         id,
         attempt_id,
+        channel,
         deadline,
     } = delivery;
     let claim = deliveries
-        .claim(id, attempt_id, outbox.now(), *deadline)
+        .claim(id, attempt_id, channel, outbox.now(), *deadline)
         .await?;
     let mut attempt = match claim {
         Claim::Mine(attempt) => attempt,
@@ -102,15 +120,17 @@ pub async fn deliver(
             return Err(NotDelivered::InProgress { retry_after });
         }
     };
-    if let Some(since) = attempt.uncertain_since() {
-        match outbox.find(since).await {
-            Ok(Some(ts)) => {
-                deliveries.posted(&attempt, &ts, outbox.now()).await?;
-                return Ok(already_posted(ts));
-            }
-            Ok(None) => attempt = attempt.certain(),
-            Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
+    match look(outbox, &attempt, channel).await {
+        Ok(Some(ts)) => {
+            deliveries.posted(&attempt, &ts, outbox.now()).await?;
+            return Ok(already_posted(ts));
         }
+        Ok(None) => attempt = attempt.certain(),
+        Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
+    }
+    if let Err(error) = outbox.confirm().await {
+        let error = NotDelivered::NotConfirmed(error);
+        return Err(release(deliveries, outbox, &attempt, error).await);
     }
     // An attempt that still posts when its lease has expired could post at the same time as its successor.
     if outbox.now() + TIME_TO_POST > *deadline {
@@ -118,7 +138,7 @@ pub async fn deliver(
             method: "chat.postMessage",
             reason: "too little time is left in this invocation".to_owned(),
         };
-        return Err(release(deliveries, outbox, &attempt, error).await);
+        return Err(release(deliveries, outbox, &attempt, error.into()).await);
     }
     match outbox.post().await {
         Ok(ts) => {
@@ -133,8 +153,40 @@ pub async fn deliver(
             deliveries.give_up(&attempt, outbox.now()).await?;
             Err(NotDelivered::OutcomeUnknown { method, reason })
         }
-        Err(error) => Err(release(deliveries, outbox, &attempt, error).await),
+        Err(error) => Err(release(deliveries, outbox, &attempt, error.into()).await),
     }
+}
+
+/// Looks for the message where earlier attempts may have posted it.
+async fn look(
+    outbox: &impl Outbox,
+    attempt: &Attempt,
+    channel: &str,
+) -> Result<Option<MessageTs>, NotDelivered> {
+    let Some(since) = attempt.uncertain_since() else {
+        return Ok(None);
+    };
+    let mut channels = attempt.uncertain_in();
+    if channels.is_empty() {
+        channels.insert(channel.to_owned());
+    }
+    for earlier in channels {
+        match outbox.find(&earlier, since).await {
+            Ok(None) => {}
+            Err(error) if earlier != channel && is_out_of_sight(&error) => {
+                return Err(NotDelivered::CantLook { channel: earlier });
+            }
+            found => return Ok(found?),
+        }
+    }
+    Ok(None)
+}
+
+fn is_out_of_sight(error: &SlackError) -> bool {
+    matches!(
+        error.rejected_code(),
+        Some("channel_not_found" | "not_in_channel")
+    )
 }
 
 /// Ends an attempt that certainly posted nothing. Returns the error that the step fails with.
@@ -142,10 +194,10 @@ async fn release(
     deliveries: &Deliveries<impl Ledger>,
     outbox: &impl Outbox,
     attempt: &Attempt,
-    error: SlackError,
+    error: NotDelivered,
 ) -> NotDelivered {
     match deliveries.release(attempt, outbox.now()).await {
-        Ok(()) => error.into(),
+        Ok(()) => error,
         Err(not_released) => not_released.into(),
     }
 }

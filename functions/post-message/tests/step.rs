@@ -7,7 +7,7 @@ use apgl_contract::{
     ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
 };
 use apgl_stores::{Claim, Deliveries, Entry, SETTLE_TIME};
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, redriven};
 use futures_util::future::join_all;
 use post_message::{Deps, Input, handle};
 use rstest::rstest;
@@ -81,7 +81,7 @@ impl Posting {
             now - Duration::from_secs(40),
             now - SETTLE_TIME - Duration::from_secs(10),
         );
-        let claim = deliveries.claim(EXECUTION, "earlier", began, deadline);
+        let claim = deliveries.claim(EXECUTION, "earlier", &self.channel.id, began, deadline);
         assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
         self.deps.deliveries = deliveries;
     }
@@ -196,7 +196,10 @@ async fn the_next_attempt_makes_a_rate_limited_post() {
 }
 
 #[rstest]
-#[case("msg_too_long", ErrorName::SlackRejected, true)]
+#[case("msg_too_long", ErrorName::SlackMessageRejected, true)]
+#[case("invalid_blocks", ErrorName::SlackMessageRejected, true)]
+#[case("restricted_action", ErrorName::SlackRejected, true)]
+#[case("a_code_of_tomorrow", ErrorName::SlackRejected, true)]
 #[case("invalid_auth", ErrorName::SlackUnauthorized, true)]
 #[case("channel_not_found", ErrorName::ChannelNotFound, false)]
 #[case("is_archived", ErrorName::ChannelArchived, false)]
@@ -212,7 +215,7 @@ async fn a_refused_post_counts_as_not_posted_and_corrects_the_table(
     assert_eq!(error.name(), expected);
     let name = ChannelName::try_from("guide".to_owned()).unwrap();
     let known = step.deps.directory.channels.look_up(&name).await.unwrap();
-    let is_active = matches!(known.entry, Entry::Seen { channel, .. } if !channel.archived);
+    let is_active = matches!(known.entry, Entry::Seen(channel) if !channel.archived);
     assert_eq!(is_active, is_table_right);
     // Somebody has fixed it.
     step.fixture.sandbox.clear_faults().await.unwrap();
@@ -239,5 +242,80 @@ async fn an_invocation_without_time_left_posts_nothing() {
     let error = handle(&step.deps, &late, step.input(None)).await;
     assert_eq!(error.unwrap_err().name(), ErrorName::SlackUnavailable);
     assert_eq!(step.fixture.calls(POST).await, 0);
+    assert!(!step.run().await.unwrap().duplicate);
+}
+
+/// What a person does to the channel between two steps.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Renames,
+    MakesPublic,
+    Shares,
+    Archives,
+    RemovesTheBot,
+}
+
+#[rstest]
+#[case(Deed::Renames, ErrorName::ChannelNotFound)]
+#[case(Deed::MakesPublic, ErrorName::ChannelNotFound)]
+#[case(Deed::Shares, ErrorName::ChannelNotFound)]
+#[case(Deed::Archives, ErrorName::ChannelNotFound)]
+#[case(Deed::RemovesTheBot, ErrorName::ChannelNotFound)]
+#[tokio::test]
+async fn nothing_is_posted_to_a_channel_that_has_changed_since_it_was_confirmed(
+    #[case] deed: Deed,
+    #[case] expected: ErrorName,
+) {
+    let mut step = Posting::to_a_private_channel().await;
+    step.deps.directory = step.fixture.directory_that_trusts(Duration::ZERO).await;
+    let sandbox = &step.fixture.sandbox;
+    let done = match deed {
+        Deed::Renames => sandbox.rename_channel("guide", "guide-old").await,
+        Deed::MakesPublic => sandbox.convert_to_public("guide").await,
+        Deed::Shares => sandbox.share_channel("guide", true).await,
+        Deed::Archives => sandbox.archive_channel("guide").await,
+        Deed::RemovesTheBot => sandbox.remove_bot("guide").await,
+    };
+    done.unwrap();
+    assert_eq!(step.run().await.unwrap_err().name(), expected);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+}
+
+#[tokio::test]
+async fn slack_confirms_the_channel_in_the_invocation_that_posts() {
+    let step = Posting::to_a_private_channel().await;
+    step.run().await.unwrap();
+    assert_eq!(step.fixture.calls("conversations.info").await, 0);
+    let other = handle(&step.deps, &redriven("other"), step.input(None)).await;
+    other.unwrap();
+    assert_eq!(step.fixture.calls("conversations.info").await, 1);
+}
+
+#[tokio::test]
+async fn a_message_is_looked_for_in_the_channel_in_which_an_earlier_attempt_posted() {
+    let mut step = Posting::to_a_private_channel().await;
+    let posted = step.run().await.unwrap().ts;
+    step.forget_outcome().await;
+    // Since then the channel was renamed, and another one has its name.
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    step.channel = step.fixture.private_channel("guide", &[]).await;
+    let found = step.run().await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+    assert_eq!(step.messages().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_is_posted_while_the_bot_cannot_see_where_an_earlier_attempt_may_have_posted() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.forget_outcome().await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    sandbox.remove_bot("guide-old").await.unwrap();
+    step.channel = step.fixture.private_channel("guide", &[]).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+    step.fixture.sandbox.add_bot("guide-old").await.unwrap();
     assert!(!step.run().await.unwrap().duplicate);
 }

@@ -8,7 +8,7 @@ mod results;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
-use apgl_directory::{Directory, People};
+use apgl_directory::{Directory, People, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::Snapshot;
@@ -45,7 +45,7 @@ impl LimitedBy for Deps {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     pub channel: ChannelRef,
     pub users: Vec<SlackUser>,
@@ -62,10 +62,17 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    let Input { channel, users } = input;
+    let Input { channel, .. } = input;
+    let people = &deps.people;
+    let renewed = people.renew(input.users, Purpose::Remove, invocation);
+    let (users, skipped) = renewed.await?;
     if users.is_empty() {
-        return Ok(Outcome::default());
+        return Ok(Outcome {
+            skipped,
+            ..Outcome::default()
+        });
     }
+    deps.directory.confirm(&channel, invocation).await?;
     let step = Removing {
         deps,
         invocation,
@@ -75,10 +82,13 @@ pub async fn handle(
     let before = step.before(&present).await?;
     // This comes before the first removal, so that the table never lists a removed user as a member.
     let channels = &deps.directory.channels;
-    channels.forget_members(&channel.id, &present).await?;
+    channels
+        .forget_members(&channel.id, &present, invocation.deadline)
+        .await?;
     let mut results = removed_earlier(&before, &present);
     step.remove(&users, &present, &mut results).await?;
-    let outcome = outcome(users, &results);
+    let mut outcome = outcome(users, &results);
+    outcome.skipped.extend(skipped);
     tracing::info!(
         members.removed = outcome.removed.len(),
         members.skipped = outcome.skipped.len(),

@@ -29,7 +29,7 @@ pub(crate) fn result_of(error: SlackError) -> Result<RemovalResult, SlackError> 
             | "method_not_supported_for_channel_type",
         )
         | None => Err(error),
-        Some(code) if code.starts_with("invalid_") || code.starts_with("http_") => Err(error),
+        Some(code) if code.starts_with("invalid_") => Err(error),
         Some(_) => Ok(RemovalResult::Skipped(SkipReason::CannotRemove)),
     }
 }

@@ -1,19 +1,13 @@
 //! Finds the Slack ids of e-mail addresses: in our table, otherwise in Slack.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::UNIX_EPOCH};
 
-use apgl_contract::{Email, Invocation, SkipReason, Skipped, SlackUser, StepError};
-use apgl_directory::{People, Person};
+use apgl_contract::{Email, Invocation, Skipped, SlackUser, StepError};
+use apgl_directory::{People, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-
-/// An outdated id does no harm in an invitation, because Slack rejects it. So an id is looked up again only when its
-/// entry in the table expires.
-const COMING_MAX_AGE: Duration = Duration::MAX;
-/// A removal with an outdated id would leave the person in the channel.
-const LEAVING_MAX_AGE: Duration = Duration::from_hours(1);
 
 #[derive(Debug)]
 pub struct Deps {
@@ -46,11 +40,15 @@ pub struct Input {
     pub leaving: Vec<Email>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Outcome {
     pub users: Vec<SlackUser>,
     pub leaving: Vec<SlackUser>,
     pub skipped: Vec<Skipped>,
+    /// When Slack was asked for the first of them, in milliseconds since the epoch. A later step resolves them again
+    /// if that is too long ago.
+    pub resolved_at: u64,
 }
 
 pub async fn handle(
@@ -58,104 +56,22 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    let coming = deps
-        .people
-        .resolve(&input.emails, COMING_MAX_AGE, invocation)
-        .await?;
-    let leaving = deps
-        .people
-        .resolve(&input.leaving, LEAVING_MAX_AGE, invocation)
-        .await?;
-    let outcome = outcome(input, &coming, &leaving);
+    let Input { emails, leaving } = input;
+    let people = &deps.people;
+    let coming = people.resolve(emails, Purpose::Invite, invocation).await?;
+    let leaving = people.resolve(leaving, Purpose::Remove, invocation).await?;
+    let resolved_at = coming.resolved_at.min(leaving.resolved_at);
+    let resolved_at = resolved_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let outcome = Outcome {
+        users: coming.users,
+        leaving: leaving.users,
+        skipped: [coming.skipped, leaving.skipped].concat(),
+        resolved_at: u64::try_from(resolved_at.as_millis()).unwrap_or(u64::MAX),
+    };
     tracing::info!(
         members.resolved = outcome.users.len() + outcome.leaving.len(),
         members.skipped = outcome.skipped.len(),
         "resolved users"
     );
     Ok(outcome)
-}
-
-/// The outcome, in the order of the request. A bot is never invited, but it can be removed.
-fn outcome(
-    input: Input,
-    coming: &HashMap<Email, Person>,
-    leaving: &HashMap<Email, Person>,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    for email in input.emails {
-        match coming.get(&email) {
-            Some(Person::Human(id)) => outcome.users.push(SlackUser {
-                id: id.clone(),
-                email,
-            }),
-            Some(Person::Bot(_)) => outcome.skipped.push(Skipped {
-                email,
-                reason: SkipReason::Bot,
-            }),
-            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
-        }
-    }
-    for email in input.leaving {
-        match leaving.get(&email) {
-            Some(Person::Human(id) | Person::Bot(id)) => outcome.leaving.push(SlackUser {
-                id: id.clone(),
-                email,
-            }),
-            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
-        }
-    }
-    outcome
-}
-
-fn not_in_slack(email: Email) -> Skipped {
-    Skipped {
-        email,
-        reason: SkipReason::NotInSlack,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use apgl_contract::SlackUserId;
-
-    use super::*;
-
-    fn email(name: &str) -> Email {
-        Email::try_from(format!("{name}@example.com")).unwrap()
-    }
-
-    #[test]
-    fn only_people_can_join_but_bots_can_leave() {
-        let id = SlackUserId("U1".to_owned());
-        let people = HashMap::from([
-            (email("ana"), Person::Human(id.clone())),
-            (email("bot"), Person::Bot(id.clone())),
-            (email("gone"), Person::Absent),
-        ]);
-        let all = ["ana", "bot", "gone"].map(email).to_vec();
-        let input = Input {
-            emails: all.clone(),
-            leaving: all,
-        };
-        let user = |name| SlackUser {
-            email: email(name),
-            id: id.clone(),
-        };
-        let bot = Skipped {
-            email: email("bot"),
-            reason: SkipReason::Bot,
-        };
-        assert_eq!(
-            outcome(input, &people, &people),
-            Outcome {
-                users: vec![user("ana")],
-                leaving: vec![user("ana"), user("bot")],
-                skipped: vec![
-                    bot,
-                    not_in_slack(email("gone")),
-                    not_in_slack(email("gone"))
-                ],
-            }
-        );
-    }
 }

@@ -1,6 +1,8 @@
 //! The step against a Slack sandbox and a table.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use apgl_contract::{Email, ErrorName, SkipReason, Skipped, SlackUser, StepError};
 use fixture::{Fixture, invocation};
 use resolve_users::{Deps, Input, Outcome, handle};
@@ -67,19 +69,17 @@ async fn addresses_are_resolved_or_skipped_in_the_order_of_the_request() {
         email: email(name),
         reason,
     };
+    assert_eq!(outcome.users, [bob.clone(), ana.clone()]);
+    assert_eq!(outcome.leaving, [bob, robot, ana]);
     assert_eq!(
-        outcome,
-        Outcome {
-            users: vec![bob.clone(), ana.clone()],
-            leaving: vec![bob, robot, ana],
-            skipped: vec![
-                skipped("gone", SkipReason::NotInSlack),
-                skipped("elsewhere", SkipReason::NotInSlack),
-                skipped("robot", SkipReason::Bot),
-                skipped("gone", SkipReason::NotInSlack),
-                skipped("elsewhere", SkipReason::NotInSlack),
-            ],
-        }
+        outcome.skipped,
+        [
+            skipped("gone", SkipReason::NotInSlack),
+            skipped("elsewhere", SkipReason::NotInSlack),
+            skipped("robot", SkipReason::Bot),
+            skipped("gone", SkipReason::NotInSlack),
+            skipped("elsewhere", SkipReason::NotInSlack),
+        ]
     );
 }
 
@@ -138,4 +138,23 @@ async fn many_addresses_are_looked_up_in_the_list_of_users() {
     assert_eq!(outcome.users, people);
     assert_eq!(outcome.skipped.len(), 1);
     assert_eq!(step.fixture.calls(LOOK_UP).await, 0);
+}
+
+#[tokio::test]
+async fn an_address_that_passed_to_another_active_account_reaches_the_new_one() {
+    let mut step = Resolving::new().await;
+    let ana = step.fixture.person("ana").await;
+    let eve = step.fixture.person("eve").await;
+    step.run("first", &[email("ana")], &[]).await.unwrap();
+    let sandbox = &step.fixture.sandbox;
+    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
+    renamed.await.unwrap();
+    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
+    moved.await.unwrap();
+    let outcome = step.run("second", &[email("ana")], &[]).await.unwrap();
+    assert_eq!(outcome.users[0].id, ana.id);
+    // A day later.
+    step.deps.people.trust = Duration::ZERO;
+    let outcome = step.run("third", &[email("ana")], &[]).await.unwrap();
+    assert_eq!(outcome.users[0].id, eve.id);
 }

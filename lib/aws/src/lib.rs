@@ -11,7 +11,7 @@ mod settings;
 
 pub use config::{ConfigError, config, config_from_env, http_client};
 pub use error::{AwsError, step_error};
-pub use settings::{SettingError, flag, optional_setting, setting};
+pub use settings::{SettingError, flag, optional_setting, seconds, setting};
 
 /// The CloudWatch namespace of the functions' metrics. Their roles allow no other.
 pub const METRICS_NAMESPACE: &str = "APGL/Notifications";

@@ -1,7 +1,7 @@
 //! Settings are read from environment variables, once, when the function starts. If one is missing or invalid,
 //! the function does not start and logs its name.
 
-use std::env;
+use std::{env, time::Duration};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
@@ -36,6 +36,19 @@ fn parsed_flag(name: &'static str, value: &str) -> Result<bool, SettingError> {
     })
 }
 
+/// The value of an environment variable that must be a whole number of seconds.
+pub fn seconds(name: &'static str) -> Result<Duration, SettingError> {
+    parsed_seconds(name, &setting(name)?)
+}
+
+fn parsed_seconds(name: &'static str, value: &str) -> Result<Duration, SettingError> {
+    let seconds = value.parse::<u32>().map_err(|_| SettingError::Bad {
+        name,
+        rule: "must be a whole number of seconds",
+    })?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +67,14 @@ mod tests {
         assert_eq!(parsed_flag("F", "true"), Ok(true));
         assert_eq!(parsed_flag("F", "false"), Ok(false));
         assert!(parsed_flag("F", "yes").is_err());
+    }
+
+    #[test]
+    fn a_duration_is_a_whole_number_of_seconds() {
+        assert_eq!(parsed_seconds("S", "900"), Ok(Duration::from_mins(15)));
+        assert_eq!(parsed_seconds("S", "0"), Ok(Duration::ZERO));
+        for bad in ["15m", "-1", "1.5", "4294967296"] {
+            assert!(parsed_seconds("S", bad).is_err(), "{bad}");
+        }
     }
 }

@@ -136,4 +136,16 @@ pub struct ChannelRef {
     pub archived: bool,
     /// Whether this execution created the channel.
     pub created: bool,
+    /// Whether the bot created the channel, in this execution or at any time before. Left out if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "bool"))]
+    pub ours: Option<bool>,
+    /// Whether another organisation can read the channel (Slack Connect, `is_ext_shared`).
+    #[serde(default)]
+    pub externally_shared: bool,
+    /// When Slack last confirmed all of this, in milliseconds since the epoch: the time before Slack was asked. Left
+    /// out by releases before 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
+    pub confirmed_at: Option<u64>,
 }

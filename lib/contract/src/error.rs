@@ -5,7 +5,7 @@
 //! files contain the same names. The rest of an error goes into the execution's `Cause` and into the log, so
 //! no variant may contain a token, a message's text or an e-mail address.
 //!
-//! Each name has one [`Recovery`]: what a workflow does with the error:
+//! Each name has one [`Recovery`], what a workflow does with the error, and one [`Origin`], who must act on it.
 //!
 //! | recovery | what the workflow does | does a redrive help? |
 //! |---|---|---|
@@ -13,7 +13,10 @@
 //! | [`Recovery::Transient`] | retries the step with exponential backoff | yes, after the retries have run out |
 //! | [`Recovery::Wait`] | sleeps for `retryAfterSeconds` in a `Wait` state, then runs the step again | – |
 //! | [`Recovery::LookUp`] | goes back, once, to the step that looks the channel up | – |
-//! | [`Recovery::Operator`] | lets the Task fail the execution | yes, after an operator has fixed the cause |
+//! | [`Recovery::Redrive`] | lets the Task fail the execution | yes, after somebody has fixed the cause |
+//!
+//! Whatever somebody can fix, in Slack, in AWS or in the code, is not terminal. That includes every code that Slack
+//! may add. Only a request that breaks a rule, and Slack's verdict on the message itself, stay what they are.
 
 use std::time::Duration;
 
@@ -35,11 +38,21 @@ pub enum Recovery {
     Transient,
     Wait,
     LookUp,
-    Operator,
+    Redrive,
+}
+
+/// Where the cause of an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The request, or what people do and set in Slack. The step logs WARN: the workflow's alarm rings, and no release
+    /// is taken back for it.
+    Outside,
+    /// The deployment: its token, roles, tables, load or code. The step logs ERROR, which rings the function's alarm.
+    System,
 }
 
 macro_rules! error_names {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $recovery:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $recovery:ident, $origin:ident;)*) => {
         /// Every error name that a function can return and a state machine can match.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -60,6 +73,10 @@ macro_rules! error_names {
                 match self { $(ErrorName::$variant => Recovery::$recovery,)* }
             }
 
+            pub fn origin(self) -> Origin {
+                match self { $(ErrorName::$variant => Origin::$origin,)* }
+            }
+
             /// The error with this name, if a function can return it.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == name)
@@ -70,49 +87,55 @@ macro_rules! error_names {
 
 error_names! {
     /// The request breaks a rule. The caller fixes it and sends a new one.
-    InvalidRequest = "InvalidRequest", Terminal;
-    /// The channel does not exist, or the bot can't see it.
-    ChannelNotFound = "Channel.NotFound", Terminal;
-    /// Another channel has the name, and this request can't use that channel.
-    ChannelNameTaken = "Channel.NameTaken", Terminal;
-    /// The channel is archived. A bot can't unarchive it.
-    ChannelArchived = "Channel.Archived", Terminal;
+    InvalidRequest = "InvalidRequest", Terminal, Outside;
+    /// The channel does not exist, or the bot can't see it. Create it or invite the bot, then redrive.
+    ChannelNotFound = "Channel.NotFound", Redrive, Outside;
+    /// Another channel has the name, and this request can't use that channel. Redrive when the name is free, or when
+    /// the bot can use the channel.
+    ChannelNameTaken = "Channel.NameTaken", Redrive, Outside;
+    /// The channel is archived. A bot can't unarchive it: a person does, then redrive.
+    ChannelArchived = "Channel.Archived", Redrive, Outside;
+    /// The bot has not created the channel, and the request does not say that it may be archived all the same.
+    ChannelNotOurs = "Channel.NotOurs", Terminal, Outside;
     /// The channel that the table knows is gone or archived. The workflow looks it up again, once; after that
     /// the step returns `Channel.NotFound` or `Channel.Archived`.
-    ChannelStale = "Channel.Stale", LookUp;
-    /// Slack rejected the call permanently; the cause contains Slack's error code.
-    SlackRejected = "Slack.Rejected", Terminal;
+    ChannelStale = "Channel.Stale", LookUp, Outside;
+    /// Slack refused the call: a workspace's setting or quota forbids it, or the channel does not allow it. The cause
+    /// contains Slack's error code.
+    SlackRejected = "Slack.Rejected", Redrive, Outside;
+    /// Slack refused the message itself, for example its blocks. The caller fixes it and sends a new one.
+    SlackMessageRejected = "Slack.MessageRejected", Terminal, Outside;
     /// The call must wait for `retryAfterSeconds`: Slack has refused it, or it is reserved for that time.
-    SlackRateLimited = "Slack.RateLimited", Wait;
+    SlackRateLimited = "Slack.RateLimited", Wait, System;
     /// The message may have been posted. The next attempt looks for it before posting again.
-    SlackOutcomeUnknown = "Slack.OutcomeUnknown", Wait;
+    SlackOutcomeUnknown = "Slack.OutcomeUnknown", Wait, System;
     /// Another attempt holds the claim on this delivery.
-    DeliveryInProgress = "Delivery.InProgress", Wait;
+    DeliveryInProgress = "Delivery.InProgress", Wait, System;
     /// Another execution is creating a channel with this name.
-    ChannelBeingCreated = "Channel.BeingCreated", Wait;
+    ChannelBeingCreated = "Channel.BeingCreated", Wait, System;
     /// Another execution is scanning Slack's channels, or the scan is paused by a rate limit.
-    ChannelScanInProgress = "Channel.ScanInProgress", Wait;
+    ChannelScanInProgress = "Channel.ScanInProgress", Wait, System;
     /// The step needs more time than one invocation has. The next invocation continues where it stopped.
-    StepUnfinished = "Step.Unfinished", Wait;
+    StepUnfinished = "Step.Unfinished", Wait, System;
     /// Slack is temporarily unavailable, and repeating the step is safe.
-    SlackUnavailable = "Slack.Unavailable", Transient;
+    SlackUnavailable = "Slack.Unavailable", Transient, System;
     /// DynamoDB or Secrets Manager throttles the call or is temporarily unavailable.
-    StoreUnavailable = "Store.Unavailable", Transient;
+    StoreUnavailable = "Store.Unavailable", Transient, System;
     /// Slack rejects the token, or the token lacks a scope. An operator replaces the token, then redrives.
-    SlackUnauthorized = "Slack.Unauthorized", Operator;
+    SlackUnauthorized = "Slack.Unauthorized", Redrive, System;
     /// The queue for one of Slack's rate limits is so long that the execution would time out before this
     /// call's turn. Redrive when the load is over.
-    SlackQueueTooLong = "Slack.QueueTooLong", Operator;
+    SlackQueueTooLong = "Slack.QueueTooLong", Redrive, System;
     /// The step has used up the waits that its workflow allows. Redrive when the load is over.
-    SlackWaitsExhausted = "Slack.WaitsExhausted", Operator;
+    SlackWaitsExhausted = "Slack.WaitsExhausted", Redrive, System;
     /// The function can't read what the workflow sent: the two versions don't match. An operator deploys
     /// both again, then redrives.
-    StepMalformed = "Step.Malformed", Operator;
+    StepMalformed = "Step.Malformed", Redrive, System;
     /// The step broke a rule of its own. An operator deploys a fixed function, then redrives.
-    StepBug = "Step.Bug", Operator;
+    StepBug = "Step.Bug", Redrive, System;
     /// DynamoDB or Secrets Manager rejected a call (access denied, no such table or secret), or a stored
     /// value can't be read. An operator fixes the cause, then redrives.
-    StoreRejected = "Store.Rejected", Operator;
+    StoreRejected = "Store.Rejected", Redrive, System;
 }
 
 impl std::fmt::Display for ErrorName {
@@ -141,12 +164,20 @@ pub enum StepError {
         channel: String,
         holder: &'static str,
     },
-    #[error("channel `{channel}` is archived; a person must unarchive it, since a bot can't")]
+    #[error(
+        "channel `{channel}` is archived; a person must unarchive it and invite the bot again, since a bot can't"
+    )]
     ChannelArchived { channel: String },
+    #[error(
+        "the bot has not created channel `{channel}`, and it can't undo archiving it; set `evenIfNotOurs` if that is meant"
+    )]
+    ChannelNotOurs { channel: String },
     #[error("channel `{channel}` is no longer what the table says; it is looked up again")]
     ChannelStale { channel: String },
     #[error("Slack refused {method}: {code}")]
     SlackRejected { method: &'static str, code: String },
+    #[error("Slack refused the message: {code}")]
+    SlackMessageRejected { code: String },
     #[error("{}", rate_limited(method, *retry_after, *is_certain))]
     SlackRateLimited {
         method: &'static str,
@@ -236,8 +267,10 @@ impl StepError {
             Self::ChannelNotFound { .. } => ErrorName::ChannelNotFound,
             Self::ChannelNameTaken { .. } => ErrorName::ChannelNameTaken,
             Self::ChannelArchived { .. } => ErrorName::ChannelArchived,
+            Self::ChannelNotOurs { .. } => ErrorName::ChannelNotOurs,
             Self::ChannelStale { .. } => ErrorName::ChannelStale,
             Self::SlackRejected { .. } => ErrorName::SlackRejected,
+            Self::SlackMessageRejected { .. } => ErrorName::SlackMessageRejected,
             Self::SlackRateLimited { .. } => ErrorName::SlackRateLimited,
             Self::SlackQueueTooLong { .. } => ErrorName::SlackQueueTooLong,
             Self::SlackOutcomeUnknown { .. } => ErrorName::SlackOutcomeUnknown,
@@ -283,7 +316,9 @@ impl StepError {
     /// Slack's own error code, if there is one.
     pub fn slack_code(&self) -> Option<&str> {
         match self {
-            Self::SlackRejected { code, .. } | Self::SlackUnauthorized { code, .. } => Some(code),
+            Self::SlackRejected { code, .. }
+            | Self::SlackMessageRejected { code }
+            | Self::SlackUnauthorized { code, .. } => Some(code),
             _ => None,
         }
     }

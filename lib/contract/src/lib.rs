@@ -23,7 +23,7 @@ pub mod step;
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
 pub use decode::{InvalidField, decode};
 pub use email::{Email, Members};
-pub use error::{ErrorName, Recovery, StepError};
+pub use error::{ErrorName, Origin, Recovery, StepError};
 pub use message::{Message, MessageTs};
 pub use outcome::{SkipReason, Skipped};
 pub use step::{Invocation, Run, SlackUser, SlackUserId, Step};

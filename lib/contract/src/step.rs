@@ -1,6 +1,6 @@
 //! The envelope in which a workflow passes each step its input.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +39,17 @@ pub struct Run {
     /// How often the workflow has waited for this step.
     #[serde(default)]
     pub waits: u32,
-    /// How often the workflow has gone back to look the channel up again. `None` for a step from which it does
-    /// not go back.
+    /// How often the workflow has gone back to look the channel up again, counted over all redrives. `None` for a
+    /// step from which it does not go back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_lookups: Option<u32>,
+    /// The counterpart in definitions that go back only once: 0 or 1.
+    #[serde(default, skip_serializing)]
     pub lookups: Option<u32>,
+    /// When the step's users were resolved, in milliseconds since the epoch. It stands here and not in the step's
+    /// input, because functions of release 0.1 ignore unknown fields only here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<u64>,
     /// The counterpart in definitions of release 0.1: how many more times the workflow will wait.
     #[serde(default, skip_serializing)]
     pub waits_left: Option<i64>,
@@ -57,9 +64,24 @@ impl Run {
         self.waits_left.unwrap_or(left) > 0
     }
 
-    /// Whether the workflow looks the channel up again where the table was wrong.
+    /// Whether the workflow goes back to look the channel up again: once, and once more after each redrive.
     pub fn may_look_up_again(&self) -> bool {
         self.lookups == Some(0)
+            || self
+                .channel_lookups
+                .is_some_and(|lookups| lookups <= self.redrive_count)
+    }
+
+    /// When the execution was last redriven. What was learnt before that may be the cause that somebody has fixed
+    /// since, so it must be asked for again.
+    pub fn redriven_at(&self) -> Option<SystemTime> {
+        self.began_at().filter(|_| self.redrive_count > 0)
+    }
+
+    /// When the execution was started, or last redriven.
+    pub fn began_at(&self) -> Option<SystemTime> {
+        let started_at = self.started_at?;
+        Some(UNIX_EPOCH + Duration::from_millis(started_at))
     }
 
     /// Whether an earlier invocation of this step may have asked for a wait.
@@ -134,6 +156,21 @@ mod tests {
     #[case::step_that_never_waits(json!({}), true)]
     fn waits_are_counted_for_each_start_and_redrive(#[case] fields: Value, #[case] left: bool) {
         assert_eq!(run(&fields).has_waits_left(), left);
+    }
+
+    #[rstest]
+    #[case::first(json!({ "channelLookups": 0 }), true)]
+    #[case::used_up(json!({ "channelLookups": 1 }), false)]
+    #[case::redriven(json!({ "channelLookups": 1, "redriveCount": 1 }), true)]
+    #[case::used_up_again(json!({ "channelLookups": 2, "redriveCount": 1 }), false)]
+    #[case::old_definition(json!({ "lookups": 0 }), true)]
+    #[case::old_definition_used_up(json!({ "lookups": 1, "redriveCount": 1 }), false)]
+    #[case::step_that_never_goes_back(json!({ "redriveCount": 1 }), false)]
+    fn a_channel_is_looked_up_again_once_for_each_start_and_redrive(
+        #[case] fields: Value,
+        #[case] again: bool,
+    ) {
+        assert_eq!(run(&fields).may_look_up_again(), again);
     }
 
     #[test]

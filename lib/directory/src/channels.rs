@@ -1,24 +1,24 @@
 //! Finds a channel by its name.
 //!
-//! Slack has no look-up by name, so the channel table is read first. Its entry is normally trusted. One call of
-//! conversations.info confirms it if
-//!
-//! * a complete scan that began after the entry was written did not see the channel under this name, or
-//! * the caller could not use the channel as the entry describes it: bad news must come from Slack itself.
+//! Slack has no look-up by name, so the channel table is read first. Its entry is used if Slack has confirmed it
+//! recently; otherwise Slack confirms it now (`trust.rs`). That is also done if the caller can't use the channel as
+//! the entry describes it: bad news must come from Slack itself.
 //!
 //! Slack's list of channels is scanned only for a name that the table does not know.
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use apgl_aws::SettingError;
+use apgl_aws::{SettingError, seconds};
 use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
-use apgl_slack::{Conversation, LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::{Channel, Channels, CreationClaim, Entry, LookUp, Scanned};
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Scanned};
 use aws_types::SdkConfig;
+
+use crate::trust::Known;
 
 /// The largest difference allowed between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
@@ -27,6 +27,10 @@ const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 pub struct Directory {
     pub channels: Channels,
     pub slack: SlackClient,
+    /// How long what Slack has confirmed is trusted.
+    pub(crate) trust: Duration,
+    /// The bot's user id, once it is known.
+    pub(crate) bot: Arc<OnceLock<String>>,
 }
 
 /// A channel with the requested name.
@@ -46,27 +50,43 @@ impl Found {
 impl LimitedBy for Directory {
     fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
         Self {
-            channels: self.channels.clone(),
             slack: self.slack.limited_by(limiter),
+            ..self.clone()
         }
     }
 }
 
 impl Directory {
-    /// Uses the table that `CHANNELS_TABLE` names.
-    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
-        let channels = Channels::from_env(aws)?;
-        Ok(Self { channels, slack })
+    /// `trust` is how long what Slack has confirmed is trusted.
+    pub fn new(channels: Channels, slack: SlackClient, trust: Duration) -> Self {
+        Self {
+            channels,
+            slack,
+            trust,
+            bot: Arc::default(),
+        }
     }
 
-    /// The channel with this name, if the table knows it. A channel that is not `usable` is confirmed with Slack
-    /// first. `None` does not prove that the channel does not exist: see [`Directory::find`].
+    /// Uses the table that `CHANNELS_TABLE` names, and trusts its entries for `CHANNEL_TRUST_SECONDS`.
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        let channels = Channels::from_env(aws)?;
+        Ok(Self::new(
+            channels,
+            slack,
+            seconds("CHANNEL_TRUST_SECONDS")?,
+        ))
+    }
+
+    /// The channel with this name, if the table knows it. A channel that is not `usable`, or that Slack has not
+    /// confirmed recently, is confirmed first. `None` does not prove that the channel does not exist: see
+    /// [`Directory::find`].
     pub async fn known(
         &self,
         name: &ChannelName,
+        invocation: &Invocation,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        let (found, _) = self.known_or_claimed(name, usable).await?;
+        let (found, _) = self.known_or_claimed(name, invocation, usable).await?;
         Ok(found)
     }
 
@@ -74,10 +94,11 @@ impl Directory {
     pub async fn known_or_claimed(
         &self,
         name: &ChannelName,
+        invocation: &Invocation,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {
         let look_up = self.channels.look_up(name).await?;
-        let found = self.confirmed(name, &look_up, usable).await?;
+        let found = self.confirmed(name, &look_up, invocation, usable).await?;
         Ok((found, look_up.creation))
     }
 
@@ -86,19 +107,22 @@ impl Directory {
         &self,
         name: &ChannelName,
         look_up: &LookUp,
+        invocation: &Invocation,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        let Entry::Seen { channel, seen_at } = &look_up.entry else {
+        let Entry::Seen(known) = &look_up.entry else {
             return Ok(None);
         };
-        let missed_by_scan = look_up
-            .scanned
-            .as_ref()
-            .is_some_and(|scanned| *seen_at < scanned.began);
-        let channel = if missed_by_scan || !usable(channel) {
-            self.as_slack_shows_it(name, channel).await?
+        let channel = if self.trusts(known.confirmed_at, &invocation.run) && usable(known) {
+            Some(known.clone())
         } else {
-            Some(channel.clone())
+            let known = Known {
+                key: name.as_str(),
+                name: &known.name,
+                id: &known.id,
+            };
+            let shown = self.ask(known, invocation).await?;
+            shown.filter(|shown| shown.name == known.name)
         };
         Ok(channel.map(|channel| Found {
             channel,
@@ -119,22 +143,28 @@ impl Directory {
     ) -> Result<Option<Found>, StepError> {
         // Everything is decided from one read: between two reads another execution's scan could fill the table.
         let look_up = self.channels.look_up(name).await?;
-        if let Some(found) = self.confirmed(name, &look_up, &usable).await? {
+        if let Some(found) = self.confirmed(name, &look_up, invocation, &usable).await? {
             return Ok(Some(found));
         }
         let since = match look_up.entry {
             Entry::Unknown => UNIX_EPOCH,
             Entry::Outdated { since } => since,
             // Slack has just shown that the table is wrong.
-            Entry::Seen { .. } => SystemTime::now(),
+            Entry::Seen(_) => SystemTime::now(),
         };
+        // A redrive looks again: somebody may have created the channel since the execution failed.
+        let since = invocation
+            .run
+            .redriven_at()
+            .map_or(since, |at| since.max(at));
         let tells =
             |scanned: &Scanned| scanned.began >= since && scanned.counts_at(SystemTime::now());
         if look_up.scanned.as_ref().is_some_and(tells) {
             return Ok(None);
         }
-        self.scan(name, invocation, tells).await?;
-        self.known(name, usable).await
+        self.scan(List::All, name.as_str(), invocation, tells)
+            .await?;
+        self.known(name, invocation, usable).await
     }
 
     /// The channel with this name, after a scan that began at `since` or later.
@@ -145,41 +175,11 @@ impl Directory {
         since: SystemTime,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        self.scan(name, invocation, |scanned| scanned.began >= since)
-            .await?;
-        self.known(name, usable).await
-    }
-
-    /// Asks Slack for a channel that the table knows; `None` if it no longer has this name, or if the bot can no
-    /// longer see it.
-    async fn as_slack_shows_it(
-        &self,
-        name: &ChannelName,
-        known: &Channel,
-    ) -> Result<Option<Channel>, StepError> {
-        let shown = match self.slack.conversations_info(&known.id).await {
-            Ok(info) => Some(channel_of(&info)),
-            Err(error) if error.rejected_code() == Some("channel_not_found") => None,
-            Err(error) => return Err(error.into()),
-        };
-        match shown {
-            Some(channel) if channel.name == known.name => {
-                self.channels.remember(name, &channel).await?;
-                Ok(Some(channel))
-            }
-            elsewhere => {
-                tracing::info!(
-                    channel.name = %name,
-                    channel.id = known.id,
-                    channel.renamed = elsewhere.is_some(),
-                    "Slack no longer shows the channel under this name"
-                );
-                self.channels
-                    .mark_outdated(name.as_str(), &known.id)
-                    .await?;
-                Ok(None)
-            }
-        }
+        self.scan(List::All, name.as_str(), invocation, |scanned| {
+            scanned.began >= since
+        })
+        .await?;
+        self.known(name, invocation, usable).await
     }
 
     /// Creates the channel in Slack and writes it to the table. `None` if the name is taken; Slack does not say
@@ -190,12 +190,17 @@ impl Directory {
         visibility: Visibility,
         execution_id: &str,
     ) -> Result<Option<Found>, StepError> {
+        let asked_at = SystemTime::now();
         let created = self
             .slack
             .conversations_create(name.as_str(), visibility.is_private())
             .await;
         let created = match created {
-            Ok(created) => channel_of(&created),
+            // The response need not name the creator.
+            Ok(created) => Channel {
+                ours: Some(true),
+                ..self.channel_of(&created, asked_at).await?
+            },
             Err(error) if error.rejected_code() == Some("name_taken") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -232,7 +237,7 @@ impl Directory {
         self.channels
             .remember_creator(name, &channel, execution_id)
             .await?;
-        self.channels.remember(name, &channel).await?;
+        self.channels.remember(name.as_str(), &channel).await?;
         Ok(Found {
             channel,
             created_by: Some(execution_id.to_owned()),
@@ -250,11 +255,14 @@ impl Directory {
             id: channel.id.clone(),
             visibility: channel.visibility,
             archived: true,
+            externally_shared: channel.externally_shared,
+            ours: channel.ours,
+            confirmed_at: SystemTime::now(),
         };
         if channel.name != name.as_str() {
             self.channels.forget(name, &channel.id).await?;
         }
-        self.channels.remember_all(&[now]).await
+        self.channels.remember(&now.name, &now).await
     }
 
     /// Corrects the table if Slack's error shows that its entry for the channel is wrong. Returns the step's error.
@@ -319,14 +327,5 @@ fn about_channel(error: SlackError, name: &str) -> StepError {
         },
         Some("is_archived") => StepError::ChannelArchived { channel },
         _ => error.into(),
-    }
-}
-
-pub(crate) fn channel_of(conversation: &Conversation) -> Channel {
-    Channel {
-        name: conversation.name.clone(),
-        id: conversation.id.clone(),
-        visibility: Visibility::from_is_private(conversation.is_private),
-        archived: conversation.is_archived,
     }
 }

@@ -1,11 +1,12 @@
 //! Finds Slack channels by name and users by e-mail address, with DynamoDB as the cache.
 //!
-//! The tables are read first. Slack is asked only if the tables have no entry, or if Slack has shown that the
-//! entry is wrong. What Slack returns is written to the tables.
+//! The tables are read first. Slack is asked if the tables have no entry, if the entry is too old, or if Slack has
+//! shown that it is wrong. What Slack returns is written to the tables.
 
 mod channels;
 mod people;
 mod scan;
+mod trust;
 
 pub use channels::{Directory, Found};
-pub use people::{People, Person};
+pub use people::{People, Person, Purpose, Resolved};

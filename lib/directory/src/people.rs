@@ -7,11 +7,13 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use apgl_aws::SettingError;
-use apgl_contract::{Email, Invocation, SlackUserId, StepError};
+use apgl_aws::{SettingError, seconds};
+use apgl_contract::{
+    Email, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+};
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError, User};
 use apgl_stores::{KnownUser, LookUps, SlackUsers};
 use aws_types::SdkConfig;
@@ -23,10 +25,32 @@ const AT_ONCE: usize = 10;
 /// The longest time that one call takes, including the writes after it.
 const TIME_FOR_A_CALL: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
 
+/// The longest time that an id is trusted for a removal: an outdated id would leave the person in the channel.
+const LONGEST_TRUST_TO_REMOVE: Duration = Duration::from_hours(1);
+
 #[derive(Debug, Clone)]
 pub struct People {
     pub known: SlackUsers,
     pub slack: SlackClient,
+    /// How long what Slack has returned for an address is trusted. An address can pass to another account.
+    pub trust: Duration,
+}
+
+/// What the ids are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Invite,
+    /// A bot is never invited, but it can be removed.
+    Remove,
+}
+
+/// The owners of addresses, in the order of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    pub users: Vec<SlackUser>,
+    pub skipped: Vec<Skipped>,
+    /// When Slack was asked for the first of them.
+    pub resolved_at: SystemTime,
 }
 
 /// The owner of an e-mail address in Slack.
@@ -41,28 +65,92 @@ pub enum Person {
 impl LimitedBy for People {
     fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
         Self {
-            known: self.known.clone(),
             slack: self.slack.limited_by(limiter),
+            ..self.clone()
         }
     }
 }
 
 impl People {
-    /// Uses the table that `SLACK_USERS_TABLE` names.
+    /// Uses the table that `SLACK_USERS_TABLE` names, and trusts its entries for `PERSON_TRUST_SECONDS`.
     pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
-        let known = SlackUsers::from_env(aws)?;
-        Ok(Self { known, slack })
+        Ok(Self {
+            known: SlackUsers::from_env(aws)?,
+            slack,
+            trust: seconds("PERSON_TRUST_SECONDS")?,
+        })
     }
 
-    /// The owner of each of these addresses, from information that is at most `max_age` old.
+    /// The owners of these addresses.
     pub async fn resolve(
         &self,
-        emails: &[Email],
-        max_age: Duration,
+        emails: Vec<Email>,
+        purpose: Purpose,
         invocation: &Invocation,
-    ) -> Result<HashMap<Email, Person>, StepError> {
+    ) -> Result<Resolved, StepError> {
+        let since = self.trusted_since(purpose, &invocation.run);
+        let (people, resolved_at) = self.owners(&emails, since, invocation).await?;
+        let mut resolved = Resolved {
+            users: Vec::with_capacity(emails.len()),
+            skipped: Vec::new(),
+            resolved_at,
+        };
+        for email in emails {
+            let reason = match (people.get(&email), purpose) {
+                (Some(Person::Human(id)), _) | (Some(Person::Bot(id)), Purpose::Remove) => {
+                    let id = id.clone();
+                    resolved.users.push(SlackUser { email, id });
+                    continue;
+                }
+                (Some(Person::Bot(_)), Purpose::Invite) => SkipReason::Bot,
+                (Some(Person::Absent) | None, _) => SkipReason::NotInSlack,
+            };
+            resolved.skipped.push(Skipped { email, reason });
+        }
+        Ok(resolved)
+    }
+
+    /// Resolves users again who were resolved so long ago that they are no longer trusted: the execution has waited,
+    /// or it has been redriven. An older workflow does not say when they were resolved.
+    pub async fn renew(
+        &self,
+        users: Vec<SlackUser>,
+        purpose: Purpose,
+        invocation: &Invocation,
+    ) -> Result<(Vec<SlackUser>, Vec<Skipped>), StepError> {
+        let resolved_at = invocation.run.resolved_at;
+        let resolved_at = resolved_at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
+        let since = self.trusted_since(purpose, &invocation.run);
+        if users.is_empty() || resolved_at.is_none_or(|at| at >= since) {
+            return Ok((users, Vec::new()));
+        }
+        let emails = users.into_iter().map(|user| user.email).collect();
+        let renewed = self.resolve(emails, purpose, invocation).await?;
+        Ok((renewed.users, renewed.skipped))
+    }
+
+    /// What Slack has returned since then is trusted. That includes whatever it has returned since the execution
+    /// began: otherwise an execution with many addresses would begin again before it reaches the last.
+    fn trusted_since(&self, purpose: Purpose, run: &Run) -> SystemTime {
+        let trust = match purpose {
+            Purpose::Invite => self.trust,
+            Purpose::Remove => self.trust.min(LONGEST_TRUST_TO_REMOVE),
+        };
+        let recent = SystemTime::now().checked_sub(trust).unwrap_or(UNIX_EPOCH);
+        run.began_at()
+            .map_or(recent, |began_at| recent.min(began_at))
+    }
+
+    /// The owner of each address, from what Slack has returned at `since` or later, and the earliest time of that.
+    async fn owners(
+        &self,
+        emails: &[Email],
+        since: SystemTime,
+        invocation: &Invocation,
+    ) -> Result<(HashMap<Email, Person>, SystemTime), StepError> {
+        let mut earliest = SystemTime::now();
         if emails.is_empty() {
-            return Ok(HashMap::new());
+            return Ok((HashMap::new(), earliest));
         }
         let execution_id = &invocation.run.execution_id;
         let look_ups = self.known.look_up(emails, execution_id).await?;
@@ -70,8 +158,11 @@ impl People {
         let mut unknown: Vec<Email> = Vec::new();
         for email in emails {
             let known = look_ups.known.get(email);
-            match known.filter(|user| user.seen_at.elapsed().unwrap_or_default() < max_age) {
-                Some(user) => _ = people.insert(email.clone(), Person::from(user)),
+            match known.filter(|user| user.seen_at >= since) {
+                Some(user) => {
+                    earliest = earliest.min(user.seen_at);
+                    people.insert(email.clone(), Person::from(user));
+                }
                 None if look_ups.absent.contains(email) => {
                     people.insert(email.clone(), Person::Absent);
                 }
@@ -89,7 +180,7 @@ impl People {
         let kept = self.known.keep_absent(execution_id, &absent).await;
         looked_up?;
         kept?;
-        Ok(people)
+        Ok((people, earliest))
     }
 
     /// The owner of an address whose stored id, `wrong`, Slack no longer knows.
@@ -133,10 +224,11 @@ impl People {
             invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
             let slack = self.slack.planning(left);
             let addresses: Vec<&str> = some.iter().map(Email::as_str).collect();
+            let asked_at = SystemTime::now();
             let answers = slack.users_lookup_by_email(&addresses).await?;
             let (mut found, mut failed) = (Vec::new(), None);
             for (email, answer) in some.iter().zip(answers) {
-                match answer.map(|user| user.as_ref().and_then(active)) {
+                match answer.map(|user| active(&user?, asked_at)) {
                     Ok(Some(user)) => {
                         people.insert(email.clone(), Person::from(&user));
                         found.push((email.clone(), user));
@@ -174,6 +266,7 @@ impl People {
         while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
             invocation.need_time_for(TIME_FOR_A_CALL, "paging through the users")?;
             let slack = self.slack.planning(listing.pages_ahead());
+            let asked_at = SystemTime::now();
             let page = match slack.users_list(listing.cursor.as_deref()).await {
                 Err(error) if is_about_the_cursor(&error) => {
                     self.known.keep_place_in_list(execution_id, None, 0).await?;
@@ -182,7 +275,7 @@ impl People {
                 page => page?,
             };
             listing.pages += 1;
-            let found = wanted(&page.items, unknown);
+            let found = wanted(&page.items, unknown, asked_at);
             self.known.remember(&found).await?;
             for (email, user) in &found {
                 people.insert(email.clone(), Person::from(user));
@@ -265,22 +358,22 @@ impl Listing {
 }
 
 /// The users on the page whose addresses are wanted. Nobody else is stored.
-fn wanted(page: &[User], unknown: &[Email]) -> Vec<(Email, KnownUser)> {
+fn wanted(page: &[User], unknown: &[Email], asked_at: SystemTime) -> Vec<(Email, KnownUser)> {
     let unknown: HashSet<&Email> = unknown.iter().collect();
     page.iter()
         .filter_map(|user| {
             let email = Email::try_from(user.profile.email.clone()?).ok()?;
-            let user = active(user)?;
+            let user = active(user, asked_at)?;
             unknown.contains(&email).then_some((email, user))
         })
         .collect()
 }
 
-fn active(user: &User) -> Option<KnownUser> {
+fn active(user: &User, asked_at: SystemTime) -> Option<KnownUser> {
     (!user.deleted).then(|| KnownUser {
         id: SlackUserId(user.id.clone()),
         is_bot: user.is_bot,
-        seen_at: SystemTime::now(),
+        seen_at: asked_at,
     })
 }
 
@@ -357,7 +450,7 @@ mod tests {
         #[case] expected: Option<bool>,
     ) {
         let ana = Email::try_from("ana@example.com".to_owned()).unwrap();
-        let found = wanted(&[user(email, deleted, is_bot)], &[ana]);
+        let found = wanted(&[user(email, deleted, is_bot)], &[ana], SystemTime::now());
         let found: Vec<bool> = found.iter().map(|(_, user)| user.is_bot).collect();
         assert_eq!(found, Vec::from_iter(expected));
     }

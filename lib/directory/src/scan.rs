@@ -1,18 +1,18 @@
-//! The scan of conversations.list, shared by all executions that wait for its result.
+//! The scans of conversations.list and users.conversations, each shared by all executions that wait for its result.
 //!
-//! One invocation at a time runs the scan, page by page. When Slack rate-limits it or its time runs out, it leaves
+//! One invocation at a time runs a scan, page by page. When Slack rate-limits it or its time runs out, it leaves
 //! the cursor to the next invocation. The scan ends at an empty cursor, never at a short page.
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{ChannelName, Invocation, StepError};
+use apgl_contract::{Invocation, StepError};
 use apgl_slack::{Conversation, Page, SlackClient, SlackError};
-use apgl_stores::{Channel, Scan, ScanClaim, Scanned};
+use apgl_stores::{List, Scan, ScanClaim, Scanned};
 
-use crate::channels::{Directory, channel_of};
+use crate::channels::Directory;
 
-/// The longest time that one page takes: Slack's response, and about forty writes.
-const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(4));
+/// The longest time that one page takes: Slack's response, and about a thousand writes.
+const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(8));
 /// Longer than a page takes, so that nobody takes over from an invocation that is still scanning.
 const LEASE: Duration = TIME_FOR_A_PAGE.saturating_mul(2);
 /// The limits of the wait before another execution checks the scan again. Between them, it is a tenth of the time
@@ -29,21 +29,24 @@ enum ScanEnd {
 }
 
 impl Directory {
-    /// Scans until a scan is complete that satisfies `will_do`.
+    /// Scans the list until a scan is complete that satisfies `will_do`. Returns that scan. The caller looks for the
+    /// channel `name`.
     pub(crate) async fn scan(
         &self,
-        name: &ChannelName,
+        list: List,
+        name: &str,
         invocation: &Invocation,
         will_do: impl Fn(&Scanned) -> bool,
-    ) -> Result<(), StepError> {
+    ) -> Result<Scanned, StepError> {
         let in_progress = |retry_after| StepError::ChannelScanInProgress {
-            channel: name.to_string(),
+            channel: name.to_owned(),
             retry_after,
         };
-        let mut claim = self
-            .channels
-            .claim_scan(&invocation.run.execution_id, LEASE)
-            .await?;
+        let claim_scan = async || {
+            let owner = &invocation.run.execution_id;
+            self.channels.claim_scan(list, owner, LEASE).await
+        };
+        let mut claim = claim_scan().await?;
         loop {
             let scan = match claim {
                 ScanClaim::Mine(scan) => scan,
@@ -54,18 +57,16 @@ impl Directory {
                 }
             };
             // Another invocation may have completed a scan between the caller's read and this claim.
-            if scan.pages == 0 && scan.last.as_ref().is_some_and(&will_do) {
-                return self.channels.leave_scan(&scan).await;
+            if scan.pages == 0
+                && let Some(last) = scan.last.clone().filter(&will_do)
+            {
+                self.channels.leave_scan(&scan).await?;
+                return Ok(last);
             }
             match self.continue_scan(scan, invocation).await? {
-                ScanEnd::Complete(scanned) if will_do(&scanned) => return Ok(()),
+                ScanEnd::Complete(scanned) if will_do(&scanned) => return Ok(scanned),
                 // This scan began too early, so another one is needed.
-                ScanEnd::Complete(_) => {
-                    claim = self
-                        .channels
-                        .claim_scan(&invocation.run.execution_id, LEASE)
-                        .await?;
-                }
+                ScanEnd::Complete(_) => claim = claim_scan().await?,
                 ScanEnd::TakenOver { since } => return Err(in_progress(wait_for(since))),
             }
         }
@@ -84,7 +85,13 @@ impl Directory {
                 return Err(unfinished);
             }
             let slack = self.slack.planning(pages_ahead(&scan));
-            let page = match slack.conversations_list(scan.cursor.as_deref()).await {
+            let asked_at = SystemTime::now();
+            let cursor = scan.cursor.as_deref();
+            let page = match scan.list {
+                List::All => slack.conversations_list(cursor).await,
+                List::Joined => slack.users_conversations(cursor).await,
+            };
+            let page = match page {
                 Ok(page) => page,
                 Err(error)
                     if error.rejected_code() == Some("invalid_cursor") && scan.cursor.is_some() =>
@@ -102,7 +109,7 @@ impl Directory {
                 Err(error) => return Err(self.leave(&scan, error).await?),
             };
             let since = scan.began;
-            match self.keep(scan, page).await? {
+            match self.keep(scan, page, asked_at).await? {
                 Kept::Page(next) => scan = next,
                 Kept::End(scanned) => {
                     tracing::info!(slack.pages = scanned.pages, "scanned Slack's channels");
@@ -113,8 +120,16 @@ impl Directory {
         }
     }
 
-    async fn keep(&self, scan: Scan, page: Page<Conversation>) -> Result<Kept, StepError> {
-        let channels: Vec<Channel> = page.items.iter().map(channel_of).collect();
+    async fn keep(
+        &self,
+        scan: Scan,
+        page: Page<Conversation>,
+        asked_at: SystemTime,
+    ) -> Result<Kept, StepError> {
+        let mut channels = Vec::with_capacity(page.items.len());
+        for conversation in &page.items {
+            channels.push(self.channel_of(conversation, asked_at).await?);
+        }
         self.channels.remember_all(&channels).await?;
         Ok(match page.next_cursor {
             Some(cursor) => self

@@ -35,6 +35,7 @@ fn table_that_fills_after_one_look_up() -> Table {
     let channel = json!({
         "name": { "S": "project-x" }, "id": { "S": "C1" }, "slackName": { "S": "project-x" },
         "visibility": { "S": "public" }, "archived": { "BOOL": false },
+        "externallyShared": { "BOOL": false },
         "seenAt": { "N": millis(now + Duration::from_secs(1)) },
     });
     let http = infallible_client_fn(move |request: http::Request<SdkBody>| {
@@ -72,10 +73,8 @@ async fn a_channel_scanned_between_two_look_ups_is_found() {
         Arc::new(FixedToken(SlackToken::new("xoxb-1").unwrap())),
     )
     .unwrap();
-    let directory = Directory {
-        channels: Channels::new(table_that_fills_after_one_look_up()),
-        slack,
-    };
+    let channels = Channels::new(table_that_fills_after_one_look_up());
+    let directory = Directory::new(channels, slack, Duration::from_mins(15));
     let invocation = Invocation {
         run: Run {
             execution_id: "execution".to_owned(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use apgl_contract::{Email, ErrorName, Invocation, Run};
-use apgl_directory::People;
+use apgl_directory::{People, Purpose};
 use apgl_slack::{
     FixedToken, LimitedBy, RateLimiter, SlackClient, SlackToken,
     quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
@@ -43,6 +43,7 @@ fn people(server: &MockServer, table: Table) -> People {
     People {
         known: SlackUsers::new(table),
         slack: SlackClient::new(url, Arc::new(token)).unwrap(),
+        trust: Duration::from_hours(24),
     }
 }
 
@@ -65,9 +66,9 @@ fn emails(names: &[&str]) -> Vec<Email> {
 
 /// The addresses that were written to the table.
 fn remembered(requests: &[(String, Value)]) -> Vec<Value> {
-    let writes = requests.iter().filter(|(name, _)| name == "BatchWriteItem");
-    let puts = writes.flat_map(|(_, body)| body["RequestItems"]["users"].as_array().unwrap());
-    puts.map(|put| put["PutRequest"]["Item"]["email"]["S"].clone())
+    let writes = requests.iter().filter(|(name, _)| name == "PutItem");
+    writes
+        .map(|(_, body)| body["Item"]["email"]["S"].clone())
         .collect()
 }
 
@@ -92,7 +93,7 @@ async fn the_other_results_are_kept_when_one_look_up_fails() {
     let (table, requests) = empty_table();
     let emails = emails(&["ana", "bob", "eve", "gus"]);
     let resolved = people(&slack, table)
-        .resolve(&emails, Duration::MAX, &invocation())
+        .resolve(emails, Purpose::Invite, &invocation())
         .await;
 
     assert_eq!(resolved.unwrap_err().name(), ErrorName::SlackUnavailable);
@@ -122,8 +123,8 @@ async fn a_rate_limit_takes_precedence_over_other_errors() {
     }
     let resolved = people(&slack, empty_table().0)
         .resolve(
-            &emails(&["ana", "bob", "eve"]),
-            Duration::MAX,
+            emails(&["ana", "bob", "eve"]),
+            Purpose::Invite,
             &invocation(),
         )
         .await;
@@ -177,7 +178,7 @@ async fn people_looked_up_before_a_rate_limit_are_kept() {
         .map(|n| Email::try_from(format!("user{n}@example.com")).unwrap())
         .collect();
     let error = people
-        .resolve(&emails, Duration::MAX, &invocation())
+        .resolve(emails, Purpose::Invite, &invocation())
         .await
         .unwrap_err();
     assert_eq!(error.name(), ErrorName::SlackRateLimited);
@@ -191,8 +192,8 @@ async fn no_people_cost_no_request() {
     let slack = MockServer::start().await;
     let (table, requests) = empty_table();
     let resolved = people(&slack, table)
-        .resolve(&[], Duration::MAX, &invocation())
+        .resolve(Vec::new(), Purpose::Invite, &invocation())
         .await;
-    assert!(resolved.unwrap().is_empty());
+    assert_eq!(resolved.unwrap().users, []);
     assert!(requests.lock().unwrap().is_empty());
 }

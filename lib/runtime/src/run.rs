@@ -7,7 +7,7 @@ use std::{
 };
 
 use apgl_aws::{ConfigError, SettingError};
-use apgl_contract::{InvalidField, Invocation, Recovery, Step, StepError, decode};
+use apgl_contract::{InvalidField, Invocation, Origin, Recovery, Step, StepError, decode};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -156,24 +156,25 @@ fn look_up_again(error: StepError, may_look_up_again: bool) -> StepError {
     }
 }
 
-/// Only failures that an operator must fix are logged as errors, because an alarm counts error lines. Waiting is
-/// normal, and the caller must fix a final error.
+/// Only failures of the system itself are logged as errors, because an alarm counts error lines, and a release is
+/// taken back when it rings. Waiting is normal, and what a request or people in Slack have caused says nothing about
+/// the function.
 fn log_failure(error: &StepError) {
     let (name, reason, code) = (error.name(), error.to_string(), error.slack_code());
-    match name.recovery() {
-        Recovery::Wait => {
+    match (name.recovery(), name.origin()) {
+        (Recovery::Wait, _) => {
             tracing::info!(error.name = %name, error.reason = reason, slack.error = code, "the step waits");
         }
-        Recovery::LookUp => {
+        (Recovery::LookUp, _) => {
             tracing::info!(error.name = %name, error.reason = reason, "the channel is looked up again");
         }
-        Recovery::Transient => {
+        (Recovery::Transient, _) => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the step failed temporarily");
         }
-        Recovery::Terminal => {
+        (Recovery::Terminal, _) | (_, Origin::Outside) => {
             tracing::warn!(error.name = %name, error.reason = reason, slack.error = code, "the request can't be fulfilled");
         }
-        Recovery::Operator => {
+        (Recovery::Redrive, Origin::System) => {
             tracing::error!(error.name = %name, error.reason = reason, slack.error = code, "the step failed");
         }
     }
@@ -211,7 +212,7 @@ mod tests {
                 last: ErrorName::SlackRateLimited
             }
         );
-        assert_eq!(exhausted.name().recovery(), Recovery::Operator);
+        assert_eq!(exhausted.name().recovery(), Recovery::Redrive);
     }
 
     #[test]
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn a_malformed_payload_can_be_redriven_after_a_new_deployment() {
         let error = malformed(InvalidField::new("input.users", "is required"));
-        assert_eq!(error.name().recovery(), Recovery::Operator);
+        assert_eq!(error.name().recovery(), Recovery::Redrive);
     }
 
     #[test]

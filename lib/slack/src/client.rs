@@ -227,13 +227,16 @@ impl SlackClient {
                 is_certain: false,
             });
         }
-        if status.is_server_error() {
-            return Err(unknown_outcome(method, format!("HTTP {}", status.as_u16())));
+        let reason = || format!("HTTP {}", status.as_u16());
+        // A time-out says nothing about what became of the request.
+        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            return Err(unknown_outcome(method, reason()));
         }
+        // Slack answers 200 to a call that it refuses: the page of a proxy, for example, is not from Slack.
         if !status.is_success() {
-            return Err(SlackError::Rejected {
+            return Err(SlackError::Unavailable {
                 method,
-                code: format!("http_{}", status.as_u16()),
+                reason: reason(),
             });
         }
         let body = read_body(method, response).await?;

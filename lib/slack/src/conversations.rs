@@ -15,6 +15,12 @@ pub struct Conversation {
     pub is_private: bool,
     #[serde(default)]
     pub is_archived: bool,
+    /// Whether another organisation can read it (Slack Connect).
+    #[serde(default)]
+    pub is_ext_shared: bool,
+    /// The id of the user who created it.
+    #[serde(default)]
+    pub creator: Option<String>,
     /// When it was created, in seconds since the epoch; 0 if Slack does not say.
     #[serde(default)]
     pub created: u64,
@@ -56,6 +62,25 @@ impl SlackClient {
         &self,
         cursor: Option<&str>,
     ) -> Result<Page<Conversation>, SlackError> {
+        self.page_of_channels("conversations.list", cursor).await
+    }
+
+    /// The public and private channels that the bot is a member of, including archived ones, in pages as large as
+    /// Slack allows.
+    ///
+    /// <https://docs.slack.dev/reference/methods/users.conversations>
+    pub async fn users_conversations(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<Page<Conversation>, SlackError> {
+        self.page_of_channels("users.conversations", cursor).await
+    }
+
+    async fn page_of_channels(
+        &self,
+        method: &'static str,
+        cursor: Option<&str>,
+    ) -> Result<Page<Conversation>, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
             channels: Vec<Conversation>,
@@ -68,7 +93,7 @@ impl SlackClient {
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: Answer = self.call("conversations.list", &arguments).await?;
+        let answer: Answer = self.call(method, &arguments).await?;
         Ok(Page {
             items: answer.channels,
             next_cursor: ResponseMetadata::cursor(answer.response_metadata),

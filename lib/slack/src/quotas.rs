@@ -178,6 +178,7 @@ fn calls_per_minute(method: &str) -> u32 {
         "auth.test" => 600,
         "conversations.members" => 100,
         "users.lookupByEmail"
+        | "users.conversations"
         | "conversations.invite"
         | "conversations.kick"
         | "conversations.info"

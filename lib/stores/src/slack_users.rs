@@ -18,6 +18,7 @@ use apgl_aws::SettingError;
 use apgl_contract::{Email, SlackUserId, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::table::{
     Item, Table, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
@@ -28,13 +29,15 @@ const MAX_AGE: Duration = Duration::from_hours(30 * 24);
 /// As long as an execution may run. An execution that is redriven later looks everyone up again.
 const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(24);
 const LIST_KEY: &str = "#list";
+/// How many people are written at the same time.
+const WRITES_AT_ONCE: usize = 32;
 
 /// A Slack user as the table knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownUser {
     pub id: SlackUserId,
     pub is_bot: bool,
-    /// When Slack returned this.
+    /// When Slack was asked for it.
     pub seen_at: SystemTime,
 }
 
@@ -94,20 +97,34 @@ impl SlackUsers {
         Ok(look_ups)
     }
 
+    /// Remembers what Slack has returned, unless the table has learnt something about the address since Slack was
+    /// asked.
     pub async fn remember(&self, users: &[(Email, KnownUser)]) -> Result<(), StepError> {
-        let item_of = |(email, user): &(Email, KnownUser)| {
-            let fields = [
-                ("email", text(email.as_str())),
-                ("slackUserId", text(&user.id.0)),
-                ("isBot", AttributeValue::Bool(user.is_bot)),
-                ("seenAt", number(epoch_millis(user.seen_at))),
-                ("expiresAt", number(epoch_seconds(user.seen_at + MAX_AGE))),
-            ];
-            fields
-                .map(|(field, value)| (field.to_owned(), value))
-                .into()
-        };
-        self.0.put_many(users.iter().map(item_of).collect()).await
+        let writes = users
+            .iter()
+            .map(|(email, user)| self.remember_one(email, user));
+        stream::iter(writes)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn remember_one(&self, email: &Email, user: &KnownUser) -> Result<(), StepError> {
+        let seen_at = number(epoch_millis(user.seen_at));
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .item("email", text(email.as_str()))
+            .item("slackUserId", text(&user.id.0))
+            .item("isBot", AttributeValue::Bool(user.is_bot))
+            .item("seenAt", seen_at.clone())
+            .item("expiresAt", number(epoch_seconds(user.seen_at + MAX_AGE)))
+            .condition_expression("attribute_not_exists(seenAt) OR seenAt <= :seenAt")
+            .expression_attribute_values(":seenAt", seen_at);
+        self.0.if_it_holds("PutItem", put.send().await)?;
+        Ok(())
     }
 
     /// Forgets that the address belongs to this id.

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use apgl_contract::{Email, ErrorName, Visibility};
@@ -142,7 +142,7 @@ async fn four_batches_are_read_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn four_batches_are_written_at_once() {
+async fn thirty_two_channels_of_a_page_are_written_at_once() {
     let dynamodb = Busy::default();
     let channels = Channels::new(table("channels", dynamodb.client()));
     let page: Vec<Channel> = (0..160)
@@ -151,10 +151,13 @@ async fn four_batches_are_written_at_once() {
             name: format!("channel-{n}"),
             visibility: Visibility::Public,
             archived: false,
+            externally_shared: false,
+            ours: None,
+            confirmed_at: SystemTime::now(),
         })
         .collect();
     channels.remember_all(&page).await.unwrap();
-    assert_eq!(dynamodb.most.load(Ordering::SeqCst), 4);
+    assert_eq!(dynamodb.most.load(Ordering::SeqCst), 32);
 }
 
 #[tokio::test]

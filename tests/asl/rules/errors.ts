@@ -10,13 +10,7 @@ const LAMBDA_SERVICE_ERRORS = [
   "Lambda.TooManyRequestsException",
 ];
 /** Errors that no redrive can fix. `lib/contract/tests/asl.rs` compares the workflows' error names with its enum. */
-const TERMINAL = [
-  "InvalidRequest",
-  "Channel.NotFound",
-  "Channel.NameTaken",
-  "Channel.Archived",
-  "Slack.Rejected",
-];
+const TERMINAL = ["InvalidRequest", "Channel.NotOurs", "Slack.MessageRejected"];
 /** Errors after which a workflow waits and runs the step again. */
 const WAITING = [
   "Slack.RateLimited",
@@ -27,14 +21,15 @@ const WAITING = [
   "Step.Unfinished",
 ];
 
-/** What the table says about the channel is out of date: the workflow looks it up again, once. */
+/** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
 
 /**
  * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
- * that may go back to the look-up of the channel is also told how often that has happened.
+ * that may go back to the look-up of the channel is also told how often that has happened, and one that gets users
+ * when they were resolved.
  */
-export function run(timeoutSeconds: number, lookups: boolean): string {
+export function run(timeoutSeconds: number, lookups: boolean, users = false): string {
   const startedAt =
     "$toMillis($exists(Execution.RedriveTime) ? Execution.RedriveTime : Execution.StartTime)";
   const fields = [
@@ -44,7 +39,8 @@ export function run(timeoutSeconds: number, lookups: boolean): string {
     "'redriveCount': Execution.RedriveCount",
     `'timeoutSeconds': ${timeoutSeconds}`,
     "'waits': $waits",
-    ...(lookups ? ["'lookups': $lookups"] : []),
+    ...(lookups ? ["'channelLookups': $lookups"] : []),
+    ...(users ? ["'resolvedAt': $resolvedAt"] : []),
   ];
   return `$states.context.{${fields.join(", ")}}`;
 }
@@ -105,7 +101,11 @@ export function waits(machine: Machine): string[] {
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (rules.length === 0) return findings;
-    const told = run(machine.TimeoutSeconds ?? 0, catchOfStale(state) !== undefined);
+    const told = run(
+      machine.TimeoutSeconds ?? 0,
+      catchOfStale(state) !== undefined,
+      ["InviteMembers", "RemoveMembers"].includes(name),
+    );
     if (runOf(state) !== `{% ${told} %}`) {
       findings.push(`${name} must pass run to its function, with the machine's time-out`);
     }
@@ -116,14 +116,14 @@ export function waits(machine: Machine): string[] {
   });
 }
 
-/** A step that finds the channel gone goes back to the look-up; after that, the error is final. */
+/** A step that finds the channel gone goes back to the look-up; after that, the Task fails. */
 export function staleChannels(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const rule = catchOfStale(state);
     if (rule === undefined) return [];
     const findings: string[] = [];
     if (rule.ErrorEquals.length > 1) findings.push(`${name}: ${STALE} must be caught by itself`);
-    if (rule.Assign?.["lookups"] !== 1 || rule.Assign["waits"] !== 0) {
+    if (rule.Assign?.["lookups"] !== "{% $lookups + 1 %}" || rule.Assign["waits"] !== 0) {
       findings.push(`${name}: a Catch of ${STALE} must count in lookups and begin waits anew`);
     }
     if (!["FindChannel", "EnsureChannel"].includes(rule.Next ?? "")) {

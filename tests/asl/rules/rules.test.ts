@@ -54,7 +54,11 @@ const broken: [rule: string, what: string, Break][] = [
   ["retries", "no retry", (m) => delete post(m).Retry],
   ["retries", "no bound on the delay", (m) => delete post(m).Retry?.[0]?.["MaxDelaySeconds"]],
   ["retries", "no jitter", (m) => delete post(m).Retry?.[0]?.["JitterStrategy"]],
-  ["retries", "a final error", (m) => post(m).Retry?.[0]?.ErrorEquals.push("Slack.Rejected")],
+  [
+    "retries",
+    "a final error",
+    (m) => post(m).Retry?.[0]?.ErrorEquals.push("Slack.MessageRejected"),
+  ],
   [
     "catchAll",
     "States.ALL first",
@@ -103,7 +107,7 @@ const broken: [rule: string, what: string, Break][] = [
   [
     "redrivableErrors",
     "an error that can be redriven that ends in Fail",
-    (m) => catchOf(post(m), "Slack.Rejected").ErrorEquals.push("Slack.Unauthorized"),
+    (m) => catchOf(post(m), "Slack.MessageRejected").ErrorEquals.push("Slack.Unauthorized"),
   ],
   [
     "redrivableErrors",
@@ -113,7 +117,7 @@ const broken: [rule: string, what: string, Break][] = [
   [
     "firstError",
     "a first error that is lost",
-    (m) => delete catchOf(post(m), "Slack.Rejected").Assign,
+    (m) => delete catchOf(post(m), "Slack.MessageRejected").Assign,
   ],
   ["firstError", "another error in Fail", (m) => ((m.States["Fail"] as State)["Error"] = "Failed")],
   ["expressionSyntax", "an invalid expression", (m) => (post(m)["Output"] = "{% $states.( %}")],
@@ -181,16 +185,17 @@ describe("the run that a step receives", () => {
     ],
   ])("has the time of %s", async (_, times, expected) => {
     const context = { Execution: { Id: "arn", ...times }, StateMachine: { Name: "apgl-x" } };
-    const received: unknown = await jsonata(run(86400, true)).evaluate(
+    const received: unknown = await jsonata(run(86400, true, true)).evaluate(
       {},
-      { states: { context }, waits: 3, lookups: 1 },
+      { states: { context }, waits: 3, lookups: 1, resolvedAt: 7 },
     );
     expect(received).toEqual({
       executionId: "arn",
       workflow: "apgl-x",
       timeoutSeconds: 86400,
       waits: 3,
-      lookups: 1,
+      channelLookups: 1,
+      resolvedAt: 7,
       ...expected,
     });
   });

@@ -1,6 +1,7 @@
 //! Deploys and destroys the CDK app with CDK's own command line, as on AWS.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -139,7 +140,7 @@ impl Deployment {
         self.project.logs().join(format!("{name}-{what}.log"))
     }
 
-    fn context(&self, app: &App) -> Vec<(&'static str, String)> {
+    fn context(&self, app: &App) -> BTreeMap<String, String> {
         let options = &self.options;
         let architecture = if cfg!(target_arch = "aarch64") {
             "arm64"
@@ -159,7 +160,9 @@ impl Deployment {
         if !options.rate_limiter {
             context.push(("rateLimiter", false.to_string()));
         }
-        context
+        let context = context.into_iter();
+        let context = context.map(|(name, value)| (name.to_owned(), value));
+        context.chain(options.context.clone()).collect()
     }
 }
 

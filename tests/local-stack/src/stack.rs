@@ -39,6 +39,8 @@ pub struct StackOptions {
     pub rate_limiter: bool,
     /// Whether the MPC service's handlers are deployed too.
     pub mpc_handlers: bool,
+    /// Settings of the deployment, in addition to those that the local stack needs.
+    pub context: Vec<(String, String)>,
     /// The name of this stack's logs and files, so that stacks do not share them.
     pub name: String,
     /// What the functions use in place of the real AWS.
@@ -65,6 +67,7 @@ impl StackOptions {
             wait_scale: 1.0,
             rate_limiter: true,
             mpc_handlers: true,
+            context: Vec::new(),
             name: name.to_owned(),
             detour: Detour::default(),
             app: None,

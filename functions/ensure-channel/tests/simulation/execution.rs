@@ -81,6 +81,9 @@ impl Execution {
                 id: format!("C-{}", self.name),
                 visibility: Visibility::Private,
                 archived: false,
+                externally_shared: false,
+                ours: None,
+                confirmed_at: self.now(),
             },
             created_by,
         }
@@ -178,6 +181,10 @@ impl Workspace for Execution {
 
     fn in_slack(&self, duration: Duration) -> Duration {
         duration
+    }
+
+    fn asks_again(&self, name_taken_at: SystemTime) -> bool {
+        self.now() > name_taken_at + Duration::from_mins(1)
     }
 
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {

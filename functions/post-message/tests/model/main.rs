@@ -50,16 +50,18 @@ struct Copy {
 }
 
 impl Copy {
-    fn start(world: &Rc<RefCell<World>>, name: String) -> Self {
+    fn start(world: &Rc<RefCell<World>>, name: String, channel: String) -> Self {
         let deadline = world.borrow().now + TIMEOUT;
         let view = View {
             world: world.clone(),
             copy: name.clone(),
+            channel: channel.clone(),
         };
         world.borrow_mut().tell(format!("{name}: starts"));
         let delivery = Delivery {
             id: "delivery".to_owned(),
             attempt_id: name.clone(),
+            channel,
             deadline,
         };
         let run = async move {
@@ -145,7 +147,7 @@ impl Execution {
                 None => {
                     self.copies_left -= 1;
                     let name = format!("{}'", self.attempts);
-                    self.copy = Some(Copy::start(&self.world, name));
+                    self.copy = Some(Copy::start(&self.world, name, self.channel()));
                 }
                 Some(copy) => {
                     let crashes = self.world.borrow_mut().fault(1) == 1;
@@ -207,8 +209,15 @@ impl Execution {
         }
         self.let_time_pass(self.resumes_at);
         self.attempts += 1;
-        self.current = Some(Copy::start(&self.world, self.attempts.to_string()));
+        let name = self.attempts.to_string();
+        self.current = Some(Copy::start(&self.world, name, self.channel()));
         Ok(())
+    }
+
+    /// The channel that has the name now.
+    fn channel(&self) -> String {
+        let moves = self.world.borrow().moves();
+        format!("C{}", if moves { self.attempts } else { 1 })
     }
 
     /// Handles the step's result as the workflow does.
@@ -221,7 +230,7 @@ impl Execution {
             Recovery::Wait => self.pause_for(error.retry_after().unwrap_or(BACKOFF)),
             Recovery::Transient => self.pause_for(BACKOFF),
             // An operator fixes the problem and redrives the execution.
-            Recovery::Operator => self.pause_for(FIXED_AFTER),
+            Recovery::Redrive => self.pause_for(FIXED_AFTER),
             Recovery::Terminal | Recovery::LookUp => return Some(End::Failed),
         }
         None
@@ -264,6 +273,7 @@ fn bounds(faults: usize, switches: usize) -> Bounds {
         switches,
         lateness: IN_TIME,
         broken: Broken::Nothing,
+        moves: false,
     }
 }
 
@@ -295,6 +305,24 @@ fn two_concurrent_copies_post_once_despite_any_two_faults() {
 #[test]
 fn copies_post_once_despite_many_random_faults() {
     by_chance(1, 50_000, |choices| run_once(choices, bounds(8, 20))).unwrap();
+}
+
+#[test]
+fn a_message_is_posted_in_one_channel_though_people_replace_the_channel_between_attempts() {
+    let moves = true;
+    let runs = explore(Bounds {
+        moves,
+        ..bounds(2, 0)
+    });
+    println!("{} ways", runs.unwrap());
+    by_chance(2, 20_000, |choices| {
+        let bounds = Bounds {
+            moves,
+            ..bounds(8, 20)
+        };
+        run_once(choices, bounds)
+    })
+    .unwrap();
 }
 
 fn posts_twice(bounds: Bounds) {

@@ -35,12 +35,15 @@ pub struct Bounds {
     /// How long Slack can continue to process a request after its sender is gone.
     pub lateness: Duration,
     pub broken: Broken,
+    /// Whether people replace the channel after each attempt, so that the next one posts in another channel.
+    pub moves: bool,
 }
 
 /// A request to post that Slack has received and not yet answered.
 #[derive(Debug)]
 struct Request {
     id: usize,
+    channel: String,
     /// The latest time at which Slack processes the request. `None` until the sender is gone.
     over_at: Option<SystemTime>,
 }
@@ -60,8 +63,8 @@ pub struct World {
     record: Option<Record>,
     requests: Vec<Request>,
     late_writes: Vec<LateWrite>,
-    /// The messages in Slack: the id of the request and the time of posting.
-    pub messages: Vec<(usize, SystemTime)>,
+    /// The messages in Slack: the id of the request, its channel, and the time of posting.
+    pub messages: Vec<(usize, String, SystemTime)>,
     requests_sent: usize,
     /// What happened, for the report of a bad run.
     pub story: Vec<String>,
@@ -80,6 +83,10 @@ impl World {
             requests_sent: 0,
             story: Vec::new(),
         }
+    }
+
+    pub fn moves(&self) -> bool {
+        self.bounds.moves
     }
 
     pub fn into_choices(self) -> Choices {
@@ -129,7 +136,7 @@ impl World {
         let requests = std::mem::take(&mut self.requests);
         for request in requests {
             if request.over_at.is_some() && self.choices.choose(2) == 1 {
-                self.land(request.id, "late");
+                self.land(request, "late");
             } else {
                 self.requests.push(request);
             }
@@ -166,9 +173,9 @@ impl World {
         }
     }
 
-    fn land(&mut self, id: usize, how: &str) {
-        self.tell(format!("Slack takes post {id} ({how})"));
-        self.messages.push((id, self.now));
+    fn land(&mut self, Request { id, channel, .. }: Request, how: &str) {
+        self.tell(format!("Slack takes post {id} to {channel} ({how})"));
+        self.messages.push((id, channel, self.now));
     }
 }
 
@@ -177,6 +184,8 @@ impl World {
 pub struct View {
     pub world: Rc<RefCell<World>>,
     pub copy: String,
+    /// The channel in which the copy posts.
+    pub channel: String,
 }
 
 impl View {
@@ -280,7 +289,24 @@ impl Outbox for View {
         self.world.borrow().now
     }
 
-    async fn find(&self, since: SystemTime) -> Result<Option<MessageTs>, SlackError> {
+    async fn confirm(&self) -> Result<(), StepError> {
+        pause().await;
+        let mut world = self.world.borrow_mut();
+        if world.bounds.moves && world.fault(1) == 1 {
+            world.tell(format!("{}: can't confirm the channel", self.copy));
+            return Err(StepError::SlackUnavailable {
+                method: "conversations.info",
+                reason: "by the model".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn find(
+        &self,
+        channel: &str,
+        since: SystemTime,
+    ) -> Result<Option<MessageTs>, SlackError> {
         pause().await;
         let found = {
             let mut world = self.world.borrow_mut();
@@ -293,8 +319,9 @@ impl Outbox for View {
             }
             let searches = world.bounds.broken != Broken::Search;
             let mut messages = world.messages.iter();
-            let found = messages.find(|(_, posted_at)| *posted_at >= since);
-            found.map(|(id, _)| *id).filter(|_| searches)
+            let found = messages
+                .find(|(_, posted_in, posted_at)| posted_in == channel && *posted_at >= since);
+            found.map(|(id, ..)| *id).filter(|_| searches)
         };
         // A message that Slack accepts while the pages are read is on none of them.
         pause().await;
@@ -339,7 +366,11 @@ impl Outbox for View {
             world.requests_sent += 1;
             let id = world.requests_sent;
             world.tell(format!("{}: sends post {id}", self.copy));
-            world.requests.push(Request { id, over_at: None });
+            world.requests.push(Request {
+                id,
+                channel: self.channel.clone(),
+                over_at: None,
+            });
             Sent { view: self, id }
         };
         pause().await;
@@ -349,8 +380,12 @@ impl Outbox for View {
         let id = sent.id;
         let fault = world.fault(2);
         if fault < 2 {
-            world.requests.retain(|request| request.id != id);
-            world.land(id, "at once");
+            let mut requests = world.requests.extract_if(.., |request| request.id == id);
+            let request = requests.next();
+            drop(requests);
+            if let Some(request) = request {
+                world.land(request, "at once");
+            }
         }
         if fault > 0 {
             world.tell(format!("{}: gets no answer", self.copy));

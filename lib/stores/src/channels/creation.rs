@@ -137,6 +137,21 @@ impl CreationClaim {
         }
     }
 
+    /// The claim of the execution that tries once more to create the channel after Slack has said that the name is
+    /// taken.
+    #[must_use]
+    pub fn claimed_again(&self, owner: &str, now: SystemTime) -> Self {
+        let now = time_of(epoch_millis(now));
+        let uncertain_since = self.uncertain_attempt_of(owner).unwrap_or(now);
+        Self {
+            owner: owner.to_owned(),
+            lease_ends_at: now + LEASE,
+            waits_until: None,
+            uncertain_since: Some(uncertain_since),
+            name_taken_at: None,
+        }
+    }
+
     /// The claim after its owner has failed permanently. Others may create the channel. If the owner is redriven, it
     /// knows since when it may have created the channel itself.
     #[must_use]

@@ -9,13 +9,17 @@ use apgl_contract::{SlackUserId, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Channels;
-use crate::table::{Item, epoch_seconds, expired, key_of, number, text};
+use crate::table::{
+    Item, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
+};
 
 /// How long a user counts as a member without asking Slack. A user who leaves the channel is not invited again
 /// during this time.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
 /// The members of a larger channel are not remembered, because an item can hold at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
+/// The condition that nobody has been removed from the channel since `:askedAt`.
+const NOBODY_REMOVED: &str = "attribute_not_exists(removingUntil) OR removingUntil <= :askedAt";
 /// Longer than an execution can be redriven, which is 14 days.
 const SNAPSHOT_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
@@ -64,62 +68,86 @@ impl Channels {
         let mut found = KnownMembers::default();
         for item in self.0.get_many_consistently("name", keys).await? {
             match key_of(&item, "name") {
-                Some(key) if key == members => found.present = users_in(&item),
+                Some(key) if key == members && !is_removing(&item) => {
+                    found.present = users_in(&item);
+                }
+                Some(key) if key == members => {}
                 _ => found.before = users_in(&item),
             }
         }
         Ok(found)
     }
 
-    /// Remembers all members of the channel, as Slack has just returned them.
+    /// Remembers all members of the channel, as Slack returned them when it was asked at `asked_at`. Does nothing if
+    /// somebody was being removed then or has been since.
     pub async fn remember_members(
         &self,
         channel_id: &str,
         members: &BTreeSet<SlackUserId>,
+        asked_at: SystemTime,
     ) -> Result<(), StepError> {
         if members.len() > MAX_MEMBERS {
             return Ok(());
         }
-        let key = members_key(channel_id);
-        self.0.put(users_item(&key, members, MEMBERS_MAX_AGE)).await
+        let item = users_item(&members_key(channel_id), members, MEMBERS_MAX_AGE);
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .set_item(Some(item))
+            .condition_expression(NOBODY_REMOVED)
+            .expression_attribute_values(":askedAt", number(epoch_millis(asked_at)));
+        self.0.if_it_holds("PutItem", put.send().await)?;
+        Ok(())
     }
 
-    /// Adds members to the remembered ones. Does nothing if none are remembered, because the others are unknown.
+    /// Adds members, who were invited at `asked_at`, to the remembered ones. Does nothing if none are remembered,
+    /// because the others are unknown, or if somebody was being removed then or has been since.
     pub async fn add_members(
         &self,
         channel_id: &str,
         members: &BTreeSet<SlackUserId>,
-    ) -> Result<(), StepError> {
-        self.change_members(channel_id, "ADD userIds :members", members)
-            .await
-    }
-
-    /// Removes members from the remembered ones.
-    pub async fn forget_members(
-        &self,
-        channel_id: &str,
-        members: &BTreeSet<SlackUserId>,
-    ) -> Result<(), StepError> {
-        self.change_members(channel_id, "DELETE userIds :members", members)
-            .await
-    }
-
-    async fn change_members(
-        &self,
-        channel_id: &str,
-        expression: &str,
-        members: &BTreeSet<SlackUserId>,
+        asked_at: SystemTime,
     ) -> Result<(), StepError> {
         let Some(members) = string_set(members) else {
             return Ok(());
         };
         let update = self
             .update(&members_key(channel_id))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(#name)")
-            .expression_attribute_names("#name", "name")
-            .expression_attribute_values(":members", members);
+            .update_expression("ADD userIds :members")
+            .condition_expression(format!(
+                "attribute_exists(expiresAt) AND ({NOBODY_REMOVED})"
+            ))
+            .expression_attribute_values(":members", members)
+            .expression_attribute_values(":askedAt", number(epoch_millis(asked_at)));
         self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(())
+    }
+
+    /// Removes members from the remembered ones, before they are removed in Slack, which ends at `until` at the
+    /// latest. What others read from Slack before then is not remembered: it may show somebody who is removed a
+    /// moment later.
+    pub async fn forget_members(
+        &self,
+        channel_id: &str,
+        members: &BTreeSet<SlackUserId>,
+        until: SystemTime,
+    ) -> Result<(), StepError> {
+        let Some(members) = string_set(members) else {
+            return Ok(());
+        };
+        self.update(&members_key(channel_id))
+            .update_expression(
+                "SET removingUntil = :until, expiresAt = if_not_exists(expiresAt, :expiresAt) \
+                 DELETE userIds :members",
+            )
+            .expression_attribute_values(":until", number(epoch_millis(until)))
+            .expression_attribute_values(":expiresAt", number(epoch_seconds(until)))
+            .expression_attribute_values(":members", members)
+            .send()
+            .await
+            .map_err(|error| self.0.error("UpdateItem", &error))?;
         Ok(())
     }
 
@@ -160,6 +188,12 @@ impl Channels {
         let item = self.0.get("name", key).await?;
         Ok(item.as_ref().and_then(users_in))
     }
+}
+
+/// Whether somebody is being removed from the channel.
+fn is_removing(item: &Item) -> bool {
+    let until = whole_number(item, "removingUntil").map(time_of);
+    until.is_some_and(|until| until > SystemTime::now())
 }
 
 /// The users in an item, unless it has expired.

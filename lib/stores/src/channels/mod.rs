@@ -5,14 +5,19 @@
 //!
 //! | key | content |
 //! |---|---|
-//! | `project-x` | id, name in Slack, visibility, whether it is archived, when it was seen; or since when the id is known to be wrong |
+//! | `project-x` | id, name in Slack, visibility, whether it is archived, externally shared or created by the bot, and when Slack confirmed this; or since when the id is known to be wrong |
 //! | `#creator/project-x` | the execution that created the channel |
 //! | `#creating/project-x` | the execution that is creating the channel, and its lease; or when Slack said that the name is taken |
+//! | `#archiving/C012AB3CD` | the execution that is archiving the channel, or has done so |
 //! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
-//! | `#members/C012AB3CD` | the ids of users who were seen in the channel, and when this expires |
+//! | `#refresh` | the same for users.conversations |
+//! | `#members/C012AB3CD` | the ids of users who were seen in the channel, when this expires, and until when somebody is being removed |
 //! | `#first-look/C012AB3CD/<execution>` | which of an execution's users were in the channel before it invited them |
 //! | `#second-look/C012AB3CD/<execution>` | the same, for users whose ids had to be corrected |
 //! | `#to-leave/C012AB3CD/<execution>` | the same, for users to be removed |
+//!
+//! Several executions read Slack and write the table at the same time. What was read earlier never replaces what was
+//! learnt later: a channel's item is only written by what was read from Slack after it.
 
 mod claims;
 mod creation;
@@ -22,9 +27,12 @@ mod scan;
 pub use claims::ClaimsOn;
 pub use creation::{Claims, Creation, CreationClaim};
 pub use members::{KnownMembers, Snapshot};
-pub use scan::{Scan, ScanClaim, Scanned};
+pub use scan::{List, Scan, ScanClaim, Scanned};
 
-use std::time::SystemTime;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use apgl_aws::SettingError;
 use apgl_contract::{ChannelName, ChannelRef, StepError, Visibility};
@@ -32,11 +40,15 @@ use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue,
 };
 use aws_types::SdkConfig;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
 use crate::table::{Item, Table, epoch_millis, key_of, number, text, time_of};
 
-/// A channel as the directory knows it.
+/// How many of a page's channels are written at the same time.
+const WRITES_AT_ONCE: usize = 32;
+
+/// A channel as Slack showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
     /// The name in Slack.
@@ -44,6 +56,12 @@ pub struct Channel {
     pub id: String,
     pub visibility: Visibility,
     pub archived: bool,
+    /// Whether another organisation can read it.
+    pub externally_shared: bool,
+    /// Whether the bot created it; `None` if Slack did not say.
+    pub ours: Option<bool>,
+    /// When Slack was asked: nothing that happened later is in the other fields.
+    pub confirmed_at: SystemTime,
 }
 
 impl Channel {
@@ -55,6 +73,9 @@ impl Channel {
             requested_visibility: None,
             archived: self.archived,
             created,
+            ours: self.ours,
+            externally_shared: self.externally_shared,
+            confirmed_at: Some(epoch_millis(self.confirmed_at)),
         }
     }
 }
@@ -62,11 +83,8 @@ impl Channel {
 /// What the table says about a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// It was this channel's name at `seen_at`.
-    Seen {
-        channel: Channel,
-        seen_at: SystemTime,
-    },
+    /// It was this channel's name when Slack confirmed it.
+    Seen(Channel),
     /// The channel that had the name no longer has it, or can no longer be seen.
     Outdated {
         since: SystemTime,
@@ -97,6 +115,9 @@ struct Stored {
     slack_name: String,
     visibility: Visibility,
     archived: bool,
+    /// Release 0.1 did not ask for it.
+    externally_shared: Option<bool>,
+    ours: Option<bool>,
     seen_at: u64,
     outdated_at: Option<u64>,
 }
@@ -114,34 +135,67 @@ impl Channels {
     pub async fn look_up(&self, name: &ChannelName) -> Result<LookUp, StepError> {
         let creator_key = claims::creator_key(name);
         let creating_key = claims::creating_key(name);
-        let keys = [name.as_str(), &creator_key, &creating_key, scan::KEY];
+        let keys = [name.as_str(), &creator_key, &creating_key, List::All.key()];
         let items = self.0.get_many_consistently("name", keys).await?;
         let item = |key: &str| items.iter().find(|item| key_of(item, "name") == Some(key));
-        let entry = item(name.as_str()).map_or(Entry::Unknown, |item| entry_in(name, item));
+        let entry =
+            item(name.as_str()).map_or(Entry::Unknown, |item| entry_in(name.as_str(), item));
         let created_by = match (&entry, item(&creator_key)) {
-            (Entry::Seen { channel, .. }, Some(item)) => claims::creator_in(item, &channel.id),
+            (Entry::Seen(channel), Some(item)) => claims::creator_in(item, &channel.id),
             _ => None,
         };
         Ok(LookUp {
             entry,
             created_by,
             creation: item(&creating_key).and_then(CreationClaim::read),
-            scanned: item(scan::KEY).and_then(Scanned::read),
+            scanned: item(List::All.key()).and_then(Scanned::read),
         })
     }
 
-    /// Remembers a channel that Slack has just returned under this name.
-    pub async fn remember(&self, name: &ChannelName, channel: &Channel) -> Result<(), StepError> {
-        self.0.put(item_of(name.as_str(), channel)).await
+    /// The channel that the table has under this name.
+    pub async fn known(&self, name: &str) -> Result<Option<Channel>, StepError> {
+        let item = self.0.get("name", name).await?;
+        Ok(match item.map(|item| entry_in(name, &item)) {
+            Some(Entry::Seen(channel)) => Some(channel),
+            _ => None,
+        })
     }
 
-    /// Remembers channels from Slack's list.
-    pub async fn remember_all(&self, channels: &[Channel]) -> Result<(), StepError> {
-        let items = channels
-            .iter()
-            .map(|channel| item_of(&channel.name, channel))
-            .collect();
-        self.0.put_many(items).await
+    /// Remembers a channel that Slack has returned, unless the table has learnt something about this name since
+    /// Slack was asked.
+    pub async fn remember(&self, name: &str, channel: &Channel) -> Result<(), StepError> {
+        let confirmed_at = number(epoch_millis(channel.confirmed_at));
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .set_item(Some(item_of(name, channel)))
+            .condition_expression(
+                "(attribute_not_exists(seenAt) OR seenAt <= :confirmedAt) \
+                 AND (attribute_not_exists(outdatedAt) OR outdatedAt <= :confirmedAt) \
+                 AND (attribute_not_exists(archivedAt) OR archivedAt <= :confirmedAt)",
+            )
+            .expression_attribute_values(":confirmedAt", confirmed_at);
+        self.0.if_it_holds("PutItem", put.send().await)?;
+        Ok(())
+    }
+
+    /// Remembers a page of Slack's list, each channel as [`Channels::remember`] does. If two channels have one name,
+    /// the active one is remembered.
+    pub async fn remember_all(&self, page: &[Channel]) -> Result<(), StepError> {
+        let mut by_name: BTreeMap<&str, &Channel> = BTreeMap::new();
+        for channel in page {
+            let kept = by_name.entry(&channel.name).or_insert(channel);
+            if kept.archived && !channel.archived {
+                *kept = channel;
+            }
+        }
+        let writes = by_name.into_iter();
+        stream::iter(writes.map(|(name, channel)| self.remember(name, channel)))
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Forgets the entry of the channel `id`, which has been renamed: this name is free.
@@ -160,15 +214,17 @@ impl Channels {
 
     /// Records that the channel `id` can no longer be found under this name.
     pub async fn mark_outdated(&self, name: &str, id: &str) -> Result<(), StepError> {
-        let now = number(epoch_millis(SystemTime::now()));
-        self.correct(name, id, "SET outdatedAt = :value", now).await
+        let update = self.update(name).update_expression("SET outdatedAt = :now");
+        self.correct(update, id).await
     }
 
     /// Records that the channel `id`, which has this name, is archived.
     pub async fn mark_archived(&self, name: &str, id: &str) -> Result<(), StepError> {
-        let archived = AttributeValue::Bool(true);
-        self.correct(name, id, "SET archived = :value", archived)
-            .await
+        let update = self
+            .update(name)
+            .update_expression("SET archived = :true, archivedAt = :now")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        self.correct(update, id).await
     }
 
     fn update(&self, key: &str) -> UpdateItemFluentBuilder {
@@ -176,26 +232,19 @@ impl Channels {
     }
 
     /// Changes an item if it is still about the channel `id`.
-    async fn correct(
-        &self,
-        name: &str,
-        id: &str,
-        expression: &str,
-        value: AttributeValue,
-    ) -> Result<(), StepError> {
-        let update = self
-            .update(name)
-            .update_expression(expression)
+    async fn correct(&self, update: UpdateItemFluentBuilder, id: &str) -> Result<(), StepError> {
+        let now = number(epoch_millis(SystemTime::now()));
+        let update = update
             .condition_expression("id = :id")
             .expression_attribute_values(":id", text(id))
-            .expression_attribute_values(":value", value);
+            .expression_attribute_values(":now", now);
         self.0.if_it_holds("UpdateItem", update.send().await)?;
         Ok(())
     }
 }
 
 /// An item that can't be read is treated as missing, so that Slack is asked again.
-fn entry_in(name: &ChannelName, item: &Item) -> Entry {
+fn entry_in(name: &str, item: &Item) -> Entry {
     let Ok(stored) = serde_dynamo::from_item::<_, Stored>(item.clone()) else {
         tracing::warn!(channel.name = %name, "the channel's item can't be read; asking Slack");
         return Entry::Unknown;
@@ -205,15 +254,20 @@ fn entry_in(name: &ChannelName, item: &Item) -> Entry {
             since: time_of(since),
         };
     }
-    Entry::Seen {
-        seen_at: time_of(stored.seen_at),
-        channel: Channel {
-            name: stored.slack_name,
-            id: stored.id,
-            visibility: stored.visibility,
-            archived: stored.archived,
-        },
-    }
+    let confirmed_at = match stored.externally_shared {
+        Some(_) => time_of(stored.seen_at),
+        // Slack has never confirmed all of it.
+        None => UNIX_EPOCH,
+    };
+    Entry::Seen(Channel {
+        name: stored.slack_name,
+        id: stored.id,
+        visibility: stored.visibility,
+        archived: stored.archived,
+        externally_shared: stored.externally_shared.unwrap_or_default(),
+        ours: stored.ours,
+        confirmed_at,
+    })
 }
 
 fn item_of(name: &str, channel: &Channel) -> Item {
@@ -222,15 +276,19 @@ fn item_of(name: &str, channel: &Channel) -> Item {
     } else {
         "public"
     };
-    let seen_at = epoch_millis(SystemTime::now());
-    [
-        ("name", text(name)),
-        ("id", text(&channel.id)),
-        ("slackName", text(&channel.name)),
-        ("visibility", text(visibility)),
-        ("archived", AttributeValue::Bool(channel.archived)),
-        ("seenAt", number(seen_at)),
-    ]
-    .map(|(field, value)| (field.to_owned(), value))
-    .into()
+    let flag = AttributeValue::Bool;
+    let fields = [
+        ("name", Some(text(name))),
+        ("id", Some(text(&channel.id))),
+        ("slackName", Some(text(&channel.name))),
+        ("visibility", Some(text(visibility))),
+        ("archived", Some(flag(channel.archived))),
+        ("externallyShared", Some(flag(channel.externally_shared))),
+        ("ours", channel.ours.map(flag)),
+        ("seenAt", Some(number(epoch_millis(channel.confirmed_at)))),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(field, value)| Some((field.to_owned(), value?)))
+        .collect()
 }

@@ -1,7 +1,7 @@
-//! The state of the scan of conversations.list. All executions share one scan, which reads one page at a time and can
-//! take several invocations.
+//! The state of the scans of Slack's lists. All executions share one scan of each list, which reads one page at a time
+//! and can take several invocations.
 //!
-//! One item holds the state. The execution that scans has a lease. When the lease ends, the cursor stays, and the
+//! One item holds the state of a scan. The execution that scans has a lease. When the lease ends, the cursor stays, and the
 //! next execution continues from there. To force a new scan, delete the item.
 
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,25 @@ use aws_sdk_dynamodb::{
 use super::Channels;
 use crate::table::{Item, epoch_millis, number, text, time_of, whole_number};
 
-pub(super) const KEY: &str = "#scan";
+/// One of Slack's lists of channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// conversations.list: every channel that the bot can see.
+    All,
+    /// users.conversations: the channels that the bot is a member of.
+    Joined,
+}
+
+impl List {
+    /// The key of the item that holds the scan's state.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::All => "#scan",
+            Self::Joined => "#refresh",
+        }
+    }
+}
+
 /// The execution that paused the scan holds the reservations for the next pages, so it may continue first.
 const OWNERS_HEAD_START: Duration = Duration::from_secs(10);
 /// Slack does not say how long a cursor is valid. A scan that made no progress for this long starts again.
@@ -31,6 +49,7 @@ pub struct Scanned {
 /// A scan that the caller has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
+    pub list: List,
     pub began: SystemTime,
     /// Where the scan continues; `None` for the beginning.
     pub cursor: Option<String>,
@@ -73,9 +92,14 @@ impl Scanned {
 impl Channels {
     /// Begins a scan, or takes over one that nobody is running. `owner` is an execution, which can always
     /// continue its own scan.
-    pub async fn claim_scan(&self, owner: &str, lease: Duration) -> Result<ScanClaim, StepError> {
+    pub async fn claim_scan(
+        &self,
+        list: List,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<ScanClaim, StepError> {
         let now = SystemTime::now();
-        let claim = self.update(KEY)
+        let claim = self.update(list.key())
             .update_expression(
                 "SET #owner = :owner, leaseEndsAt = :end, startedAt = if_not_exists(startedAt, :now), \
                  restedSince = if_not_exists(restedSince, :now)",
@@ -91,10 +115,11 @@ impl Channels {
             .expression_attribute_values(":end", number(epoch_millis(now + lease)))
             .return_values(ReturnValue::AllNew);
         let Some(claimed) = self.0.if_it_holds("UpdateItem", claim.send().await)? else {
-            return self.who_scans(now).await;
+            return self.who_scans(list, now).await;
         };
         let item = claimed.attributes.unwrap_or_default();
         let scan = Scan {
+            list,
             began: whole_number(&item, "startedAt").map_or(now, time_of),
             cursor: item
                 .get("cursor")
@@ -111,8 +136,8 @@ impl Channels {
         Ok(ScanClaim::Mine(scan))
     }
 
-    async fn who_scans(&self, now: SystemTime) -> Result<ScanClaim, StepError> {
-        let item = self.0.get("name", KEY).await?.unwrap_or_default();
+    async fn who_scans(&self, list: List, now: SystemTime) -> Result<ScanClaim, StepError> {
+        let item = self.0.get("name", list.key()).await?.unwrap_or_default();
         let paused_until = whole_number(&item, "pausedUntil").map(time_of);
         Ok(match paused_until.filter(|until| *until > now) {
             Some(until) => ScanClaim::Paused { until },
@@ -223,7 +248,7 @@ impl Channels {
 
     /// An update of the scan's item that takes effect only while the caller owns the scan.
     fn at_scan(&self, scan: &Scan) -> UpdateItemFluentBuilder {
-        self.update(KEY)
+        self.update(scan.list.key())
             .condition_expression("#owner = :owner AND startedAt = :startedAt")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":owner", text(&scan.owner))

@@ -4,7 +4,8 @@
 //! each, with a picture. The rules are in `record.rs`.
 //!
 //! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. At that time, the
-//! earliest attempt that may have posted the message began.
+//! earliest attempt that may have posted the message began. It looks in every channel in which such an attempt posted:
+//! people rename and replace channels meanwhile.
 //!
 //! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
 //! depend on a table, and the model of the protocol runs the same rules.
@@ -14,7 +15,10 @@
 
 mod record;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use apgl_aws::SettingError;
 use apgl_contract::{MessageTs, StepError};
@@ -92,12 +96,13 @@ impl<L: Ledger> Deliveries<L> {
         Self(ledger)
     }
 
-    /// Claims the delivery for the attempt `attempt_id`, whose process ends before `lease_ends_at`.
-    /// No two attempts may have the same id.
+    /// Claims the delivery for the attempt `attempt_id`, which posts in `channel` and whose process ends before
+    /// `lease_ends_at`. No two attempts may have the same id.
     pub async fn claim(
         &self,
         delivery_id: &str,
         attempt_id: &str,
+        channel: &str,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> Result<Claim, StepError> {
@@ -109,12 +114,13 @@ impl<L: Ledger> Deliveries<L> {
         };
         let mut stored: Option<Record> = None;
         for _ in 0..MAX_CONFLICTS {
-            let claimed = match Record::next_step(stored.as_ref(), attempt_id, now, lease_ends_at) {
-                NextStep::Wait(left) => return Ok(Claim::Held(left)),
-                NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
-                NextStep::GoOn(record) => return Ok(mine(record)),
-                NextStep::Claim(record) => record,
-            };
+            let claimed =
+                match Record::next_step(stored.as_ref(), attempt_id, channel, now, lease_ends_at) {
+                    NextStep::Wait(left) => return Ok(Claim::Held(left)),
+                    NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
+                    NextStep::GoOn(record) => return Ok(mine(record)),
+                    NextStep::Claim(record) => record,
+                };
             let replaced = self
                 .0
                 .replace(delivery_id, stored.as_ref(), &claimed, now)
@@ -191,6 +197,11 @@ impl Attempt {
     /// The message may have been posted since this time: look for it before posting.
     pub fn uncertain_since(&self) -> Option<SystemTime> {
         self.record.uncertain_since()
+    }
+
+    /// The ids of the channels in which earlier attempts may have posted it. Release 0.1 did not write them.
+    pub fn uncertain_in(&self) -> BTreeSet<String> {
+        self.record.uncertain_in()
     }
 
     /// The same attempt after it has looked for the message and not found it. Slack no longer processes any request

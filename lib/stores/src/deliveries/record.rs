@@ -1,6 +1,9 @@
 //! The states of a delivery and the transitions between them, without a clock or a table.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::MessageTs;
 use serde::{Deserialize, Serialize};
@@ -22,13 +25,21 @@ pub enum Record {
         /// In milliseconds since the epoch, like all times here.
         claimed_at: u64,
         lease_ends_at: u64,
+        /// The id of the channel in which the attempt posts. Release 0.1 did not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
+        /// The channels in which earlier attempts may have posted. People rename and replace channels meanwhile.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        uncertain_in: BTreeSet<String>,
     },
     Released {
         attempt: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        uncertain_in: BTreeSet<String>,
     },
     Posted {
         attempt: String,
@@ -53,34 +64,45 @@ impl Record {
     pub(super) fn next_step(
         stored: Option<&Self>,
         attempt_id: &str,
+        channel: &str,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> NextStep {
-        let claim = |uncertain_since| {
+        let claim = |uncertain_since, uncertain_in| {
             NextStep::Claim(Self::Claimed {
                 attempt: attempt_id.to_owned(),
                 claimed_at: epoch_millis(now),
                 lease_ends_at: epoch_millis(lease_ends_at),
+                channel: Some(channel.to_owned()),
                 uncertain_since,
+                uncertain_in,
             })
         };
         match stored {
-            None => claim(None),
+            None => claim(None, BTreeSet::new()),
             Some(Self::Posted { ts, .. }) => NextStep::Answer(ts.clone()),
             Some(Self::Released {
-                uncertain_since, ..
-            }) => claim(*uncertain_since),
+                uncertain_since,
+                uncertain_in,
+                ..
+            }) => claim(*uncertain_since, uncertain_in.clone()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
             }
             Some(Self::Claimed {
                 claimed_at,
                 lease_ends_at,
+                channel,
                 uncertain_since,
+                uncertain_in,
                 ..
             }) => match (time_of(*lease_ends_at) + SETTLE_TIME).duration_since(now) {
                 Ok(left) if !left.is_zero() => NextStep::Wait(left),
-                _ => claim(Some(uncertain_since.unwrap_or(*claimed_at))),
+                _ => {
+                    let uncertain_in = uncertain_in.iter().chain(channel).cloned();
+                    let since = uncertain_since.unwrap_or(*claimed_at);
+                    claim(Some(since), uncertain_in.collect())
+                }
             },
         }
     }
@@ -119,12 +141,25 @@ impl Record {
         }
     }
 
+    /// The channels in which earlier attempts may have posted.
+    pub(super) fn uncertain_in(&self) -> BTreeSet<String> {
+        match self {
+            Self::Claimed { uncertain_in, .. } | Self::Released { uncertain_in, .. } => {
+                uncertain_in.clone()
+            }
+            Self::Posted { .. } => BTreeSet::new(),
+        }
+    }
+
     pub(super) fn certain(mut self) -> Self {
         if let Self::Claimed {
-            uncertain_since, ..
+            uncertain_since,
+            uncertain_in,
+            ..
         } = &mut self
         {
             *uncertain_since = None;
+            uncertain_in.clear();
         }
         self
     }
@@ -133,6 +168,7 @@ impl Record {
         Self::Released {
             attempt: self.attempt().to_owned(),
             uncertain_since: self.uncertain_since_millis(),
+            uncertain_in: self.uncertain_in(),
         }
     }
 
@@ -164,7 +200,9 @@ mod tests {
             attempt: attempt.to_owned(),
             claimed_at: 1_000,
             lease_ends_at: 60_000,
+            channel: Some("C1".to_owned()),
             uncertain_since,
+            uncertain_in: BTreeSet::new(),
         }
     }
 
@@ -172,6 +210,7 @@ mod tests {
         Record::Released {
             attempt: "a".to_owned(),
             uncertain_since,
+            uncertain_in: BTreeSet::new(),
         }
     }
 
@@ -184,11 +223,18 @@ mod tests {
     }
 
     fn claims(now_millis: u64, uncertain_since: Option<u64>) -> NextStep {
+        claims_in(&[], now_millis, uncertain_since)
+    }
+
+    fn claims_in(channels: &[&str], now_millis: u64, uncertain_since: Option<u64>) -> NextStep {
+        let channels = channels.iter().map(|&channel| channel.to_owned());
         NextStep::Claim(Record::Claimed {
             attempt: "new".to_owned(),
             claimed_at: now_millis,
             lease_ends_at: 200_000,
+            channel: Some("C2".to_owned()),
             uncertain_since,
+            uncertain_in: channels.collect(),
         })
     }
 
@@ -200,11 +246,11 @@ mod tests {
     #[case::first_attempt(None, 2_000, claims(2_000, None))]
     #[case::another_is_running(Some(claimed("a", None)), 30_000, waits(40))]
     #[case::its_request_may_still_arrive(Some(claimed("a", None)), 69_000, waits(1))]
-    #[case::it_never_ended(Some(claimed("a", None)), 70_000, claims(70_000, Some(1_000)))]
+    #[case::it_never_ended(Some(claimed("a", None)), 70_000, claims_in(&["C1"], 70_000, Some(1_000)))]
     #[case::the_earliest_doubt_counts(
         Some(claimed("a", Some(500))),
         70_000,
-        claims(70_000, Some(500))
+        claims_in(&["C1"], 70_000, Some(500))
     )]
     #[case::it_posted_nothing(Some(released(None)), 2_000, claims(2_000, None))]
     #[case::but_an_earlier_attempt_may_have_posted(
@@ -224,16 +270,40 @@ mod tests {
         #[case] expected: NextStep,
     ) {
         let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
-        let step = Record::next_step(stored.as_ref(), "new", now, lease_ends_at);
+        let step = Record::next_step(stored.as_ref(), "new", "C2", now, lease_ends_at);
         assert_eq!(step, expected);
     }
 
     #[test]
     fn an_attempt_that_gives_up_ends_its_lease_and_keeps_the_doubt() {
         let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
-        let step = |now| Record::next_step(Some(&given_up), "new", time_of(now), time_of(200_000));
+        let step =
+            |now| Record::next_step(Some(&given_up), "new", "C2", time_of(now), time_of(200_000));
         assert_eq!(step(29_000), waits(1));
-        assert_eq!(step(30_000), claims(30_000, Some(500)));
+        assert_eq!(step(30_000), claims_in(&["C1"], 30_000, Some(500)));
+    }
+
+    #[test]
+    fn every_channel_in_which_an_attempt_may_have_posted_is_kept() {
+        let now = time_of(100_000);
+        let next = |stored: &Record, attempt, channel| match Record::next_step(
+            Some(stored),
+            attempt,
+            channel,
+            now,
+            now,
+        ) {
+            NextStep::Claim(record) => record,
+            other => panic!("{other:?}"),
+        };
+        let second = next(&claimed("a", None), "b", "C2");
+        let second = second.released();
+        let third = next(&second, "c", "C3").given_up(time_of(0));
+        let channels = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(third.uncertain_in(), channels(&["C1"]));
+        let fourth = next(&third, "d", "C2");
+        assert_eq!(fourth.uncertain_in(), channels(&["C1", "C3"]));
+        assert_eq!(fourth.certain().uncertain_in(), channels(&[]));
     }
 
     #[test]
@@ -245,6 +315,7 @@ mod tests {
             ("attempt".to_owned(), text("a")),
             ("claimedAt".to_owned(), number(1_000)),
             ("leaseEndsAt".to_owned(), number(60_000)),
+            ("channel".to_owned(), text("C1")),
         ]);
         assert_eq!(item, expected);
         assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);

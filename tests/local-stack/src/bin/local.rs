@@ -40,6 +40,7 @@ async fn keep_up(arguments: Local) -> Result<(), Failure> {
         aws_port: arguments.aws_port,
         slack: played_by,
         wait_scale: arguments.wait_scale,
+        context: arguments.context,
         ..StackOptions::new("local")
     };
     let starting = LocalStack::start(&project, options);
