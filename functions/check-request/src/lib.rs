@@ -18,5 +18,13 @@ pub struct Input {
 }
 
 pub fn handle(input: Input) -> Result<CheckedRequest, StepError> {
-    Ok(CheckedRequest::check(input.operation, input.request)?)
+    let checked = CheckedRequest::check(input.operation, input.request)?;
+    let skipped = checked.skipped().len();
+    if skipped > 0 {
+        tracing::warn!(
+            members.skipped = skipped,
+            "skipped entries that are not e-mail addresses"
+        );
+    }
+    Ok(checked)
 }

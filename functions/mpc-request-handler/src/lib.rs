@@ -131,7 +131,10 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
     };
     let mut request = body(&event)?;
     if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
-        if request.contains_key(CHANNEL_NAME) {
+        if request
+            .get(CHANNEL_NAME)
+            .is_some_and(|name| !name.is_null())
+        {
             return Err(invalid(CHANNEL_NAME, "must be in the path only"));
         }
         request.insert(CHANNEL_NAME.to_owned(), json!(name));
@@ -147,7 +150,7 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
     })
 }
 
-/// The body, or an empty object if there is no body.
+/// The body, or an empty object if there is no body, or if it is `null`.
 fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarted> {
     let not_json = || invalid("body", "must be a JSON object in UTF-8");
     let body = event.body.as_deref().unwrap_or_default();
@@ -159,13 +162,15 @@ fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarte
     if bytes.is_empty() {
         return Ok(Map::new());
     }
-    serde_json::from_slice(&bytes).map_err(|_| not_json())
+    let body: Option<Map<String, Value>> =
+        serde_json::from_slice(&bytes).map_err(|_| not_json())?;
+    Ok(body.unwrap_or_default())
 }
 
 /// A message goes to the context's private channel unless the request says otherwise.
 fn audience(request: &mut Map<String, Value>) -> Result<Operation, NotStarted> {
     match request.remove(VISIBILITY) {
-        None => Ok(Operation::NotifyPrivateChannel),
+        None | Some(Value::Null) => Ok(Operation::NotifyPrivateChannel),
         Some(Value::String(visibility)) if visibility == "private" => {
             Ok(Operation::NotifyPrivateChannel)
         }
@@ -338,6 +343,16 @@ mod tests {
             request,
         };
         assert_eq!(asked, expected);
+    }
+
+    #[rstest]
+    #[case(r#"{"message":"hi","visibility":null,"channelName":null}"#, json!({ "channelName": "x", "message": "hi" }))]
+    #[case("null", json!({ "channelName": "x" }))]
+    fn a_field_that_is_null_counts_as_absent(#[case] body: &str, #[case] request: Value) {
+        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let asked = read(event).unwrap();
+        assert_eq!(asked.operation, Operation::NotifyPrivateChannel);
+        assert_eq!(asked.request, request);
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl History {
             }
         }
         let steps = [
+            "CheckRequest",
             "FilterByPreference",
             "ResolveUsers",
             "InviteMembers",
@@ -160,7 +161,10 @@ mod tests {
         let history = history(&[
             (
                 "CheckRequest",
-                json!({ "channelName": "x", "message": "secret" }),
+                json!({
+                    "channelName": "x", "message": "secret",
+                    "skipped": [{ "email": "svc", "reason": "invalid_address" }],
+                }),
             ),
             (
                 "FilterByPreference",
@@ -181,6 +185,7 @@ mod tests {
             "members": {
                 "invited": [], "alreadyMembers": [],
                 "skipped": [
+                    { "email": "svc", "reason": "invalid_address" },
                     { "email": "b@x.org", "reason": "opted_out" },
                     { "email": "a@x.org", "reason": "not_in_slack" },
                 ],

@@ -88,11 +88,8 @@ fn outcome(
                 id: id.clone(),
                 email,
             }),
-            Some(Person::Bot(_)) => outcome.skipped.push(Skipped {
-                email,
-                reason: SkipReason::Bot,
-            }),
-            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
+            Some(Person::Bot(_)) => outcome.skipped.push(Skipped::new(email, SkipReason::Bot)),
+            other => outcome.skipped.push(not_found(email, other)),
         }
     }
     for email in input.leaving {
@@ -101,17 +98,18 @@ fn outcome(
                 id: id.clone(),
                 email,
             }),
-            Some(Person::Absent) | None => outcome.skipped.push(not_in_slack(email)),
+            other => outcome.skipped.push(not_found(email, other)),
         }
     }
     outcome
 }
 
-fn not_in_slack(email: Email) -> Skipped {
-    Skipped {
-        email,
-        reason: SkipReason::NotInSlack,
-    }
+fn not_found(email: Email, person: Option<&Person>) -> Skipped {
+    let reason = match person {
+        Some(Person::NotLookedUp) => SkipReason::CannotLookUp,
+        _ => SkipReason::NotInSlack,
+    };
+    Skipped::new(email, reason)
 }
 
 #[cfg(test)]
@@ -131,8 +129,9 @@ mod tests {
             (email("ana"), Person::Human(id.clone())),
             (email("bot"), Person::Bot(id.clone())),
             (email("gone"), Person::Absent),
+            (email("refused"), Person::NotLookedUp),
         ]);
-        let all = ["ana", "bot", "gone"].map(email).to_vec();
+        let all = ["ana", "bot", "gone", "refused"].map(email).to_vec();
         let input = Input {
             emails: all.clone(),
             leaving: all,
@@ -141,20 +140,15 @@ mod tests {
             email: email(name),
             id: id.clone(),
         };
-        let bot = Skipped {
-            email: email("bot"),
-            reason: SkipReason::Bot,
-        };
+        let bot = Skipped::new(email("bot"), SkipReason::Bot);
+        let gone = Skipped::new(email("gone"), SkipReason::NotInSlack);
+        let refused = Skipped::new(email("refused"), SkipReason::CannotLookUp);
         assert_eq!(
             outcome(input, &people, &people),
             Outcome {
                 users: vec![user("ana")],
                 leaving: vec![user("ana"), user("bot")],
-                skipped: vec![
-                    bot,
-                    not_in_slack(email("gone")),
-                    not_in_slack(email("gone"))
-                ],
+                skipped: vec![bot, gone.clone(), refused.clone(), gone, refused],
             }
         );
     }

@@ -1,7 +1,7 @@
 //! Reads JSON from outside into a typed value. An error names the field and the rule, and never repeats
 //! the value that was sent.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
 /// A field that breaks a rule. The value that was sent is not repeated, so it is safe to log.
@@ -48,6 +48,18 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
         let (name, rule) = field_and_rule(&message);
         InvalidField::new(field_path(&path, name), rule)
     })
+}
+
+/// Reads an optional field: `null` counts as absent. Use it with `#[serde(default, deserialize_with = …)]`.
+///
+/// # Errors
+/// The errors of `T`.
+pub fn null_as_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The path of the invalid field; `.` is the request itself. The name of an unknown field is the sender's own

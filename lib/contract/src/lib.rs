@@ -22,7 +22,7 @@ pub mod step;
 
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
 pub use decode::{InvalidField, decode};
-pub use email::{Email, Members};
+pub use email::{Email, Members, ReportedAddress, UncheckedAddresses};
 pub use error::{ErrorName, Recovery, StepError};
 pub use message::{Message, MessageTs};
 pub use outcome::{SkipReason, Skipped};
