@@ -11,6 +11,7 @@ use apgl_client::{
     ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
     NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow, Visibility,
 };
+use apgl_contract::decode::parse;
 use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde::Serialize;
 use serde_json::Value;
@@ -231,7 +232,7 @@ impl MessageArguments {
         };
         let mut message = Message::new(text);
         if let Some(file) = self.blocks {
-            let blocks = serde_json::from_str(&read_file("--blocks", &file)?)
+            let blocks = parse(read_file("--blocks", &file)?.as_bytes())
                 .map_err(|_| Failure::input("--blocks must be a JSON list of blocks"))?;
             message = message.blocks(blocks);
         }

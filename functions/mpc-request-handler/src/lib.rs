@@ -25,7 +25,10 @@
 use std::collections::HashMap;
 
 use apgl_client::{Client, Operation, StartError};
-use apgl_contract::{InvalidField, decode};
+use apgl_contract::{
+    InvalidField,
+    decode::{decode, parse},
+};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -162,8 +165,7 @@ fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarte
     if bytes.is_empty() {
         return Ok(Map::new());
     }
-    let body: Option<Map<String, Value>> =
-        serde_json::from_slice(&bytes).map_err(|_| not_json())?;
+    let body: Option<Map<String, Value>> = parse(&bytes).map_err(|_| not_json())?;
     Ok(body.unwrap_or_default())
 }
 
@@ -353,6 +355,13 @@ mod tests {
         let asked = read(event).unwrap();
         assert_eq!(asked.operation, Operation::NotifyPrivateChannel);
         assert_eq!(asked.request, request);
+    }
+
+    #[test]
+    fn half_of_an_emoji_becomes_the_replacement_character() {
+        let body = r#"{"message":"hi \ud83e"}"#;
+        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        assert_eq!(read(event).unwrap().request["message"], "hi \u{fffd}");
     }
 
     #[test]

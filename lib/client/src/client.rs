@@ -8,6 +8,7 @@ use apgl_contract::{
         DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome, Outcome,
     },
     request::{CheckedRequest, Operation},
+    decode::parse,
 };
 use aws_sdk_sfn::{
     config::{
@@ -256,7 +257,7 @@ impl Client {
                 .await;
             match described {
                 Ok(there) => {
-                    let input = there.input.and_then(|input| input.parse().ok());
+                    let input = there.input.and_then(|input| parse(input.as_bytes()).ok());
                     return input.ok_or_else(|| StartError::Refused {
                         action: ACTION,
                         reason: "the response contains no input".to_owned(),

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::surrogates::without_lone_surrogates;
+
 /// A field that breaks a rule. The value that was sent is not repeated, so it is safe to log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
@@ -48,6 +50,14 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
         let (name, rule) = field_and_rule(&message);
         InvalidField::new(field_path(&path, name), rule)
     })
+}
+
+/// Parses JSON from outside. A lone surrogate, half of an emoji, counts as U+FFFD.
+///
+/// # Errors
+/// `serde_json`'s error, which may quote the text.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(&without_lone_surrogates(json))
 }
 
 /// Reads an optional field: `null` counts as absent. Use it with `#[serde(default, deserialize_with = …)]`.

@@ -19,6 +19,7 @@ pub mod request;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod step;
+pub mod surrogates;
 
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
 pub use decode::{InvalidField, decode};
