@@ -13,6 +13,9 @@ export const TOKEN_REJECTIONS = "TokenRejections";
 /** The age of a workflow's oldest running execution, in seconds. */
 export const OLDEST_RUNNING_EXECUTION = "OldestRunningExecution";
 
+/** The number of executions that failed, and neither for their request nor for what people did in Slack. */
+export const SYSTEM_FAILURES = "SystemFailures";
+
 /** The message that a function logs when Slack rate-limits a call. */
 export const SLACK_REFUSED = "Slack refused a call by a limit";
 

@@ -21,6 +21,7 @@ import {
   FIVE_MINUTES,
   logMetric,
   OLDEST_RUNNING_EXECUTION,
+  SYSTEM_FAILURES,
   SLACK_REFUSALS,
   TOKEN_REJECTIONS,
   workflowMetric,
@@ -33,12 +34,15 @@ import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from ".
 import { StepFunction, type SlackAccess } from "./step-function.js";
 import { Workflow, workflowFiles } from "./workflow.js";
 
-/** The actions on the channels table that finding a channel needs, including a scan of Slack's channels. */
-const FINDS_CHANNELS = ["BatchGetItem", "GetItem", "PutItem", "UpdateItem"];
+/**
+ * The actions on the channels table that finding a channel needs, including a scan of Slack's channels. Only release
+ * 0.1 writes batches: its code runs until a release has replaced it bit by bit, and again after a rollback.
+ */
+const FINDS_CHANNELS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
 /** Those that a step needs which confirms the channel before it uses it. */
 const CONFIRMS_CHANNELS = ["GetItem", "PutItem", "UpdateItem"];
 /** The actions on the Slack users table that looking up a user needs, including a scan of Slack's user list. */
-const RESOLVES_USERS = ["BatchGetItem", "PutItem", "UpdateItem"];
+const RESOLVES_USERS = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
 
 /** The setting that names an existing table: table id → setting. */
 const EXISTING_TABLE = {
@@ -124,7 +128,7 @@ export class NotificationsStack extends Stack {
       .mayUse(deliveries, "PutItem");
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
-      .mayUse(channels, ...CONFIRMS_CHANNELS, "DeleteItem");
+      .mayUse(channels, ...CONFIRMS_CHANNELS, "BatchWriteItem", "DeleteItem");
     // Executions of release 0.1 still call it, and a release replaces its code bit by bit.
     this.step("PublishMetrics", {}, 10).mayPublishMetrics();
 
@@ -300,6 +304,7 @@ function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder):
 }
 
 /** Adds the alarms for failed, timed-out and old executions. Returns those that roll a release back. */
+/** Returns the alarms that take a release back: those that a request or people in Slack can't ring. */
 function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): IAlarm[] {
   const { node, stateMachine, stateMachineName } = workflow;
   const { oldestExecutionMinutes: minutes } = settings;
@@ -310,11 +315,17 @@ function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): 
     means: `An execution of ${stateMachineName} has been running for more than ${String(minutes)} minutes. It is most likely waiting for Slack's rate limits.`,
     todo: 'Look at it with `apgl inspect`, and at "What Slack refuses" on the dashboard. It times out after 24 hours.',
   });
+  alarms.add(`${node.id}Failed`, {
+    metric: stateMachine.metricFailed({ period: FIVE_MINUTES }),
+    threshold: 1,
+    means: `An execution of ${stateMachineName} failed: its request was not carried out, or only in part.`,
+    todo,
+  });
   return [
-    alarms.add(`${node.id}Failed`, {
-      metric: stateMachine.metricFailed({ period: FIVE_MINUTES }),
+    alarms.add(`${node.id}SystemFailed`, {
+      metric: workflowMetric(SYSTEM_FAILURES, stateMachineName),
       threshold: 1,
-      means: `An execution of ${stateMachineName} failed: its request was not carried out, or only in part.`,
+      means: `An execution of ${stateMachineName} failed, and neither its request nor what people did in Slack is the cause.`,
       todo,
     }),
     alarms.add(`${node.id}TimedOut`, {

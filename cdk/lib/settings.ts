@@ -206,7 +206,7 @@ function checkTogether(settings: Settings): void {
   const { bountyChannel, channelNamePattern, mpcHandlers } = settings;
   const mayUse = new RegExp(`^(?:${channelNamePattern ?? ".*"})$`, "u");
   if (mpcHandlers && !mayUse.test(bountyChannel)) {
-    fail("bountyChannel", "must match channelNamePattern");
+    fail("bountyChannel", "must be a name that matches channelNamePattern");
   }
   if (gradualShift && !alarms) {
     fail("gradualShift", "must be false if alarms is false: nothing would roll a release back");
@@ -265,7 +265,9 @@ function seconds(name: string, value: unknown, longest: number): number {
   const number = typeof value === "string" && value !== "" ? Number(value) : value;
   const fits =
     typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= longest;
-  return fits ? number : fail(name, `must be a whole number of seconds, at most ${String(longest)}`);
+  return fits
+    ? number
+    : fail(name, `must be a whole number of seconds, at most ${String(longest)}`);
 }
 
 /** The functions' regular expressions, those of Rust's regex-lite, have no look-around and no references. */

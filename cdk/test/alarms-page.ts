@@ -25,6 +25,7 @@ const KINDS = [
   "<function>-errors",
   "<function>-slow",
   "<workflow>-failed",
+  "<workflow>-system-failed",
   "<workflow>-timed-out",
   "<workflow>-old",
   "watch-executions-silent",
@@ -51,7 +52,8 @@ The names below have the prefix \`apgl\`. All alarms but one stay silent when th
 but executions that failed until then must be redriven by hand.
 
 The metrics of the workflows (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) are published with [the receipts](receipts.md). If
-\`record-outcome\` crashes after publishing them but before noting that, an execution is counted twice. No alarm relies on them.
+\`record-outcome\` crashes after publishing them but before noting that, an execution is counted twice. Only
+\`apgl-<workflow>-system-failed\` relies on them, and a second count does not change it.
 `;
 
 /** The text of docs/alarms.md, generated from the stacks' templates. */
@@ -75,7 +77,7 @@ export function alarmsOf(template: Template): AlarmProperties[] {
 /** What an alarm is about: its kind, and the workflow or function that it watches. */
 export function kindOf({ AlarmName }: AlarmProperties): { kind: string; about?: string } {
   const name = AlarmName.slice(PREFIX.length);
-  const [, about = "", rest = ""] = /^(.*)-(errors|slow|failed|timed-out|old)$/.exec(name) ?? [];
+  const [, about = "", rest = ""] = /^(.*?)-(errors|slow|system-failed|failed|timed-out|old)$/.exec(name) ?? [];
   if (FUNCTIONS.includes(about)) return { kind: `<function>-${rest}`, about };
   if (WORKFLOWS.includes(about)) return { kind: `<workflow>-${rest}`, about };
   return { kind: name };

@@ -27,7 +27,7 @@ describe("alarms", () => {
     const ofFunctions = (crates: string[]) =>
       crates.flatMap((crate) => [`apgl-${crate}-errors`, `apgl-${crate}-slow`]);
     const ofWorkflows = WORKFLOWS.map(kebabCase).flatMap((workflow) =>
-      ["failed", "timed-out", "old"].map((what) => `apgl-${workflow}-${what}`),
+      ["failed", "system-failed", "timed-out", "old"].map((what) => `apgl-${workflow}-${what}`),
     );
     expect(namesIn(notifications)).toEqual(
       [
@@ -59,6 +59,12 @@ describe("alarms", () => {
     notifications.hasResourceProperties(ALARM, {
       AlarmName: `${name}-failed`,
       ...atLeast(1, "AWS/States", "ExecutionsFailed", "Sum", machine),
+    });
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: `${name}-system-failed`,
+      ...atLeast(1, "APGL/Notifications", "SystemFailures", "Sum", [
+        { Name: "Workflow", Value: name },
+      ]),
     });
     notifications.hasResourceProperties(ALARM, {
       AlarmName: `${name}-timed-out`,
@@ -301,10 +307,10 @@ describe("log lines", () => {
 
   it("have the level ERROR and the error's name if an operator must fix a step's failure", () => {
     expect(source("lib/runtime/src/run.rs")).toMatch(
-      /Recovery::Operator => \{\s*tracing::error!\(error\.name = %name,/,
+      /\(Recovery::Redrive, Origin::System\) => \{\s*tracing::error!\(error\.name = %name,/,
     );
     expect(source("lib/contract/src/error.rs")).toContain(
-      'SlackUnauthorized = "Slack.Unauthorized", Operator;',
+      'SlackUnauthorized = "Slack.Unauthorized", Redrive, System;',
     );
   });
 

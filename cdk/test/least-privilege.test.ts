@@ -42,6 +42,7 @@ const CALLS_SLACK = {
   ...on("RateLimits", "BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
 };
 const FINDS = ["BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"];
+const CONFIRMS = ["GetItem", "PutItem", "UpdateItem"];
 const LOOKS_UP = ["BatchGetItem", "BatchWriteItem", "PutItem", "UpdateItem"];
 const starts = (...workflows: string[]) =>
   Object.fromEntries(
@@ -71,22 +72,22 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   EnsureChannel: { ...CALLS_SLACK, ...on("Channels", ...FINDS, "DeleteItem") },
   InviteMembers: {
     ...CALLS_SLACK,
-    ...on("Channels", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+    ...on("Channels", "BatchGetItem", ...CONFIRMS),
     ...on("SlackUsers", ...LOOKS_UP, "DeleteItem"),
   },
   RemoveMembers: {
     ...CALLS_SLACK,
-    ...on("Channels", "GetItem", "PutItem", "UpdateItem"),
-    ...on("SlackUsers", "DeleteItem"),
+    ...on("Channels", ...CONFIRMS),
+    ...on("SlackUsers", ...LOOKS_UP, "DeleteItem"),
   },
   PostMessage: {
     ...CALLS_SLACK,
-    ...on("Channels", "UpdateItem"),
+    ...on("Channels", ...CONFIRMS),
     ...on("Deliveries", "PutItem"),
   },
   ArchiveChannel: {
     ...CALLS_SLACK,
-    ...on("Channels", "BatchWriteItem", "DeleteItem", "UpdateItem"),
+    ...on("Channels", "BatchWriteItem", ...CONFIRMS, "DeleteItem"),
   },
   PublishMetrics: PUBLISHES_METRICS,
   RecordOutcome: {

@@ -113,7 +113,7 @@ describe("a workflow's release", () => {
       });
       const preference = alias?.Properties["DeploymentPreference"] as { Alarms: unknown[] };
       expect(preference.Alarms.map(written).sort()).toEqual([
-        `Alarms${id}Failed`,
+        `Alarms${id}SystemFailed`,
         `Alarms${id}TimedOut`,
       ]);
     },

@@ -9,25 +9,24 @@ pub fn advice(error: &str, execution: &str) -> String {
         Some(ErrorName::InvalidRequest) => {
             "fix the request and start it with a new key; the failed one had no effect".to_owned()
         }
+        Some(ErrorName::SlackMessageRejected) => {
+            "fix the message and start it with a new key; the failed one was not posted".to_owned()
+        }
+        Some(ErrorName::ChannelNotOurs) => {
+            "if it is meant, start it with a new key and --even-if-not-ours".to_owned()
+        }
         Some(ErrorName::ChannelNotFound) => {
-            "create the channel or invite the bot to it, then start again with a new key"
-                .to_owned()
+            format!("create the channel or invite the bot to it, {redrive}")
         }
-        Some(ErrorName::ChannelNameTaken) => {
-            "unarchive the channel that has the name, or invite the bot to it, or choose another \
-             name; then start again with a new key"
-                .to_owned()
-        }
-        Some(ErrorName::ChannelArchived) => {
-            "unarchive the channel in Slack as a person, since a bot can't; then start again with a \
-             new key"
-                .to_owned()
-        }
-        Some(ErrorName::SlackRejected) => {
-            "look up Slack's error code, fix the request or the workspace's settings, then start \
-             again with a new key"
-                .to_owned()
-        }
+        Some(ErrorName::ChannelNameTaken) => format!(
+            "free the name in Slack, or unarchive the channel that has it and invite the bot to it, {redrive}"
+        ),
+        Some(ErrorName::ChannelArchived) => format!(
+            "unarchive the channel in Slack as a person and invite the bot again, since a bot can't, {redrive}"
+        ),
+        Some(ErrorName::SlackRejected) => format!(
+            "look up Slack's error code, change the workspace's setting, its quota or the channel, {redrive}"
+        ),
         Some(ErrorName::SlackUnauthorized) => {
             format!("store a working bot token; `apgl doctor` checks it; {redrive}")
         }
@@ -44,7 +43,9 @@ pub fn advice(error: &str, execution: &str) -> String {
         Some(_) => format!("wait until the service that failed works again, {redrive}"),
         None => match error {
             TIMED_OUT => format!("fix what it waited for, {redrive}"),
-            ABORTED => format!("somebody stopped it; if it should continue, {redrive}"),
+            ABORTED => {
+                format!("somebody stopped it; if it should continue, {redrive} --even-if-stopped")
+            }
             "States.Runtime" | "States.QueryEvaluationError" | "States.DataLimitExceeded" => {
                 "the workflow's definition can't handle this, and a redrive uses the same definition: \
                  deploy a fixed one, then start again with a new key"

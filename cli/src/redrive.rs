@@ -17,6 +17,9 @@ pub struct Arguments {
     /// The executions: the ARN, name or console URL of each.
     #[arg(required = true, value_name = "EXECUTION")]
     executions: Vec<String>,
+    /// Redrives an execution that somebody has stopped, too.
+    #[arg(long)]
+    even_if_stopped: bool,
 }
 
 /// Redrives the executions, in the order of the command line. One that can't be redriven does not stop the others.
@@ -25,7 +28,7 @@ pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Repor
     let mut all: Vec<Value> = Vec::new();
     let mut exits = Vec::new();
     for named in &arguments.executions {
-        let (name, refusal) = match redrive(deployment, named).await {
+        let (name, refusal) = match redrive(deployment, named, arguments.even_if_stopped).await {
             Ok(arn) => {
                 exits.push(Exit::Fine);
                 (name_of(&arn).to_owned(), None)
@@ -56,12 +59,21 @@ fn in_all(exits: &[Exit]) -> Exit {
     }
 }
 
-async fn redrive(deployment: &Deployment, named: &str) -> Result<String, Failure> {
+async fn redrive(
+    deployment: &Deployment,
+    named: &str,
+    even_if_stopped: bool,
+) -> Result<String, Failure> {
     let described = deployment.find_execution(named).await?;
     let not_now = |why: String| Err(Failure::new(Exit::NotWell, why));
     match described.status {
         ExecutionStatus::Running => return not_now("it is running".to_owned()),
         ExecutionStatus::Succeeded => return not_now("it has succeeded".to_owned()),
+        ExecutionStatus::Aborted if !even_if_stopped => {
+            return not_now(
+                "somebody has stopped it; --even-if-stopped redrives it all the same".to_owned(),
+            );
+        }
         _ => {}
     }
     if let Some(error) = &described.error {
@@ -133,6 +145,7 @@ mod tests {
         };
         let arguments = Arguments {
             executions: vec![ARN.to_owned()],
+            even_if_stopped: false,
         };
         let report = run(&deployment, &arguments).await.unwrap();
         let calls = http.actual_requests().map(|request| {
@@ -163,8 +176,12 @@ mod tests {
                 "it has succeeded",
             ),
             (
-                execution("FAILED", Some("Channel.NameTaken"), "REDRIVABLE"),
-                "Channel.NameTaken is final",
+                execution("FAILED", Some("Channel.NotOurs"), "REDRIVABLE"),
+                "Channel.NotOurs is final",
+            ),
+            (
+                execution("ABORTED", None, "REDRIVABLE"),
+                "somebody has stopped it",
             ),
             (
                 execution("TIMED_OUT", None, "NOT_REDRIVABLE"),

@@ -11,6 +11,7 @@ use apgl_client::{
     ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
     NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow, Visibility,
 };
+use apgl_contract::decode::parse;
 use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde::Serialize;
 use serde_json::Value;
@@ -105,6 +106,12 @@ pub struct CheckChannelArguments {
 pub struct DeleteChannelArguments {
     /// The channel's name.
     channel: String,
+    /// Deletes a channel that the bot has not created, too.
+    #[arg(long)]
+    even_if_not_ours: bool,
+    /// Does not ask: for scripts.
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     start: Start,
 }
@@ -205,10 +212,29 @@ impl Operation {
                 start.of(Workflow::CheckChannelExists, &request)
             }
             Self::DeleteChannel(arguments) => {
-                let request = DeleteChannel::new(arguments.channel);
+                let mut request = DeleteChannel::new(arguments.channel);
+                if arguments.even_if_not_ours {
+                    request = request.even_if_not_ours();
+                }
                 arguments.start.of(Workflow::DeleteChannel, &request)
             }
         })
+    }
+}
+
+impl Operation {
+    /// What to ask before the operation, if it can't be undone.
+    pub fn question(&self) -> Option<String> {
+        match self {
+            Self::DeleteChannel(DeleteChannelArguments {
+                channel,
+                yes: false,
+                ..
+            }) => Some(format!(
+                "Archive {channel:?}? Only a person can undo that in Slack."
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -231,7 +257,7 @@ impl MessageArguments {
         };
         let mut message = Message::new(text);
         if let Some(file) = self.blocks {
-            let blocks = serde_json::from_str(&read_file("--blocks", &file)?)
+            let blocks = parse(read_file("--blocks", &file)?.as_bytes())
                 .map_err(|_| Failure::input("--blocks must be a JSON list of blocks"))?;
             message = message.blocks(blocks);
         }

@@ -3,7 +3,10 @@
 mod arguments;
 mod outcome;
 
-use std::time::Duration;
+use std::{
+    io::{self, BufRead, IsTerminal},
+    time::Duration,
+};
 
 use apgl_client::{Execution, Operation as Workflow, StartError, WaitError, outcome::Outcome};
 use apgl_contract::request::CheckedRequest;
@@ -18,9 +21,13 @@ use crate::{
 };
 
 pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failure> {
+    let question = operation.question();
     let asked = operation.asked()?;
     // Check before AWS is needed.
     CheckedRequest::check(asked.workflow, asked.request.clone()).map_err(Failure::input)?;
+    if let Some(question) = question {
+        confirm(&question)?;
+    }
     let client = Deployment::of(target).await?.client().await?;
     let started = client
         .start(asked.workflow, &asked.key, &asked.request)
@@ -30,6 +37,21 @@ pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failur
         None => Ok(started_report(&execution, &asked.key)),
         Some(at_most) => Ok(end_of(asked.workflow, &execution, at_most).await),
     }
+}
+
+/// Asks a person. A script says `--yes`.
+fn confirm(question: &str) -> Result<(), Failure> {
+    let mut input = io::stdin().lock();
+    if !input.is_terminal() {
+        return Err(Failure::input("--yes is required without a terminal"));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    input.read_line(&mut answer).map_err(Failure::input)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::input("nothing was done"))
 }
 
 /// If the execution may have started, only the same key makes it safe to start it again.

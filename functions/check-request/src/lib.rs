@@ -3,9 +3,11 @@
 //! The rules come from the contract, so the client crate, the workflows and this step can't disagree.
 
 use apgl_contract::{
-    StepError,
+    InvalidField, StepError,
     request::{CheckedRequest, Operation},
 };
+use apgl_runtime::{SettingError, optional_setting};
+use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +19,91 @@ pub struct Input {
     pub request: Value,
 }
 
-pub fn handle(input: Input) -> Result<CheckedRequest, StepError> {
-    Ok(CheckedRequest::check(input.operation, input.request)?)
+#[derive(Debug, Default)]
+pub struct Deps {
+    /// What the whole name of a channel must match.
+    channel_name_pattern: Option<Regex>,
+}
+
+impl Deps {
+    /// Reads the pattern from `CHANNEL_NAME_PATTERN`; without it, requests may name any channel.
+    ///
+    /// # Errors
+    /// [`SettingError::Bad`] if it is not a regular expression.
+    pub fn from_env() -> Result<Self, SettingError> {
+        let pattern = optional_setting("CHANNEL_NAME_PATTERN");
+        Self::with_pattern(pattern.as_deref())
+    }
+
+    fn with_pattern(pattern: Option<&str>) -> Result<Self, SettingError> {
+        let whole = |pattern| Regex::new(&format!("^(?:{pattern})$"));
+        let pattern = pattern.map(whole).transpose();
+        Ok(Self {
+            channel_name_pattern: pattern.map_err(|_| SettingError::Bad {
+                name: "CHANNEL_NAME_PATTERN",
+                rule: "must be a regular expression",
+            })?,
+        })
+    }
+}
+
+pub fn handle(deps: &Deps, input: Input) -> Result<CheckedRequest, StepError> {
+    let checked = CheckedRequest::check(input.operation, input.request)?;
+    let name = checked.channel_name().as_str();
+    if let Some(pattern) = &deps.channel_name_pattern
+        && !pattern.is_match(name)
+    {
+        let rule = "must match the pattern that this deployment sets (channelNamePattern)";
+        return Err(InvalidField::new("channelName", rule).into());
+    }
+    let skipped = checked.skipped().len();
+    if skipped > 0 {
+        tracing::warn!(
+            members.skipped = skipped,
+            "skipped entries that are not e-mail addresses"
+        );
+    }
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::any(None, "guide-42", true)]
+    #[case::whole_name(Some("guide-[0-9]+"), "guide-42", true)]
+    #[case::only_its_beginning(Some("guide-[0-9]+"), "guide-42-secret", false)]
+    #[case::only_its_end(Some("guide-[0-9]+"), "x-guide-42", false)]
+    #[case::one_of_two(Some("guide-.*|content-bounties"), "content-bounties", true)]
+    #[case::neither_of_two(Some("guide-.*|content-bounties"), "content-bounties-2", false)]
+    fn a_request_may_name_only_channels_that_match_the_pattern(
+        #[case] pattern: Option<&str>,
+        #[case] name: &str,
+        #[case] allowed: bool,
+    ) {
+        let deps = Deps::with_pattern(pattern).unwrap();
+        for operation in Operation::ALL {
+            let request = json!({ "channelName": name });
+            let request = match operation {
+                Operation::NotifyPrivateChannel | Operation::NotifyPublicChannel => {
+                    json!({ "channelName": name, "message": "hello" })
+                }
+                Operation::ChangeChannelMembers => json!({ "channelName": name, "add": [] }),
+                _ => request,
+            };
+            let checked = handle(&deps, Input { operation, request });
+            let refused = checked.err().map(|error| error.to_string());
+            assert_eq!(refused.is_none(), allowed, "{operation}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_is_no_regular_expression_is_named() {
+        let error = Deps::with_pattern(Some("(")).unwrap_err();
+        assert!(error.to_string().contains("CHANNEL_NAME_PATTERN"));
+    }
 }

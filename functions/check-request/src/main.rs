@@ -1,13 +1,13 @@
 use std::process::ExitCode;
 
-use check_request::handle;
+use check_request::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     apgl_runtime::run(
         "CheckRequest",
-        || Ok(()),
-        async |(), _, input| handle(input),
+        || Ok(Deps::from_env()?),
+        async |deps, _, input| handle(deps, input),
     )
     .await
 }

@@ -1,4 +1,4 @@
-//! What the deployed function logs about untrusted input.
+//! What the deployed function returns and logs about untrusted input.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -69,8 +69,40 @@ fn no_input_forges_a_line_of_a_plain_text_log() {
     }
 }
 
+#[test]
+fn half_of_an_emoji_becomes_the_replacement_character() {
+    let step = json!({
+        "run": { "executionId": "e1", "workflow": "w" },
+        "input": {
+            "operation": "notify-public-channel",
+            "request": { "channelName": "x", "message": "MESSAGE" },
+        },
+    });
+    let payload = step.to_string().replace("MESSAGE", r"cut \ud83e");
+    let (answers, _) = run("JSON", vec![payload]);
+    let answer: Value = answers[0].parse().unwrap();
+    assert_eq!(answer["message"]["text"], "cut \u{fffd}");
+}
+
 /// Runs the function on every payload, and returns the lines that it logs.
 fn log_of(format: &str) -> Vec<String> {
+    let (answers, log) = run(format, payloads());
+    assert_eq!(answers.len(), payloads().len());
+    let errors: Vec<&String> = answers
+        .iter()
+        .filter(|answer| answer.contains("errorType"))
+        .collect();
+    assert_eq!(errors.len(), payloads().len() - 1, "{errors:#?}");
+    assert!(
+        !errors.iter().any(|error| error.contains(CONFIDENTIAL)),
+        "{errors:#?}"
+    );
+    assert!(!log.contains(CONFIDENTIAL), "{log}");
+    log.lines().map(str::to_owned).collect()
+}
+
+/// Runs the function on these payloads, and returns its responses and its log.
+fn run(format: &str, payloads: Vec<String>) -> (Vec<String>, String) {
     let lambda = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut function = Command::new(env!("CARGO_BIN_EXE_check-request"))
         .env(
@@ -85,7 +117,7 @@ fn log_of(format: &str) -> Vec<String> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let answers = invoke(&lambda, payloads());
+    let answers = invoke(&lambda, payloads);
     function.kill().unwrap();
     let mut log = String::new();
     function
@@ -95,19 +127,7 @@ fn log_of(format: &str) -> Vec<String> {
         .read_to_string(&mut log)
         .unwrap();
     function.wait().unwrap();
-
-    assert_eq!(answers.len(), payloads().len());
-    let errors: Vec<&String> = answers
-        .iter()
-        .filter(|answer| answer.contains("errorType"))
-        .collect();
-    assert_eq!(errors.len(), payloads().len() - 1, "{errors:#?}");
-    assert!(
-        !errors.iter().any(|error| error.contains(CONFIDENTIAL)),
-        "{errors:#?}"
-    );
-    assert!(!log.contains(CONFIDENTIAL), "{log}");
-    log.lines().map(str::to_owned).collect()
+    (answers, log)
 }
 
 /// Sends each payload to the function, as Lambda's Runtime API does, and returns the function's responses.

@@ -32,7 +32,7 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
     for email in input.members {
         match skip_reason(preferences.get(&email).copied(), deps.wanted_by_default) {
             None => outcome.wanted.push(email),
-            Some(reason) => outcome.skipped.push(Skipped { email, reason }),
+            Some(reason) => outcome.skipped.push(Skipped::new(email, reason)),
         }
     }
     let (wanted, skipped) = (outcome.wanted.len(), outcome.skipped.len());

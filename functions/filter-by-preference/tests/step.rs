@@ -76,7 +76,7 @@ async fn each_member_is_wanted_or_skipped_in_the_order_of_the_request(
         let email = email(name);
         match reason {
             None => expected.wanted.push(email),
-            Some(reason) => expected.skipped.push(Skipped { email, reason }),
+            Some(reason) => expected.skipped.push(Skipped::new(email, reason)),
         }
     }
     assert_eq!(outcome, expected);

@@ -284,6 +284,10 @@ impl Inviting<'_> {
                     let skipped = InviteResult::Skipped(SkipReason::Bot);
                     results.insert(user.id.clone(), skipped);
                 }
+                Person::NotLookedUp => {
+                    let skipped = InviteResult::Skipped(SkipReason::CannotLookUp);
+                    results.insert(user.id.clone(), skipped);
+                }
                 Person::Absent => {}
             }
         }

@@ -90,7 +90,7 @@ pub(crate) fn outcome(users: Vec<SlackUser>, results: &Results) -> Result<Outcom
             InviteResult::UnknownId => SkipReason::NotInSlack,
             InviteResult::Skipped(reason) => *reason,
         };
-        outcome.skipped.push(Skipped { email, reason });
+        outcome.skipped.push(Skipped::new(email, reason));
     }
     Ok(outcome)
 }

@@ -169,10 +169,7 @@ async fn a_person_who_cannot_be_invited_does_not_stop_the_others(
     let channel = step.fixture.private_channel("guide", &[]).await;
     let users = [other.clone(), ana.clone()];
     let outcome = step.run("execution", &channel, &users).await.unwrap();
-    let skipped = Skipped {
-        email: other.email,
-        reason,
-    };
+    let skipped = Skipped::new(other.email, reason);
     assert_eq!(outcome.invited, slice::from_ref(&ana.email));
     assert_eq!(outcome.skipped, [skipped]);
     assert!(step.fixture.is_member("guide", &ana).await);
@@ -214,10 +211,7 @@ async fn an_address_that_moved_to_a_bot_is_skipped() {
         ..robot.clone()
     };
     let outcome = step.run("execution", &channel, &[outdated]).await.unwrap();
-    let skipped = Skipped {
-        email: robot.email,
-        reason: SkipReason::Bot,
-    };
+    let skipped = Skipped::new(robot.email, SkipReason::Bot);
     assert_eq!(outcome.skipped, [skipped]);
     assert_eq!(step.calls(INVITE).await, 1);
 }

@@ -6,7 +6,10 @@
 //! it is moved to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
-use apgl_contract::{ChannelName, InvalidField, decode};
+use apgl_contract::{
+    ChannelName, InvalidField,
+    decode::{decode, parse},
+};
 use apgl_runtime::batch::{UnreadableBatch, messages};
 use apgl_templates::ContentBounty;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
@@ -79,7 +82,7 @@ async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
 
 fn read(body: &str) -> Result<BountyChanged, InvalidField> {
     let body: Value =
-        serde_json::from_str(body).map_err(|_| InvalidField::new("body", "must be JSON"))?;
+        parse(body.as_bytes()).map_err(|_| InvalidField::new("body", "must be JSON"))?;
     let message: BountyChanged = decode(body).map_err(|invalid| invalid.within("body"))?;
     if message.id.is_empty() {
         return Err(InvalidField::new("body.id", "must not be empty"));
@@ -186,6 +189,15 @@ mod tests {
                 .text
                 .starts_with("Bounty posted: Rust on Lambda")
         );
+    }
+
+    #[test]
+    fn half_of_an_emoji_becomes_the_replacement_character() {
+        let mut body = body();
+        body["bounty"]["title"] = json!("HALF");
+        let body = body.to_string().replace("HALF", r"Rust \ud83e");
+        let text = read(&body).unwrap().bounty.render().text;
+        assert!(text.starts_with("Bounty posted: Rust \u{fffd}\n"), "{text}");
     }
 
     #[rstest]

@@ -2,11 +2,14 @@
 //!
 //! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one change leads
 //! to one message. If the publisher gives no id, the event's own id is the key; it is different when the publisher
-//! sends the event again. An event that can't be read, or whose workflow can't be started, fails the invocation.
+//! sends the event again. An entry of `members` that is not an address stops nobody: the workflow reports it. An event that can't be read, or whose workflow can't be started, fails the invocation.
 //! Lambda retries it, and then moves it to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
-use apgl_contract::{ChannelName, Email, InvalidField, Members, decode};
+use apgl_contract::{
+    ChannelName, Email, InvalidField, UncheckedAddresses,
+    decode::{decode, null_as_absent},
+};
 use apgl_templates::ContentItem;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use lambda_runtime::Diagnostic;
@@ -28,8 +31,9 @@ pub struct ContentItemStateChanged {
     /// The content item's private channel. It is created if it does not exist.
     pub channel_name: ChannelName,
     /// The authors and reviewers. Those who want Slack notifications are invited.
-    #[serde(default)]
-    pub members: Members,
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<apgl_contract::Members>"))]
+    pub members: UncheckedAddresses,
     /// The content item in its new state.
     pub content_item: ContentItem,
 }
@@ -83,9 +87,16 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
     }
     let message = content_item.render();
     let message = Message::new(message.text).blocks(message.blocks);
-    let members = members.as_slice().iter().map(Email::as_str);
-    let request = NotifyPrivateChannel::new(channel_name.as_str(), message).members(members);
-    Ok((key, request))
+    let (valid, invalid) = members.divided();
+    let members = valid.iter().map(Email::as_str);
+    let request = NotifyPrivateChannel::new(channel_name.as_str(), message);
+    if invalid.is_empty() {
+        // A request without the field is the same for every release, also when the event is delivered again during
+        // an update.
+        return Ok((key, request.members(members)));
+    }
+    let members = members.chain(invalid.iter().map(String::as_str));
+    Ok((key, request.members(members).skip_invalid_addresses()))
 }
 
 impl From<NotStarted> for Diagnostic {
@@ -175,7 +186,8 @@ mod tests {
     #[case("/time", json!("noon"), "time: ")]
     #[case("/detail", json!("text"), "detail: must be ")]
     #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must contain only ")]
-    #[case("/detail/members", json!(["ana"]), "detail.members[0]: must be an e-mail address")]
+    #[case("/detail/members", json!("ana@example.com"), "detail.members: must be a sequence")]
+    #[case("/detail/members", json!(vec!["ana"; 1_001]), "detail.members: must contain at most 1,000 addresses")]
     #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]
     #[case("/detail/contentItem/state", json!("lost"), "detail.contentItem.state: must be ")]
@@ -190,6 +202,44 @@ mod tests {
             event.pointer_mut(parent).unwrap()[field] = value;
         });
         assert!(refusal.starts_with(expected), "{refusal}");
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_stops_nobody() {
+        let mut event = event();
+        let members = json!(["Ana@example.com ", "svc-build", null, "bob@example.com"]);
+        event["detail"]["members"] = members;
+        let request = serde_json::to_value(request(event).unwrap().1).unwrap();
+        assert_eq!(
+            request["members"],
+            json!(["ana@example.com", "bob@example.com", "svc-build", "null"])
+        );
+        assert_eq!(request["onInvalidAddress"], "skip");
+    }
+
+    #[test]
+    fn a_request_without_invalid_addresses_is_the_same_for_every_release() {
+        let request = serde_json::to_value(request(event()).unwrap().1).unwrap();
+        let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["channelName", "message", "members"]);
+    }
+
+    #[test]
+    fn an_optional_field_that_is_null_counts_as_absent() {
+        let mut event = event();
+        for place in [
+            "/detail/members",
+            "/detail/id",
+            "/detail/contentItem/actor",
+            "/detail/contentItem/dueDate",
+        ] {
+            let (parent, field) = place.rsplit_once('/').unwrap();
+            event.pointer_mut(parent).unwrap()[field] = json!(null);
+        }
+        let (key, request) = request(event).unwrap();
+        assert_eq!(key, "7bf73129-1428-4cd3-a780-95db273d1602");
+        let request = serde_json::to_value(request).unwrap();
+        assert_eq!(request["members"], json!([]));
     }
 
     #[test]

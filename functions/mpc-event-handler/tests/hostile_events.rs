@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 fn detail() -> Value {
     json!({
-        "id": "guide-42-approved", "channelName": "guide-42", "members": ["ana@example.com"],
+        "id": "guide-42-approved", "channelName": "guide-42", "members": ["ana@example.com", "svc-build"],
         "contentItem": {
             "title": "Rust on Lambda", "link": "https://example.com/guide-42", "state": "approved",
             "actor": "Bob", "dueDate": "2026-12-01",

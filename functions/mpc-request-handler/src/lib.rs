@@ -25,7 +25,10 @@
 use std::collections::HashMap;
 
 use apgl_client::{Client, Operation, StartError};
-use apgl_contract::{InvalidField, decode};
+use apgl_contract::{
+    InvalidField,
+    decode::{decode, parse},
+};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -131,7 +134,10 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
     };
     let mut request = body(&event)?;
     if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
-        if request.contains_key(CHANNEL_NAME) {
+        if request
+            .get(CHANNEL_NAME)
+            .is_some_and(|name| !name.is_null())
+        {
             return Err(invalid(CHANNEL_NAME, "must be in the path only"));
         }
         request.insert(CHANNEL_NAME.to_owned(), json!(name));
@@ -147,7 +153,7 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
     })
 }
 
-/// The body, or an empty object if there is no body.
+/// The body, or an empty object if there is no body, or if it is `null`.
 fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarted> {
     let not_json = || invalid("body", "must be a JSON object in UTF-8");
     let body = event.body.as_deref().unwrap_or_default();
@@ -159,13 +165,14 @@ fn body(event: &ApiGatewayV2httpRequest) -> Result<Map<String, Value>, NotStarte
     if bytes.is_empty() {
         return Ok(Map::new());
     }
-    serde_json::from_slice(&bytes).map_err(|_| not_json())
+    let body: Option<Map<String, Value>> = parse(&bytes).map_err(|_| not_json())?;
+    Ok(body.unwrap_or_default())
 }
 
 /// A message goes to the context's private channel unless the request says otherwise.
 fn audience(request: &mut Map<String, Value>) -> Result<Operation, NotStarted> {
     match request.remove(VISIBILITY) {
-        None => Ok(Operation::NotifyPrivateChannel),
+        None | Some(Value::Null) => Ok(Operation::NotifyPrivateChannel),
         Some(Value::String(visibility)) if visibility == "private" => {
             Ok(Operation::NotifyPrivateChannel)
         }
@@ -338,6 +345,23 @@ mod tests {
             request,
         };
         assert_eq!(asked, expected);
+    }
+
+    #[rstest]
+    #[case(r#"{"message":"hi","visibility":null,"channelName":null}"#, json!({ "channelName": "x", "message": "hi" }))]
+    #[case("null", json!({ "channelName": "x" }))]
+    fn a_field_that_is_null_counts_as_absent(#[case] body: &str, #[case] request: Value) {
+        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let asked = read(event).unwrap();
+        assert_eq!(asked.operation, Operation::NotifyPrivateChannel);
+        assert_eq!(asked.request, request);
+    }
+
+    #[test]
+    fn half_of_an_emoji_becomes_the_replacement_character() {
+        let body = r#"{"message":"hi \ud83e"}"#;
+        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        assert_eq!(read(event).unwrap().request["message"], "hi \u{fffd}");
     }
 
     #[test]

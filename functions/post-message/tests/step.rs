@@ -111,7 +111,7 @@ async fn a_message_is_posted_once_however_often_the_step_runs() {
 #[tokio::test]
 async fn two_copies_of_an_invocation_post_once() {
     let step = Posting::to_a_private_channel().await;
-    let copies = join_all([step.run(), step.run()]).await;
+    let copies = join_all([Box::pin(step.run()), Box::pin(step.run())]).await;
     let mut posted = 0;
     for copy in copies {
         match copy {

@@ -1,6 +1,6 @@
 //! The metrics of an execution that has ended: pure rules.
 
-use apgl_contract::outcome::Outcome;
+use apgl_contract::{ErrorName, Origin, outcome::Outcome};
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -10,16 +10,28 @@ pub(crate) struct Count {
     dimension: Option<(&'static str, String)>,
 }
 
-/// The metrics of a failed execution: one failure, by its error.
-pub(crate) fn failure(error: &str) -> Vec<Count> {
+/// The metrics of an execution that ended in this other status: one failure, by its error, and one of the system if
+/// neither the request nor people in Slack have caused it. A release is taken back for the latter only.
+pub(crate) fn failure(status: &str, error: Option<&str>) -> Vec<Count> {
+    let error = error.unwrap_or(status);
+    let origin = ErrorName::from_name(error).map_or(Origin::System, ErrorName::origin);
+    let is_the_systems = status == "FAILED" && origin == Origin::System;
+    let of_the_system = Count {
+        metric: "SystemFailures",
+        value: 1,
+        dimension: None,
+    };
+
     // CloudWatch takes visible ASCII only, and whoever stops an execution may name any error.
     let is_visible = !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_graphic());
     let error = if is_visible { error } else { "other" };
-    vec![Count {
+    let failed = Count {
         metric: "WorkflowsFailed",
         value: 1,
         dimension: Some(("Error", error.to_owned())),
-    }]
+    };
+    let of_the_system = is_the_systems.then_some(of_the_system);
+    [failed].into_iter().chain(of_the_system).collect()
 }
 
 /// The metrics of a successful execution: what it did.
@@ -83,6 +95,7 @@ impl Count {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -144,9 +157,27 @@ mod tests {
     #[test]
     fn a_failure_is_counted_by_its_error() {
         let expected = |error| [count_by("WorkflowsFailed", 1, "Error", error)];
-        assert_eq!(failure("TIMED_OUT"), expected("TIMED_OUT"));
+        assert_eq!(failure("TIMED_OUT", None), expected("TIMED_OUT"));
         for unusable in ["", "not a name", "été"] {
-            assert_eq!(failure(unusable), expected("other"));
+            assert_eq!(failure("ABORTED", Some(unusable)), expected("other"));
         }
+    }
+
+    #[rstest]
+    #[case::a_request("FAILED", "InvalidRequest", false)]
+    #[case::people_in_slack("FAILED", "Channel.NotFound", false)]
+    #[case::a_workspaces_setting("FAILED", "Slack.Rejected", false)]
+    #[case::the_token("FAILED", "Slack.Unauthorized", true)]
+    #[case::a_crash("FAILED", "Runtime.ExitError", true)]
+    #[case::the_definition("FAILED", "States.QueryEvaluationError", true)]
+    #[case::somebody_stopped_it("ABORTED", "Step.Bug", false)]
+    fn a_failure_of_the_system_is_counted_apart(
+        #[case] status: &str,
+        #[case] error: &str,
+        #[case] is_the_systems: bool,
+    ) {
+        let counts = failure(status, Some(error));
+        let counted = counts.contains(&count("SystemFailures", 1));
+        assert_eq!(counted, is_the_systems);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use apgl_contract::decode::parse;
 use aws_sdk_sfn::{
     Client, error::SdkError, operation::get_execution_history::GetExecutionHistoryError,
     types::HistoryEvent,
@@ -50,7 +51,7 @@ impl History {
             state.clone_from(&entered.name);
         } else if let Some(succeeded) = &event.task_succeeded_event_details {
             let result = succeeded.output.as_deref().unwrap_or_default();
-            let result: Value = serde_json::from_str(result).unwrap_or_default();
+            let result: Value = parse(result.as_bytes()).unwrap_or_default();
             self.results
                 .insert(state.clone(), result["Payload"].clone());
         }
@@ -91,6 +92,7 @@ impl History {
             }
         }
         let steps = [
+            "CheckRequest",
             "FilterByPreference",
             "ResolveUsers",
             "InviteMembers",
@@ -160,7 +162,10 @@ mod tests {
         let history = history(&[
             (
                 "CheckRequest",
-                json!({ "channelName": "x", "message": "secret" }),
+                json!({
+                    "channelName": "x", "message": "secret",
+                    "skipped": [{ "email": "svc", "reason": "invalid_address" }],
+                }),
             ),
             (
                 "FilterByPreference",
@@ -181,6 +186,7 @@ mod tests {
             "members": {
                 "invited": [], "alreadyMembers": [],
                 "skipped": [
+                    { "email": "svc", "reason": "invalid_address" },
                     { "email": "b@x.org", "reason": "opted_out" },
                     { "email": "a@x.org", "reason": "not_in_slack" },
                 ],

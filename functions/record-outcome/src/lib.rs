@@ -14,12 +14,11 @@ mod counts;
 mod event;
 mod history;
 
-use apgl_contract::{InvalidField, Recovery, StepError};
+use apgl_contract::{InvalidField, Recovery, StepError, decode::parse};
 use apgl_rate_limit::SharedLimiter;
 use apgl_runtime::batch::{UnreadableBatch, messages};
 use apgl_stores::{End, Receipt, Receipts, Recorded};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -82,7 +81,7 @@ fn log(message_id: &str, error: &NotRecorded) {
 
 async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     let body = message.body.as_deref().unwrap_or_default();
-    let body = serde_json::from_str(body).map_err(|_| InvalidField::new("body", "must be JSON"))?;
+    let body = parse(body.as_bytes()).map_err(|_| InvalidField::new("body", "must be JSON"))?;
     let change = event::read(body).map_err(|invalid| invalid.within("body"))?;
     let receipt = receipt(deps, change).await?;
     let recorded = deps.receipts.record(&receipt).await?;
@@ -149,10 +148,10 @@ fn end(ended: Ended, history: &History) -> End {
 
 async fn count(deps: &Deps, workflow: &str, end: &End) -> Result<(), StepError> {
     let counts = if end.status == SUCCEEDED {
-        let outcome = serde_json::from_str(&end.outcome).unwrap_or_default();
+        let outcome = parse(end.outcome.as_bytes()).unwrap_or_default();
         counts::successes(&outcome)
     } else {
-        counts::failure(end.error.as_ref().unwrap_or(&end.status))
+        counts::failure(&end.status, end.error.as_deref())
     };
     if counts.is_empty() {
         return Ok(());
@@ -179,10 +178,11 @@ struct Asked {
 
 impl Asked {
     fn read(input: &str) -> Self {
-        let input: Value = serde_json::from_str(input).unwrap_or_default();
+        let input: Value = parse(input.as_bytes()).unwrap_or_default();
         let people = |field: &str| {
-            let people = Vec::<String>::deserialize(&input[field]).unwrap_or_default();
-            let people = people.iter().map(|person| person.trim().to_lowercase());
+            let people = input[field].as_array().into_iter().flatten();
+            let people = people.filter_map(Value::as_str);
+            let people = people.map(|person| person.trim().to_lowercase());
             let people = people.filter(|person| (1..=LONGEST_ADDRESS).contains(&person.len()));
             people.take(MOST_PEOPLE).collect()
         };
@@ -224,6 +224,12 @@ mod tests {
     #[case(r#"{ "channelName": "", "members": "ana@x.org", "add": [1], "remove": null }"#)]
     fn an_invalid_request_names_nobody(#[case] input: &str) {
         assert_eq!(Asked::read(input), Asked::default());
+    }
+
+    #[test]
+    fn an_entry_that_is_no_text_does_not_hide_the_others() {
+        let asked = Asked::read(r#"{ "members": [null, "ana@x.org", "half \ud83e"] }"#);
+        assert_eq!(asked.members, ["ana@x.org", "half \u{fffd}"]);
     }
 
     #[test]

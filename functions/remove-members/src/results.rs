@@ -40,14 +40,12 @@ pub(crate) fn outcome(users: Vec<SlackUser>, results: &Results) -> Outcome {
     for SlackUser { email, id } in users {
         match results.get(&id) {
             Some(RemovalResult::Removed) => outcome.removed.push(email),
-            Some(RemovalResult::Skipped(reason)) => outcome.skipped.push(Skipped {
-                email,
-                reason: *reason,
-            }),
-            None => outcome.skipped.push(Skipped {
-                email,
-                reason: SkipReason::NotAMember,
-            }),
+            Some(RemovalResult::Skipped(reason)) => {
+                outcome.skipped.push(Skipped::new(email, *reason));
+            }
+            None => outcome
+                .skipped
+                .push(Skipped::new(email, SkipReason::NotAMember)),
         }
     }
     outcome

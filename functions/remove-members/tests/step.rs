@@ -73,10 +73,7 @@ fn emails(users: &[SlackUser]) -> Vec<Email> {
 }
 
 fn skipped(user: &SlackUser, reason: SkipReason) -> Skipped {
-    Skipped {
-        email: user.email.clone(),
-        reason,
-    }
+    Skipped::new(user.email.clone(), reason)
 }
 
 #[tokio::test]

@@ -65,10 +65,7 @@ async fn addresses_are_resolved_or_skipped_in_the_order_of_the_request() {
     step.fixture.account("gone", gone).await;
     let asked = ["bob", "gone", "elsewhere", "robot", "ana"].map(email);
     let outcome = step.run("execution", &asked, &asked).await.unwrap();
-    let skipped = |name, reason| Skipped {
-        email: email(name),
-        reason,
-    };
+    let skipped = |name, reason| Skipped::new(email(name), reason);
     assert_eq!(outcome.users, [bob.clone(), ana.clone()]);
     assert_eq!(outcome.leaving, [bob, robot, ana]);
     assert_eq!(

@@ -3,6 +3,7 @@ use std::time::Duration;
 use apgl_aws::AwsError;
 use apgl_contract::{
     InvalidField,
+    decode::parse,
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
         DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome, Outcome,
@@ -256,7 +257,7 @@ impl Client {
                 .await;
             match described {
                 Ok(there) => {
-                    let input = there.input.and_then(|input| input.parse().ok());
+                    let input = there.input.and_then(|input| parse(input.as_bytes()).ok());
                     return input.ok_or_else(|| StartError::Refused {
                         action: ACTION,
                         reason: "the response contains no input".to_owned(),

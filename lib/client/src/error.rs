@@ -123,7 +123,7 @@ impl Failure {
         let is_ours = ErrorName::from_name(error).is_some();
         let ours = |field| text(field).filter(|_| is_ours);
         Self {
-            error: error.to_owned(),
+            error: printable(error),
             message: ours("message"),
             field: ours("field"),
             slack_error: ours("slackError"),
@@ -141,6 +141,12 @@ impl Failure {
         self.name()
             .is_none_or(|name| name.recovery() != Recovery::Terminal)
     }
+}
+
+/// Whoever stops an execution may name any error, which could otherwise control the terminal that shows it.
+fn printable(error: &str) -> String {
+    let control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    error.replace(control, "\u{fffd}")
 }
 
 impl fmt::Display for Failure {
@@ -176,6 +182,12 @@ mod tests {
         let failure = Failure::new("Slack.Unauthorized", cause);
         assert_eq!(failure.slack_error.as_deref(), Some("token_revoked"));
         assert!(failure.can_be_redriven());
+    }
+
+    #[test]
+    fn an_error_that_somebody_has_named_cannot_control_the_terminal() {
+        let failure = Failure::new("x\u{1b}[2J\r\nfine", "");
+        assert_eq!(failure.to_string(), "x\u{fffd}[2J\u{fffd}\u{fffd}fine");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use apgl_contract::Visibility;
+use apgl_contract::{Visibility, request::OnInvalidAddress};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -82,6 +82,8 @@ pub struct CreateChannel {
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Addresses>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    on_invalid_address: Option<OnInvalidAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<Confidential<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     purpose: Option<Confidential<String>>,
@@ -94,6 +96,7 @@ impl CreateChannel {
             channel_name: channel_name.into(),
             visibility: None,
             members: None,
+            on_invalid_address: None,
             topic: None,
             purpose: None,
         }
@@ -110,6 +113,14 @@ impl CreateChannel {
     #[must_use]
     pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.members = Some(addresses(members));
+        self
+    }
+
+    /// Leaves out entries that are not e-mail addresses, and reports them in the outcome's `skipped`. Without it, the
+    /// request is refused.
+    #[must_use]
+    pub fn skip_invalid_addresses(mut self) -> Self {
+        self.on_invalid_address = Some(OnInvalidAddress::Skip);
         self
     }
 
@@ -137,6 +148,8 @@ pub struct NotifyPrivateChannel {
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Addresses>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    on_invalid_address: Option<OnInvalidAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     allow_broadcast: Option<bool>,
 }
 
@@ -146,6 +159,7 @@ impl NotifyPrivateChannel {
             channel_name: channel_name.into(),
             message: message.into(),
             members: None,
+            on_invalid_address: None,
             allow_broadcast: None,
         }
     }
@@ -155,6 +169,14 @@ impl NotifyPrivateChannel {
     #[must_use]
     pub fn members(mut self, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.members = Some(addresses(members));
+        self
+    }
+
+    /// Leaves out entries that are not e-mail addresses, and reports them in the outcome's `skipped`. Without it, the
+    /// request is refused.
+    #[must_use]
+    pub fn skip_invalid_addresses(mut self) -> Self {
+        self.on_invalid_address = Some(OnInvalidAddress::Skip);
         self
     }
 
@@ -202,6 +224,8 @@ pub struct ChangeChannelMembers {
     add: Option<Addresses>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remove: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_invalid_address: Option<OnInvalidAddress>,
 }
 
 impl ChangeChannelMembers {
@@ -211,6 +235,7 @@ impl ChangeChannelMembers {
             channel_name: channel_name.into(),
             add: None,
             remove: None,
+            on_invalid_address: None,
         }
     }
 
@@ -227,6 +252,14 @@ impl ChangeChannelMembers {
     #[must_use]
     pub fn remove_members(mut self, remove: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.remove = Some(addresses(remove));
+        self
+    }
+
+    /// Leaves out entries that are not e-mail addresses, and reports them in the outcome's `skipped`. Without it, the
+    /// request is refused.
+    #[must_use]
+    pub fn skip_invalid_addresses(mut self) -> Self {
+        self.on_invalid_address = Some(OnInvalidAddress::Skip);
         self
     }
 }
@@ -251,12 +284,23 @@ impl CheckChannelExists {
 #[serde(rename_all = "camelCase")]
 pub struct DeleteChannel {
     channel_name: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    even_if_not_ours: bool,
 }
 
 impl DeleteChannel {
     pub fn new(channel_name: impl Into<String>) -> Self {
         Self {
             channel_name: channel_name.into(),
+            even_if_not_ours: false,
         }
+    }
+
+    /// Deletes the channel even if the bot has not created it. A bot can't undo that. Without it, the execution fails
+    /// with `Channel.NotOurs`.
+    #[must_use]
+    pub fn even_if_not_ours(mut self) -> Self {
+        self.even_if_not_ours = true;
+        self
     }
 }

@@ -23,6 +23,7 @@ fn create_channel() -> CreateChannel {
     CreateChannel::new("x")
         .visibility(Visibility::Public)
         .members(PEOPLE)
+        .skip_invalid_addresses()
         .topic(TEXT)
         .purpose(TEXT)
 }
@@ -30,6 +31,7 @@ fn create_channel() -> CreateChannel {
 fn notify_private_channel() -> NotifyPrivateChannel {
     NotifyPrivateChannel::new("x", message())
         .members(PEOPLE)
+        .skip_invalid_addresses()
         .allow_broadcast()
 }
 
@@ -41,6 +43,7 @@ fn change_channel_members() -> ChangeChannelMembers {
     ChangeChannelMembers::new("x")
         .add_members([PEOPLE[0]])
         .remove_members([PEOPLE[1]])
+        .skip_invalid_addresses()
 }
 
 fn schema(workflow: &str) -> Value {

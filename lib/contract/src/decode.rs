@@ -1,8 +1,10 @@
 //! Reads JSON from outside into a typed value. An error names the field and the rule, and never repeats
 //! the value that was sent.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
+
+use crate::surrogates::without_lone_surrogates;
 
 /// A field that breaks a rule. The value that was sent is not repeated, so it is safe to log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,26 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
         let (name, rule) = field_and_rule(&message);
         InvalidField::new(field_path(&path, name), rule)
     })
+}
+
+/// Parses JSON from outside. A lone surrogate, half of an emoji, counts as U+FFFD.
+///
+/// # Errors
+/// `serde_json`'s error, which may quote the text.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(&without_lone_surrogates(json))
+}
+
+/// Reads an optional field: `null` counts as absent. Use it with `#[serde(default, deserialize_with = …)]`.
+///
+/// # Errors
+/// The errors of `T`.
+pub fn null_as_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The path of the invalid field; `.` is the request itself. The name of an unknown field is the sender's own

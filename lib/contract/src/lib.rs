@@ -19,10 +19,11 @@ pub mod request;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod step;
+pub mod surrogates;
 
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
 pub use decode::{InvalidField, decode};
-pub use email::{Email, Members};
+pub use email::{Email, Members, ReportedAddress, UncheckedAddresses};
 pub use error::{ErrorName, Origin, Recovery, StepError};
 pub use message::{Message, MessageTs};
 pub use outcome::{SkipReason, Skipped};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChannelRef, Email, MessageTs};
+use crate::{ChannelRef, Email, MessageTs, ReportedAddress};
 
 /// The output of any workflow that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -169,10 +169,20 @@ pub struct ChangedMembers {
     schemars(deny_unknown_fields)
 )]
 pub struct Skipped {
-    /// The person's address.
-    pub email: Email,
+    /// The person's address. For `invalid_address`, the text that the request has in its place, at most 254
+    /// characters.
+    pub email: ReportedAddress,
     /// Why nothing was done.
     pub reason: SkipReason,
+}
+
+impl Skipped {
+    pub fn new(email: impl Into<ReportedAddress>, reason: SkipReason) -> Self {
+        Self {
+            email: email.into(),
+            reason,
+        }
+    }
 }
 
 /// Why nothing was done for a person. All reasons are permanent: a temporary problem fails the step instead, so
@@ -182,6 +192,9 @@ pub struct Skipped {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum SkipReason {
+    /// The request has something else in place of an e-mail address. Reported only if it says
+    /// `"onInvalidAddress": "skip"`.
+    InvalidAddress,
     /// The person does not want Slack notifications.
     OptedOut,
     /// No user profile has this address.
@@ -190,6 +203,8 @@ pub enum SkipReason {
     InvalidProfile,
     /// No active Slack user has this address.
     NotInSlack,
+    /// Slack does not let this bot look up this address.
+    CannotLookUp,
     /// The person is a guest, or the workspace's settings keep them out of this channel.
     Restricted,
     /// Slack does not let this bot invite this person.
@@ -210,10 +225,12 @@ impl SkipReason {
     /// The reason, as outcomes and the metric's dimension show it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::InvalidAddress => "invalid_address",
             Self::OptedOut => "opted_out",
             Self::NoProfile => "no_profile",
             Self::InvalidProfile => "invalid_profile",
             Self::NotInSlack => "not_in_slack",
+            Self::CannotLookUp => "cannot_look_up",
             Self::Restricted => "restricted",
             Self::CannotInvite => "cannot_invite",
             Self::Bot => "bot",

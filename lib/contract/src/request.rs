@@ -1,15 +1,19 @@
 //! What a caller sends to a workflow.
 //!
-//! Reading a request checks it: a value of these types obeys every rule. A workflow works with the *checked*
-//! form: every field is present, addresses are in lower case and without duplicates, a leading `#` is removed,
-//! and broadcast mentions are defused unless the caller allowed them.
+//! Reading a request checks it: a value of these types obeys every rule. An optional field that is `null` counts as
+//! absent. A workflow works with the *checked* form: every field is present, addresses are trimmed, in lower case and
+//! without duplicates, a leading `#` is removed, and broadcast mentions are defused unless the caller allowed them.
 
 use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{ChannelName, ChannelText, Email, InvalidField, Members, Message, Visibility, decode};
+use crate::{
+    ChannelName, ChannelText, Email, InvalidField, Members, Message, ReportedAddress, SkipReason,
+    Skipped, UncheckedAddresses, Visibility,
+    decode::{decode, null_as_absent},
+};
 
 /// The operations, each with a workflow of its own; the workflow's file has the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,6 +58,18 @@ impl fmt::Display for Operation {
     }
 }
 
+/// What to do about an entry that is not an e-mail address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum OnInvalidAddress {
+    /// Refuse the request.
+    #[default]
+    Refuse,
+    /// Leave the entry out, and report it in the outcome's `skipped` as `invalid_address`.
+    Skip,
+}
+
 /// The input of `create-channel`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -61,11 +77,17 @@ impl fmt::Display for Operation {
 pub struct CreateChannel {
     /// A leading `#` is dropped.
     pub channel_name: ChannelName,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Visibility>"))]
     pub visibility: Visibility,
     /// The people who should be in the channel. Those who want Slack notifications are invited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Members>"))]
     pub members: Members,
+    /// What to do about an entry of `members` that is not an e-mail address.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
+    pub on_invalid_address: OnInvalidAddress,
     /// What the channel is about right now. Set only on a channel that this execution creates.
     #[serde(default)]
     pub topic: Option<ChannelText>,
@@ -84,10 +106,16 @@ pub struct NotifyPrivateChannel {
     /// The message to post.
     pub message: Message,
     /// The people who should be in the channel. Those who want Slack notifications are invited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Members>"))]
     pub members: Members,
+    /// What to do about an entry of `members` that is not an e-mail address.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
+    pub on_invalid_address: OnInvalidAddress,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub allow_broadcast: bool,
 }
 
@@ -101,7 +129,8 @@ pub struct NotifyPublicChannel {
     /// The message to post.
     pub message: Message,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub allow_broadcast: bool,
 }
 
@@ -122,6 +151,10 @@ pub struct ChangeChannelMembers {
     /// The people to remove from the channel, whatever their preference. No address may be in `add` as well.
     #[serde(default)]
     pub remove: Option<Members>,
+    /// What to do about an entry of `add` or `remove` that is not an e-mail address.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
+    pub on_invalid_address: OnInvalidAddress,
 }
 
 /// The input of `check-channel-exists`.
@@ -140,6 +173,9 @@ pub struct CheckChannelExists {
 pub struct DeleteChannel {
     /// A leading `#` is dropped.
     pub channel_name: ChannelName,
+    /// Whether to delete the channel even if the bot has not created it. A bot can't undo that.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    pub even_if_not_ours: bool,
 }
 
 /// A request that obeys every rule, in the form that the steps work with.
@@ -152,11 +188,17 @@ pub enum CheckedRequest {
         members: Members,
         topic: Option<ChannelText>,
         purpose: Option<ChannelText>,
+        /// The entries that are not addresses.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<Skipped>,
     },
     NotifyPrivateChannel {
         channel_name: ChannelName,
         message: Message,
         members: Members,
+        /// The entries that are not addresses.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<Skipped>,
     },
     NotifyPublicChannel {
         channel_name: ChannelName,
@@ -166,24 +208,53 @@ pub enum CheckedRequest {
         channel_name: ChannelName,
         add: Members,
         remove: Members,
+        /// The entries that are not addresses.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<Skipped>,
     },
     CheckChannelExists {
         channel_name: ChannelName,
     },
     DeleteChannel {
         channel_name: ChannelName,
+        even_if_not_ours: bool,
     },
 }
 
 impl CheckedRequest {
+    /// The entries that were left out because they are not addresses.
+    pub fn skipped(&self) -> &[Skipped] {
+        match self {
+            Self::CreateChannel { skipped, .. }
+            | Self::NotifyPrivateChannel { skipped, .. }
+            | Self::ChangeChannelMembers { skipped, .. } => skipped,
+            Self::NotifyPublicChannel { .. }
+            | Self::CheckChannelExists { .. }
+            | Self::DeleteChannel { .. } => &[],
+        }
+    }
+
+    pub fn channel_name(&self) -> &ChannelName {
+        match self {
+            Self::CreateChannel { channel_name, .. }
+            | Self::NotifyPrivateChannel { channel_name, .. }
+            | Self::NotifyPublicChannel { channel_name, .. }
+            | Self::ChangeChannelMembers { channel_name, .. }
+            | Self::CheckChannelExists { channel_name }
+            | Self::DeleteChannel { channel_name, .. } => channel_name,
+        }
+    }
+
     /// Reads the input of the workflow for `operation`.
     ///
     /// # Errors
     /// [`InvalidField`] names the field and the rule.
-    pub fn check(operation: Operation, request: Value) -> Result<Self, InvalidField> {
+    pub fn check(operation: Operation, mut request: Value) -> Result<Self, InvalidField> {
         if !request.is_object() {
             return Err(InvalidField::new("request", "must be an object"));
         }
+        let to_remove = request["remove"].clone();
+        let skipped = skip_invalid_addresses(operation, &mut request)?;
         match operation {
             Operation::CreateChannel => {
                 let request: CreateChannel = decode(request)?;
@@ -193,6 +264,7 @@ impl CheckedRequest {
                     members: request.members,
                     topic: request.topic,
                     purpose: request.purpose,
+                    skipped,
                 })
             }
             Operation::NotifyPrivateChannel => {
@@ -201,6 +273,7 @@ impl CheckedRequest {
                     channel_name: request.channel_name,
                     message: broadcast_checked(request.message, request.allow_broadcast),
                     members: request.members,
+                    skipped,
                 })
             }
             Operation::NotifyPublicChannel => {
@@ -211,7 +284,6 @@ impl CheckedRequest {
                 })
             }
             Operation::ChangeChannelMembers => {
-                let to_remove = request["remove"].clone();
                 let request: ChangeChannelMembers = decode(request)?;
                 if request.add.is_none() && request.remove.is_none() {
                     return Err(InvalidField::new(
@@ -223,7 +295,7 @@ impl CheckedRequest {
                     request.add.unwrap_or_default(),
                     request.remove.unwrap_or_default(),
                 );
-                if let Some(place) = place_of_a_common_address(&add, to_remove) {
+                if let Some(place) = place_of_a_common_address(&add, &to_remove) {
                     let rule = "must not be in `add` as well";
                     return Err(InvalidField::new(format!("remove[{place}]"), rule));
                 }
@@ -231,6 +303,7 @@ impl CheckedRequest {
                     channel_name: request.channel_name,
                     add,
                     remove,
+                    skipped,
                 })
             }
             Operation::CheckChannelExists => {
@@ -238,8 +311,11 @@ impl CheckedRequest {
                 Ok(Self::CheckChannelExists { channel_name })
             }
             Operation::DeleteChannel => {
-                let DeleteChannel { channel_name } = decode(request)?;
-                Ok(Self::DeleteChannel { channel_name })
+                let request: DeleteChannel = decode(request)?;
+                Ok(Self::DeleteChannel {
+                    channel_name: request.channel_name,
+                    even_if_not_ours: request.even_if_not_ours,
+                })
             }
         }
     }
@@ -253,9 +329,49 @@ fn broadcast_checked(message: Message, allow_broadcast: bool) -> Message {
     }
 }
 
+/// The fields of a request that are lists of addresses.
+fn address_fields(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::CreateChannel | Operation::NotifyPrivateChannel => &["members"],
+        Operation::ChangeChannelMembers => &["add", "remove"],
+        Operation::NotifyPublicChannel
+        | Operation::CheckChannelExists
+        | Operation::DeleteChannel => &[],
+    }
+}
+
+/// Takes the entries that are not addresses out of the request, if the request says so.
+fn skip_invalid_addresses(
+    operation: Operation,
+    request: &mut Value,
+) -> Result<Vec<Skipped>, InvalidField> {
+    let mut skipped = Vec::new();
+    if request["onInvalidAddress"] != json!(OnInvalidAddress::Skip) {
+        return Ok(skipped);
+    }
+    for field in address_fields(operation) {
+        // Something that is not a list is an error of its own.
+        let Some(list) = request.get_mut(field).filter(|list| list.is_array()) else {
+            continue;
+        };
+        let addresses = decode(list.take()).map_err(|invalid| invalid.within(field));
+        let addresses: UncheckedAddresses = addresses?;
+        let (valid, invalid) = addresses.divided();
+        *list = json!(valid);
+        skipped.extend(invalid.iter().map(|text| {
+            let reported = ReportedAddress::of_invalid(text);
+            Skipped::new(reported, SkipReason::InvalidAddress)
+        }));
+    }
+    Ok(skipped)
+}
+
 /// The position, in the caller's own list, of an address that is to be added as well.
-fn place_of_a_common_address(add: &Members, to_remove: Value) -> Option<usize> {
+fn place_of_a_common_address(add: &Members, to_remove: &Value) -> Option<usize> {
     let added: HashSet<&Email> = add.as_slice().iter().collect();
-    let to_remove: Vec<Email> = serde_json::from_value(to_remove).ok()?;
-    to_remove.iter().position(|email| added.contains(email))
+    let is_added = |entry: &Value| {
+        let email = entry.as_str().map(|text| Email::try_from(text.to_owned()));
+        email.is_some_and(|email| email.is_ok_and(|email| added.contains(&email)))
+    };
+    to_remove.as_array()?.iter().position(is_added)
 }

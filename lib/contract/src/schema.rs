@@ -1,6 +1,6 @@
 //! JSON Schemas of what a caller sends and receives, for callers that aren't written in Rust.
 //!
-//! Optional fields are left out. JSON Schema can't express every rule: only `check-request` checks
+//! Optional fields are left out or `null`. JSON Schema can't express every rule: only `check-request` checks
 //! that our parser accepts an address, and that no address is in two lists.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use schemars::{
 use serde_json::Value;
 
 use crate::{
-    ChannelName, ChannelText, Email, Members, Message, MessageTs,
+    ChannelName, ChannelText, Email, Members, Message, MessageTs, ReportedAddress,
     message::{Blocks, MessageText},
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
@@ -113,6 +113,15 @@ schema_of!(Email, "Email", |_generator| json_schema!({
     "format": "email",
 }));
 
+schema_of!(
+    ReportedAddress,
+    "ReportedAddress",
+    |_generator| json_schema!({
+        "description": "An e-mail address, or the text that a request has in its place.",
+        "type": "string",
+    })
+);
+
 schema_of!(Members, "Members", |generator| json_schema!({
     "description": "People, by their e-mail addresses. Duplicates count as one.",
     "type": "array",
@@ -153,8 +162,8 @@ schema_of!(Message, "Message", |generator| json_schema!({
                     generator,
                     "The text for notifications and screen readers. Without blocks it is the whole message.",
                 ),
-                "blocks": described::<Blocks>(generator, "Shown instead of the text."),
-                "threadTs": described::<MessageTs>(
+                "blocks": described::<Option<Blocks>>(generator, "Shown instead of the text."),
+                "threadTs": described::<Option<MessageTs>>(
                     generator,
                     "The message in whose thread this one is posted.",
                 ),

@@ -74,7 +74,7 @@ fn a_name_is_enough(#[case] operation: Operation) {
 #[case(CreateChannel, json!({ "visibility": "secret" }), "visibility", "must be `public` or `private`")]
 #[case(CreateChannel, json!({ "topic": " " }), "topic", "must not be empty")]
 #[case(CreateChannel, json!({ "purpose": "x".repeat(251) }), "purpose", "must have at most 250 characters")]
-#[case(CreateChannel, json!({ "message": "x" }), "message", "is not a known field; known fields: `channelName`, `visibility`, `members`, `topic`, `purpose`")]
+#[case(CreateChannel, json!({ "message": "x" }), "message", "is not a known field; known fields: `channelName`, `visibility`, `members`, `onInvalidAddress`, `topic`, `purpose`")]
 #[case(ChangeChannelMembers, json!({}), "add", "is required if `remove` is not given")]
 #[case(ChangeChannelMembers, json!({ "add": ["ana"] }), "add[0]", "must be an e-mail address such as ana@example.com")]
 #[case::in_both(
@@ -83,6 +83,14 @@ fn a_name_is_enough(#[case] operation: Operation) {
     "remove[2]",
     "must not be in `add` as well"
 )]
+#[case::in_both_beside_no_address(
+    ChangeChannelMembers,
+    json!({ "add": ["ana@example.com"], "remove": ["svc", " ANA@example.com"], "onInvalidAddress": "skip" }),
+    "remove[1]",
+    "must not be in `add` as well"
+)]
+#[case(ChangeChannelMembers, json!({ "add": null, "remove": null }), "add", "is required if `remove` is not given")]
+#[case(CheckChannelExists, json!({ "onInvalidAddress": "skip" }), "onInvalidAddress", "is not a known field; known fields: `channelName`")]
 #[case(CheckChannelExists, json!({ "members": [] }), "members", "is not a known field; known fields: `channelName`")]
 #[case(DeleteChannel, json!({ "channelName": "Project-X" }), "channelName", "must contain only lower-case letters, digits, - and _")]
 fn a_bad_request_is_rejected_with_its_field_and_rule(
@@ -116,4 +124,38 @@ fn debug_shows_no_topic() {
     let request = json!({ "channelName": "x", "topic": "the secret plan" });
     let checked = CheckedRequest::check(CreateChannel, request).unwrap();
     assert!(!format!("{checked:?}").contains("secret"));
+}
+
+#[test]
+fn an_optional_field_that_is_null_counts_as_absent() {
+    let request = json!({
+        "channelName": "x", "visibility": null, "members": null, "onInvalidAddress": null,
+        "topic": null, "purpose": null,
+    });
+    let plain = json!({ "channelName": "x" });
+    assert_eq!(
+        checked(CreateChannel, &request),
+        checked(CreateChannel, &plain)
+    );
+    let request = json!({ "channelName": "x", "add": null, "remove": ["ana@example.com"], "onInvalidAddress": null });
+    assert_eq!(
+        checked(ChangeChannelMembers, &request),
+        json!({ "channelName": "x", "add": [], "remove": ["ana@example.com"] })
+    );
+}
+
+#[test]
+fn entries_that_are_no_addresses_are_skipped_in_both_lists() {
+    let request = json!({
+        "channelName": "x", "add": ["svc-a", "ana@example.com"], "remove": ["svc-b"],
+        "onInvalidAddress": "skip",
+    });
+    let skipped = |text: &str| json!({ "email": text, "reason": "invalid_address" });
+    assert_eq!(
+        checked(ChangeChannelMembers, &request),
+        json!({
+            "channelName": "x", "add": ["ana@example.com"], "remove": [],
+            "skipped": [skipped("svc-a"), skipped("svc-b")],
+        })
+    );
 }

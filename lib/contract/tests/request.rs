@@ -125,7 +125,23 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 #[case::address_with_a_name(with("members", json!(["Ana <ana@example.com>"])), "members[0]", "must be an e-mail address such as ana@example.com")]
 #[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
 #[case::broadcast_is_a_string(with("allowBroadcast", json!("yes")), "allowBroadcast", "must be a boolean")]
-#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `allowBroadcast`")]
+#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `onInvalidAddress`, `allowBroadcast`")]
+#[case::bad_choice(with("onInvalidAddress", json!("ignore")), "onInvalidAddress", "must be `refuse` or `skip`")]
+#[case::invalid_addresses_are_refused(
+    json!({ "channelName": "x", "message": "x", "members": ["bob"], "onInvalidAddress": "refuse" }),
+    "members[0]",
+    "must be an e-mail address such as ana@example.com"
+)]
+#[case::too_many_to_skip(
+    json!({ "channelName": "x", "message": "x", "members": vec!["bob"; 1_001], "onInvalidAddress": "skip" }),
+    "members",
+    "must contain at most 1,000 addresses"
+)]
+#[case::no_list_to_skip_from(
+    json!({ "channelName": "x", "message": "x", "members": "ana@example.com", "onInvalidAddress": "skip" }),
+    "members",
+    "must be a sequence"
+)]
 fn a_bad_request_is_rejected_with_its_field_and_rule(
     #[case] request: Value,
     #[case] field: &str,
@@ -149,4 +165,43 @@ fn an_error_never_repeats_the_input(#[case] request: Value) {
 fn a_public_notification_takes_no_members() {
     let refused = CheckedRequest::check(Operation::NotifyPublicChannel, valid());
     assert!(matches!(refused, Err(InvalidField { field, .. }) if field == "members"));
+}
+
+#[test]
+fn an_optional_field_that_is_null_counts_as_absent() {
+    let request = json!({
+        "channelName": "project-x",
+        "message": { "text": "hello", "blocks": null, "threadTs": null },
+        "members": null, "onInvalidAddress": null, "allowBroadcast": null,
+    });
+    assert_eq!(
+        check_private(request),
+        Ok(json!({ "channelName": "project-x", "message": { "text": "hello" }, "members": [] }))
+    );
+}
+
+#[test]
+fn entries_that_are_no_addresses_are_skipped_and_reported_if_the_request_says_so() {
+    let mut request = with(
+        "members",
+        json!([
+            "ana@example.com ",
+            "svc-build",
+            null,
+            "bob@example.com",
+            "svc-build",
+            "a\nb"
+        ]),
+    );
+    request["onInvalidAddress"] = json!("skip");
+    let checked = check_private(request).unwrap();
+    assert_eq!(
+        checked["members"],
+        json!(["ana@example.com", "bob@example.com"])
+    );
+    let skipped = |text: &str| json!({ "email": text, "reason": "invalid_address" });
+    assert_eq!(
+        checked["skipped"],
+        json!([skipped("svc-build"), skipped("null"), skipped("a\u{fffd}b")])
+    );
 }

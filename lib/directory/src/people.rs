@@ -60,6 +60,8 @@ pub enum Person {
     Bot(SlackUserId),
     /// No active user has this address.
     Absent,
+    /// Slack refuses to look up this address.
+    NotLookedUp,
 }
 
 impl LimitedBy for People {
@@ -103,9 +105,10 @@ impl People {
                     continue;
                 }
                 (Some(Person::Bot(_)), Purpose::Invite) => SkipReason::Bot,
+                (Some(Person::NotLookedUp), _) => SkipReason::CannotLookUp,
                 (Some(Person::Absent) | None, _) => SkipReason::NotInSlack,
             };
-            resolved.skipped.push(Skipped { email, reason });
+            resolved.skipped.push(Skipped::new(email, reason));
         }
         Ok(resolved)
     }
@@ -236,6 +239,13 @@ impl People {
                     Ok(None) => {
                         people.insert(email.clone(), Person::Absent);
                         absent.push(email.clone());
+                    }
+                    Err(error) if is_about_the_address(&error) => {
+                        tracing::warn!(
+                            slack.error = error.rejected_code(),
+                            "Slack refuses to look up an address"
+                        );
+                        people.insert(email.clone(), Person::NotLookedUp);
                     }
                     // Preferred to other errors, because it says how long to wait.
                     Err(limited @ SlackError::RateLimited { .. }) => failed = Some(limited),
@@ -375,6 +385,28 @@ fn active(user: &User, asked_at: SystemTime) -> Option<KnownUser> {
         is_bot: user.is_bot,
         seen_at: asked_at,
     })
+}
+
+/// Whether Slack's refusal concerns this address alone. An unknown code counts as such: then the others are invited,
+/// and the message is posted. Transient errors, and those about the token, are not `Rejected`.
+fn is_about_the_address(error: &SlackError) -> bool {
+    let is_about_the_call = |code: &str| {
+        matches!(
+            code,
+            "invalid_arg_name"
+                | "invalid_array_arg"
+                | "invalid_charset"
+                | "invalid_form_data"
+                | "invalid_post_type"
+                | "missing_post_type"
+                | "unknown_method"
+                | "method_deprecated"
+                | "deprecated_endpoint"
+        ) || code.starts_with("http_")
+    };
+    error
+        .rejected_code()
+        .is_some_and(|code| !is_about_the_call(code))
 }
 
 fn is_about_the_cursor(error: &SlackError) -> bool {

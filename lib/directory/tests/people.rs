@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::{Email, ErrorName, Invocation, Run};
+use apgl_contract::{
+    Email, ErrorName, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId,
+};
 use apgl_directory::{People, Purpose};
 use apgl_slack::{
     FixedToken, LimitedBy, RateLimiter, SlackClient, SlackToken,
@@ -16,6 +18,7 @@ use apgl_stores::{SlackUsers, Table};
 use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
+use rstest::rstest;
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::body_string_contains};
 
@@ -106,6 +109,57 @@ async fn the_other_results_are_kept_when_one_look_up_fails() {
     assert_eq!(remembered, ["ana@example.com", "gus@example.com"]);
     let absent = &body("UpdateItem")["ExpressionAttributeValues"][":emails"]["SS"];
     assert_eq!(*absent, json!(["eve@example.com"]));
+}
+
+#[rstest]
+#[case("users_not_found", SkipReason::NotInSlack)]
+#[case("invalid_arguments", SkipReason::CannotLookUp)]
+#[case("a_code_of_tomorrow", SkipReason::CannotLookUp)]
+#[tokio::test]
+async fn a_refusal_that_is_about_one_address_does_not_stop_the_others(
+    #[case] code: &str,
+    #[case] expected: SkipReason,
+) {
+    let slack = MockServer::start().await;
+    let refusal = json!({ "ok": false, "error": code });
+    for (name, answer) in [
+        ("ana", json!({ "ok": true, "user": { "id": "U1" } })),
+        ("bob", refusal),
+    ] {
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+            .mount(&slack)
+            .await;
+    }
+    let emails = emails(&["ana", "bob"]);
+    let people = people(&slack, empty_table().0);
+    let [ana, bob] = [emails[0].clone(), emails[1].clone()];
+    let found = people.resolve(emails, Purpose::Invite, &invocation()).await;
+    let found = found.unwrap();
+    let id = SlackUserId("U1".to_owned());
+    assert_eq!(found.users, [SlackUser { email: ana, id }]);
+    assert_eq!(found.skipped, [Skipped::new(bob, expected)]);
+}
+
+#[rstest]
+#[case("missing_scope", ErrorName::SlackUnauthorized)]
+#[case("fatal_error", ErrorName::SlackUnavailable)]
+#[case("method_deprecated", ErrorName::SlackRejected)]
+#[tokio::test]
+async fn a_refusal_that_is_not_about_the_address_fails_the_step(
+    #[case] code: &str,
+    #[case] expected: ErrorName,
+) {
+    let slack = MockServer::start().await;
+    let refusal = json!({ "ok": false, "error": code });
+    Mock::given(body_string_contains("email="))
+        .respond_with(ResponseTemplate::new(200).set_body_json(refusal))
+        .mount(&slack)
+        .await;
+    let people = people(&slack, empty_table().0);
+    let emails = emails(&["ana"]);
+    let resolved = people.resolve(emails, Purpose::Invite, &invocation()).await;
+    assert_eq!(resolved.unwrap_err().name(), expected);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod run;
 #[cfg(feature = "slack")]
 mod slack;
 
-pub use apgl_aws::{SettingError, config_from_env as aws_config, flag, setting};
+pub use apgl_aws::{SettingError, config_from_env as aws_config, flag, optional_setting, setting};
 pub use run::{SetupError, run, serve};
 #[cfg(feature = "slack")]
 pub use slack::{SecretToken, run_slack_step, slack_client};

@@ -1,14 +1,21 @@
 //! The run loop of a function: decode the payload, run the step, log a failure once and return it by name.
 
 use std::{
+    borrow::Cow,
     fmt,
     process::ExitCode,
     time::{Duration, UNIX_EPOCH},
 };
 
 use apgl_aws::{ConfigError, SettingError};
-use apgl_contract::{InvalidField, Invocation, Origin, Recovery, Step, StepError, decode};
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use apgl_contract::{
+    InvalidField, Invocation, Origin, Recovery, Step, StepError, decode,
+    surrogates::without_lone_surrogates,
+};
+use lambda_runtime::{
+    Diagnostic, LambdaEvent, LambdaInvocation, Runtime, layers::TracingLayer, service_fn,
+    tower::util::MapRequestLayer,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
@@ -114,7 +121,12 @@ where
         }
     };
     let (deps, handle) = (&deps, &handle);
-    let ended = lambda_runtime::run(service_fn(async |event| handle(deps, event).await)).await;
+    let ended = Runtime::new(service_fn(async |event| handle(deps, event).await))
+        // Before the runtime parses the payload, which fails on a lone surrogate.
+        .layer(MapRequestLayer::new(repaired))
+        .layer(TracingLayer::new())
+        .run()
+        .await;
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -122,6 +134,13 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+fn repaired(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    if let Cow::Owned(body) = without_lone_surrogates(&invocation.body) {
+        invocation.body = body.into();
+    }
+    invocation
 }
 
 /// The text at `pointer` in a payload, even if the payload as a whole can't be decoded.

@@ -9,9 +9,9 @@ macro_rules! line {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
         $(#[$doc])*
         ///
-        /// Not only white space, and without line breaks, control characters or direction overrides: with
-        /// these, the text could imitate other parts of the message. `Debug` shows only its size, so that a
-        /// message can't get into a log by accident.
+        /// Not only white space. Longer text is shortened. Line breaks and control characters become spaces, and
+        /// direction overrides are left out: with these, the text could imitate other parts of the message. `Debug`
+        /// shows only its size, so that a message can't get into a log by accident.
         #[derive(Clone, PartialEq, Eq, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
@@ -34,16 +34,11 @@ macro_rules! line {
             type Error = &'static str;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                if text.trim().is_empty() {
+                let line = on_one_line(&text);
+                if line.is_empty() {
                     return Err("must not be empty");
                 }
-                if text.chars().count() > Self::MAX_CHARACTERS {
-                    return Err(concat!("must have at most ", $max, " characters"));
-                }
-                if text.chars().any(leaves_its_place) {
-                    return Err("must hold no line breaks, control characters or direction overrides");
-                }
-                Ok(Self(text))
+                Ok(Self(shortened(line, Self::MAX_CHARACTERS)))
             }
         }
     };
@@ -67,13 +62,34 @@ line!(
     80
 );
 
-/// Whether a character ends the line or changes the writing direction of the text after it.
-///
+/// The text without spaces around it. Characters that end the line become one space; those that change the writing
+/// direction of the text after them are left out.
+fn on_one_line(text: &str) -> String {
+    let text = text.replace(changes_the_direction, "");
+    let parts = text.split(ends_the_line).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
+fn ends_the_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Source: Unicode Standard Annex #9, "Explicit Directional Embedding and Override" and "Isolate".
 /// Its implicit marks, which right-to-left languages need, are harmless.
-fn leaves_its_place(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+fn changes_the_direction(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Cuts a line that is longer than this and ends it with `…`.
+fn shortened(line: String, max_characters: usize) -> String {
+    const JOINER: char = '\u{200D}';
+    if line.chars().count() <= max_characters {
+        return line;
+    }
+    let start: String = line.chars().take(max_characters - 1).collect();
+    let start = start.trim_end_matches(|c: char| c.is_whitespace() || c == JOINER);
+    format!("{start}…")
 }
 
 #[cfg(test)]
@@ -93,30 +109,40 @@ mod tests {
     }
 
     #[rstest]
-    #[case::empty("", "must not be empty")]
-    #[case::white_space(" \u{3000}", "must not be empty")]
-    #[case::too_long(&"é".repeat(151), "must have at most 150 characters")]
-    #[case::line_feed("a\nb", CONTROL)]
-    #[case::tab("a\tb", CONTROL)]
-    #[case::null("a\0b", CONTROL)]
-    #[case::next_line("a\u{85}b", CONTROL)]
-    #[case::line_separator("a\u{2028}b", CONTROL)]
-    #[case::paragraph_separator("a\u{2029}b", CONTROL)]
-    #[case::right_to_left_override("a\u{202E}b", CONTROL)]
-    #[case::right_to_left_isolate("a\u{2067}b", CONTROL)]
-    fn other_text_is_rejected(#[case] text: &str, #[case] rule: &str) {
-        assert_eq!(Title::try_from(text.to_owned()), Err(rule));
+    #[case::spaces_around(" a b ", "a b")]
+    #[case::line_feed("a\nb", "a b")]
+    #[case::blank_line("a \r\n\r\n b", "a b")]
+    #[case::tab("\ta\tb", "a b")]
+    #[case::null("a\0b", "a b")]
+    #[case::next_line("a\u{85}b", "a b")]
+    #[case::line_separator("a\u{2028}b", "a b")]
+    #[case::paragraph_separator("a\u{2029}b", "a b")]
+    #[case::right_to_left_override("a\u{202E}b", "ab")]
+    #[case::right_to_left_isolate("a\u{2067}b", "ab")]
+    #[case::too_long(&"é".repeat(151), &format!("{}…", "é".repeat(149)))]
+    #[case::cut_at_a_space(&format!("{} éé", "é".repeat(148)), &format!("{}…", "é".repeat(148)))]
+    #[case::cut_in_an_emoji(&format!("{}👩\u{200D}💻é", "é".repeat(147)), &format!("{}👩…", "é".repeat(147)))]
+    fn other_text_is_put_on_one_line_and_shortened(#[case] text: &str, #[case] line: &str) {
+        assert_eq!(Title::try_from(text.to_owned()).unwrap().as_str(), line);
     }
 
-    const CONTROL: &str = "must hold no line breaks, control characters or direction overrides";
+    #[rstest]
+    #[case::empty("")]
+    #[case::white_space(" \u{3000}")]
+    #[case::control_characters("\n\0\u{202E} \t")]
+    fn text_that_shows_nothing_is_rejected(#[case] text: &str) {
+        assert_eq!(Title::try_from(text.to_owned()), Err("must not be empty"));
+    }
 
     #[test]
     fn a_name_and_a_reward_have_at_most_80_characters() {
         let (longest, longer) = ("é".repeat(80), "é".repeat(81));
-        let rule = "must have at most 80 characters";
-        assert!(PersonName::try_from(longest.clone()).is_ok());
-        assert!(Reward::try_from(longest).is_ok());
-        assert_eq!(PersonName::try_from(longer.clone()), Err(rule));
-        assert_eq!(Reward::try_from(longer), Err(rule));
+        let cut = format!("{}…", "é".repeat(79));
+        let name = |text: &str| PersonName::try_from(text.to_owned()).unwrap();
+        let reward = |text: &str| Reward::try_from(text.to_owned()).unwrap();
+        assert_eq!(name(&longest).as_str(), longest);
+        assert_eq!(reward(&longest).as_str(), longest);
+        assert_eq!(name(&longer).as_str(), cut);
+        assert_eq!(reward(&longer).as_str(), cut);
     }
 }

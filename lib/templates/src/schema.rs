@@ -1,7 +1,6 @@
 //! JSON Schemas of the types that are validated in code.
 //!
-//! Some rules are hard to express in JSON Schema (control characters, user names in links). Only the code checks
-//! them.
+//! Some rules are hard to express in JSON Schema (user names in links). Only the code checks them.
 
 use std::borrow::Cow;
 
@@ -24,30 +23,27 @@ macro_rules! schema_of {
 }
 
 schema_of!(Title, {
-    "description": "An article's title: one line that is not all white space.",
+    "description": "An article's title: not all white space. It is shown on one line, with at most 150 characters.",
     "type": "string",
     "minLength": 1,
-    "maxLength": Title::MAX_CHARACTERS,
 });
 
 schema_of!(PersonName, {
-    "description": "The name by which people know somebody: one line that is not all white space.",
+    "description": "The name by which people know somebody: not all white space. It is shown on one line, with at most 80 characters.",
     "type": "string",
     "minLength": 1,
-    "maxLength": PersonName::MAX_CHARACTERS,
 });
 
 schema_of!(Reward, {
-    "description": "What the author of an article gets: one line that is not all white space.",
+    "description": "What the author of an article gets: not all white space. It is shown on one line, with at most 80 characters.",
     "type": "string",
     "minLength": 1,
-    "maxLength": Reward::MAX_CHARACTERS,
 });
 
 schema_of!(Link, {
     "description": "An https URL without a user name; an & counts as 5 characters.",
     "type": "string",
-    "pattern": "^https://[^\\s<>|]+$",
+    "pattern": "^\\s*[hH][tT][tT][pP][sS]://",
     "maxLength": Link::MAX_CHARACTERS,
 });
 

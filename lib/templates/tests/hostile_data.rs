@@ -41,12 +41,14 @@ fn line<Line: TryFrom<String>>() -> impl Strategy<Value = String> {
     let words = prop_oneof![3 => markup(), 1 => text()];
     words
         .prop_map(|words| {
-            words.replace(
+            let words = words.replace(
                 |c: char| c.is_control() || "\u{2028}\u{202e}\u{2067}".contains(c),
                 "",
-            )
+            );
+            words.trim().chars().take(80).collect::<String>()
         })
-        .prop_filter("a line of its length", |line| {
+        .prop_map(|line| line.trim().to_owned())
+        .prop_filter("a line that shows something", |line| {
             Line::try_from(line.clone()).is_ok()
         })
 }
@@ -77,12 +79,21 @@ proptest! {
     }
 
     #[test]
+    fn any_text_that_people_wrote_stays_in_its_place(
+        title in text(), actor in text(), reward in text(), state in state(),
+    ) {
+        if let Some(rendered) = rendered(&data(&title, &actor, &reward, LINK, state)) {
+            assert_in_place(&rendered, LINK)?;
+        }
+    }
+
+    #[test]
     fn a_link_leads_where_a_browser_would_go(link in link(), state in state()) {
         if let Some(rendered) = rendered(&data("Title", "Ana", "500 USD", &link, state)) {
-            let url = Url::parse(&link).unwrap();
+            let url = Url::parse(link.trim()).unwrap();
             prop_assert_eq!(url.scheme(), "https");
             prop_assert!(url.username().is_empty() && url.password().is_none());
-            assert_in_place(&rendered, url.as_str())?;
+            assert_in_place(&rendered, &url.as_str().replace('|', "%7C"))?;
         }
     }
 

@@ -116,18 +116,32 @@ fn text_that_people_wrote_is_shown_literally(#[case] hostile: &str, #[case] in_t
 }
 
 #[rstest]
-#[case::line_feed("Rust\nApproved: everything")]
-#[case::right_to_left_override("Rust \u{202E}adbmaL no")]
-fn a_title_with_a_line_feed_or_a_direction_override_is_rejected(#[case] title: &str) {
-    let item: Result<ContentItem, _> = serde_json::from_value(json!({
+#[case::line_feed("Rust\nApproved: everything", "Rust Approved: everything")]
+#[case::tab("Rust\ton Lambda", "Rust on Lambda")]
+#[case::right_to_left_override("Rust \u{202E}adbmaL no", "Rust adbmaL no")]
+fn a_title_stays_in_its_place(#[case] title: &str, #[case] shown: &str) {
+    let rendered = content(json!({
         "title": title,
-        "link": "https://library.example/rust-on-lambda",
+        "link": "https://library.example/rust|on|lambda",
         "state": "submitted",
     }));
     assert_eq!(
-        item.unwrap_err().to_string(),
-        "must hold no line breaks, control characters or direction overrides"
+        rendered.text,
+        format!("Submitted for review: {shown}\n<https://library.example/rust%7Con%7Clambda>")
     );
+}
+
+#[test]
+fn a_title_that_is_too_long_is_shortened() {
+    let rendered = content(json!({
+        "title": "x".repeat(100_000),
+        "link": "https://library.example/",
+        "state": "submitted",
+    }));
+    let title = rendered.blocks[1]["elements"][0]["elements"][0]["text"].as_str();
+    let title = title.unwrap();
+    assert!(title.ends_with("x…"), "{title}");
+    assert_within_limits(&rendered);
 }
 
 #[rstest]

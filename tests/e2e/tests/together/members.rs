@@ -83,6 +83,10 @@ async fn the_outcome_lists_everyone_who_was_to_be_invited(
         let email = who.arrive(&world).await;
         skipped.push(json!({ "email": email, "reason": reason }));
     }
+    skipped.insert(
+        0,
+        json!({ "email": "svc-build", "reason": "invalid_address" }),
+    );
     let (new, existing) = (OptedIn.arrive(&world).await, OptedIn.arrive(&world).await);
     // The deployment's default decides.
     let undecided = world.person("undecided", None).await;
@@ -90,13 +94,14 @@ async fn the_outcome_lists_everyone_who_was_to_be_invited(
     let mut emails: Vec<&Value> = skipped.iter().map(|skipped| &skipped["email"]).collect();
     let wanted = [json!(new), json!(undecided), json!(existing)];
     emails.extend(&wanted);
-    let request = match workflow {
+    let mut request = match workflow {
         "change-channel-members" => json!({ "channelName": channel, "add": emails }),
         "notify-private-channel" => {
             json!({ "channelName": channel, "message": "hello", "members": emails })
         }
         _ => json!({ "channelName": channel, "members": emails }),
     };
+    request["onInvalidAddress"] = json!("skip");
 
     let ended = world.run(workflow, &request).await;
 
