@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { workflowFiles } from "../lib/workflow.js";
 import {
   appOf,
-  bothOf,
+  allOf,
   EXISTING_TABLES,
   KEY,
   stacksOf,
@@ -205,18 +205,18 @@ describe("an existing resource", () => {
   });
 
   it("named by kmsKeyArn is used instead of a new key", () => {
-    for (const template of bothOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
+    for (const template of allOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
   });
 });
 
 describe("log groups", () => {
   it("exist for every function, every workflow and the requests, so that AWS creates none", () => {
-    const groups = bothOf().map((template) => resourcesOf(template, LOG_GROUP).length);
+    const groups = allOf().map((template) => resourcesOf(template, LOG_GROUP).length);
     expect(groups[0]).toBeDefined();
     expect(groups.reduce((sum, count) => sum + count)).toBe(
       FUNCTIONS.length + workflowFiles().size + 1,
     );
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       template.allResourcesProperties("AWS::Lambda::Function", {
         LoggingConfig: { LogFormat: "JSON", LogGroup: { Ref: Match.stringLikeRegexp("Logs") } },
       });
@@ -229,13 +229,13 @@ describe("log groups", () => {
     [{ environment: "local" }, 1],
     [{ environment: "dev", logRetentionDays: "30" }, 30],
   ])("of %j are kept for %i days", (context, days) => {
-    for (const template of bothOf(context)) {
+    for (const template of allOf(context)) {
       template.allResourcesProperties(LOG_GROUP, { RetentionInDays: days });
     }
   });
 
   it.each(["prod", "dev", "local"])("in %s mask e-mail addresses", (environment) => {
-    for (const template of bothOf({ environment })) {
+    for (const template of allOf({ environment })) {
       for (const [, { Properties }] of resourcesOf(template, LOG_GROUP)) {
         const { Statement } = Properties["DataProtectionPolicy"] as {
           Statement: { DataIdentifier: unknown[]; Operation: Record<string, unknown> }[];
@@ -254,10 +254,10 @@ describe("log groups", () => {
   });
 
   it("are encrypted with an existing key", () => {
-    for (const template of bothOf({ kmsKeyArn: KEY })) {
+    for (const template of allOf({ kmsKeyArn: KEY })) {
       template.allResourcesProperties(LOG_GROUP, { KmsKeyId: KEY });
     }
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       template.allResourcesProperties(LOG_GROUP, { KmsKeyId: Match.absent() });
     }
   });
@@ -280,7 +280,7 @@ describe("a resource with data", () => {
   const KINDS = [TABLE, SECRET, LOG_GROUP, QUEUE, VERSION];
   const policies = (context: Context) =>
     new Set(
-      bothOf(context)
+      allOf(context)
         .flatMap((template) => KINDS.flatMap((kind) => resourcesOf(template, kind)))
         .map(([, { DeletionPolicy, UpdateReplacePolicy }]) => [DeletionPolicy, UpdateReplacePolicy])
         .map((pair) => pair.join("/")),
