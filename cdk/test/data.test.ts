@@ -2,8 +2,9 @@ import { Match, Template } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
 import { workflowFiles } from "../lib/workflow.js";
 import {
-  appOf,
   allOf,
+  appOf,
+  ENVIRONMENT_NAMES,
   EXISTING_TABLES,
   KEY,
   stacksOf,
@@ -296,6 +297,17 @@ describe("a resource with data", () => {
   it.each(WITHOUT_DATA_TO_KEEP)("is deleted with its stack in %s", (environment) => {
     expect(policies({ environment })).toEqual(new Set(["Delete/Delete"]));
   });
+});
+
+describe("a queue", () => {
+  it.each(ENVIRONMENT_NAMES)(
+    "in %s keeps messages for 14 days, which is SQS's maximum",
+    (environment) => {
+      for (const template of allOf({ environment })) {
+        template.allResourcesProperties(QUEUE, { MessageRetentionPeriod: 14 * 24 * 60 * 60 });
+      }
+    },
+  );
 });
 
 describe("queues and the topic", () => {
