@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
 import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
-import { allOf, templatesOf } from "./deployment.js";
+import { allOf, KEY, templatesOf } from "./deployment.js";
 import { FUNCTIONS, HANDLERS, STEPS, WATCHERS } from "./fake-functions.js";
 import { resourcesOf, statementsIn, written } from "./template.js";
 
@@ -254,6 +254,19 @@ describe("the topic", () => {
       ]);
     },
   );
+});
+
+describe("the topic's encryption", () => {
+  const TOPIC_TYPE = "AWS::SNS::Topic";
+
+  it("is with the deployment's own key", () => {
+    const { notifications } = templatesOf({ kmsKeyArn: KEY });
+    notifications.allResourcesProperties(TOPIC_TYPE, { KmsMasterKeyId: KEY });
+  });
+
+  it("is not with AWS's own key, through which CloudWatch can't publish", () => {
+    notifications.allResourcesProperties(TOPIC_TYPE, { KmsMasterKeyId: Match.absent() });
+  });
 });
 
 describe("log lines", () => {
