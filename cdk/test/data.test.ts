@@ -310,6 +310,20 @@ describe("a queue", () => {
   );
 });
 
+describe("a rule that passes events on", () => {
+  it.each(ENVIRONMENT_NAMES)(
+    "in %s keeps those that it can't deliver as dead letters",
+    (environment) => {
+      const targets = allOf({ environment })
+        .flatMap((template) => resourcesOf(template, "AWS::Events::Rule"))
+        .filter(([, { Properties }]) => Properties["EventPattern"] !== undefined)
+        .flatMap(([, { Properties }]) => Properties["Targets"] as { DeadLetterConfig?: unknown }[]);
+      expect(targets).toHaveLength(2);
+      for (const target of targets) expect(target.DeadLetterConfig).toBeDefined();
+    },
+  );
+});
+
 describe("queues and the topic", () => {
   const denials = (template: Template, type: string) =>
     resourcesOf(template, type).map(([, policy]) =>
