@@ -32,7 +32,7 @@ export function stacksOf(app: App): Stack[] {
   return app.node.children.filter((child) => Stack.isStack(child));
 }
 
-/** Deployments that differ in the resources that they have: description → context. */
+/** Deployments to an account that differ in the resources that they have: description → context. */
 export const DEPLOYMENTS: [string, Context][] = [
   ["production", {}],
   ["a developers' account", { environment: "dev" }],
@@ -52,6 +52,21 @@ export const DEPLOYMENTS: [string, Context][] = [
     { environment: "dev", alarms: true, gradualShift: true, keepData: true },
   ],
   ["a deployment without handlers", { mpcHandlers: false }],
+  [
+    "a deployment with the other optional settings",
+    {
+      alarmEmail: "operators@library.example",
+      gradualShift: false,
+      logExecutionData: true,
+      mpcEventBusName: "library",
+      rateLimiter: false,
+    },
+  ],
+];
+
+export const DEPLOYMENTS_ANYWHERE: [string, Context][] = [
+  ...DEPLOYMENTS,
+  ["the local stack", { environment: "local" }],
 ];
 
 const made = new Map<string, Template[]>();
