@@ -10,6 +10,7 @@ import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Topic, type ITopic } from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
 import { Construct } from "constructs";
+import { keyOf } from "./encryption.js";
 import { kebabCase, type RustFunction } from "./rust-function.js";
 import { isLocal, type Settings } from "./settings.js";
 
@@ -88,6 +89,8 @@ export function alarmTopic(scope: Construct, settings: Settings): ITopic {
   const topic = new Topic(scope, "AlarmTopic", {
     topicName: alarmTopicName(settings),
     displayName: "APGL Notifications: alarms",
+    // CloudWatch can't publish to a topic that is encrypted with AWS's own key, whose policy nobody can change.
+    masterKey: keyOf(scope, settings),
     // The local stack speaks HTTP.
     enforceSSL: !isLocal(settings),
   });

@@ -25,6 +25,7 @@ export class ExecutionWatcher extends RustFunction {
     new Rule(this, "Schedule", {
       description: "Measures the age of running executions and completes receipts",
       schedule: Schedule.rate(FIVE_MINUTES),
+      // Without a dead-letter queue: the next run makes up for one that is missed, and an alarm rings after three.
       targets: [new LambdaFunction(this.alias)],
     });
   }

@@ -23,8 +23,6 @@ const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
 const TIMEOUT_SECONDS = 20;
 /** How often a message in the bounty queue is tried before it becomes a dead letter. */
 const TRIES = 5;
-/** The longest retention that SQS has. */
-const KEEP_DEAD_LETTERS = Duration.days(14);
 
 /**
  * One line for each request: the caller, the route, and why the request was refused or failed.
@@ -167,7 +165,7 @@ export class MpcHandlersStack extends Stack {
 
   /** A queue for messages that no handler could process. An alarm rings as soon as it contains one. */
   private deadLetters(id: string, name: string): Queue {
-    const queue = newQueue(this, id, this.settings, name, { retentionPeriod: KEEP_DEAD_LETTERS });
+    const queue = newQueue(this, id, this.settings, name);
     this.alarms?.add(id, {
       ...anyMessage(queue),
       means: `There are dead letters in ${this.settings.prefix}-${name}: messages that started no workflow.`,

@@ -11,7 +11,6 @@ import type { Workflow } from "./workflow.js";
 const TIMEOUT_SECONDS = 30;
 /** How often a status change is received before it becomes a dead letter. */
 const TRIES = 10;
-const RETENTION = Duration.days(14);
 
 /** Keeps a receipt of each execution. EventBridge sends it every status change through a queue. */
 export class OutcomeRecorder extends RustFunction {
@@ -25,13 +24,10 @@ export class OutcomeRecorder extends RustFunction {
     super(scope, id, { timeoutSeconds: TIMEOUT_SECONDS, memoryMb: 256, ...props });
     const { settings } = props;
     this.mayPublishMetrics();
-    this.deadLetters = newQueue(this, "DeadLetters", settings, "outcome-dead-letters", {
-      retentionPeriod: RETENTION,
-    });
+    this.deadLetters = newQueue(this, "DeadLetters", settings, "outcome-dead-letters");
     this.queue = newQueue(this, "Queue", settings, "outcomes", {
       // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").
       visibilityTimeout: Duration.seconds(6 * TIMEOUT_SECONDS),
-      retentionPeriod: RETENTION,
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: TRIES },
     });
     this.alias.addEventSource(inBatches(this.queue));

@@ -1,3 +1,4 @@
+import { Duration } from "aws-cdk-lib";
 import type { IMetric } from "aws-cdk-lib/aws-cloudwatch";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { Queue, QueueEncryption, type QueueProps } from "aws-cdk-lib/aws-sqs";
@@ -5,17 +6,21 @@ import type { Construct } from "constructs";
 import { FIVE_MINUTES } from "./metrics.js";
 import { isLocal, removalPolicy, type Settings } from "./settings.js";
 
-/** A queue with the prefix, encrypted at rest and in transit. */
+/** The longest retention that SQS has. By default it is 4 days, too few for a fault that begins before a holiday. */
+const RETENTION = Duration.days(14);
+
+/** A queue with the prefix, encrypted at rest and in transit, that keeps messages as long as SQS can. */
 export function newQueue(
   scope: Construct,
   id: string,
   settings: Settings,
   name: string,
-  props: QueueProps,
+  props: QueueProps = {},
 ): Queue {
   return new Queue(scope, id, {
     queueName: `${settings.prefix}-${name}`,
     encryption: QueueEncryption.SQS_MANAGED,
+    retentionPeriod: RETENTION,
     // The local stack speaks HTTP.
     enforceSSL: !isLocal(settings),
     removalPolicy: removalPolicy(settings),

@@ -204,7 +204,7 @@ export abstract class RustFunction extends Construct {
         resources: [functionArn, `${functionArn}:${LIVE}`],
       }),
     );
-    new LambdaDeploymentGroup(this, "Release", {
+    const group = new LambdaDeploymentGroup(this, "Release", {
       application,
       // Otherwise the construct would attach AWS's managed policy, which covers every function in the account.
       role: role.withoutPolicyUpdates(),
@@ -212,6 +212,8 @@ export abstract class RustFunction extends Construct {
       alarms: [alarm],
       deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_10MINUTES,
     });
+    // The alias waits for its group. CodeDeploy must not start before the role has its policy.
+    group.node.addDependency(role);
   }
 
   /** Allows the service to use the deployment's key for this function, if the deployment brings its own key. */

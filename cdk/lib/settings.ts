@@ -22,7 +22,7 @@ export interface Settings {
   readonly receiptsTableName?: string;
   /** An existing secret that holds the Slack token, instead of one that the stack creates. */
   readonly slackTokenSecretName?: string;
-  /** An existing KMS key for the tables, the secret and the logs, instead of AWS's own. */
+  /** An existing KMS key for the tables, the secret, the logs and the alarms' topic. */
   readonly kmsKeyArn?: string;
   /** The preference of a profile that does not say whether it wants Slack notifications. */
   readonly defaultSlackPreference: boolean;

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
 import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
-import { bothOf, templatesOf } from "./deployment.js";
+import { allOf, KEY, templatesOf } from "./deployment.js";
 import { FUNCTIONS, HANDLERS, STEPS, WATCHERS } from "./fake-functions.js";
 import { resourcesOf, statementsIn, written } from "./template.js";
 
@@ -161,7 +161,7 @@ describe("alarms", () => {
   });
 
   it("say what they mean and what to do, within AWS's length limit", () => {
-    for (const { AlarmName, AlarmDescription } of bothOf().flatMap(alarmsOf)) {
+    for (const { AlarmName, AlarmDescription } of allOf().flatMap(alarmsOf)) {
       const sentences = AlarmDescription.split(/(?<=[.:]) /);
       expect(sentences.length, AlarmName).toBeGreaterThanOrEqual(3);
       expect(AlarmDescription).toMatch(/ (Look|Run|See|Store|Find) .*See docs\/alarms\.md\.$/);
@@ -190,7 +190,7 @@ describe("alarms", () => {
   );
 
   it("have the deployment's prefix", () => {
-    for (const template of bothOf({ prefix: "other" })) {
+    for (const template of allOf({ prefix: "other" })) {
       for (const name of namesIn(template)) expect(name).toMatch(/^other-/);
       for (const [, { Properties }] of resourcesOf(template, "AWS::SNS::Topic")) {
         expect(Properties["TopicName"]).toBe("other-alarms");
@@ -201,7 +201,7 @@ describe("alarms", () => {
   it.each(["prod", "dev", "local"])(
     "in %s use one metric each, since the local stack supports no others",
     (environment) => {
-      for (const template of bothOf({ environment, alarms: true, gradualShift: false })) {
+      for (const template of allOf({ environment, alarms: true, gradualShift: false })) {
         template.allResourcesProperties(ALARM, {
           Metrics: Match.absent(),
           MetricName: Match.anyValue(),
@@ -212,14 +212,14 @@ describe("alarms", () => {
   );
 
   it("are left out, with their topic, if the settings say so", () => {
-    for (const template of bothOf({ environment: "dev" })) {
+    for (const template of allOf({ environment: "dev" })) {
       template.resourceCountIs(ALARM, 0);
       template.resourceCountIs("AWS::SNS::Topic", 0);
     }
   });
 
   it("go to an existing topic if the settings name one", () => {
-    for (const template of bothOf({ alarmTopicArn: TOPIC })) {
+    for (const template of allOf({ alarmTopicArn: TOPIC })) {
       template.resourceCountIs("AWS::SNS::Topic", 0);
       template.resourceCountIs("AWS::SNS::TopicPolicy", 0);
       template.allResourcesProperties(ALARM, { AlarmActions: [TOPIC] });
@@ -260,6 +260,19 @@ describe("the topic", () => {
       ]);
     },
   );
+});
+
+describe("the topic's encryption", () => {
+  const TOPIC_TYPE = "AWS::SNS::Topic";
+
+  it("is with the deployment's own key", () => {
+    const { notifications } = templatesOf({ kmsKeyArn: KEY });
+    notifications.allResourcesProperties(TOPIC_TYPE, { KmsMasterKeyId: KEY });
+  });
+
+  it("is not with AWS's own key, through which CloudWatch can't publish", () => {
+    notifications.allResourcesProperties(TOPIC_TYPE, { KmsMasterKeyId: Match.absent() });
+  });
 });
 
 describe("log lines", () => {
@@ -331,7 +344,7 @@ describe("log lines", () => {
 
 describe("docs/alarms.md", () => {
   it("has every alarm that the stacks deploy", async () => {
-    const templates = bothOf();
+    const templates = allOf();
     const page = alarmsPage(templates);
     await expect(page).toMatchFileSnapshot(path.join(ROOT, "docs/alarms.md"));
     const named = [...page.matchAll(/^\| `apgl-([^`]+)` \|/gm)].map(([, name]) => name ?? "");

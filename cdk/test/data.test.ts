@@ -2,8 +2,9 @@ import { Match, Template } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
 import { workflowFiles } from "../lib/workflow.js";
 import {
+  allOf,
   appOf,
-  bothOf,
+  ENVIRONMENT_NAMES,
   EXISTING_TABLES,
   KEY,
   stacksOf,
@@ -205,18 +206,18 @@ describe("an existing resource", () => {
   });
 
   it("named by kmsKeyArn is used instead of a new key", () => {
-    for (const template of bothOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
+    for (const template of allOf({ kmsKeyArn: KEY })) template.resourceCountIs("AWS::KMS::Key", 0);
   });
 });
 
 describe("log groups", () => {
   it("exist for every function, every workflow and the requests, so that AWS creates none", () => {
-    const groups = bothOf().map((template) => resourcesOf(template, LOG_GROUP).length);
+    const groups = allOf().map((template) => resourcesOf(template, LOG_GROUP).length);
     expect(groups[0]).toBeDefined();
     expect(groups.reduce((sum, count) => sum + count)).toBe(
       FUNCTIONS.length + workflowFiles().size + 1,
     );
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       template.allResourcesProperties("AWS::Lambda::Function", {
         LoggingConfig: { LogFormat: "JSON", LogGroup: { Ref: Match.stringLikeRegexp("Logs") } },
       });
@@ -229,13 +230,13 @@ describe("log groups", () => {
     [{ environment: "local" }, 1],
     [{ environment: "dev", logRetentionDays: "30" }, 30],
   ])("of %j are kept for %i days", (context, days) => {
-    for (const template of bothOf(context)) {
+    for (const template of allOf(context)) {
       template.allResourcesProperties(LOG_GROUP, { RetentionInDays: days });
     }
   });
 
   it.each(["prod", "dev", "local"])("in %s mask e-mail addresses", (environment) => {
-    for (const template of bothOf({ environment })) {
+    for (const template of allOf({ environment })) {
       for (const [, { Properties }] of resourcesOf(template, LOG_GROUP)) {
         const { Statement } = Properties["DataProtectionPolicy"] as {
           Statement: { DataIdentifier: unknown[]; Operation: Record<string, unknown> }[];
@@ -254,10 +255,10 @@ describe("log groups", () => {
   });
 
   it("are encrypted with an existing key", () => {
-    for (const template of bothOf({ kmsKeyArn: KEY })) {
+    for (const template of allOf({ kmsKeyArn: KEY })) {
       template.allResourcesProperties(LOG_GROUP, { KmsKeyId: KEY });
     }
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       template.allResourcesProperties(LOG_GROUP, { KmsKeyId: Match.absent() });
     }
   });
@@ -280,7 +281,7 @@ describe("a resource with data", () => {
   const KINDS = [TABLE, SECRET, LOG_GROUP, QUEUE, VERSION];
   const policies = (context: Context) =>
     new Set(
-      bothOf(context)
+      allOf(context)
         .flatMap((template) => KINDS.flatMap((kind) => resourcesOf(template, kind)))
         .map(([, { DeletionPolicy, UpdateReplacePolicy }]) => [DeletionPolicy, UpdateReplacePolicy])
         .map((pair) => pair.join("/")),
@@ -296,6 +297,31 @@ describe("a resource with data", () => {
   it.each(WITHOUT_DATA_TO_KEEP)("is deleted with its stack in %s", (environment) => {
     expect(policies({ environment })).toEqual(new Set(["Delete/Delete"]));
   });
+});
+
+describe("a queue", () => {
+  it.each(ENVIRONMENT_NAMES)(
+    "in %s keeps messages for 14 days, which is SQS's maximum",
+    (environment) => {
+      for (const template of allOf({ environment })) {
+        template.allResourcesProperties(QUEUE, { MessageRetentionPeriod: 14 * 24 * 60 * 60 });
+      }
+    },
+  );
+});
+
+describe("a rule that passes events on", () => {
+  it.each(ENVIRONMENT_NAMES)(
+    "in %s keeps those that it can't deliver as dead letters",
+    (environment) => {
+      const targets = allOf({ environment })
+        .flatMap((template) => resourcesOf(template, "AWS::Events::Rule"))
+        .filter(([, { Properties }]) => Properties["EventPattern"] !== undefined)
+        .flatMap(([, { Properties }]) => Properties["Targets"] as { DeadLetterConfig?: unknown }[]);
+      expect(targets).toHaveLength(2);
+      for (const target of targets) expect(target.DeadLetterConfig).toBeDefined();
+    },
+  );
 });
 
 describe("queues and the topic", () => {

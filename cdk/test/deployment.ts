@@ -32,29 +32,63 @@ export function stacksOf(app: App): Stack[] {
   return app.node.children.filter((child) => Stack.isStack(child));
 }
 
+/** Deployments to an account that differ in the resources that they have: description → context. */
+export const DEPLOYMENTS: [string, Context][] = [
+  ["production", {}],
+  ["a developers' account", { environment: "dev" }],
+  ["production with its own key", { kmsKeyArn: KEY }],
+  [
+    "production with existing resources",
+    {
+      ...EXISTING_TABLES,
+      kmsKeyArn: KEY,
+      slackTokenSecretName: "library/slack",
+      alarmTopicArn: "arn:aws:sns:eu-central-1:123456789012:operators",
+    },
+  ],
+  ["a developers' account with its own key", { environment: "dev", kmsKeyArn: KEY }],
+  [
+    "a developers' account with all that production has",
+    { environment: "dev", alarms: true, gradualShift: true, keepData: true },
+  ],
+  ["a deployment without handlers", { mpcHandlers: false }],
+  [
+    "a deployment with the other optional settings",
+    {
+      alarmEmail: "operators@library.example",
+      gradualShift: false,
+      logExecutionData: true,
+      mpcEventBusName: "library",
+      rateLimiter: false,
+    },
+  ],
+];
+
+export const DEPLOYMENTS_ANYWHERE: [string, Context][] = [
+  ...DEPLOYMENTS,
+  ["the local stack", { environment: "local" }],
+];
+
+const made = new Map<string, Template[]>();
+
+/** The templates of all stacks that the app deploys. Cached for each context, because no test changes a template. */
+export function allOf(context: Context = {}): Template[] {
+  const key = JSON.stringify(context);
+  const known = made.get(key);
+  if (known !== undefined) return known;
+  const templates = stacksOf(appOf(context)).map((stack) => Template.fromStack(stack));
+  made.set(key, templates);
+  return templates;
+}
+
 export interface Templates {
   readonly notifications: Template;
   readonly handlers: Template;
 }
 
-const made = new Map<string, Templates>();
-
-/** The templates that the app deploys. Cached for each context, because no test changes a template. */
+/** The templates of an app that has both stacks. */
 export function templatesOf(context: Context = {}): Templates {
-  const key = JSON.stringify(context);
-  const known = made.get(key);
-  if (known !== undefined) return known;
-  const [notifications, handlers] = stacksOf(appOf(context)).map((stack) =>
-    Template.fromStack(stack),
-  );
+  const [notifications, handlers] = allOf(context);
   if (notifications === undefined || handlers === undefined) throw new Error("a stack is missing");
-  const templates = { notifications, handlers };
-  made.set(key, templates);
-  return templates;
-}
-
-/** The templates of both stacks, for rules that apply to every stack. */
-export function bothOf(context: Context = {}): Template[] {
-  const { notifications, handlers } = templatesOf(context);
-  return [notifications, handlers];
+  return { notifications, handlers };
 }

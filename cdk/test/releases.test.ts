@@ -1,7 +1,7 @@
 import { Match } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
 import { workflowFiles } from "../lib/workflow.js";
-import { bothOf, templatesOf } from "./deployment.js";
+import { allOf, templatesOf } from "./deployment.js";
 import { resourcesOf, typesOf, written } from "./template.js";
 
 const ALIAS = "AWS::Lambda::Alias";
@@ -20,7 +20,7 @@ const AT_ONCE = [
 
 describe("a function's release", () => {
   it("in production gets a tenth of the calls for ten minutes, and is rolled back if the function fails", () => {
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       const aliases = resourcesOf(template, ALIAS);
       expect(resourcesOf(template, GROUP)).toHaveLength(aliases.length);
       for (const [id, { UpdatePolicy }] of aliases) {
@@ -54,7 +54,7 @@ describe("a function's release", () => {
   });
 
   it.each(AT_ONCE)("of %j gets all calls at once", (context) => {
-    for (const template of bothOf(context)) {
+    for (const template of allOf(context)) {
       template.resourceCountIs(GROUP, 0);
       template.resourceCountIs("AWS::CodeDeploy::Application", 0);
       template.resourcePropertiesCountIs(
@@ -71,7 +71,7 @@ describe("a function's release", () => {
   it.each(["prod", "dev", "local"])(
     "in %s is a version to which the alias live points",
     (environment) => {
-      for (const template of bothOf({ environment })) {
+      for (const template of allOf({ environment })) {
         const versions = resourcesOf(template, "AWS::Lambda::Version").map(([id]) => id);
         const aliases = resourcesOf(template, ALIAS);
         expect(versions).toHaveLength(aliases.length);
@@ -85,10 +85,10 @@ describe("a function's release", () => {
   );
 
   it("keeps the previous version in production, for a rollback", () => {
-    for (const template of bothOf()) {
+    for (const template of allOf()) {
       template.allResources("AWS::Lambda::Version", { UpdateReplacePolicy: "Retain" });
     }
-    for (const template of bothOf({ environment: "dev" })) {
+    for (const template of allOf({ environment: "dev" })) {
       template.allResources("AWS::Lambda::Version", { UpdateReplacePolicy: "Delete" });
     }
   });
@@ -162,7 +162,7 @@ describe("the local stack", () => {
       "AWS::CloudWatch::CompositeAlarm",
       "AWS::Logs::QueryDefinition",
     ];
-    for (const template of bothOf({ environment: "local" })) {
+    for (const template of allOf({ environment: "local" })) {
       expect(lacks.filter((type) => type in typesOf(template))).toEqual([]);
     }
     expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 12 });

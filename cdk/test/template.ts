@@ -12,6 +12,7 @@ export interface Statement {
 export interface Resource {
   Type: string;
   Properties: Record<string, unknown>;
+  DependsOn?: string | string[];
   DeletionPolicy?: string;
   UpdateReplacePolicy?: string;
   UpdatePolicy?: unknown;
@@ -24,13 +25,15 @@ export function resourcesOf(template: Template, type: string): [string, Resource
   return Object.entries(template.findResources(type)) as [string, Resource][];
 }
 
+/** All resources, by logical id. */
+export function allResourcesOf(template: Template): Map<string, Resource> {
+  const { Resources } = template.toJSON() as { Resources: Record<string, Resource> };
+  return new Map(Object.entries(Resources));
+}
+
 /** The number of resources of each type in a template. */
 export function typesOf(template: Template): Record<string, number> {
-  const types = Object.values(
-    (template.toJSON() as { Resources: Record<string, Resource> }).Resources,
-  )
-    .map(({ Type }) => Type)
-    .sort();
+  const types = [...allResourcesOf(template).values()].map(({ Type }) => Type).sort();
   return types.reduce<Record<string, number>>(
     (counts, type) => ({ ...counts, [type]: (counts[type] ?? 0) + 1 }),
     {},

@@ -4,7 +4,7 @@ import { CfnResource, Stack, Validations, type App } from "aws-cdk-lib";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Queue } from "aws-cdk-lib/aws-sqs";
 import { describe, expect, it, vi } from "vitest";
-import { appOf, EXISTING_TABLES, KEY, stacksOf, type Context } from "./deployment.js";
+import { appOf, DEPLOYMENTS, stacksOf } from "./deployment.js";
 
 interface Finding {
   ruleName: string;
@@ -47,25 +47,6 @@ function acknowledgements(app: App): Map<string, string> {
   );
   return new Map(found);
 }
-
-const existingResources = {
-  ...EXISTING_TABLES,
-  kmsKeyArn: KEY,
-  slackTokenSecretName: "library/slack",
-  alarmTopicArn: "arn:aws:sns:eu-central-1:123456789012:operators",
-};
-const DEPLOYMENTS: [string, Context][] = [
-  ["production", {}],
-  ["a developers' account", { environment: "dev" }],
-  ["production with its own key", { kmsKeyArn: KEY }],
-  ["production with existing resources", existingResources],
-  ["a developers' account with its own key", { environment: "dev", kmsKeyArn: KEY }],
-  [
-    "a developers' account with all that production has",
-    { environment: "dev", alarms: true, gradualShift: true, keepData: true },
-  ],
-  ["a deployment without handlers", { mpcHandlers: false }],
-];
 
 describe("the rules of AWS Solutions", () => {
   it.each(DEPLOYMENTS)("find nothing unacknowledged in %s", (_, context) => {

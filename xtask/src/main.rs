@@ -8,6 +8,7 @@ mod sbom;
 mod stages;
 mod start;
 mod supply_chain;
+mod templates;
 mod test;
 mod upgrade;
 

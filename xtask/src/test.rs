@@ -14,7 +14,7 @@ use xtask::{
     progress,
 };
 
-use crate::{stages::Stages, supply_chain};
+use crate::{stages::Stages, supply_chain, templates};
 
 /// The programs of end-to-end tests: the folders of `tests/e2e/tests`.
 const END_TO_END: [&str; 2] = ["together", "alone"];
@@ -155,7 +155,7 @@ async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
             stages.run(&format!("{name}: {script}"), npm).await?;
         }
     }
-    Ok(())
+    templates::check(project, stages).await
 }
 
 /// In a common build, a crate that lacks a feature still compiles if another one enables it. So each function,

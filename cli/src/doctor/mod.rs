@@ -1,6 +1,7 @@
 //! `apgl doctor`: checks the deployment, and says what to do about each problem.
 
 mod alarms;
+mod concurrency;
 mod dead_letters;
 mod executions;
 mod finding;
@@ -54,6 +55,10 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
         Err(failure) => Err(failure),
     };
     findings.push(failed.unwrap_or_else(|failure| Finding::unchecked("executions", &failure)));
+    let concurrency = concurrency::check(deployment).await;
+    findings.push(
+        concurrency.unwrap_or_else(|failure| Finding::unchecked("Lambda concurrency", &failure)),
+    );
     let stacks: Vec<&Stack> = [Some(&main), handlers.as_ref()]
         .into_iter()
         .flatten()

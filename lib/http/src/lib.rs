@@ -5,7 +5,7 @@
 //! longer than the rest of the cold start (`docs/performance.md`). If the variable `SSL_CERT_FILE` names a file of
 //! certificates, these are trusted instead, for example in a network with a TLS-intercepting proxy.
 
-use std::{env, path::Path, sync::LazyLock};
+use std::{env, path::Path, sync::LazyLock, time::Duration};
 
 use reqwest::{ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -14,13 +14,19 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 /// OpenSSL's name for this variable, which other tools use as well.
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
+/// How long a connection may be idle and be used again. While Lambda freezes an environment, a server may close a
+/// connection, or the network may forget it; a request on it then takes until its time-out. Servers of AWS close
+/// connections after 20 seconds (vectordotdev/vector#9703), and reqwest's default is 90. The time passes during a
+/// freeze as well (measured for up to 181 seconds: aws/aws-lambda-web-adapter#830).
+const LONGEST_IDLE: Duration = Duration::from_secs(15);
+
 /// The file that `SSL_CERT_FILE` names can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable SSL_CERT_FILE must name a readable file of certificates (PEM)")]
 pub struct TrustError;
 
-/// A client that follows no redirects and trusts the root certificates of this crate. The caller sets the
-/// time-outs.
+/// A client that follows no redirects, trusts the root certificates of this crate, and uses no connection again
+/// that was idle for long. The caller sets the time-outs of requests.
 ///
 /// # Errors
 /// [`TrustError`] if `SSL_CERT_FILE` is set but can't be used.
@@ -29,7 +35,9 @@ pub fn client() -> Result<ClientBuilder, TrustError> {
         let file = env::var_os(CERTIFICATES).filter(|file| !file.is_empty());
         Ok(tls_trusting(roots(file.as_deref().map(Path::new))?))
     });
-    let builder = ClientBuilder::new().redirect(Policy::none());
+    let builder = ClientBuilder::new()
+        .redirect(Policy::none())
+        .pool_idle_timeout(LONGEST_IDLE);
     Ok(builder.tls_backend_preconfigured(TLS.clone()?))
 }
 
@@ -64,12 +72,14 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TrustError> {
 mod tests {
     use std::{fs, path::PathBuf, sync::Arc};
 
+    use reqwest::StatusCode;
     use rstest::rstest;
     use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
         process::Command,
+        time,
     };
     use tokio_rustls::TlsAcceptor;
 
@@ -165,6 +175,55 @@ mod tests {
             assert!(printed.contains(expected), "{named:?}: {printed}");
         }
         fs::remove_file(&file).unwrap();
+    }
+
+    /// A server that answers the first request on each connection. Afterwards the connection stays open, but
+    /// nothing passes any more, as in a network that has forgotten it. Returns its URL.
+    async fn forgetful_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let _ = connection.read(&mut [0; 4_096]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+                let _ = connection.write_all(answer).await;
+                open.push(connection);
+            }
+        });
+        format!("http://127.0.0.1:{port}/")
+    }
+
+    /// The answers to two requests, the second of which is sent after this pause, on the clock that the client has.
+    async fn ask_twice(
+        pause: Duration,
+        timeout: Duration,
+    ) -> [Result<StatusCode, reqwest::Error>; 2] {
+        let url = forgetful_server().await;
+        let client = client().unwrap().timeout(timeout);
+        let client = client.build().unwrap();
+        let ask = async || Ok(client.get(&url).send().await?.status());
+        let first = ask().await;
+        time::pause();
+        time::advance(pause).await;
+        time::resume();
+        [first, ask().await]
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_for_long_is_not_used_again() {
+        for answer in ask_twice(Duration::from_secs(16), Duration::from_secs(30)).await {
+            assert_eq!(answer.unwrap(), StatusCode::OK);
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_follow_each_other_share_a_connection() {
+        let [first, second] = ask_twice(Duration::from_secs(1), Duration::from_secs(2)).await;
+        assert_eq!(first.unwrap(), StatusCode::OK);
+        // The server no longer answers on that connection.
+        assert!(second.unwrap_err().is_timeout());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::{SlackClient, SlackError};
 
+pub(crate) const CHAT_POST_MESSAGE: &str = "chat.postMessage";
+
 /// A message to post. It has no `Debug` on purpose: that would show the text.
 #[derive(Clone, Copy)]
 #[expect(
@@ -54,6 +56,6 @@ impl SlackClient {
         ];
         arguments.extend(blocks.as_deref().map(|blocks| ("blocks", blocks)));
         arguments.extend(post.thread_ts.map(|ts| ("thread_ts", ts)));
-        self.call("chat.postMessage", &arguments).await
+        self.call(CHAT_POST_MESSAGE, &arguments).await
     }
 }

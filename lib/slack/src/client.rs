@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use apgl_http::TrustError;
 use futures_util::future::{join, join_all};
 use reqwest::{
-    Response, StatusCode, Url,
+    ClientBuilder, Response, StatusCode, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     LimitedBy, RateLimiter, SlackError, SlackToken, TokenSource, Unlimited,
+    chat::CHAT_POST_MESSAGE,
     error::safe_scopes,
     quotas::{Calls, Limited, Permit, Wait, is_further_page, quotas_of},
 };
@@ -34,6 +35,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct SlackClient {
     http: reqwest::Client,
+    /// Opens a connection for each call. If a post were sent on a connection that had broken unnoticed, for example
+    /// while Lambda froze the function, it would be unknown whether Slack has posted it.
+    http_for_posts: reqwest::Client,
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
     limiter: Arc<dyn RateLimiter>,
@@ -60,14 +64,9 @@ impl SlackClient {
     /// # Panics
     /// Never: every option is constant.
     pub fn new(base_url: Url, tokens: Arc<dyn TokenSource>) -> Result<Self, TrustError> {
-        let http = apgl_http::client()?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(Self::CALL_TIMEOUT)
-            .user_agent(concat!("apgl-notifications/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("every option is constant");
         Ok(Self {
-            http,
+            http: built(apgl_http::client()?),
+            http_for_posts: built(apgl_http::client()?.pool_max_idle_per_host(0)),
             base_url,
             tokens,
             limiter: Arc::new(Unlimited),
@@ -207,8 +206,12 @@ impl SlackClient {
         arguments: &[(&str, &str)],
     ) -> Result<Reply, SlackError> {
         let url = format!("{}/{method}", self.base_url.as_str().trim_end_matches('/'));
-        let response = self
-            .http
+        let http = if method == CHAT_POST_MESSAGE {
+            &self.http_for_posts
+        } else {
+            &self.http
+        };
+        let response = http
             .post(url)
             .bearer_auth(token.expose())
             // `form` does not replace an existing content type.
@@ -259,6 +262,14 @@ impl SlackClient {
             scopes: scopes_of_token,
         })
     }
+}
+
+fn built(http: ClientBuilder) -> reqwest::Client {
+    http.connect_timeout(CONNECT_TIMEOUT)
+        .timeout(SlackClient::CALL_TIMEOUT)
+        .user_agent(concat!("apgl-notifications/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .expect("every option is constant")
 }
 
 impl LimitedBy for SlackClient {

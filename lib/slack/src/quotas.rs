@@ -7,6 +7,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use crate::chat::CHAT_POST_MESSAGE;
+
 /// One of Slack's limits: on average one call every `interval`, and up to `burst` calls at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
@@ -119,7 +121,6 @@ impl RateLimiter for Unlimited {
     }
 }
 
-const POST: &str = "chat.postMessage";
 /// Slack: "about one message a second per channel"; "short bursts" above that are allowed.
 const POST_INTERVAL: Duration = Duration::from_secs(1);
 const POST_BURST: u32 = 2;
@@ -130,7 +131,7 @@ const POSTS_PER_MINUTE: u32 = 600;
 pub(crate) fn quotas_of(method: &'static str, arguments: &[(&str, &str)]) -> Vec<Quota> {
     let channel = arguments.iter().find(|(name, _)| *name == "channel");
     let in_channel = channel
-        .filter(|_| method == POST)
+        .filter(|_| method == CHAT_POST_MESSAGE)
         .map(|(_, channel)| quota_named(&format!("{method}#{channel}")));
     let in_workspace = quota_named(method);
     in_channel.into_iter().chain([in_workspace]).collect()
@@ -174,7 +175,7 @@ pub(crate) fn is_further_page(method: &str, arguments: &[(&str, &str)]) -> bool 
 /// Calls per minute, from Slack's tiers.
 fn calls_per_minute(method: &str) -> u32 {
     match method {
-        POST => POSTS_PER_MINUTE,
+        CHAT_POST_MESSAGE => POSTS_PER_MINUTE,
         "auth.test" => 600,
         "conversations.members" => 100,
         "users.lookupByEmail"

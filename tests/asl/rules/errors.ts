@@ -9,6 +9,22 @@ const LAMBDA_SERVICE_ERRORS = [
   "Lambda.ClientExecutionTimeoutException",
   "Lambda.TooManyRequestsException",
 ];
+/**
+ * Errors of a function that was idle for weeks, whose resources Lambda has reclaimed. The first invocation
+ * fails and makes Lambda provision them again, which took 40 to 106 seconds where it was measured.
+ * `ResourceConflictException` is what an invocation meanwhile can get.
+ *
+ * Sources: "Lambda function states" and "Troubleshoot invocation issues in Lambda", AWS; boto/boto3#3788;
+ * aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws#801.
+ */
+const IDLE_FUNCTION_ERRORS = [
+  "Lambda.CodeArtifactUserPendingException",
+  "Lambda.ResourceConflictException",
+  "Lambda.ResourceNotReadyException",
+];
+/** Twice as long as it took. Full jitter halves the delays on average. */
+const IDLE_FUNCTION_SECONDS = 2 * 106;
+
 /** Errors that no redrive can fix. `lib/contract/tests/asl.rs` compares the workflows' error names with its enum. */
 const TERMINAL = ["InvalidRequest", "Channel.NotOurs", "Slack.MessageRejected"];
 /** Errors after which a workflow waits and runs the step again. */
@@ -50,7 +66,9 @@ export function retries(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const rules = state.Retry ?? [];
     const named = new Set(rules.flatMap((rule) => rule.ErrorEquals));
-    const missing = LAMBDA_SERVICE_ERRORS.filter((error) => !named.has(error));
+    const missing = [...LAMBDA_SERVICE_ERRORS, ...IDLE_FUNCTION_ERRORS].filter(
+      (error) => !named.has(error),
+    );
     const findings = missing.map((error) => `${name} must retry ${error}`);
     for (const rule of rules) {
       for (const field of ["IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds"]) {
@@ -59,12 +77,28 @@ export function retries(machine: Machine): string[] {
       if (rule["JitterStrategy"] !== "FULL") {
         findings.push(`${name}: a Retry must have JitterStrategy FULL`);
       }
+      const idle = rule.ErrorEquals.find((error) => IDLE_FUNCTION_ERRORS.includes(error));
+      if (idle !== undefined && longestDelay(rule) / 2 < IDLE_FUNCTION_SECONDS) {
+        findings.push(`${name} must retry ${idle} for longer`);
+      }
       for (const error of rule.ErrorEquals.filter((error) => TERMINAL.includes(error))) {
         findings.push(`${name} must not retry ${error}, which is final`);
       }
     }
     return findings;
   });
+}
+
+/** The sum of the delays of all attempts, in seconds, without jitter. */
+function longestDelay(rule: Rule): number {
+  const [first, attempts, rate, longest] = [
+    rule["IntervalSeconds"],
+    rule["MaxAttempts"],
+    rule["BackoffRate"],
+    rule["MaxDelaySeconds"],
+  ].map(Number) as [number, number, number, number];
+  const delays = Array.from({ length: attempts }, (_, n) => Math.min(first * rate ** n, longest));
+  return delays.reduce((sum, delay) => sum + delay, 0);
 }
 
 /** `States.ALL` is alone in its rule, and the rule is the last one. Otherwise it would hide later rules. */

@@ -52,6 +52,12 @@ const broken: [rule: string, what: string, Break][] = [
     (m) => ((post(m).Arguments?.Payload as { run: string }).run = `{% ${run(86400, false)} %}`),
   ],
   ["retries", "no retry", (m) => delete post(m).Retry],
+  ["retries", "no retry of an idle function", (m) => post(m).Retry?.pop()],
+  [
+    "retries",
+    "a retry that ends before an idle function is ready",
+    (m) => ((post(m).Retry?.at(-1) as Rule)["MaxAttempts"] = 6),
+  ],
   ["retries", "no bound on the delay", (m) => delete post(m).Retry?.[0]?.["MaxDelaySeconds"]],
   ["retries", "no jitter", (m) => delete post(m).Retry?.[0]?.["JitterStrategy"]],
   [

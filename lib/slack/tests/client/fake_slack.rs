@@ -19,6 +19,11 @@ pub fn client_with(server: &MockServer, tokens: Arc<dyn TokenSource>) -> SlackCl
     SlackClient::new(format!("{}/api", server.uri()).parse().unwrap(), tokens).unwrap()
 }
 
+pub fn client_at(url: &str) -> SlackClient {
+    let token = FixedToken(SlackToken::new("xoxb-1").unwrap());
+    SlackClient::new(url.parse().unwrap(), Arc::new(token)).unwrap()
+}
+
 pub async fn slack_answers(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(method("POST"))

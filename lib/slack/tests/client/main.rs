@@ -3,6 +3,7 @@
 
 mod answers;
 mod at_once;
+mod connections;
 mod errors;
 mod fake_slack;
 mod requests;

@@ -339,7 +339,7 @@ async fn a_preference_is_written_into_an_existing_profile() {
 }
 
 #[tokio::test]
-async fn the_doctor_checks_the_stack_the_token_the_tables_and_the_alarms() {
+async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_the_alarms() {
     let world = World::here();
     let output = apgl(&world, &["doctor"]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -352,6 +352,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_and_the_alarms() {
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",
+        "✔ Lambda concurrency: 1000 invocations at once",
         "✔ alarms: 57, none rings",
         "✔ queue apgl-outcome-dead-letters: empty",
         "queue apgl-mpc-event-dead-letters: empty",
