@@ -61,6 +61,6 @@ impl Message {
 
     /// Whether the message is a reply in the thread of the message with this `ts`.
     pub fn is_reply_to(&self, parent: &str) -> bool {
-        self.ts != parent && self.thread_ts.as_deref() == Some(parent)
+        self.thread_ts.as_deref() == Some(parent) && self.ts != parent
     }
 }

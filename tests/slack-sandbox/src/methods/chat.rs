@@ -169,7 +169,11 @@ pub(super) fn update(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     }
     message.edited = Some(edited);
     let message = message.clone();
-    let shown = shapes::message(channel, &message);
+    let mut shown = shapes::message(channel, &message);
+    // This method shows it only beside the message.
+    if let Value::Object(fields) = &mut shown {
+        fields.remove("ts");
+    }
     Ok(json!({ "channel": id, "ts": ts, "text": message.text, "message": shown }))
 }
 

@@ -9,7 +9,7 @@ pub(super) fn list(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let wanted = Wanted::of(call)?;
     listed(workspace, call, |channel| {
         let is_visible = !channel.is_private || call.is_in(channel);
-        (is_visible && wanted.holds(channel)).then(|| shapes::channel(channel, call))
+        (is_visible && wanted.holds(channel)).then(|| shapes::listed(workspace, channel, call))
     })
 }
 
@@ -23,7 +23,7 @@ pub(super) fn of_user(workspace: &Workspace, call: &Call<'_>) -> Answer {
     listed(workspace, call, |channel| {
         let is_shared = user.is_none_or(|user| channel.members.contains(user));
         (call.is_in(channel) && is_shared && wanted.holds(channel)).then(|| {
-            let mut shown = shapes::channel(channel, call);
+            let mut shown = shapes::listed(workspace, channel, call);
             // This method omits the field.
             if let Value::Object(fields) = &mut shown {
                 fields.remove("is_member");

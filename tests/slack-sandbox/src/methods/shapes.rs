@@ -3,25 +3,41 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::workspace::{APP_ID, Channel, Kind, Message, TEAM_ID};
+use crate::workspace::{APP_ID, Channel, Kind, Message, TEAM_ID, Workspace};
 
 pub(super) const URL: &str = "https://sandbox.slack.com/";
 
+/// What a list shows.
+pub(super) fn listed(workspace: &Workspace, channel: &Channel, call: &Call<'_>) -> Value {
+    let mut shown = conversation(channel, call);
+    if let Kind::Direct { user } = &channel.kind {
+        let is_deleted = workspace.user(user).is_some_and(|user| user.deleted);
+        shown["is_user_deleted"] = json!(is_deleted);
+    }
+    shown
+}
+
+/// What a method shows that is about one conversation.
 pub(super) fn channel(channel: &Channel, call: &Call<'_>) -> Value {
+    let mut shown = conversation(channel, call);
+    if channel.kind != Kind::Channel {
+        shown["is_open"] = json!(channel.is_open);
+    }
+    shown
+}
+
+fn conversation(channel: &Channel, call: &Call<'_>) -> Value {
     if let Kind::Direct { user } = &channel.kind {
         return json!({
             "id": channel.id,
             "created": channel.created,
             "is_im": true,
             "is_org_shared": false,
-            "is_archived": false,
-            "is_open": channel.is_open,
             "priority": 0,
             "user": user,
         });
     }
-    let is_group = channel.kind == Kind::Group;
-    let mut shown = json!({
+    json!({
         "id": channel.id,
         "name": channel.name,
         "name_normalized": channel.name,
@@ -29,7 +45,7 @@ pub(super) fn channel(channel: &Channel, call: &Call<'_>) -> Value {
         "is_channel": !channel.is_private,
         "is_group": channel.is_private,
         "is_im": false,
-        "is_mpim": is_group,
+        "is_mpim": channel.kind == Kind::Group,
         "is_private": channel.is_private,
         "is_archived": channel.is_archived,
         "is_general": channel.name == "general",
@@ -45,11 +61,7 @@ pub(super) fn channel(channel: &Channel, call: &Call<'_>) -> Value {
         "created": channel.created,
         "topic": { "value": channel.topic, "creator": "", "last_set": 0 },
         "purpose": { "value": channel.purpose, "creator": "", "last_set": 0 },
-    });
-    if is_group {
-        shown["is_open"] = json!(channel.is_open);
-    }
-    shown
+    })
 }
 
 /// A message without its metadata, which Slack returns only on request.
