@@ -77,7 +77,8 @@ export function alarmsOf(template: Template): AlarmProperties[] {
 /** What an alarm is about: its kind, and the workflow or function that it watches. */
 export function kindOf({ AlarmName }: AlarmProperties): { kind: string; about?: string } {
   const name = AlarmName.slice(PREFIX.length);
-  const [, about = "", rest = ""] = /^(.*?)-(errors|slow|system-failed|failed|timed-out|old)$/.exec(name) ?? [];
+  const [, about = "", rest = ""] =
+    /^(.*?)-(errors|slow|system-failed|failed|timed-out|old)$/.exec(name) ?? [];
   if (FUNCTIONS.includes(about)) return { kind: `<function>-${rest}`, about };
   if (WORKFLOWS.includes(about)) return { kind: `<workflow>-${rest}`, about };
   return { kind: name };

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use xtask::{Project, builds::cargo, program::Failure, progress};
 
 /// The folders with a `package-lock.json`.
-const NODE_PROJECTS: [&str; 2] = ["cdk", "tests/asl"];
+const NODE_PROJECTS: [&str; 3] = ["cdk", "tests/asl", "tests/slack-sdks"];
 const PYTHON_REQUIREMENTS: &str = "tests/local-stack/requirements.txt";
 
 pub async fn run() -> Result<(), Failure> {

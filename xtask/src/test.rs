@@ -63,6 +63,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let asl = project.root.join("tests/asl");
+    let slack_sdks = project.root.join("tests/slack-sdks");
     let installing = async {
         tokio::try_join!(
             install_tools(project),
@@ -70,6 +71,10 @@ async fn everything(project: &Project, stages: &Stages) -> Result<(), Failure> {
             progress::step(
                 "Installing the packages of the ASL checks",
                 project.install_node_packages(&asl)
+            ),
+            progress::step(
+                "Installing Slack's SDK",
+                project.install_node_packages(&slack_sdks)
             ),
         )
     };
@@ -145,13 +150,23 @@ async fn the_rest(project: &Project, stages: &Stages) -> Result<(), Failure> {
     stages
         .time("supply chain", supply_chain::check(project))
         .await?;
-    for (name, folder) in [
-        ("CDK", project.cdk()),
-        ("ASL", project.root.join("tests/asl")),
+    // The Slack sandbox's tests start those of the SDKs.
+    for (name, folder, scripts) in [
+        ("CDK", project.cdk(), &["build", "lint", "test"][..]),
+        (
+            "ASL",
+            project.root.join("tests/asl"),
+            &["build", "lint", "test"],
+        ),
+        (
+            "SDKs",
+            project.root.join("tests/slack-sdks"),
+            &["build", "lint"],
+        ),
     ] {
-        for script in ["build", "lint", "test"] {
+        for script in scripts {
             let mut npm = Command::new("npm");
-            npm.args(["run", "--silent", script]).current_dir(&folder);
+            npm.args(["run", "--silent", *script]).current_dir(&folder);
             stages.run(&format!("{name}: {script}"), npm).await?;
         }
     }

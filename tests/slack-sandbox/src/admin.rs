@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     calls::{Call, Tally},
     chaos::Chaos,
     faults::Fault,
-    server::{ChannelChange, Settings, UserChange},
+    server::{ChannelChange, PersonsMessage, Settings, UserChange},
     workspace::Message,
 };
 
@@ -157,6 +157,28 @@ impl Admin {
             .await
     }
 
+    /// Posts a message of a person to the channel. Returns its `ts`.
+    pub async fn post_as_person(
+        &self,
+        channel: &str,
+        message: &PersonsMessage,
+    ) -> Result<String, AdminError> {
+        let route = format!("channels/{channel}/messages");
+        let answer = self.ask(Method::POST, &route, message).await?;
+        Ok(answer.json().await?)
+    }
+
+    /// Deletes a message. One with replies leaves a placeholder.
+    pub async fn delete_message(&self, channel: &str, ts: &str) -> Result<(), AdminError> {
+        let route = format!("channels/{channel}/messages/{ts}");
+        self.send(Method::DELETE, &route, &json!({})).await
+    }
+
+    /// The names of the methods that the sandbox has.
+    pub async fn methods(&self) -> Result<Vec<String>, AdminError> {
+        self.get("methods").await
+    }
+
     /// Changes the account with this id or address.
     pub async fn change_user(&self, user: &str, change: &UserChange) -> Result<(), AdminError> {
         let route = format!("users/{user}");
@@ -238,6 +260,16 @@ impl Admin {
         route: &str,
         body: &impl Serialize,
     ) -> Result<(), AdminError> {
+        self.ask(method, route, body).await?;
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        route: &str,
+        body: &impl Serialize,
+    ) -> Result<Response, AdminError> {
         let url = format!("{}/admin/{route}", self.url);
         let answer = self.http.request(method, url).json(body).send().await?;
         if answer.status() == StatusCode::BAD_REQUEST {
@@ -246,7 +278,6 @@ impl Admin {
                 body["error"].as_str().unwrap_or_default().to_owned(),
             ));
         }
-        answer.error_for_status()?;
-        Ok(())
+        Ok(answer.error_for_status()?)
     }
 }

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | users, channels, messages, tokens: the state, without HTTP |
+//! | `channel`, `message` | a channel and a message |
 //! | `methods` | Slack's methods under their own names, as rules over the workspace |
 //! | [`limits`] | rate limits of the methods |
 //! | [`faults`] | failures on demand |
@@ -15,9 +16,11 @@
 
 pub mod admin;
 pub mod calls;
+mod channel;
 pub mod chaos;
 pub mod faults;
 pub mod limits;
+mod message;
 mod methods;
 mod page;
 pub mod seed;

@@ -8,30 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::methods::Method;
+
 const MINUTE: Duration = Duration::from_mins(1);
-/// chat.postMessage: "several hundred a minute" for a workspace, and about one a second for a channel, with "short
-/// bursts" of more allowed. Slack gives no numbers for the workspace limit and the bursts.
-const POSTS_PER_MINUTE: usize = 600;
+/// chat.postMessage: about one a second for a channel, with "short bursts" of more allowed. Slack gives no number for
+/// the bursts, nor for the workspace, which has "several hundred a minute".
 const POST_INTERVAL: Duration = Duration::from_secs(1);
 const POST_BURST: u32 = 4;
-
-/// Calls per minute, by Slack's tiers.
-pub(crate) fn calls_per_minute(method: &str) -> usize {
-    match method {
-        "auth.test" => 600,
-        "chat.postMessage" => POSTS_PER_MINUTE,
-        "users.info" | "conversations.members" => 100,
-        "users.lookupByEmail"
-        | "users.conversations"
-        | "conversations.invite"
-        | "conversations.kick"
-        | "conversations.info"
-        | "conversations.join"
-        | "conversations.history"
-        | "conversations.replies" => 50,
-        _ => 20,
-    }
-}
 
 #[derive(Debug)]
 pub struct Limits {
@@ -62,7 +45,7 @@ impl Limits {
     pub(crate) fn count(
         &mut self,
         token: &str,
-        method: &str,
+        method: &Method,
         channel: Option<&str>,
         now: Instant,
     ) -> Result<(), u64> {
@@ -70,9 +53,9 @@ impl Limits {
             return Ok(());
         }
         let minute = MINUTE.mul_f64(self.time_factor);
-        let by_method = (token.to_owned(), method.to_owned());
-        self.check(&by_method, calls_per_minute(method), minute, now)?;
-        if let (Some(channel), "chat.postMessage") = (channel, method) {
+        let by_method = (token.to_owned(), method.name.to_owned());
+        self.check(&by_method, method.calls_per_minute, minute, now)?;
+        if let (Some(channel), "chat.postMessage") = (channel, method.name) {
             let by_channel = (token.to_owned(), channel.to_owned());
             let interval = POST_INTERVAL.mul_f64(self.time_factor);
             let due = self.posts_due.entry(by_channel).or_insert(now);
@@ -125,33 +108,25 @@ fn sandbox_seconds(duration: Duration, time_factor: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::methods::METHODS;
+
+    fn method(name: &str) -> &'static Method {
+        let found = METHODS.iter().find(|method| method.name == name);
+        found.expect("it is a method")
+    }
 
     #[test]
     fn a_window_slides_and_retry_after_is_in_sandbox_seconds() {
         let mut limits = Limits::new(true, 0.1);
-        let start = Instant::now();
+        let (create, start) = (method("conversations.create"), Instant::now());
         for _ in 0..20 {
-            assert_eq!(
-                limits.count("t", "conversations.create", None, start),
-                Ok(())
-            );
+            assert_eq!(limits.count("t", create, None, start), Ok(()));
         }
         let later = start + Duration::from_secs(1);
+        assert_eq!(limits.count("t", create, None, later), Err(50));
+        assert_eq!(limits.count("other", create, None, later), Ok(()));
         assert_eq!(
-            limits.count("t", "conversations.create", None, later),
-            Err(50)
-        );
-        assert_eq!(
-            limits.count("other", "conversations.create", None, later),
-            Ok(())
-        );
-        assert_eq!(
-            limits.count(
-                "t",
-                "conversations.create",
-                None,
-                start + MINUTE.mul_f64(0.1)
-            ),
+            limits.count("t", create, None, start + MINUTE.mul_f64(0.1)),
             Ok(())
         );
     }
@@ -162,7 +137,7 @@ mod tests {
         let start = Instant::now();
         let mut post = |channel, after| {
             let now = start + Duration::from_secs_f64(after);
-            limits.count("t", "chat.postMessage", Some(channel), now)
+            limits.count("t", method("chat.postMessage"), Some(channel), now)
         };
         for _ in 0..POST_BURST {
             assert_eq!(post("C1", 0.0), Ok(()));

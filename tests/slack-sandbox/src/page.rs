@@ -153,7 +153,7 @@ fn message(workspace: &Workspace, message: &Message) -> Markup {
         article.reply[message.is_reply()] {
             div.face { (author.chars().take(1).collect::<String>()) }
             div.body {
-                div.who { b { (author) } span.app { "APP" } time title=(message.ts) { (clock(&message.ts)) } }
+                div.who { b { (author) } @if !message.bot_id.is_empty() { span.app { "APP" } } time title=(message.ts) { (clock(&message.ts)) } }
                 @match message.blocks.as_ref().and_then(Value::as_array) {
                     Some(blocks) => { @for value in blocks { (block(value)) } }
                     None => (mrkdwn(&message.text)),

@@ -9,10 +9,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub const TEAM_ID: &str = "T00SANDBOX";
+/// The app that every token belongs to.
+pub const APP_ID: &str = "A00SANDBOX";
 /// The bot user that every token belongs to.
 pub const BOT_USER_ID: &str = "U00BOT";
 /// The person who created the channels that neither the bot nor one of their members created.
 pub const OWNER_USER_ID: &str = "U00OWNER";
+
+pub use crate::{
+    channel::{Channel, Kind},
+    message::{Edited, Message, Pinned, Reaction},
+};
 
 /// Everything that Slack stores.
 #[derive(Debug, Default)]
@@ -25,6 +32,8 @@ pub struct Workspace {
     /// Includes archived channels, which keep their names.
     channels_by_name: HashMap<String, usize>,
     pub tokens: BTreeMap<String, Token>,
+    /// By the user's id: what the bot published as the user's home tab.
+    pub homes: BTreeMap<String, Value>,
     pub restrictions: Restrictions,
     pub pages: Pages,
     last_ts_micros: u64,
@@ -32,7 +41,7 @@ pub struct Workspace {
     earlier_channels: usize,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -55,53 +64,43 @@ pub struct User {
     /// A single-channel guest.
     #[serde(default)]
     pub is_ultra_restricted: bool,
+    /// The name of a time zone, for example `Europe/Berlin`.
+    #[serde(default = "utc")]
+    pub tz: String,
+    #[serde(default = "utc_label")]
+    pub tz_label: String,
+    /// Seconds east of UTC.
+    #[serde(default)]
+    pub tz_offset: i32,
 }
 
-#[derive(Debug, Clone, Default)]
-pub struct Channel {
-    pub id: String,
-    pub name: String,
-    /// The names that the channel had before, the latest first.
-    pub previous_names: Vec<String>,
-    pub is_private: bool,
-    pub is_archived: bool,
-    /// Shared with another organisation (Slack Connect).
-    pub is_ext_shared: bool,
-    /// The id of the user who created the channel: the bot or a person.
-    pub creator: String,
-    pub created: u64,
-    pub topic: String,
-    pub purpose: String,
-    pub members: BTreeSet<String>,
-    /// Oldest first.
-    pub messages: Vec<Message>,
+fn utc() -> String {
+    "Etc/UTC".to_owned()
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    pub ts: String,
-    pub user: String,
-    pub bot_id: String,
-    pub text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Value>,
-    /// The `ts` of the message whose thread this one belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_ts: Option<String>,
+fn utc_label() -> String {
+    "Coordinated Universal Time".to_owned()
 }
 
-impl Message {
-    /// Whether the message is a reply, which is in a thread and not in the channel's history.
-    pub fn is_reply(&self) -> bool {
-        self.thread_ts
-            .as_ref()
-            .is_some_and(|thread| *thread != self.ts)
+impl Default for User {
+    /// An active person without a name, in UTC.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            email: None,
+            deleted: false,
+            is_bot: false,
+            is_restricted: false,
+            is_ultra_restricted: false,
+            tz: utc(),
+            tz_label: utc_label(),
+            tz_offset: 0,
+        }
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Token {
     pub scopes: BTreeSet<String>,
     pub bot_user_id: String,
@@ -217,7 +216,15 @@ impl Workspace {
     pub fn add_channel(&mut self, mut channel: Channel) -> String {
         let index = self.channels.len();
         if channel.id.is_empty() {
-            channel.id = format!("C{:08}", self.earlier_channels + index);
+            let letter = if matches!(channel.kind, Kind::Direct { .. }) {
+                'D'
+            } else {
+                'C'
+            };
+            channel.id = format!("{letter}{:08}", self.earlier_channels + index);
+        }
+        if channel.name.is_empty() {
+            channel.name.clone_from(&channel.id);
         }
         channel.created = epoch_micros() / 1_000_000;
         let id = channel.id.clone();
@@ -264,6 +271,47 @@ impl Workspace {
         }
     }
 
+    /// The bot's direct message with exactly these users, if there is one.
+    pub fn direct_message(&self, users: &BTreeSet<String>) -> Option<&Channel> {
+        self.channels
+            .iter()
+            .find(|channel| channel.kind != Kind::Channel && channel.members == *users)
+    }
+
+    /// Opens the direct message of the bot with these users, who include the bot. Returns its id.
+    pub fn open_direct_message(&mut self, bot: &str, users: BTreeSet<String>) -> String {
+        if let Some(channel) = self.direct_message(&users) {
+            let id = channel.id.clone();
+            if let Some(channel) = self.channel_mut(&id) {
+                channel.is_open = true;
+            }
+            return id;
+        }
+        let others: Vec<&String> = users.iter().filter(|user| *user != bot).collect();
+        let (kind, name) = match others[..] {
+            [user] => (Kind::Direct { user: user.clone() }, String::new()),
+            _ => (Kind::Group, self.group_name(&users)),
+        };
+        self.add_channel(Channel {
+            kind,
+            is_open: true,
+            name,
+            is_private: true,
+            creator: bot.to_owned(),
+            members: users,
+            ..Channel::default()
+        })
+    }
+
+    /// `mpdm-ana--bob-1`, as Slack names a direct message with several users.
+    fn group_name(&self, users: &BTreeSet<String>) -> String {
+        let names: Vec<String> = users
+            .iter()
+            .filter_map(|id| Some(self.user(id)?.name.to_lowercase()))
+            .collect();
+        format!("mpdm-{}-1", names.join("--"))
+    }
+
     /// Adds a token and the bot user that it belongs to.
     pub fn put_token(&mut self, token: &str, scopes: BTreeSet<String>) {
         let bot_user_id = self.put_user(User {
@@ -306,7 +354,7 @@ impl Workspace {
     }
 }
 
-fn epoch_micros() -> u64 {
+pub(crate) fn epoch_micros() -> u64 {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

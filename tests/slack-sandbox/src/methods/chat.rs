@@ -1,121 +1,194 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Refusal, refuse};
-use crate::workspace::{Channel, Message, Workspace};
+use super::{
+    Answer, Call, Refusal,
+    content::{Content, MAX_CHARACTERS_IN_ONE_MESSAGE},
+    refuse, shapes,
+};
+use crate::workspace::{Channel, Edited, Message, Workspace};
 
-const MAX_TEXT_CHARACTERS: usize = 40_000;
-/// Slack splits a longer text: slackapi/java-slack-sdk#704, slack-go/slack#972. It gives no exact number.
-const MAX_CHARACTERS_IN_ONE_MESSAGE: usize = 4_000;
-const MAX_BLOCKS: usize = 50;
-const MAX_CHARACTERS_IN_BLOCKS: usize = 13_200;
-const MAX_METADATA_BYTES: usize = 16_000;
+/// Where a post goes to.
+enum Target {
+    Channel(String),
+    /// A direct message that is opened by the post.
+    User(String),
+}
 
-pub(super) fn post_message(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
-    call.needs("chat:write")?;
-    let channel = call.channel(workspace)?;
+/// The argument `channel`: an id, a channel's name with or without `#`, or a user's id.
+fn target(workspace: &Workspace, call: &Call<'_>) -> Result<Target, Refusal> {
+    let named = call.required("channel")?;
+    if let Some(user) = workspace.user(named) {
+        return match user {
+            user if user.is_bot => refuse("cannot_dm_bot"),
+            user if user.deleted => refuse("channel_not_found"),
+            user => Ok(Target::User(user.id.clone())),
+        };
+    }
+    let Some(channel) = channel_named(workspace, named).filter(|channel| call.sees(channel)) else {
+        return refuse("channel_not_found");
+    };
     if channel.is_archived {
         return refuse("is_archived");
     }
-    if !call.is_in(channel) {
+    let may_write_anywhere = !channel.is_private && call.needs("chat:write.public").is_ok();
+    if !call.is_in(channel) && !may_write_anywhere {
         return refuse("not_in_channel");
     }
-    let id = channel.id.clone();
-    let blocks = call.argument("blocks").map(blocks).transpose()?;
-    let metadata = call.argument("metadata").map(metadata).transpose()?;
-    let text = call.argument("text").unwrap_or_default();
-    if text.is_empty() && blocks.is_none() {
-        return refuse("no_text");
-    }
-    let kept: Vec<char> = text.chars().take(MAX_TEXT_CHARACTERS).collect();
-    let is_truncated = text.chars().nth(MAX_TEXT_CHARACTERS).is_some();
-    let mut parts: Vec<String> = kept
-        .chunks(MAX_CHARACTERS_IN_ONE_MESSAGE)
-        .map(String::from_iter)
-        .collect();
-    if parts.is_empty() {
-        parts.push(String::new());
-    }
+    Ok(Target::Channel(channel.id.clone()))
+}
+
+/// The channel with this id, or with this name with or without `#`.
+pub(crate) fn channel_named<'w>(workspace: &'w Workspace, named: &str) -> Option<&'w Channel> {
+    let name = named.strip_prefix('#').unwrap_or(named);
+    workspace
+        .channel(named)
+        .or_else(|| workspace.channel_by_name(name))
+}
+
+pub(super) fn post_message(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    call.needs("chat:write")?;
+    let target = target(workspace, call)?;
+    let content = Content::of(call)?;
+    let (parts, is_truncated) = content.parts();
+    let bot = &call.token.bot_user_id;
+    let id = match target {
+        Target::Channel(id) => id,
+        Target::User(user) => {
+            workspace.open_direct_message(bot, BTreeSet::from([user, bot.clone()]))
+        }
+    };
+    let channel = workspace.channel(&id);
     let thread_ts = call
         .argument("thread_ts")
-        .map(|ts| thread_of(channel, ts).to_owned());
+        .and_then(|ts| Some(channel?.thread_of(ts)));
     // Slack repeats the blocks with each part: slackapi/bolt-python#764, slackapi/python-slack-sdk#1336.
     let messages: Vec<Message> = parts
         .into_iter()
         .map(|text| Message {
             ts: workspace.next_ts(),
-            user: call.token.bot_user_id.clone(),
+            user: bot.clone(),
             bot_id: call.token.bot_id.clone(),
             text,
-            blocks: blocks.clone(),
-            metadata: metadata.clone(),
+            blocks: content.blocks.clone(),
+            attachments: content.attachments.clone(),
+            metadata: content.metadata.clone(),
             thread_ts: thread_ts.clone(),
+            ..Message::default()
         })
         .collect();
-    let first = &messages[0];
-    let mut answer = json!({ "channel": id, "ts": first.ts, "message": first });
+    let Some(channel) = workspace.channel_mut(&id) else {
+        return refuse("channel_not_found");
+    };
+    let first = messages[0].clone();
+    channel.messages.extend(messages);
+    let mut shown = shapes::message(channel, &first);
+    if let Some(metadata) = &first.metadata {
+        shown["metadata"] = metadata.clone();
+    }
+    let mut answer = json!({ "channel": id, "ts": first.ts, "message": shown });
     if is_truncated {
         answer["warning"] = json!("message_truncated");
         answer["response_metadata"] = json!({ "warnings": ["message_truncated"] });
     }
-    if let Some(channel) = workspace.channel_mut(&id) {
-        channel.messages.extend(messages);
-    }
     Ok(answer)
 }
 
-/// The thread that a post with this `thread_ts` goes to: the reply's own, if it is the `ts` of a reply. Slack's page of
-/// the method advises against it, but it works while the reply exists: discourse/discourse-chat-integration#159.
-fn thread_of<'c>(channel: &'c Channel, ts: &'c str) -> &'c str {
-    channel
-        .messages
-        .iter()
-        .find(|message| message.ts == ts)
-        .and_then(|message| message.thread_ts.as_deref())
-        .unwrap_or(ts)
-}
-
-fn blocks(json: &str) -> Result<Value, Refusal> {
-    let Ok(Value::Array(blocks)) = json.parse() else {
-        return refuse("invalid_blocks_format");
+/// Only the user sees the message, and only for a while: it is not in the history.
+pub(super) fn post_ephemeral(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    call.needs("chat:write")?;
+    let Target::Channel(id) = target(workspace, call)? else {
+        return refuse("channel_not_found");
     };
-    if blocks.len() > MAX_BLOCKS || !blocks.iter().all(|block| block["type"].is_string()) {
-        return refuse("invalid_blocks");
+    let user = call.required("user")?;
+    let channel = workspace.channel(&id);
+    if !channel.is_some_and(|channel| channel.members.contains(user)) {
+        return refuse("user_not_in_channel");
     }
-    let blocks = Value::Array(blocks);
-    if characters(&blocks) > MAX_CHARACTERS_IN_BLOCKS {
-        return refuse("msg_blocks_too_long");
+    let content = Content::of(call)?;
+    if content.text.is_some_and(|text| is_too_long(&text)) {
+        return refuse("msg_too_long");
     }
-    Ok(blocks)
+    Ok(json!({ "message_ts": workspace.next_ts() }))
 }
 
-/// The number of characters in all texts of the value.
-fn characters(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => values.iter().map(characters).sum(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| match value {
-                Value::String(text) if key == "text" => text.chars().count(),
-                value => characters(value),
-            })
-            .sum(),
-        _ => 0,
-    }
+fn is_too_long(text: &str) -> bool {
+    text.chars().nth(MAX_CHARACTERS_IN_ONE_MESSAGE).is_some()
 }
 
-fn metadata(json: &str) -> Result<Value, Refusal> {
-    let Ok(metadata) = json.parse::<Value>() else {
-        return refuse("invalid_metadata_format");
+/// The channel and the `ts` of the bot's own message that the call names.
+fn own_message(
+    workspace: &Workspace,
+    call: &Call<'_>,
+    not_own: &str,
+) -> Result<(String, String), Refusal> {
+    call.needs("chat:write")?;
+    let channel = call.channel(workspace)?;
+    let Some(message) = channel.message(call.required("ts")?) else {
+        return refuse("message_not_found");
     };
-    if json.len() > MAX_METADATA_BYTES {
-        return refuse("metadata_too_large");
+    if message.user != call.token.bot_user_id {
+        return refuse(not_own);
     }
-    let is_scalar = |value: &Value| !value.is_object() && !value.is_array();
-    let payload = metadata["event_payload"].as_object();
-    if !metadata["event_type"].is_string()
-        || !payload.is_some_and(|fields| fields.values().all(is_scalar))
-    {
-        return refuse("invalid_metadata_schema");
+    Ok((channel.id.clone(), message.ts.clone()))
+}
+
+/// What the call omits stays as it is, the blocks too: slackapi/python-slack-sdk#523.
+pub(super) fn update(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let (id, ts) = own_message(workspace, call, "cant_update_message")?;
+    let content = Content::of(call)?;
+    if content.text.as_deref().is_some_and(is_too_long) {
+        return refuse("msg_too_long");
     }
-    Ok(metadata)
+    let edited = Edited {
+        user: call.token.bot_user_id.clone(),
+        ts: workspace.next_ts(),
+    };
+    let Some(channel) = workspace.channel_mut(&id) else {
+        return refuse("channel_not_found");
+    };
+    if channel.is_archived {
+        return refuse("is_inactive");
+    }
+    let Some(message) = channel.message_mut(&ts) else {
+        return refuse("message_not_found");
+    };
+    let is_empty = |value: &Value| *value == json!([]) || *value == json!({});
+    if let Some(text) = content.text {
+        message.text = text;
+    }
+    for (field, change) in [
+        (&mut message.blocks, content.blocks),
+        (&mut message.attachments, content.attachments),
+        (&mut message.metadata, content.metadata),
+    ] {
+        if let Some(value) = change {
+            *field = Some(value).filter(|value| !is_empty(value));
+        }
+    }
+    message.edited = Some(edited);
+    let message = message.clone();
+    let mut shown = shapes::message(channel, &message);
+    // This method shows it only beside the message.
+    if let Value::Object(fields) = &mut shown {
+        fields.remove("ts");
+    }
+    Ok(json!({ "channel": id, "ts": ts, "text": message.text, "message": shown }))
+}
+
+pub(super) fn delete(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let (id, ts) = own_message(workspace, call, "cant_delete_message")?;
+    if let Some(channel) = workspace.channel_mut(&id) {
+        channel.delete_message(&ts);
+    }
+    Ok(json!({ "channel": id, "ts": ts }))
+}
+
+pub(super) fn get_permalink(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let channel = call.channel(workspace)?;
+    let Some(message) = channel.message(call.required("message_ts")?) else {
+        return refuse("message_not_found");
+    };
+    Ok(json!({ "channel": channel.id, "permalink": shapes::permalink(channel, message) }))
 }

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Call, Refusal, page, refuse};
+use super::{Answer, Call, Refusal, refuse, shapes};
 use crate::workspace::{Channel, Workspace};
 
 const MAX_NAME_CHARACTERS: usize = 80;
@@ -85,6 +85,17 @@ pub(super) fn archive(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     Ok(json!({}))
 }
 
+/// A bot can't unarchive a channel, since it is not in it any more: slack-go/slack#1066.
+pub(super) fn unarchive(workspace: &Workspace, call: &Call<'_>) -> Answer {
+    let channel = call.channel(workspace)?;
+    call.needs_for(channel, "write")?;
+    Call::only_channels(channel)?;
+    if channel.is_archived {
+        return refuse("not_in_channel");
+    }
+    refuse("not_archived")
+}
+
 pub(super) fn set_topic(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let (id, topic) = described(workspace, call, "topic")?;
     change(workspace, &id, |channel| channel.topic = topic);
@@ -113,95 +124,10 @@ fn described(
     Ok((channel.id.clone(), text))
 }
 
-pub(super) fn list(workspace: &Workspace, call: &Call<'_>) -> Answer {
-    let wanted = Wanted::of(call)?;
-    listed(workspace, call, |channel| {
-        let is_visible = !channel.is_private || call.is_in(channel);
-        (is_visible && wanted.holds(channel)).then(|| shown(channel, call))
-    })
-}
-
-/// The channels that the bot is a member of, or those of them that the user `user` is in too.
-pub(super) fn of_user(workspace: &Workspace, call: &Call<'_>) -> Answer {
-    let wanted = Wanted::of(call)?;
-    let user = call.argument("user");
-    if user.is_some_and(|user| workspace.user(user).is_none()) {
-        return refuse("user_not_found");
-    }
-    listed(workspace, call, |channel| {
-        let is_shared = user.is_none_or(|user| channel.members.contains(user));
-        (call.is_in(channel) && is_shared && wanted.holds(channel)).then(|| {
-            let mut shown = shown(channel, call);
-            // This method omits the field.
-            if let Value::Object(fields) = &mut shown {
-                fields.remove("is_member");
-            }
-            shown
-        })
-    })
-}
-
-fn listed(
-    workspace: &Workspace,
-    call: &Call<'_>,
-    shown: impl FnMut(&Channel) -> Option<Value>,
-) -> Answer {
-    let limit = call.page_limit(workspace, 100, 999)?;
-    let (channels, metadata) = page(workspace, call, limit, &workspace.channels, shown)?;
-    Ok(json!({ "channels": channels, "response_metadata": metadata }))
-}
-
-/// The channels that a list was asked for.
-struct Wanted {
-    public: bool,
-    private: bool,
-    archived: bool,
-}
-
-impl Wanted {
-    /// Checks the scope that each type needs.
-    fn of(call: &Call<'_>) -> Result<Self, Refusal> {
-        let mut wanted = Self {
-            public: false,
-            private: false,
-            archived: !call.flag("exclude_archived"),
-        };
-        for kind in call
-            .argument("types")
-            .unwrap_or("public_channel")
-            .split(',')
-        {
-            match kind.trim() {
-                "public_channel" => wanted.public = true,
-                "private_channel" => wanted.private = true,
-                // The bot has no direct messages.
-                "mpim" | "im" => {}
-                _ => return refuse("invalid_types"),
-            }
-        }
-        if wanted.public {
-            call.needs("channels:read")?;
-        }
-        if wanted.private {
-            call.needs("groups:read")?;
-        }
-        Ok(wanted)
-    }
-
-    fn holds(&self, channel: &Channel) -> bool {
-        let is_of_type = if channel.is_private {
-            self.private
-        } else {
-            self.public
-        };
-        is_of_type && (self.archived || !channel.is_archived)
-    }
-}
-
 pub(super) fn info(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let channel = call.channel(workspace)?;
-    call.needs_for(channel, "channels:read", "groups:read")?;
-    let mut shown = shown(channel, call);
+    call.needs_for(channel, "read")?;
+    let mut shown = shapes::channel(channel, call);
     if call.flag("include_num_members") {
         shown["num_members"] = json!(channel.members.len());
     }
@@ -211,7 +137,8 @@ pub(super) fn info(workspace: &Workspace, call: &Call<'_>) -> Answer {
 /// The channel of the call, if the bot is a member of it and can manage it.
 fn own_channel<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
     let channel = call.channel(workspace)?;
-    call.needs_for(channel, "channels:manage", "groups:write")?;
+    call.needs_for(channel, "write")?;
+    Call::only_channels(channel)?;
     if !call.is_in(channel) {
         return refuse("not_in_channel");
     }
@@ -226,34 +153,7 @@ fn change(workspace: &mut Workspace, id: &str, change: impl FnOnce(&mut Channel)
 
 pub(super) fn info_of(workspace: &Workspace, call: &Call<'_>, id: &str) -> Answer {
     match workspace.channel(id) {
-        Some(channel) => Ok(json!({ "channel": shown(channel, call) })),
+        Some(channel) => Ok(json!({ "channel": shapes::channel(channel, call) })),
         None => refuse("channel_not_found"),
     }
-}
-
-fn shown(channel: &Channel, call: &Call<'_>) -> Value {
-    json!({
-        "id": channel.id,
-        "name": channel.name,
-        "name_normalized": channel.name,
-        "previous_names": channel.previous_names,
-        "is_channel": !channel.is_private,
-        "is_group": channel.is_private,
-        "is_im": false,
-        "is_mpim": false,
-        "is_private": channel.is_private,
-        "is_archived": channel.is_archived,
-        "is_general": channel.name == "general",
-        "is_member": call.is_in(channel),
-        "is_shared": channel.is_ext_shared,
-        "is_ext_shared": channel.is_ext_shared,
-        "is_org_shared": false,
-        "is_pending_ext_shared": false,
-        "pending_shared": [],
-        "unlinked": 0,
-        "creator": channel.creator,
-        "created": channel.created,
-        "topic": { "value": channel.topic, "creator": "", "last_set": 0 },
-        "purpose": { "value": channel.purpose, "creator": "", "last_set": 0 },
-    })
 }

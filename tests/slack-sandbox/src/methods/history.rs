@@ -1,6 +1,6 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, Call, Refusal, page, refuse};
+use super::{Answer, Call, Refusal, micros, page, refuse, shapes};
 use crate::workspace::{Channel, Message, Workspace};
 
 /// Newest first, without replies.
@@ -13,7 +13,7 @@ pub(super) fn history(workspace: &Workspace, call: &Call<'_>) -> Answer {
         .rev()
         .filter(|message| !message.is_reply() && range.holds(&message.ts))
         .collect();
-    listed(workspace, call, &messages)
+    listed(workspace, call, channel, &messages)
 }
 
 /// The thread's parent first, whatever the range, then its replies, oldest first. Asked with the `ts` of a reply, Slack
@@ -33,26 +33,33 @@ pub(super) fn replies(workspace: &Workspace, call: &Call<'_>) -> Answer {
             message.ts == thread || is_reply
         })
         .collect();
-    listed(workspace, call, &messages)
+    listed(workspace, call, channel, &messages)
 }
 
 fn readable<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
     let channel = call.channel(workspace)?;
-    call.needs_for(channel, "channels:history", "groups:history")?;
+    call.needs_for(channel, "history")?;
     if !call.is_in(channel) {
         return refuse("not_in_channel");
     }
     Ok(channel)
 }
 
-fn listed(workspace: &Workspace, call: &Call<'_>, messages: &[&Message]) -> Answer {
+fn listed(
+    workspace: &Workspace,
+    call: &Call<'_>,
+    channel: &Channel,
+    messages: &[&Message],
+) -> Answer {
     let with_metadata = call.flag("include_all_metadata");
     let limit = call.page_limit(workspace, 100, 999)?;
     let (messages, metadata) = page(workspace, call, limit, messages, |message| {
-        let mut shown = json!(message);
-        shown["type"] = json!("message");
-        if !with_metadata && let Value::Object(fields) = &mut shown {
-            fields.remove("metadata");
+        let mut shown = shapes::message(channel, message);
+        if !message.reactions.is_empty() {
+            shown["reactions"] = shapes::reactions(message);
+        }
+        if let Some(metadata) = message.metadata.as_ref().filter(|_| with_metadata) {
+            shown["metadata"] = metadata.clone();
         }
         Some(shown)
     })?;
@@ -85,15 +92,4 @@ impl Range {
         let is_bound = ts == self.oldest || ts == self.latest;
         (self.oldest..=self.latest).contains(&ts) && (self.inclusive || !is_bound)
     }
-}
-
-/// `1712345678.000200` in microseconds.
-fn micros(ts: &str) -> Option<u64> {
-    let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
-    let fraction: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
-    seconds
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1_000_000)?
-        .checked_add(fraction)
 }

@@ -1,14 +1,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Call, Refusal, conversations::info_of, page, refuse};
-use crate::workspace::{Channel, User, Workspace};
+use crate::workspace::{Channel, Kind, User, Workspace};
 
 /// Slack's limit was 1,000 until 2025.
 const MAX_INVITED_AT_ONCE: usize = 100;
 
 pub(super) fn members(workspace: &Workspace, call: &Call<'_>) -> Answer {
     let channel = call.channel(workspace)?;
-    call.needs_for(channel, "channels:read", "groups:read")?;
+    call.needs_for(channel, "read")?;
     let limit = call.page_limit(workspace, 100, 999)?;
     let members: Vec<&String> = channel.members.iter().collect();
     let (members, metadata) = page(workspace, call, limit, &members, |id| Some(json!(id)))?;
@@ -92,7 +92,7 @@ fn is_in_any_channel(workspace: &Workspace, user: &User) -> bool {
     workspace
         .channels
         .iter()
-        .any(|channel| channel.members.contains(&user.id))
+        .any(|channel| channel.kind == Kind::Channel && channel.members.contains(&user.id))
 }
 
 pub(super) fn kick(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
@@ -142,10 +142,38 @@ pub(super) fn join(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
+pub(super) fn leave(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
+    let channel = call.channel(workspace)?;
+    call.needs_for(channel, "write")?;
+    Call::only_channels(channel)?;
+    let id = channel.id.clone();
+    if channel.is_archived {
+        return refuse("is_archived");
+    }
+    if channel.name == "general" {
+        return refuse("cant_leave_general");
+    }
+    if !call.is_in(channel) {
+        let more = Map::from_iter([("not_in_channel".to_owned(), Value::from(true))]);
+        return Err(Refusal {
+            error: "not_in_channel".to_owned(),
+            more,
+        });
+    }
+    if channel.is_private && channel.members.len() == 1 {
+        return refuse("last_member");
+    }
+    if let Some(channel) = workspace.channel_mut(&id) {
+        channel.members.remove(&call.token.bot_user_id);
+    }
+    Ok(json!({}))
+}
+
 /// The channel of the call, if the bot can change its members.
 fn managed<'w>(workspace: &'w Workspace, call: &Call<'_>) -> Result<&'w Channel, Refusal> {
     let channel = call.channel(workspace)?;
-    call.needs_for(channel, "channels:manage", "groups:write")?;
+    call.needs_for(channel, "write")?;
+    Call::only_channels(channel)?;
     if channel.is_archived {
         return refuse("is_archived");
     }

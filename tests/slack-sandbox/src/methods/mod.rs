@@ -1,16 +1,28 @@
 //! Slack's methods under their own names, as rules over the workspace.
 
 mod chat;
+mod content;
 mod conversations;
+mod direct;
 mod history;
+mod lists;
 mod membership;
+mod pins;
+mod reactions;
+mod shapes;
+mod table;
 mod users;
+mod views;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::workspace::{Channel, TEAM_ID, Token, Workspace};
+pub(crate) use self::{
+    chat::channel_named,
+    table::{Body, METHODS, Method, method},
+};
+use crate::workspace::{Channel, Kind, Message, Token, Workspace};
 
 /// The response to a call that Slack rejects.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,22 +84,48 @@ impl Call<'_> {
         Err(refusal)
     }
 
-    /// Requires the scope of a family for a channel: `channels:…` for a public one, `groups:…` for a private one.
-    fn needs_for(&self, channel: &Channel, public: &str, private: &str) -> Result<(), Refusal> {
-        self.needs(if channel.is_private { private } else { public })
+    /// Checks the scope for this kind of conversation, for example `groups:history` for the history of a private
+    /// channel.
+    fn needs_for(&self, channel: &Channel, action: &str) -> Result<(), Refusal> {
+        self.needs(&scope(channel.type_name(), action))
     }
 
     fn is_in(&self, channel: &Channel) -> bool {
         channel.members.contains(&self.token.bot_user_id)
     }
 
+    fn sees(&self, channel: &Channel) -> bool {
+        !channel.is_private || self.is_in(channel)
+    }
+
     /// The channel that the argument `channel` names, if the bot can see it.
     fn channel<'w>(&self, workspace: &'w Workspace) -> Result<&'w Channel, Refusal> {
         match workspace.channel(self.required("channel")?) {
-            Some(channel) if !channel.is_private || self.is_in(channel) => Ok(channel),
+            Some(channel) if self.sees(channel) => Ok(channel),
             // Slack does not distinguish an invisible channel from a wrong id.
             _ => refuse("channel_not_found"),
         }
+    }
+
+    /// The message of the channel that the argument `timestamp` names.
+    fn message<'c>(&self, channel: &'c Channel) -> Result<&'c Message, Refusal> {
+        let Some(ts) = self.argument("timestamp") else {
+            return refuse("no_item_specified");
+        };
+        if micros(ts).is_none() {
+            return refuse("bad_timestamp");
+        }
+        channel
+            .message(ts)
+            .map_or_else(|| refuse("message_not_found"), Ok)
+    }
+
+    /// Refuses a direct message, for a method that is only for channels.
+    fn only_channels(channel: &Channel) -> Result<(), Refusal> {
+        if channel.kind == Kind::Channel {
+            return Ok(());
+        }
+        refuse("method_not_supported_for_channel_type")
     }
 
     fn page_limit(
@@ -110,74 +148,26 @@ impl Call<'_> {
     }
 }
 
-/// Whether the method exists. Slack checks this before it looks at the rest of the call.
-pub(crate) fn exists(method: &str) -> bool {
-    METHODS.contains(&method)
+/// The scope for an action on a type of conversation. A bot manages public channels with a scope of another name.
+fn scope(type_name: &str, action: &str) -> String {
+    let prefix = match type_name {
+        "public_channel" if action == "write" => return "channels:manage".to_owned(),
+        "public_channel" => "channels",
+        "private_channel" => "groups",
+        other => other,
+    };
+    format!("{prefix}:{action}")
 }
 
-const METHODS: [&str; 20] = [
-    "auth.test",
-    "users.lookupByEmail",
-    "users.info",
-    "users.list",
-    "users.conversations",
-    "conversations.create",
-    "conversations.invite",
-    "conversations.kick",
-    "conversations.archive",
-    "conversations.unarchive",
-    "conversations.rename",
-    "conversations.setTopic",
-    "conversations.setPurpose",
-    "conversations.list",
-    "conversations.info",
-    "conversations.members",
-    "conversations.join",
-    "conversations.history",
-    "conversations.replies",
-    "chat.postMessage",
-];
-
-pub(crate) fn answer(workspace: &mut Workspace, method: &str, call: &Call<'_>) -> Answer {
-    match method {
-        "auth.test" => Ok(auth_test(workspace, call)),
-        "users.lookupByEmail" => users::lookup_by_email(workspace, call),
-        "users.info" => users::info(workspace, call),
-        "users.list" => users::list(workspace, call),
-        "users.conversations" => conversations::of_user(workspace, call),
-        "conversations.create" => conversations::create(workspace, call),
-        "conversations.archive" => conversations::archive(workspace, call),
-        // A bot token cannot unarchive channels.
-        "conversations.unarchive" => refuse("not_allowed_token_type"),
-        "conversations.rename" => conversations::rename(workspace, call),
-        "conversations.setTopic" => conversations::set_topic(workspace, call),
-        "conversations.setPurpose" => conversations::set_purpose(workspace, call),
-        "conversations.list" => conversations::list(workspace, call),
-        "conversations.info" => conversations::info(workspace, call),
-        "conversations.members" => membership::members(workspace, call),
-        "conversations.invite" => membership::invite(workspace, call),
-        "conversations.kick" => membership::kick(workspace, call),
-        "conversations.join" => membership::join(workspace, call),
-        "conversations.history" => history::history(workspace, call),
-        "conversations.replies" => history::replies(workspace, call),
-        "chat.postMessage" => chat::post_message(workspace, call),
-        _ => refuse("unknown_method"),
-    }
-}
-
-fn auth_test(workspace: &Workspace, call: &Call<'_>) -> Value {
-    let token = call.token;
-    let user = workspace
-        .user(&token.bot_user_id)
-        .map(|user| user.name.as_str());
-    json!({
-        "url": "https://sandbox.slack.com/",
-        "team": "Sandbox",
-        "team_id": TEAM_ID,
-        "user": user,
-        "user_id": token.bot_user_id,
-        "bot_id": token.bot_id,
-    })
+/// `1712345678.000200` in microseconds.
+fn micros(ts: &str) -> Option<u64> {
+    let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
+    let fraction: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    seconds
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000)?
+        .checked_add(fraction)
 }
 
 /// A page of `items` from the cursor on, which is the index at which the page begins. A page covers `limit` items

@@ -120,6 +120,11 @@ fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
     })
 }
 
+/// The names of the methods that the sandbox has.
+pub(super) async fn method_names() -> Json<Vec<&'static str>> {
+    Json(methods::METHODS.iter().map(|method| method.name).collect())
+}
+
 pub(super) async fn call_log(State(shared): State<Shared>) -> Json<Vec<Call>> {
     Json(shared.lock().calls.clone())
 }
@@ -140,7 +145,7 @@ pub(super) async fn add_fault(
     body: Result<Json<Fault>, JsonRejection>,
 ) -> Response {
     let fault = body_or_400!(body);
-    if fault.method != "*" && !methods::exists(&fault.method) {
+    if fault.method != "*" && methods::method(&fault.method).is_none() {
         return bad_request("method: must be a Slack method that the sandbox supports, or *");
     }
     shared.lock().faults.add(fault);

@@ -1,41 +1,40 @@
 //! Slack's methods: what a call is answered with.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use super::{Inner, Shared, connection::ResetSwitch};
+use super::{Inner, Shared, connection::ResetSwitch, request::Request};
 use crate::{
     calls::{self, Call},
     faults::How,
     methods::{self, Refusal},
+    workspace::Token,
 };
 
 pub(super) async fn slack_method(
     State(shared): State<Shared>,
     ConnectInfo(reset): ConnectInfo<ResetSwitch>,
     Path(method): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let arguments = form_arguments(&headers, &body);
-    let token = bearer(&headers);
+    let query = query.unwrap_or_default();
+    let request = Request::of(methods::method(&method), &query, &headers, &body);
     let (response, fault) = {
         let mut inner = shared.lock();
-        let (reply, fault) = inner.reply(&method, token, &arguments);
-        inner.log(&method, token, &arguments, &reply, fault.as_ref());
-        let mut response = reply.into_response();
-        if let Some(scopes) = inner.scopes_of(token) {
+        let (reply, fault) = inner.reply(&method, &request);
+        inner.log(&method, &request, &reply, fault.as_ref());
+        let mut response = reply.with_warnings(&request.warnings).into_response();
+        if let Some(scopes) = inner.scopes_of(request.token.as_deref()) {
             response.headers_mut().insert("x-oauth-scopes", scopes);
         }
         (response, fault)
@@ -43,11 +42,10 @@ pub(super) async fn slack_method(
     let Some(fault) = fault else {
         return response;
     };
-    if let (How::Late { millis }, Some(token)) = (&fault, token) {
-        let (millis, token) = (*millis, token.to_owned());
+    if let How::Late { millis } = fault {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(millis)).await;
-            shared.lock().take_effect(&method, &token, &arguments);
+            shared.lock().take_effect(&method, &request);
         });
     }
     tokio::time::sleep(fault.delay()).await;
@@ -55,25 +53,6 @@ pub(super) async fn slack_method(
         reset.pull();
     }
     response
-}
-
-/// The arguments of a form body. Several of Slack's methods read no other kind, so the sandbox does not either.
-fn form_arguments(headers: &HeaderMap, body: &[u8]) -> BTreeMap<String, String> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded")) {
-        return BTreeMap::new();
-    }
-    serde_urlencoded::from_bytes(body).unwrap_or_default()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Bearer ")
 }
 
 /// The response to a call, before any fault of the connection.
@@ -91,37 +70,36 @@ impl Inner {
         HeaderValue::from_str(&scopes.join(",")).ok()
     }
 
-    /// Checks in Slack's order: the token, the method, the limit, then scopes and arguments. A fault replaces what
-    /// follows the limit, so if the limit rejects a call, the fault affects the next call instead.
-    fn reply(
-        &mut self,
-        method: &str,
-        token: Option<&str>,
-        arguments: &BTreeMap<String, String>,
-    ) -> (Reply, Option<How>) {
+    /// Checks in Slack's order: the token, the method, the body, the limit, then scopes and arguments. A fault replaces
+    /// what follows the limit, so if the limit rejects a call, the fault affects the next call instead.
+    fn reply(&mut self, method: &str, request: &Request) -> (Reply, Option<How>) {
         let refused = |error| (Reply::Answer(methods::refuse(error)), None);
-        let Some(token_text) = token else {
-            return refused("not_authed");
+        let token = match self.token(method, request) {
+            Ok(token) => token,
+            Err(error) => return refused(error),
         };
-        let token = match self.workspace.tokens.get(token_text) {
-            None => return refused("invalid_auth"),
-            Some(token) if token.revoked => return refused("token_revoked"),
-            Some(token) => token.clone(),
-        };
-        if !methods::exists(method) {
+        let Some(method) = methods::method(method) else {
             return refused("unknown_method");
+        };
+        if let Some(error) = request.error {
+            return refused(error);
         }
-        let channel = arguments.get("channel").map(String::as_str);
-        if let Err(retry_after) = self
-            .limits
-            .count(token_text, method, channel, Instant::now())
+        let Request { arguments, .. } = request;
+        let channel = arguments.get("channel").map(|named| {
+            let channel = methods::channel_named(&self.workspace, named);
+            channel.map_or(named.clone(), |channel| channel.id.clone())
+        });
+        let sender = request.token.as_deref().unwrap_or_default();
+        if let Err(retry_after) =
+            self.limits
+                .count(sender, method, channel.as_deref(), Instant::now())
         {
             return (Reply::RateLimited { retry_after }, None);
         }
         let fault = self
             .faults
-            .take(method, arguments)
-            .or_else(|| self.chaos.as_mut()?.take(method));
+            .take(method.name, arguments)
+            .or_else(|| self.chaos.as_mut()?.take(method.name));
         if let Some(fault) = &fault
             && !fault.has_effect()
         {
@@ -134,37 +112,46 @@ impl Inner {
             token: &token,
             arguments,
         };
-        let answer = Reply::Answer(methods::answer(&mut self.workspace, method, &call));
+        let answer = Reply::Answer((method.answer)(&mut self.workspace, &call));
         let reply = fault.as_ref().and_then(Reply::of_fault).unwrap_or(answer);
         (reply, fault)
     }
 
-    /// Carries out a call whose sender has disconnected.
-    fn take_effect(&mut self, method: &str, token: &str, arguments: &BTreeMap<String, String>) {
-        if let Some(token) = self.workspace.tokens.get(token).cloned() {
-            let call = methods::Call {
-                token: &token,
-                arguments,
+    /// The caller's token. api.test needs none.
+    fn token(&self, method: &str, request: &Request) -> Result<Token, &'static str> {
+        let Some(token) = &request.token else {
+            return if method == "api.test" {
+                Ok(Token::default())
+            } else {
+                Err("not_authed")
             };
-            let _ = methods::answer(&mut self.workspace, method, &call);
+        };
+        match self.workspace.tokens.get(token) {
+            None => Err("invalid_auth"),
+            Some(token) if token.revoked => Err("token_revoked"),
+            Some(token) => Ok(token.clone()),
         }
     }
 
-    fn log(
-        &mut self,
-        method: &str,
-        token: Option<&str>,
-        arguments: &BTreeMap<String, String>,
-        reply: &Reply,
-        fault: Option<&How>,
-    ) {
+    /// Carries out a call whose sender has disconnected.
+    fn take_effect(&mut self, method: &str, request: &Request) {
+        if let (Ok(token), Some(method)) = (self.token(method, request), methods::method(method)) {
+            let call = methods::Call {
+                token: &token,
+                arguments: &request.arguments,
+            };
+            let _ = (method.answer)(&mut self.workspace, &call);
+        }
+    }
+
+    fn log(&mut self, method: &str, request: &Request, reply: &Reply, fault: Option<&How>) {
         let is_reset = fault.is_some_and(How::breaks_the_connection);
         self.calls.push(Call {
             seq: self.calls.len() as u64 + 1,
             at: jiff::Timestamp::now().to_string(),
             method: method.to_owned(),
-            token_end: token.and_then(calls::end_of),
-            arguments: arguments.clone(),
+            token_end: request.token.as_deref().and_then(calls::end_of),
+            arguments: request.arguments.clone(),
             status: if is_reset { 0 } else { reply.status().as_u16() },
             error: reply.error(),
             fault: fault.map(|fault| fault.name().to_owned()),
@@ -183,6 +170,28 @@ impl Reply {
             How::Error { error, .. } => Some(Self::Answer(methods::refuse(error))),
             How::Hang { .. } | How::Reset { .. } | How::Slow { .. } | How::Late { .. } => None,
         }
+    }
+
+    /// Adds what Slack says about the request to what the method says, as it does: separated by commas, in
+    /// <https://medium.com/slack-developer-blog/well-wishes-and-warnings-in-the-web-api-489456837220>.
+    fn with_warnings(mut self, warnings: &[&'static str]) -> Self {
+        let fields = match &mut self {
+            Self::Answer(Ok(Value::Object(fields))) => fields,
+            Self::Answer(Err(refusal)) => &mut refusal.more,
+            _ => return self,
+        };
+        if warnings.is_empty() {
+            return self;
+        }
+        let own = fields.get("warning").and_then(Value::as_str);
+        let all: Vec<&str> = own.into_iter().chain(warnings.iter().copied()).collect();
+        let (joined, all) = (json!(all.join(",")), json!(all));
+        fields.insert("warning".to_owned(), joined);
+        let metadata = fields
+            .entry("response_metadata")
+            .or_insert_with(|| json!({}));
+        metadata["warnings"] = all;
+        self
     }
 
     fn status(&self) -> StatusCode {

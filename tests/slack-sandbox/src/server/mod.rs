@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod connection;
 mod people;
+mod request;
 
 use std::{
     io,
@@ -15,14 +16,14 @@ use axum::{
     Router,
     extract::{Query, State},
     response::Html,
-    routing::{get, patch, post, put},
+    routing::{delete, get, patch, post, put},
 };
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::connection::{ResetSwitch, ResettableListener};
 pub use self::{
     admin::Settings,
-    people::{ChannelChange, UserChange},
+    people::{ChannelChange, PersonsMessage, UserChange},
 };
 use crate::{
     Seed, calls::Call, chaos::Reign, faults::Faults, limits::Limits, page, workspace::Workspace,
@@ -149,7 +150,10 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/", get(show_page))
         .route("/health", get(async || "ok"))
-        .route("/api/{method}", post(api::slack_method))
+        .route(
+            "/api/{method}",
+            get(api::slack_method).post(api::slack_method),
+        )
         .route("/admin/reset", post(admin::reset))
         .route("/admin/seed", post(admin::plant))
         .route("/admin/state", get(admin::state))
@@ -157,6 +161,15 @@ fn router(shared: Shared) -> Router {
             "/admin/channels/{name}",
             get(admin::channel_state).patch(people::change_channel),
         )
+        .route(
+            "/admin/channels/{name}/messages",
+            post(people::post_message),
+        )
+        .route(
+            "/admin/channels/{name}/messages/{ts}",
+            delete(people::delete_message),
+        )
+        .route("/admin/methods", get(admin::method_names))
         .route("/admin/users/{user}", patch(people::change_user))
         .route(
             "/admin/calls",

@@ -9,12 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Shared,
     admin::{bad_request, body_or_400},
 };
-use crate::workspace::{User, Workspace};
+use crate::workspace::{Message, User, Workspace};
 
 /// Changes to a channel by someone other than the bot. Omitted fields keep their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,4 +149,70 @@ pub(super) async fn change_user(
     }
     workspace.put_user(changed);
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// A message by a person.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PersonsMessage {
+    /// The id or address.
+    pub user: String,
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<String>,
+    /// Metadata of any shape: Slack does not say which shapes other apps can add.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// Returns the message's `ts`.
+pub(super) async fn post_message(
+    State(shared): State<Shared>,
+    Path(channel): Path<String>,
+    body: Result<Json<PersonsMessage>, JsonRejection>,
+) -> Response {
+    let PersonsMessage {
+        user,
+        text,
+        thread_ts,
+        metadata,
+    } = body_or_400!(body);
+    let workspace = &mut shared.lock().workspace;
+    let Some(id) = workspace
+        .channel_by_name(&channel)
+        .map(|channel| channel.id.clone())
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let Some(user) = workspace.user_named(&user).map(|user| user.id.clone()) else {
+        return bad_request("user: must be the id or the address of a user");
+    };
+    let ts = workspace.next_ts();
+    if let Some(channel) = workspace.channel_mut(&id) {
+        let thread_ts = thread_ts.map(|ts| channel.thread_of(&ts));
+        channel.messages.push(Message {
+            ts: ts.clone(),
+            user,
+            text,
+            thread_ts,
+            metadata,
+            ..Message::default()
+        });
+    }
+    Json(ts).into_response()
+}
+
+pub(super) async fn delete_message(
+    State(shared): State<Shared>,
+    Path((channel, ts)): Path<(String, String)>,
+) -> StatusCode {
+    let workspace = &mut shared.lock().workspace;
+    let id = workspace.channel_by_name(&channel).map(|of| of.id.clone());
+    match id.and_then(|id| workspace.channel_mut(&id)) {
+        Some(channel) if channel.message(&ts).is_some() => {
+            channel.delete_message(&ts);
+            StatusCode::NO_CONTENT
+        }
+        _ => StatusCode::NOT_FOUND,
+    }
 }

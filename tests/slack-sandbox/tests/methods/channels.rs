@@ -94,13 +94,15 @@ async fn only_its_creator_may_rename_a_channel() {
     assert_eq!(error(&renamed), "not_authorized");
 }
 
+#[rstest]
+#[case("old", "not_in_channel")]
+#[case("team", "not_archived")]
+#[case("secret", "channel_not_found")]
 #[tokio::test]
-async fn a_bot_cant_unarchive() {
+async fn a_bot_cant_unarchive(#[case] channel: &str, #[case] expected: &str) {
     let slack = Slack::start().await;
-    assert_eq!(
-        error(&slack.call_in("old", "conversations.unarchive", &[]).await),
-        "not_allowed_token_type"
-    );
+    let answer = slack.call_in(channel, "conversations.unarchive", &[]).await;
+    assert_eq!(error(&answer), expected);
 }
 
 #[tokio::test]

@@ -117,3 +117,24 @@ async fn joining_a_public_channel_twice_is_a_warning() {
         "is_archived"
     );
 }
+
+#[rstest]
+#[case("team", "ok")]
+#[case("closed", "last_member")]
+#[case("general", "cant_leave_general")]
+#[case("open", "not_in_channel")]
+#[case("old", "is_archived")]
+#[case("secret", "channel_not_found")]
+#[tokio::test]
+async fn the_result_of_leaving_depends_on_the_channel(
+    #[case] channel: &str,
+    #[case] expected: &str,
+) {
+    let slack = Slack::start().await;
+    let answer = slack.call_in(channel, "conversations.leave", &[]).await;
+    assert_eq!(error(&answer), expected);
+    let members = slack.admin.channel(channel).await.unwrap().unwrap().members;
+    let was_in = !["open", "secret"].contains(&channel);
+    let is_in = members.contains(&"U00BOT".to_owned());
+    assert_eq!(is_in, was_in && expected != "ok");
+}

@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 use serde_json::json;
+use slack_sandbox::{seed::TokenSeed, server::PersonsMessage};
 
 use crate::slack::{Slack, error};
 
@@ -13,6 +14,9 @@ use crate::slack::{Slack, error};
 #[case("team", &[("text", "x"), ("blocks", "[{}]")], "invalid_blocks")]
 #[case("team", &[("text", "x"), ("metadata", "x")], "invalid_metadata_format")]
 #[case("team", &[("text", "x"), ("metadata", "{\"event_type\":\"e\",\"event_payload\":{\"a\":{}}}")], "invalid_metadata_schema")]
+#[case("team", &[("text", "x"), ("metadata", "{\"entities\":[]}")], "ok")]
+#[case("team", &[("attachments", "[{\"text\":\"x\"}]")], "ok")]
+#[case("team", &[("attachments", "{}")], "invalid_attachments")]
 #[case("open", &[("text", "x")], "not_in_channel")]
 #[case("secret", &[("text", "x")], "channel_not_found")]
 #[case("old", &[("text", "x")], "is_archived")]
@@ -96,6 +100,47 @@ async fn metadata_is_returned_only_on_request() {
         )
         .await;
     assert_eq!(all["messages"][0]["metadata"], metadata);
+}
+
+#[tokio::test]
+async fn other_apps_can_add_metadata_of_another_shape() {
+    let slack = Slack::start().await;
+    let metadata = json!({ "entities": [{ "url": "https://example.com" }] });
+    let message = PersonsMessage {
+        user: "ana@example.com".to_owned(),
+        metadata: Some(metadata.clone()),
+        ..PersonsMessage::default()
+    };
+    let posted = slack.admin.post_as_person("team", &message).await;
+    let arguments = [("include_all_metadata", "true")];
+    let history = slack
+        .call_in("team", "conversations.history", &arguments)
+        .await;
+    let message = &history["messages"][0];
+    assert_eq!(message["ts"], posted.unwrap());
+    assert_eq!(message["metadata"], metadata);
+    assert!(message["bot_id"].is_null());
+}
+
+#[rstest]
+#[case("open", "ok")]
+#[case("secret", "channel_not_found")]
+#[tokio::test]
+async fn a_scope_allows_posts_to_public_channels_without_joining(
+    #[case] channel: &str,
+    #[case] expected: &str,
+) {
+    let slack = Slack::start().await;
+    let token: TokenSeed = serde_json::from_value(json!({
+        "token": "xoxb-anywhere", "scopes": ["chat:write", "chat:write.public"],
+    }))
+    .unwrap();
+    slack.admin.add_token(&token).await.unwrap();
+    let arguments = [("channel", channel), ("text", "x")];
+    let answer = slack
+        .call_as("xoxb-anywhere", "chat.postMessage", &arguments)
+        .await;
+    assert_eq!(error(&answer), expected);
 }
 
 #[tokio::test]

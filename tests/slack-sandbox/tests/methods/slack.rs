@@ -1,9 +1,24 @@
 //! A sandbox with some people and channels, and a client that calls its methods.
 
 use serde_json::{Value, json};
-use slack_sandbox::{Admin, Options, Sandbox, Seed, server::Settings};
+use slack_sandbox::{
+    Admin, Options, Sandbox, Seed,
+    seed::ALL_SCOPES,
+    server::{PersonsMessage, Settings},
+};
 
 pub const TOKEN: &str = "xoxb-test";
+/// The scopes that only other apps have.
+const OTHER_SCOPES: [&str; 8] = [
+    "im:read",
+    "im:write",
+    "im:history",
+    "mpim:write",
+    "pins:read",
+    "pins:write",
+    "reactions:read",
+    "reactions:write",
+];
 
 pub struct Slack {
     pub http: reqwest::Client,
@@ -15,11 +30,13 @@ impl Slack {
     /// Ana and Bob are people; the other users cannot be invited. The bot is in `team`, `closed` and `old`, but not
     /// in `open` and `secret`.
     pub async fn start() -> Self {
+        let scopes: Vec<&str> = ALL_SCOPES.into_iter().chain(OTHER_SCOPES).collect();
         let seed: Seed = serde_json::from_value(json!({
-            "tokens": [{ "token": TOKEN }, { "token": "xoxb-poor", "scopes": ["users:read"] }],
+            "tokens": [{ "token": TOKEN, "scopes": scopes }, { "token": "xoxb-poor", "scopes": ["users:read"] }],
             "users": [
                 { "id": "UANA", "name": "ana", "email": "ana@example.com" },
-                { "id": "UBOB", "name": "bob", "email": "bob@example.com" },
+                { "id": "UBOB", "name": "bob", "email": "bob@example.com", "tz": "Europe/Berlin",
+                  "tz_label": "Central European Summer Time", "tz_offset": 7200 },
                 { "id": "UGONE", "name": "gone", "email": "gone@example.com", "deleted": true },
                 { "id": "UGUEST", "name": "guest", "email": "guest@example.com", "is_restricted": true },
                 { "id": "USINGLE", "name": "single", "email": "single@example.com", "is_ultra_restricted": true },
@@ -108,6 +125,17 @@ impl Slack {
     pub async fn emails(&self, name: &str) -> Vec<String> {
         self.admin.channel(name).await.unwrap().unwrap().emails
     }
+}
+
+/// A message of Ana in the channel `team`. Returns its `ts`.
+pub async fn anas_message(slack: &Slack) -> String {
+    let message = PersonsMessage {
+        user: "UANA".to_owned(),
+        text: "hello".to_owned(),
+        ..PersonsMessage::default()
+    };
+    let posted = slack.admin.post_as_person("team", &message).await;
+    posted.unwrap()
 }
 
 pub fn error(answer: &Value) -> &str {

@@ -50,3 +50,19 @@ async fn a_users_address_is_shown_only_with_the_scope() {
         8
     );
 }
+
+#[tokio::test]
+async fn an_active_user_has_a_time_zone() {
+    let slack = Slack::start().await;
+    let active = slack.call("users.info", &[("user", "UBOB")]).await;
+    assert_eq!(
+        (&active["user"]["tz"], &active["user"]["tz_offset"]),
+        (&json!("Europe/Berlin"), &json!(7200))
+    );
+    let deactivated = slack.call("users.info", &[("user", "UGONE")]).await;
+    assert!(deactivated["user"]["tz"].is_null());
+    assert!(active["user"]["locale"].is_null());
+    let arguments = [("user", "UBOB"), ("include_locale", "true")];
+    let info = slack.call("users.info", &arguments).await;
+    assert_eq!(info["user"]["locale"], "en-US");
+}
