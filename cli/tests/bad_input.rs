@@ -71,6 +71,7 @@ fn line_of(output: &Output) -> String {
 #[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not be in `add` as well")]
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
 #[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
+#[case(&["delete-channel", "x"], "--yes is required without a terminal")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
 fn bad_input_is_rejected_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
     let output = apgl(arguments);
@@ -97,7 +98,7 @@ fn a_message_from_standard_input_is_checked_too() {
 #[case(&["inspect", "cli-1"])]
 #[case(&["doctor"])]
 #[case(&["preferences", "get", "ana@example.com"])]
-#[case(&["delete-channel", "x"])]
+#[case(&["delete-channel", "x", "--yes"])]
 fn unreachable_aws_has_its_own_exit_code(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);

@@ -84,7 +84,7 @@ async fn each_of_the_six_operations_has_a_command() {
             .contains("the channel exists")
     );
     assert!(
-        text(&world, &["delete-channel", &channel, "--wait"])
+        text(&world, &["delete-channel", &channel, "--yes", "--wait"])
             .await
             .contains("archived")
     );
@@ -236,7 +236,7 @@ async fn a_name_that_two_workflows_have_is_rejected_with_both_arns() {
     let (channel, key) = (unique("cli"), unique("key"));
     let of_this_key = ["--key", &key, "--wait"];
     let create = [&["create-channel", &channel][..], &of_this_key].concat();
-    let delete = [&["delete-channel", &channel][..], &of_this_key].concat();
+    let delete = [&["delete-channel", &channel, "--yes"][..], &of_this_key].concat();
     let created = json(&world, &create).await;
     let deleted = json(&world, &delete).await;
     let arns = [&created, &deleted].map(|one| one["executionArn"].as_str().unwrap().to_owned());
