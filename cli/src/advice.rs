@@ -4,7 +4,8 @@ use apgl_client::ErrorName;
 
 /// The advice as one sentence; `execution` is the execution's name.
 pub fn advice(error: &str, execution: &str) -> String {
-    let redrive = format!("then: apgl redrive {execution}");
+    // Another execution for the same event would post the message, too.
+    let redrive = format!("then: apgl redrive {execution} (and no second start under a new key)");
     match ErrorName::from_name(error) {
         Some(ErrorName::InvalidRequest) => {
             "fix the request and start it with a new key; the failed one had no effect".to_owned()
@@ -44,7 +45,9 @@ pub fn advice(error: &str, execution: &str) -> String {
         None => match error {
             TIMED_OUT => format!("fix what it waited for, {redrive}"),
             ABORTED => {
-                format!("somebody stopped it; if it should continue, {redrive} --even-if-stopped")
+                format!(
+                    "somebody stopped it; if it should continue: apgl redrive {execution} --even-if-stopped"
+                )
             }
             "States.Runtime" | "States.QueryEvaluationError" | "States.DataLimitExceeded" => {
                 "the workflow's definition can't handle this, and a redrive uses the same definition: \

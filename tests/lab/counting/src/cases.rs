@@ -4,6 +4,7 @@ use std::fmt;
 
 use apgl_rate_limit::{RateLimits, SlackClock};
 use apgl_slack::quotas::quota_named;
+use aws_sdk_dynamodb::types::AttributeValue;
 use local_stack::TOKEN;
 use serde_json::json;
 use slack_sandbox::{
@@ -14,7 +15,7 @@ use slack_sandbox::{
 
 use crate::{
     Error,
-    counter::{Counter, RATE_LIMITS_TABLE},
+    counter::{CHANNELS_TABLE, Counter, RATE_LIMITS_TABLE},
     work::Work,
 };
 
@@ -31,6 +32,7 @@ pub enum Case {
     FirstToMany,
     Repeated,
     RepeatedToMany,
+    Confirmed,
     Public,
     PublicInAQueue,
     PublicRefused,
@@ -39,12 +41,13 @@ pub enum Case {
 }
 
 impl Case {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FirstByColdFunctions,
         Self::First,
         Self::FirstToMany,
         Self::Repeated,
         Self::RepeatedToMany,
+        Self::Confirmed,
         Self::Public,
         Self::PublicInAQueue,
         Self::PublicRefused,
@@ -68,6 +71,9 @@ impl fmt::Display for Case {
             Self::FirstToMany => "first to a new private channel, 10 new members",
             Self::Repeated => "repeated to a known private channel, 1 known member",
             Self::RepeatedToMany => "repeated to a known private channel, 10 known members",
+            Self::Confirmed => {
+                "repeated to a known private channel that Slack must confirm, 1 known member"
+            }
             Self::Public => "repeated to a known public channel",
             Self::PublicInAQueue => "repeated to a known public channel, waits once for its turn",
             Self::PublicRefused => {
@@ -164,7 +170,7 @@ fn repeated(case: Case, members: &[String]) -> serde_json::Value {
 /// The channel of a case. Repeated notifications go to the same channel as the first one.
 fn channel(case: Case) -> String {
     let case = match case {
-        Case::Repeated => Case::First,
+        Case::Repeated | Case::Confirmed => Case::First,
         Case::RepeatedToMany => Case::FirstToMany,
         first => first,
     };
@@ -174,7 +180,7 @@ fn channel(case: Case) -> String {
 fn members(case: Case, people: &[String]) -> &[String] {
     match case {
         Case::FirstByColdFunctions => &people[..1],
-        Case::First | Case::Repeated | Case::Receipt => &people[1..2],
+        Case::First | Case::Repeated | Case::Confirmed | Case::Receipt => &people[1..2],
         Case::FirstToMany | Case::RepeatedToMany | Case::ReceiptOfMany => &people[2..],
         Case::Public | Case::PublicInAQueue | Case::PublicRefused => &[],
     }
@@ -182,6 +188,7 @@ fn members(case: Case, people: &[String]) -> &[String] {
 
 async fn arrange(counter: &Counter, case: Case) -> Result<(), Error> {
     match case {
+        Case::Confirmed => end_trust(counter, case).await,
         Case::PublicInAQueue => others_post(counter, case).await,
         Case::PublicRefused => {
             let refusal = How::RateLimited { retry_after: 1 };
@@ -190,6 +197,19 @@ async fn arrange(counter: &Counter, case: Case) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Makes the table's entry older than it is trusted for.
+async fn end_trust(counter: &Counter, case: Case) -> Result<(), Error> {
+    let update = aws_sdk_dynamodb::Client::new(counter.aws())
+        .update_item()
+        .table_name(CHANNELS_TABLE)
+        .key("name", AttributeValue::S(channel(case)))
+        .update_expression("SET seenAt = :longAgo")
+        .expression_attribute_values(":longAgo", AttributeValue::N("0".to_owned()));
+    let updated = update.send().await;
+    updated.map_err(|error| Error::Uncounted(error.to_string()))?;
+    Ok(())
 }
 
 /// Uses up some of the channel's quota, as other executions' posts would.
