@@ -130,7 +130,11 @@ impl Directory {
         for conversation in &page.items {
             channels.push(self.channel_of(conversation, asked_at).await?);
         }
-        self.channels.remember_all(&channels).await?;
+        match scan.list {
+            List::All => self.channels.remember_changes(&channels).await?,
+            // Each is to be trusted again.
+            List::Joined => self.channels.remember_all(&channels).await?,
+        }
         Ok(match page.next_cursor {
             Some(cursor) => self
                 .channels

@@ -118,6 +118,46 @@ async fn what_was_read_earlier_does_not_replace_what_was_learnt_later() {
 }
 
 #[tokio::test]
+async fn a_scan_writes_what_has_changed_and_confirms_nothing_else() {
+    let (_fixture, directory) = confirmed_an_hour_ago(&["changed", "kept", "gone"]).await;
+    let channels = &directory.channels;
+    let mut page = Vec::new();
+    for name in ["changed", "kept", "gone"] {
+        let known = channels.known(name).await.unwrap().unwrap();
+        page.push(Channel {
+            archived: name == "changed",
+            confirmed_at: SystemTime::now(),
+            ..known
+        });
+    }
+    let marked = channels.mark_outdated("gone", &page[2].id).await;
+    marked.unwrap();
+    for channel in &mut page {
+        channel.confirmed_at = SystemTime::now() + Duration::from_millis(5);
+    }
+    page.push(Channel {
+        name: "new".to_owned(),
+        id: "C0NEW".to_owned(),
+        ..page[1].clone()
+    });
+    channels.remember_changes(&page).await.unwrap();
+    for (name, is_written) in [
+        ("changed", true),
+        ("kept", false),
+        ("gone", true),
+        ("new", true),
+    ] {
+        let known = channels.known(name).await.unwrap().unwrap();
+        let is_now = known.confirmed_at > SystemTime::now() - Duration::from_mins(30);
+        assert_eq!(
+            (known.archived, is_now),
+            (name == "changed", is_written),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn of_two_channels_with_one_name_the_active_one_is_remembered() {
     let (_fixture, directory) = confirmed_an_hour_ago(&["guide"]).await;
     let channels = &directory.channels;
@@ -131,9 +171,12 @@ async fn of_two_channels_with_one_name_the_active_one_is_remembered() {
         ..active.clone()
     };
     let page = [archived.clone(), active.clone(), archived];
-    channels.remember_all(&page).await.unwrap();
-    let known = channels.known("guide").await.unwrap().unwrap();
-    assert_eq!(known.id, active.id);
+    for _ in 0..2 {
+        channels.remember_all(&page).await.unwrap();
+        channels.remember_changes(&page).await.unwrap();
+        let known = channels.known("guide").await.unwrap().unwrap();
+        assert_eq!(known.id, active.id);
+    }
 }
 
 #[tokio::test]

@@ -78,6 +78,27 @@ impl Channel {
             confirmed_at: Some(epoch_millis(self.confirmed_at)),
         }
     }
+
+    /// Whether what Slack has confirmed is what it shows now.
+    fn is_still(&self, shown: &Self) -> bool {
+        let confirmed_now = Self {
+            confirmed_at: shown.confirmed_at,
+            ..self.clone()
+        };
+        self.confirmed_at > UNIX_EPOCH && confirmed_now == *shown
+    }
+}
+
+/// If two channels of a page have one name, the active one.
+fn one_of_each_name(page: &[Channel]) -> BTreeMap<&str, &Channel> {
+    let mut by_name: BTreeMap<&str, &Channel> = BTreeMap::new();
+    for channel in page {
+        let kept = by_name.entry(&channel.name).or_insert(channel);
+        if kept.archived && !channel.archived {
+            *kept = channel;
+        }
+    }
+    by_name
 }
 
 /// What the table says about a name.
@@ -184,14 +205,27 @@ impl Channels {
     /// Remembers a page of Slack's list, each channel as [`Channels::remember`] does. If two channels have one name,
     /// the active one is remembered.
     pub async fn remember_all(&self, page: &[Channel]) -> Result<(), StepError> {
-        let mut by_name: BTreeMap<&str, &Channel> = BTreeMap::new();
-        for channel in page {
-            let kept = by_name.entry(&channel.name).or_insert(channel);
-            if kept.archived && !channel.archived {
-                *kept = channel;
+        self.remember_each(one_of_each_name(page)).await
+    }
+
+    /// The same, but leaves alone what the table has already: a conditional write takes one request, and a scan of a
+    /// large workspace shows tens of thousands of channels, few of which have changed.
+    pub async fn remember_changes(&self, page: &[Channel]) -> Result<(), StepError> {
+        let mut changed = one_of_each_name(page);
+        let names = changed.keys().copied();
+        for item in self.0.get_many_consistently("name", names).await? {
+            let name = key_of(&item, "name").unwrap_or_default();
+            if let Entry::Seen(known) = entry_in(name, &item)
+                && changed.get(name).is_some_and(|shown| known.is_still(shown))
+            {
+                changed.remove(name);
             }
         }
-        let writes = by_name.into_iter();
+        self.remember_each(changed).await
+    }
+
+    async fn remember_each(&self, channels: BTreeMap<&str, &Channel>) -> Result<(), StepError> {
+        let writes = channels.into_iter();
         stream::iter(writes.map(|(name, channel)| self.remember(name, channel)))
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
