@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use apgl_client::{
-    Client, ErrorName, Execution, InvalidField, NotifyPublicChannel, StartError, StateMachines,
-    WaitError,
+    Client, CreateChannel, ErrorName, Execution, InvalidField, NotifyPublicChannel, StartError,
+    StateMachines, WaitError,
     outcome::{NotifyPublicChannelOutcome, SkipReason},
 };
 use aws_sdk_sfn::config::HttpClient;
@@ -200,7 +200,7 @@ async fn a_request_that_breaks_a_rule_is_not_sent(
 }
 
 #[tokio::test]
-async fn a_request_that_step_functions_would_reject_is_not_sent() {
+async fn a_request_that_the_workflow_could_not_pass_on_is_not_sent() {
     let (client, http) = client(Vec::new());
     // 40,000 characters of four bytes, and as many again in blocks.
     let text = "\u{1F600}".repeat(40_000);
@@ -208,6 +208,23 @@ async fn a_request_that_step_functions_would_reject_is_not_sent() {
     let message = apgl_client::Message::new(text.clone()).blocks(blocks);
     let request = NotifyPublicChannel::new("x", message);
     let error = client.notify_public_channel(KEY, &request).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "request: must have at most 250,000 bytes as JSON, where each address counts 50 more"
+    );
+    assert!(sent(&http).is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_step_functions_would_reject_is_not_sent() {
+    let (client, http) = client(Vec::new());
+    // The workflow needs a repeated address only once, but Step Functions counts each.
+    let address = format!(
+        "ana@{}example.com",
+        "a-long-label-of-the-domain.".repeat(8) + "of-250-characters."
+    );
+    let request = CreateChannel::new("x").members(vec![address; 1_000]);
+    let error = client.create_channel(KEY, &request).await;
     assert_eq!(
         error.unwrap_err().to_string(),
         "request: must have at most 250,000 bytes as JSON"

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod request;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod size;
 pub mod step;
 pub mod surrogates;
 

@@ -13,6 +13,7 @@ use crate::{
     ChannelName, ChannelText, Email, InvalidField, Members, Message, ReportedAddress, SkipReason,
     Skipped, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
+    size,
 };
 
 /// The operations, each with a workflow of its own; the workflow's file has the same name.
@@ -249,7 +250,13 @@ impl CheckedRequest {
     ///
     /// # Errors
     /// [`InvalidField`] names the field and the rule.
-    pub fn check(operation: Operation, mut request: Value) -> Result<Self, InvalidField> {
+    pub fn check(operation: Operation, request: Value) -> Result<Self, InvalidField> {
+        let checked = Self::read(operation, request)?;
+        size::check(&checked)?;
+        Ok(checked)
+    }
+
+    fn read(operation: Operation, mut request: Value) -> Result<Self, InvalidField> {
         if !request.is_object() {
             return Err(InvalidField::new("request", "must be an object"));
         }

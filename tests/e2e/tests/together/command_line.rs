@@ -352,7 +352,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_th
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",
-        "✔ Lambda concurrency: 1000 invocations at once",
+        "Lambda concurrency: ",
         "✔ alarms: 57, none rings",
         "✔ queue apgl-outcome-dead-letters: empty",
         "queue apgl-mpc-event-dead-letters: empty",
