@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::decode::{MAX_DEPTH, TOO_DEEP, is_deeper};
+
 /// A message. A caller may also write a plain string, which is the text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,7 +129,6 @@ pub struct Blocks(Vec<Value>);
 
 impl Blocks {
     pub const MAX: usize = 50;
-    pub const MAX_DEPTH: usize = 32;
 
     pub fn as_slice(&self) -> &[Value] {
         &self.0
@@ -150,19 +151,10 @@ impl TryFrom<Vec<Value>> for Blocks {
         if !blocks.iter().all(|block| block["type"].is_string()) {
             return Err("must contain only objects with a `type`");
         }
-        if blocks.iter().any(|block| is_deeper(block, Self::MAX_DEPTH)) {
-            return Err("must not be nested deeper than 32 levels");
+        if blocks.iter().any(|block| is_deeper(block, MAX_DEPTH)) {
+            return Err(TOO_DEEP);
         }
         Ok(Self(blocks))
-    }
-}
-
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let below = |part| levels == 0 || is_deeper(part, levels - 1);
-    match value {
-        Value::Array(parts) => parts.iter().any(below),
-        Value::Object(fields) => fields.values().any(below),
-        _ => false,
     }
 }
 

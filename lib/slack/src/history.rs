@@ -4,31 +4,28 @@ use serde::Deserialize;
 
 use crate::{
     Metadata, SlackClient, SlackError,
-    page::{Page, ResponseMetadata},
+    page::{Entries, Page, ResponseMetadata, if_readable},
 };
 
-/// A message as conversations.history and conversations.replies return it, without its text.
+/// A message as conversations.history and conversations.replies return it, without its text. A field of another shape
+/// counts as absent: the metadata of other apps' messages can be anything, and a message that can't be read must not
+/// hide that it is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct HistoryMessage {
+    /// Empty if it can't be read.
+    #[serde(default, deserialize_with = "if_readable")]
     pub ts: String,
+    #[serde(default, deserialize_with = "if_readable")]
     pub bot_id: Option<String>,
+    #[serde(default, deserialize_with = "if_readable")]
     pub metadata: Option<Metadata>,
 }
 
 #[derive(Deserialize)]
 struct MessagesAnswer {
-    messages: Vec<HistoryMessage>,
+    messages: Entries<HistoryMessage>,
     #[serde(default)]
     response_metadata: Option<ResponseMetadata>,
-}
-
-impl From<MessagesAnswer> for Page<HistoryMessage> {
-    fn from(answer: MessagesAnswer) -> Self {
-        Page {
-            items: answer.messages,
-            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
-        }
-    }
 }
 
 impl SlackClient {
@@ -50,8 +47,8 @@ impl SlackClient {
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: MessagesAnswer = self.call("conversations.history", &arguments).await?;
-        Ok(answer.into())
+        self.page_of_messages("conversations.history", &arguments)
+            .await
     }
 
     /// The messages of one thread: its parent first, then the replies since `oldest`.
@@ -73,7 +70,16 @@ impl SlackClient {
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: MessagesAnswer = self.call("conversations.replies", &arguments).await?;
-        Ok(answer.into())
+        self.page_of_messages("conversations.replies", &arguments)
+            .await
+    }
+
+    async fn page_of_messages(
+        &self,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Page<HistoryMessage>, SlackError> {
+        let answer: MessagesAnswer = self.call(method, arguments).await?;
+        Ok(Page::of(method, answer.messages, answer.response_metadata))
     }
 }
