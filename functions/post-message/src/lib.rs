@@ -5,6 +5,7 @@
 
 mod outbox;
 pub mod protocol;
+mod text;
 
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub async fn handle(
         channel: input.channel.id.clone(),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id);
+    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id).await?;
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
         Err(NotDelivered::Slack(error)) => match error {

@@ -141,6 +141,6 @@ impl SlackClient {
     }
 }
 
-fn bool_argument(value: bool) -> &'static str {
+pub(crate) fn bool_argument(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }

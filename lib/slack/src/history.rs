@@ -17,6 +17,9 @@ pub struct HistoryMessage {
     pub ts: String,
     #[serde(default, deserialize_with = "if_readable")]
     pub bot_id: Option<String>,
+    /// The timestamp of the thread's first message; `None` if the message is in no thread.
+    #[serde(default, deserialize_with = "if_readable")]
+    pub thread_ts: Option<String>,
     #[serde(default, deserialize_with = "if_readable")]
     pub metadata: Option<Metadata>,
 }
@@ -72,6 +75,22 @@ impl SlackClient {
         ];
         self.page_of_messages("conversations.replies", &arguments)
             .await
+    }
+
+    /// The timestamp of the first message in the thread of the message `ts`; `None` if it is in no thread. Asked with
+    /// the `ts` of a reply, Slack returns only that reply.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.replies>, slackapi/bolt-python#783
+    pub async fn conversations_replies_thread_of(
+        &self,
+        channel: &str,
+        ts: &str,
+    ) -> Result<Option<String>, SlackError> {
+        let arguments = [("channel", channel), ("ts", ts), ("limit", "1")];
+        let page = self.page_of_messages("conversations.replies", &arguments);
+        let messages = page.await?.items.into_iter();
+        let mut named = messages.filter(|message| message.ts == ts);
+        Ok(named.next().and_then(|message| message.thread_ts))
     }
 
     async fn page_of_messages(

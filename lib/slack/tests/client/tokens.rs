@@ -55,6 +55,8 @@ async fn a_refused_token_is_replaced_once() {
         text: "t",
         blocks: None,
         thread_ts: None,
+        unfurl_links: false,
+        unfurl_media: false,
         metadata: &metadata(),
     };
     assert!(
