@@ -257,7 +257,7 @@ fn past<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 }
 
 /// Invisible characters. Slack may drop them before it looks for mentions; it does not document which.
-fn shows_nothing(c: char) -> bool {
+pub(crate) fn shows_nothing(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'

@@ -263,6 +263,10 @@ impl CheckedRequest {
         match operation {
             Operation::CreateChannel => {
                 let request: CreateChannel = decode(request)?;
+                if !request.channel_name.can_be_created() {
+                    let rule = "must contain only a to z, digits, - and _: a bot can create no other names";
+                    return Err(InvalidField::new("channelName", rule));
+                }
                 Ok(Self::CreateChannel {
                     channel_name: request.channel_name,
                     visibility: request.visibility,

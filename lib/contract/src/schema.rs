@@ -95,9 +95,9 @@ macro_rules! schema_of {
 }
 
 schema_of!(ChannelName, "ChannelName", |_generator| json_schema!({
-    "description": "A channel's name: 1 to 80 lower-case letters, digits, - and _, with at least one letter or digit.",
+    "description": "A channel's name: 1 to 80 lower-case letters of any script, digits, - and _, with at least one letter or digit. A bot can create only names of a to z, digits, - and _.",
     "type": "string",
-    "pattern": "^#?(?=[a-z0-9_-]{1,80}$)[_-]*[a-z0-9]",
+    "pattern": "^#?(?=[^\\x00-,./:-^`{-\\x7f\\s]{1,80}$)[_-]*[^_-]",
 }));
 
 schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({

@@ -97,6 +97,25 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 }
 
 #[rstest]
+#[case("équipe")]
+#[case("お知らせ")]
+#[case("プロジェクト-2")]
+#[case("проект_x")]
+#[case("ملاحظات")]
+#[case("हिन्दी")]
+#[case::eighty_characters(&"é".repeat(80))]
+fn an_existing_channel_may_have_a_name_in_any_script(#[case] name: &str) {
+    let checked = check_private(with("channelName", json!(format!("#{name}"))));
+    assert_eq!(checked.unwrap()["channelName"], name);
+    let request = json!({ "channelName": name });
+    let refused = CheckedRequest::check(Operation::CreateChannel, request).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "channelName: must contain only a to z, digits, - and _: a bot can create no other names"
+    );
+}
+
+#[rstest]
 #[case::not_an_object(json!("hello"), "request", "must be an object")]
 #[case::null(Value::Null, "request", "must be an object")]
 #[case::a_list(json!(["project-x", "hello", [], false]), "request", "must be an object")]
@@ -107,6 +126,10 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 #[case::long_channel(with("channelName", json!("a".repeat(81))), "channelName", "must have at most 80 characters")]
 #[case::uppercase_channel(with("channelName", json!("Project-X")), "channelName", "must contain only lower-case letters, digits, - and _")]
 #[case::dotted_channel(with("channelName", json!("a.b")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::uppercase_in_another_script(with("channelName", json!("Équipe")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::space_of_another_script(with("channelName", json!("お\u{3000}知らせ")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::invisible_in_channel(with("channelName", json!("a\u{202e}b")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::long_channel_in_another_script(with("channelName", json!("é".repeat(81))), "channelName", "must have at most 80 characters")]
 #[case::punctuation_channel(with("channelName", json!("--")), "channelName", "must contain a letter or a digit")]
 #[case::empty_message(with("message", json!(" \n")), "message", "must not be empty")]
 #[case::message_is_a_list(with("message", json!(["x"])), "message", "must be a string, or an object with text")]
