@@ -38,11 +38,12 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
             return vec![Finding::unchecked("token", &failure)];
         }
     };
-    let Ok(token) = SlackToken::new(value.secret_string().unwrap_or_default()) else {
-        return vec![Finding::bad(
-            format!("token: {secret} does not contain a Slack token"),
-            store,
-        )];
+    let token = match SlackToken::new(value.secret_string().unwrap_or_default()) {
+        Ok(token) => token,
+        Err(error) => {
+            let what = format!("token: {secret} does not contain a Slack token: {error}");
+            return vec![Finding::bad(what, store)];
+        }
     };
     let url = match slack_api_url(deployment).await {
         Ok(url) => url,

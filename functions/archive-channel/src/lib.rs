@@ -208,8 +208,14 @@ impl Archiving<'_> {
 fn name_of_deleted(channel: &ChannelRef) -> String {
     let suffix = format!("-deleted-{}", channel.id.to_lowercase());
     let room = ChannelName::MAX_CHARACTERS.saturating_sub(suffix.len());
-    let kept: String = channel.name.chars().take(room).collect();
-    kept + &suffix
+    // Slack's documented rule for a new name, also where people have given the channel a name in another script.
+    let kept: String = channel
+        .name
+        .chars()
+        .filter(char::is_ascii)
+        .take(room)
+        .collect();
+    (kept + &suffix).trim_start_matches('-').to_owned()
 }
 
 #[cfg(test)]
@@ -222,6 +228,8 @@ mod tests {
     #[rstest]
     #[case("project-x".to_owned(), "project-x-deleted-c012ab3cd".to_owned())]
     #[case("x".repeat(80), "x".repeat(62) + "-deleted-c012ab3cd")]
+    #[case("équipe".to_owned(), "quipe-deleted-c012ab3cd".to_owned())]
+    #[case("お知らせ".to_owned(), "deleted-c012ab3cd".to_owned())]
     fn a_deleted_channels_name_is_unique_and_obeys_slacks_rules(
         #[case] name: String,
         #[case] expected: String,

@@ -72,7 +72,8 @@ pub async fn handle(
     input: Input,
 ) -> Result<Outcome, StepError> {
     let workspace = Workspace::new(deps, invocation, &input);
-    let found = ensure(&workspace, &invocation.run.execution_id).await?;
+    let found = ensure(&workspace, &invocation.run.execution_id).await;
+    let found = found.map_err(|error| not_found_if_not_creatable(error, &input.channel_name))?;
     // The log lines that follow name the channel.
     tracing::Span::current().record("channel.id", &found.channel.id);
     let channel = usable_channel(deps, &found, invocation, &input)?;
@@ -87,6 +88,19 @@ impl Input {
         let is_confined = allow_externally_shared || !channel.externally_shared;
         let is_private_enough = channel.visibility == self.visibility && is_confined;
         !channel.archived && (!self.require_visibility || is_private_enough)
+    }
+}
+
+/// A name that the bot can't create is not taken by anybody.
+fn not_found_if_not_creatable(error: StepError, name: &ChannelName) -> StepError {
+    match error {
+        StepError::ChannelNameTaken { channel, .. } if !name.can_be_created() => {
+            StepError::ChannelNotFound {
+                channel,
+                hint: "create it in Slack and invite the bot: a bot can create only names of a to z, digits, - and _ (channelName)",
+            }
+        }
+        error => error,
     }
 }
 

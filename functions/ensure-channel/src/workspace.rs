@@ -77,6 +77,10 @@ impl protocol::Workspace for Workspace<'_> {
 
     async fn create(&self) -> Result<Option<Found>, StepError> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
+        if !name.can_be_created() {
+            // Only a scan can find it.
+            return Ok(None);
+        }
         let execution_id = &self.invocation.run.execution_id;
         directory
             .create(name, self.input.visibility, execution_id)

@@ -51,11 +51,22 @@ async fn each_member_is_wanted_or_skipped_in_the_order_of_the_request(
             ("wants", Some(slack(AttributeValue::Bool(true)))),
             ("does-not", Some(slack(AttributeValue::Bool(false)))),
             ("undecided", None),
+            ("null", Some(slack(AttributeValue::Null(true)))),
+            ("empty", Some(AttributeValue::M([].into()))),
             ("broken", Some(slack(AttributeValue::N("7".to_owned())))),
         ],
     )
     .await;
-    let members = ["unknown", "broken", "undecided", "does-not", "wants"].map(email);
+    let members = [
+        "unknown",
+        "broken",
+        "undecided",
+        "null",
+        "empty",
+        "does-not",
+        "wants",
+    ]
+    .map(email);
     let input = Input {
         members: members.to_vec(),
     };
@@ -70,6 +81,8 @@ async fn each_member_is_wanted_or_skipped_in_the_order_of_the_request(
         ("unknown", Some(SkipReason::NoProfile)),
         ("broken", Some(SkipReason::InvalidProfile)),
         ("undecided", without_preference),
+        ("null", without_preference),
+        ("empty", without_preference),
         ("does-not", Some(SkipReason::OptedOut)),
         ("wants", None),
     ] {

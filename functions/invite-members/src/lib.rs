@@ -21,7 +21,9 @@ use apgl_stores::Snapshot;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::results::{InviteResult, Results, credit_earlier_attempts, outcome, results_of};
+use crate::results::{
+    InviteResult, Results, correct_by_members, credit_earlier_attempts, outcome, results_of,
+};
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
@@ -246,7 +248,11 @@ impl Inviting<'_> {
             Ok(invited) => invited.errors,
             Err(error) => return Err(directory.correct_table(channel, error).await),
         };
-        let results = results_of(users, &errors)?;
+        let mut results = results_of(users, &errors)?;
+        if errors.iter().any(|error| error.user.is_none()) {
+            let present = directory.members_in_slack(channel).await?;
+            correct_by_members(&mut results, &present);
+        }
         let members = results
             .iter()
             .filter(|(_, result)| result.is_member())

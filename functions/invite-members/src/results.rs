@@ -24,7 +24,8 @@ impl InviteResult {
 
 pub(crate) type Results = HashMap<SlackUserId, InviteResult>;
 
-/// The results of one call to Slack. A user without an error was invited.
+/// The results of one call to Slack. A user without an error was invited. An error that does not say whose it is
+/// changes no result, but fails the step if it is transient.
 pub(crate) fn results_of(
     users: &[SlackUserId],
     errors: &[UserError],
@@ -32,8 +33,10 @@ pub(crate) fn results_of(
     let invited = users.iter().map(|id| (id.clone(), InviteResult::Invited));
     let mut results: Results = invited.collect();
     for error in errors {
-        if let Some(result) = results.get_mut(&SlackUserId(error.user.clone())) {
-            *result = result_of(error)?;
+        let result = result_of(error)?;
+        let user = error.user.clone().map(SlackUserId);
+        if let Some(of_the_user) = user.and_then(|user| results.get_mut(&user)) {
+            *of_the_user = result;
         }
     }
     Ok(results)
@@ -56,6 +59,16 @@ fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
             error => return Err(error.into()),
         },
     })
+}
+
+/// Corrects the results of users who count as invited and are not in the channel: Slack returned an error without
+/// saying whose it is.
+pub(crate) fn correct_by_members(results: &mut Results, present: &BTreeSet<SlackUserId>) {
+    for (id, result) in results {
+        if *result == InviteResult::Invited && !present.contains(id) {
+            *result = InviteResult::Skipped(SkipReason::CannotInvite);
+        }
+    }
 }
 
 /// Reports users who came after the snapshot as invited: by an earlier attempt of this execution, or meanwhile by
@@ -104,7 +117,7 @@ mod tests {
 
     fn user_error(code: &str) -> UserError {
         UserError {
-            user: "U1".to_owned(),
+            user: Some("U1".to_owned()),
             error: code.to_owned(),
         }
     }
@@ -158,6 +171,22 @@ mod tests {
         credit_earlier_attempts(&mut results, &BTreeSet::from([ana.clone()]));
         assert_eq!(results[&ana], InviteResult::AlreadyMember);
         assert_eq!(results[&bob], InviteResult::Invited);
+    }
+
+    #[test]
+    fn a_user_who_is_not_in_the_channel_was_not_invited() {
+        let [ana, bob] = ["U1", "U2"].map(|id| SlackUserId(id.to_owned()));
+        let nameless = UserError {
+            user: None,
+            error: "cant_invite".to_owned(),
+        };
+        let mut results = results_of(&[ana.clone(), bob.clone()], &[nameless]).unwrap();
+        correct_by_members(&mut results, &BTreeSet::from([ana.clone()]));
+        assert_eq!(results[&ana], InviteResult::Invited);
+        assert_eq!(
+            results[&bob],
+            InviteResult::Skipped(SkipReason::CannotInvite)
+        );
     }
 
     #[test]

@@ -5,13 +5,14 @@
 
 mod outbox;
 pub mod protocol;
+mod text;
 
 use std::sync::Arc;
 
 use apgl_contract::{ChannelRef, Invocation, Message, StepError, outcome::PostedMessage};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
-use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::Deliveries;
 use aws_types::SdkConfig;
 use serde::Deserialize;
@@ -66,14 +67,14 @@ pub async fn handle(
         channel: input.channel.id.clone(),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id);
+    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id).await?;
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
-        Err(NotDelivered::Slack(error)) => match error.rejected_code() {
-            Some(code) if is_about_the_message(code) => Err(StepError::SlackMessageRejected {
-                code: code.to_owned(),
-            }),
-            _ => Err(deps.directory.correct_table(&input.channel, error).await),
+        Err(NotDelivered::Slack(error)) => match error {
+            SlackError::Rejected { code, detail, .. } if is_about_the_message(&code) => {
+                Err(StepError::SlackMessageRejected { code, detail })
+            }
+            error => Err(deps.directory.correct_table(&input.channel, error).await),
         },
         Err(error) => Err(error.into()),
     }

@@ -5,13 +5,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, message::Blocks};
+use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{Input, protocol::Outbox};
+use crate::{Input, protocol::Outbox, text::Shown};
 
 /// The `event_type` of our messages' metadata.
 const METADATA_TYPE: &str = "apgl_delivery";
@@ -22,31 +22,43 @@ pub(crate) struct SlackOutbox<'a> {
     directory: &'a Directory,
     invocation: &'a Invocation,
     input: &'a Input,
+    /// The first message of the thread.
+    thread: Option<String>,
     metadata: Metadata,
 }
 
 impl<'a> SlackOutbox<'a> {
-    pub fn new(
+    /// Asks Slack for the message's thread, before anything has an effect.
+    pub async fn new(
         directory: &'a Directory,
         invocation: &'a Invocation,
         input: &'a Input,
         delivery_id: &str,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, SlackError> {
+        let thread = match &input.message.thread_ts {
+            None => None,
+            // Boxed, because its future is large and rarely needed.
+            Some(ts) => Some(Box::pin(thread_of(directory, input, ts.as_str())).await?),
+        };
+        Ok(Self {
             directory,
             invocation,
             input,
+            thread,
             metadata: metadata(delivery_id),
-        }
+        })
     }
 
     async fn post_to_channel(&self) -> Result<MessageTs, SlackError> {
         let Input { channel, message } = self.input;
+        let Shown { text, blocks } = Shown::of(message);
         let post = Post {
             channel: &channel.id,
-            text: message.text.as_str(),
-            blocks: message.blocks.as_ref().map(Blocks::as_slice),
-            thread_ts: message.thread_ts.as_ref().map(MessageTs::as_str),
+            text: &text,
+            blocks: blocks.as_deref(),
+            thread_ts: self.thread.as_deref(),
+            unfurl_links: message.unfurl_links,
+            unfurl_media: message.unfurl_media,
             metadata: &self.metadata,
         };
         let posted = self.directory.slack.chat_post_message(post).await?;
@@ -56,17 +68,52 @@ impl<'a> SlackOutbox<'a> {
     async fn page(
         &self,
         channel: &str,
+        thread: Option<&str>,
         oldest: &str,
         cursor: Option<&str>,
     ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
         let slack = &self.directory.slack;
-        match &self.input.message.thread_ts {
+        match thread {
             None => slack.conversations_history(channel, oldest, cursor).await,
             Some(thread) => {
-                let thread = thread.as_str();
                 slack
                     .conversations_replies(channel, thread, oldest, cursor)
                     .await
+            }
+        }
+    }
+
+    /// Looks for the message in this thread, or in the channel outside of threads.
+    async fn find_in(
+        &self,
+        channel: &str,
+        thread: Option<&str>,
+        since: SystemTime,
+    ) -> Result<Option<MessageTs>, SlackError> {
+        let slack = &self.directory.slack;
+        let bot_id = slack.auth_test().await?.bot_id;
+        let ours = |message: &&HistoryMessage| {
+            message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
+        };
+        let oldest = slack_time(since - CLOCK_MARGIN);
+        // If somebody has removed the bot since it posted, it joins the channel again to read the history.
+        let joined = ChannelRef {
+            id: channel.to_owned(),
+            ..self.input.channel.clone()
+        };
+        let mut cursor = None;
+        loop {
+            let page = slack
+                .in_channel(&joined, async || {
+                    self.page(channel, thread, &oldest, cursor.as_deref()).await
+                })
+                .await?;
+            if let Some(message) = page.items.iter().find(ours) {
+                return timestamp(message.ts.clone()).map(Some);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(None);
             }
         }
     }
@@ -90,31 +137,11 @@ impl Outbox for SlackOutbox<'_> {
         channel: &str,
         since: SystemTime,
     ) -> Result<Option<MessageTs>, SlackError> {
-        let slack = &self.directory.slack;
-        let bot_id = slack.auth_test().await?.bot_id;
-        let ours = |message: &&HistoryMessage| {
-            message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
-        };
-        let oldest = slack_time(since - CLOCK_MARGIN);
-        // If somebody has removed the bot since it posted, it joins the channel again to read the history.
-        let joined = ChannelRef {
-            id: channel.to_owned(),
-            ..self.input.channel.clone()
-        };
-        let mut cursor = None;
-        loop {
-            let page = slack
-                .in_channel(&joined, async || {
-                    self.page(channel, &oldest, cursor.as_deref()).await
-                })
-                .await?;
-            if let Some(message) = page.items.iter().find(ours) {
-                return timestamp(message.ts.clone()).map(Some);
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(None);
-            }
+        let thread = self.thread.as_deref();
+        match self.find_in(channel, thread, since).await {
+            // The thread was deleted, and its messages with it. One that stands by itself is in the channel.
+            Err(error) if is_gone(&error) => self.find_in(channel, None, since).await,
+            found => found,
         }
     }
 
@@ -132,6 +159,27 @@ impl Outbox for SlackOutbox<'_> {
             posted => posted,
         }
     }
+}
+
+/// The first message of the thread to which a message belongs, which is the message itself if it is in no thread. A
+/// caller may name any message of the thread; conversations.replies needs the first one.
+async fn thread_of(directory: &Directory, input: &Input, ts: &str) -> Result<String, SlackError> {
+    let (slack, channel) = (&directory.slack, &input.channel);
+    let thread = slack
+        .in_channel(channel, async || {
+            slack.conversations_replies_thread_of(&channel.id, ts).await
+        })
+        .await;
+    match thread {
+        Ok(thread) => Ok(thread.unwrap_or_else(|| ts.to_owned())),
+        // There is no such message, or the bot may not read it: Slack decides when the message is posted.
+        Err(SlackError::Rejected { .. } | SlackError::Unauthorized { .. }) => Ok(ts.to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &SlackError) -> bool {
+    error.rejected_code() == Some("thread_not_found")
 }
 
 /// Every member of the channel can read a message's metadata, so it holds only a hash.

@@ -1,7 +1,10 @@
 //! The step against a Slack sandbox and tables. `model` runs the protocol through every order of events.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
@@ -86,6 +89,13 @@ impl Posting {
         self.deps.deliveries = deliveries;
     }
 
+    /// The arguments of the last post.
+    async fn sent(&self) -> BTreeMap<String, String> {
+        let calls = self.fixture.sandbox.calls().await.unwrap();
+        let mut posts = calls.into_iter().filter(|call| call.method == POST);
+        posts.next_back().unwrap().arguments
+    }
+
     /// The timestamps of the channel's messages.
     async fn messages(&self) -> Vec<String> {
         let channel = self.fixture.in_slack("guide").await.unwrap();
@@ -140,12 +150,14 @@ async fn after_an_unknown_outcome_no_attempt_posts_until_the_settle_time_ends(#[
 }
 
 #[rstest]
-#[case::in_the_channel(false, "conversations.history")]
-#[case::in_a_thread(true, "conversations.replies")]
+#[case::in_the_channel(false, "conversations.history", 1)]
+// Each attempt asks for the thread.
+#[case::in_a_thread(true, "conversations.replies", 3)]
 #[tokio::test]
 async fn a_message_that_an_earlier_attempt_posted_is_found(
     #[case] is_reply: bool,
     #[case] method: &str,
+    #[case] calls: usize,
 ) {
     let mut step = Posting::to_a_private_channel().await;
     let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
@@ -156,7 +168,69 @@ async fn a_message_that_an_earlier_attempt_posted_is_found(
     let found = step.post(thread).await.unwrap();
     assert_eq!((found.ts, found.duplicate), (posted, true));
     assert_eq!(step.messages().await.len(), 2);
-    assert_eq!(step.fixture.calls(method).await, 1);
+    assert_eq!(step.fixture.calls(method).await, calls);
+}
+
+#[tokio::test]
+async fn a_thread_can_be_named_by_any_of_its_messages() {
+    let mut step = Posting::to_a_private_channel().await;
+    let other = |execution: &str, thread: Option<&str>| {
+        let input = step.input(thread);
+        let invocation = invocation(execution);
+        let deps = &step.deps;
+        async move { handle(deps, &invocation, input).await.unwrap().ts }
+    };
+    let parent = other("other", None).await;
+    let reply = other("another", Some(parent.as_str())).await;
+
+    let posted = step.post(Some(reply.as_str())).await.unwrap().ts;
+    let sent = step.sent().await;
+    assert_eq!(sent["thread_ts"], parent.as_str());
+    step.forget_outcome().await;
+    let found = step.post(Some(reply.as_str())).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+    assert_eq!(step.messages().await.len(), 3);
+}
+
+#[rstest]
+#[case::deleted("thread_not_found")]
+#[case::unreadable("not_allowed_token_type")]
+#[tokio::test]
+async fn a_thread_that_cannot_be_read_is_left_to_slack(#[case] error: &str) {
+    let mut step = Posting::to_a_private_channel().await;
+    let how = How::Error {
+        error: error.to_owned(),
+        effect: Effect::None,
+    };
+    step.fixture.fail("conversations.replies", how, 1).await;
+    step.post(Some("1712345678.000200")).await.unwrap();
+    let sent = step.sent().await;
+    assert_eq!(sent["thread_ts"], "1712345678.000200");
+
+    // After an unknown outcome, a thread that is gone holds no message that could be posted twice.
+    step.forget_outcome().await;
+    let again = step.post(Some("1712345678.000300")).await.unwrap();
+    assert!(!again.duplicate);
+    assert_eq!(step.fixture.calls("conversations.history").await, 1);
+}
+
+#[tokio::test]
+async fn a_long_text_is_one_message() {
+    let step = Posting::to_a_private_channel().await;
+    let text = format!("{}\n\n{}", "a ".repeat(2_500), "b ".repeat(2_500));
+    let input = Input {
+        channel: step.channel.clone(),
+        message: serde_json::from_value(json!({ "text": text })).unwrap(),
+    };
+    let posted = handle(&step.deps, &invocation(EXECUTION), input).await;
+    assert_eq!(step.messages().await, [posted.unwrap().ts.as_str()]);
+    let sent = step.sent().await;
+    let blocks: Vec<serde_json::Value> = serde_json::from_str(&sent["blocks"]).unwrap();
+    assert_eq!(blocks.len(), 4);
+    assert_eq!(
+        (&*sent["unfurl_links"], &*sent["unfurl_media"]),
+        ("false", "false")
+    );
 }
 
 #[tokio::test]

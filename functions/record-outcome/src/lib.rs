@@ -188,7 +188,8 @@ impl Asked {
         };
         let channel_name = input["channelName"].as_str();
         let channel_name = channel_name.map(|name| name.strip_prefix('#').unwrap_or(name));
-        let channel_name = channel_name.filter(|name| (1..=LONGEST_NAME).contains(&name.len()));
+        let channel_name =
+            channel_name.filter(|name| (1..=LONGEST_NAME).contains(&name.chars().count()));
         Self {
             channel_name: channel_name.map(str::to_owned),
             members: people("members"),

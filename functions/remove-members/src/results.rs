@@ -61,6 +61,7 @@ mod tests {
         SlackError::Rejected {
             method: "conversations.kick",
             code: code.to_owned(),
+            detail: None,
         }
     }
 

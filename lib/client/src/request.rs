@@ -32,20 +32,26 @@ pub struct Message {
     blocks: Option<Confidential<Vec<Value>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_ts: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfurl_links: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfurl_media: Option<bool>,
 }
 
 impl Message {
-    /// A message with at most 40,000 characters. The caller must escape `&`, `<` and `>` in text that is not mrkdwn.
+    /// A message with at most 12,000 characters. The caller must escape `&`, `<` and `>` in text that is not mrkdwn.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: Confidential(text.into()),
             blocks: None,
             thread_ts: None,
+            unfurl_links: None,
+            unfurl_media: None,
         }
     }
 
     /// Adds at most 50 Block Kit blocks, which are shown instead of the text. Notifications and screen readers still
-    /// use the text.
+    /// use the text, up to 4,000 characters of it.
     #[must_use]
     pub fn blocks(mut self, blocks: Vec<Value>) -> Self {
         self.blocks = Some(Confidential(blocks));
@@ -56,6 +62,20 @@ impl Message {
     #[must_use]
     pub fn in_thread(mut self, thread_ts: impl Into<String>) -> Self {
         self.thread_ts = Some(thread_ts.into());
+        self
+    }
+
+    /// Lets Slack show a preview of the pages that the text links to.
+    #[must_use]
+    pub fn unfurl_links(mut self) -> Self {
+        self.unfurl_links = Some(true);
+        self
+    }
+
+    /// Lets Slack show images, videos and sound that the text links to.
+    #[must_use]
+    pub fn unfurl_media(mut self) -> Self {
+        self.unfurl_media = Some(true);
         self
     }
 }

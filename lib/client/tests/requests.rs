@@ -17,6 +17,8 @@ fn message() -> Message {
     Message::new(TEXT)
         .blocks(vec![json!({ "type": "divider" })])
         .in_thread("1.2")
+        .unfurl_links()
+        .unfurl_media()
 }
 
 fn create_channel() -> CreateChannel {

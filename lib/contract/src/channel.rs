@@ -4,10 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A channel's name by Slack's rule: 1 to 80 lower-case letters, digits, `-` and `_`, at least one
-/// of them a letter or a digit. A leading `#`, as people write it, is dropped.
+use crate::message::shows_nothing;
+
+/// The name of a channel as people can give it: 1 to 80 characters, without upper-case letters, white space and
+/// punctuation other than `-` and `_`, at least one of them a letter or a digit. Letters may be of any script. A leading
+/// `#`, as people write it, is dropped.
 ///
-/// Source: Slack's `conversations.create`, errors `invalid_name_*`.
+/// Source: Slack's `conversations.create`, errors `invalid_name_*`; go-gitea/gitea#38608 for other scripts, of which
+/// Slack's documentation says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ChannelName(String);
@@ -17,6 +21,11 @@ impl ChannelName {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a bot can create a channel with this name. Source: Slack's `conversations.create`, "Naming".
+    pub fn can_be_created(&self) -> bool {
+        self.0.is_ascii()
     }
 }
 
@@ -37,17 +46,23 @@ impl TryFrom<String> for ChannelName {
         if name.chars().count() > Self::MAX_CHARACTERS {
             return Err("must have at most 80 characters");
         }
-        if !name
-            .chars()
-            .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_'))
-        {
+        if !name.chars().all(is_of_a_name) {
             return Err("must contain only lower-case letters, digits, - and _");
         }
-        if !name.chars().any(|c| c.is_ascii_alphanumeric()) {
+        if !name.chars().any(char::is_alphanumeric) {
             return Err("must contain a letter or a digit");
         }
         Ok(Self(name.to_owned()))
     }
+}
+
+/// Beyond ASCII, only what surely is in no name is refused: a name that does not exist is not found.
+fn is_of_a_name(c: char) -> bool {
+    if c.is_ascii() {
+        return matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+    }
+    let is_lower_case = c.to_lowercase().eq([c]);
+    is_lower_case && !shows_nothing(c)
 }
 
 /// A channel's topic or purpose: 1 to 250 characters.

@@ -52,6 +52,19 @@ pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
     })
 }
 
+/// How deep a value of any shape may be nested.
+pub(crate) const MAX_DEPTH: usize = 32;
+pub(crate) const TOO_DEEP: &str = "must not be nested deeper than 32 levels";
+
+pub(crate) fn is_deeper(value: &Value, levels: usize) -> bool {
+    let below = |part| levels == 0 || is_deeper(part, levels - 1);
+    match value {
+        Value::Array(parts) => parts.iter().any(below),
+        Value::Object(fields) => fields.values().any(below),
+        _ => false,
+    }
+}
+
 /// Parses JSON from outside. A lone surrogate, half of an emoji, counts as U+FFFD.
 ///
 /// # Errors

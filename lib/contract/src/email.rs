@@ -6,6 +6,8 @@ use email_address::{EmailAddress, Options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::decode::{MAX_DEPTH, TOO_DEEP, is_deeper};
+
 /// An e-mail address in lower case, without spaces around it. `Debug` masks it, so that it can't get into a log by accident.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -103,6 +105,10 @@ impl TryFrom<Vec<Value>> for UncheckedAddresses {
     fn try_from(entries: Vec<Value>) -> Result<Self, Self::Error> {
         if entries.len() > Members::MAX {
             return Err(TOO_MANY);
+        }
+        // A step can't read JSON with 128 levels.
+        if entries.iter().any(|entry| is_deeper(entry, MAX_DEPTH)) {
+            return Err(TOO_DEEP);
         }
         Ok(Self(entries))
     }

@@ -174,10 +174,18 @@ pub enum StepError {
     ChannelNotOurs { channel: String },
     #[error("channel `{channel}` is no longer what the table says; it is looked up again")]
     ChannelStale { channel: String },
-    #[error("Slack refused {method}: {code}")]
-    SlackRejected { method: &'static str, code: String },
-    #[error("Slack refused the message: {code}")]
-    SlackMessageRejected { code: String },
+    #[error("Slack refused {method}: {code}{}", in_parentheses(detail.as_deref()))]
+    SlackRejected {
+        method: &'static str,
+        code: String,
+        /// What Slack says beside the code, for example which block is invalid.
+        detail: Option<String>,
+    },
+    #[error("Slack refused the message: {code}{}", in_parentheses(detail.as_deref()))]
+    SlackMessageRejected {
+        code: String,
+        detail: Option<String>,
+    },
     #[error("{}", rate_limited(method, *retry_after, *is_certain))]
     SlackRateLimited {
         method: &'static str,
@@ -249,6 +257,10 @@ pub enum StepError {
     },
 }
 
+fn in_parentheses(detail: Option<&str>) -> String {
+    detail.map_or_else(String::new, |detail| format!(" ({detail})"))
+}
+
 /// Distinguishes a call that waits in its queue from one that Slack refused.
 fn rate_limited(method: &str, retry_after: Duration, is_certain: bool) -> String {
     let seconds = whole_seconds(retry_after);
@@ -317,7 +329,7 @@ impl StepError {
     pub fn slack_code(&self) -> Option<&str> {
         match self {
             Self::SlackRejected { code, .. }
-            | Self::SlackMessageRejected { code }
+            | Self::SlackMessageRejected { code, .. }
             | Self::SlackUnauthorized { code, .. } => Some(code),
             _ => None,
         }

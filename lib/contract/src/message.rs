@@ -1,12 +1,14 @@
 //! Messages: what a caller wants posted.
 
-use std::fmt;
+use std::{fmt, ops::Not};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Map, Value, json};
+
+use crate::decode::{MAX_DEPTH, TOO_DEEP, is_deeper, null_as_absent};
 
 /// A message. A caller may also write a plain string, which is the text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +21,12 @@ pub struct Message {
     /// The message in whose thread this one is posted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_ts: Option<MessageTs>,
+    /// Whether Slack shows a preview of the pages that the text links to.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub unfurl_links: bool,
+    /// Whether Slack shows images, videos and sound that the text links to.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub unfurl_media: bool,
 }
 
 impl Message {
@@ -44,6 +52,10 @@ impl<'de> Deserialize<'de> for Message {
             text: MessageText,
             blocks: Option<Blocks>,
             thread_ts: Option<MessageTs>,
+            #[serde(default, deserialize_with = "null_as_absent")]
+            unfurl_links: bool,
+            #[serde(default, deserialize_with = "null_as_absent")]
+            unfurl_media: bool,
         }
 
         struct TextOrFields;
@@ -52,7 +64,7 @@ impl<'de> Deserialize<'de> for Message {
             type Value = Message;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, or an object with text, blocks and threadTs")
+                f.write_str("a string, or an object with text")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Message, E> {
@@ -60,6 +72,8 @@ impl<'de> Deserialize<'de> for Message {
                     text: MessageText::try_from(text.to_owned()).map_err(E::custom)?,
                     blocks: None,
                     thread_ts: None,
+                    unfurl_links: false,
+                    unfurl_media: false,
                 })
             }
 
@@ -68,11 +82,15 @@ impl<'de> Deserialize<'de> for Message {
                     text,
                     blocks,
                     thread_ts,
+                    unfurl_links,
+                    unfurl_media,
                 } = Fields::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Message {
                     text,
                     blocks,
                     thread_ts,
+                    unfurl_links,
+                    unfurl_media,
                 })
             }
         }
@@ -81,7 +99,8 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// 1 to 40,000 characters that are not all white space. Slack truncates longer texts.
+/// 1 to 40,000 characters that are not all white space. Slack truncates longer texts. A request's text without blocks
+/// has at most 12,000: Slack shows that much in one message.
 ///
 /// Source: Slack's `chat.postMessage`, "Truncating content". `Debug` shows its size only, so that a
 /// message can't get into a log by accident.
@@ -91,6 +110,8 @@ pub struct MessageText(String);
 
 impl MessageText {
     pub const MAX_CHARACTERS: usize = 40_000;
+    /// As section blocks, with room for Slack's limit of about 13,200 characters in all blocks.
+    pub const MAX_WITHOUT_BLOCKS: usize = 12_000;
 
     pub fn as_str(&self) -> &str {
         &self.0
@@ -127,7 +148,6 @@ pub struct Blocks(Vec<Value>);
 
 impl Blocks {
     pub const MAX: usize = 50;
-    pub const MAX_DEPTH: usize = 32;
 
     pub fn as_slice(&self) -> &[Value] {
         &self.0
@@ -150,19 +170,10 @@ impl TryFrom<Vec<Value>> for Blocks {
         if !blocks.iter().all(|block| block["type"].is_string()) {
             return Err("must contain only objects with a `type`");
         }
-        if blocks.iter().any(|block| is_deeper(block, Self::MAX_DEPTH)) {
-            return Err("must not be nested deeper than 32 levels");
+        if blocks.iter().any(|block| is_deeper(block, MAX_DEPTH)) {
+            return Err(TOO_DEEP);
         }
         Ok(Self(blocks))
-    }
-}
-
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let below = |part| levels == 0 || is_deeper(part, levels - 1);
-    match value {
-        Value::Array(parts) => parts.iter().any(below),
-        Value::Object(fields) => fields.values().any(below),
-        _ => false,
     }
 }
 
@@ -246,7 +257,7 @@ fn past<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 }
 
 /// Invisible characters. Slack may drop them before it looks for mentions; it does not document which.
-fn shows_nothing(c: char) -> bool {
+pub(crate) fn shows_nothing(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
@@ -295,7 +306,9 @@ fn defused_object(fields: Map<String, Value>) -> Value {
     Value::Object(fields)
 }
 
-fn names_everybody(text: &str) -> bool {
+/// Whether the text names everybody without being a mention, such as `@channel`. Slack makes this a mention where it
+/// looks for "certain mentions" in plain text.
+pub fn names_everybody(text: &str) -> bool {
     text.split('@')
         .skip(1)
         .any(|name| BROADCASTS.iter().any(|known| past(name, known).is_some()))

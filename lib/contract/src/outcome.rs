@@ -199,7 +199,7 @@ pub enum SkipReason {
     OptedOut,
     /// No user profile has this address.
     NoProfile,
-    /// The profile's `notificationPreferences.slack` is not a boolean.
+    /// The profile's `notificationPreferences.slack` is something else than a boolean, NULL or an empty map.
     InvalidProfile,
     /// No active Slack user has this address.
     NotInSlack,

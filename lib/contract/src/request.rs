@@ -13,6 +13,7 @@ use crate::{
     ChannelName, ChannelText, Email, InvalidField, Members, Message, ReportedAddress, SkipReason,
     Skipped, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
+    message::MessageText,
     size,
 };
 
@@ -261,10 +262,18 @@ impl CheckedRequest {
             return Err(InvalidField::new("request", "must be an object"));
         }
         let to_remove = request["remove"].clone();
+        let text_field = match request["message"] {
+            Value::String(_) => "message",
+            _ => "message.text",
+        };
         let skipped = skip_invalid_addresses(operation, &mut request)?;
         match operation {
             Operation::CreateChannel => {
                 let request: CreateChannel = decode(request)?;
+                if !request.channel_name.can_be_created() {
+                    let rule = "must contain only a to z, digits, - and _: a bot can create no other names";
+                    return Err(InvalidField::new("channelName", rule));
+                }
                 Ok(Self::CreateChannel {
                     channel_name: request.channel_name,
                     visibility: request.visibility,
@@ -278,7 +287,7 @@ impl CheckedRequest {
                 let request: NotifyPrivateChannel = decode(request)?;
                 Ok(Self::NotifyPrivateChannel {
                     channel_name: request.channel_name,
-                    message: broadcast_checked(request.message, request.allow_broadcast),
+                    message: checked_message(request.message, request.allow_broadcast, text_field)?,
                     members: request.members,
                     skipped,
                 })
@@ -287,7 +296,7 @@ impl CheckedRequest {
                 let request: NotifyPublicChannel = decode(request)?;
                 Ok(Self::NotifyPublicChannel {
                     channel_name: request.channel_name,
-                    message: broadcast_checked(request.message, request.allow_broadcast),
+                    message: checked_message(request.message, request.allow_broadcast, text_field)?,
                 })
             }
             Operation::ChangeChannelMembers => {
@@ -328,12 +337,20 @@ impl CheckedRequest {
     }
 }
 
-fn broadcast_checked(message: Message, allow_broadcast: bool) -> Message {
-    if allow_broadcast {
-        message
-    } else {
-        message.without_broadcasts()
+fn checked_message(
+    message: Message,
+    allow_broadcast: bool,
+    text_field: &str,
+) -> Result<Message, InvalidField> {
+    let length = message.text.as_str().chars().count();
+    if message.blocks.is_none() && length > MessageText::MAX_WITHOUT_BLOCKS {
+        let rule = "must have at most 12,000 characters without blocks";
+        return Err(InvalidField::new(text_field, rule));
     }
+    if allow_broadcast {
+        return Ok(message);
+    }
+    Ok(message.without_broadcasts())
 }
 
 /// The fields of a request that are lists of addresses.

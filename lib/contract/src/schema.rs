@@ -95,9 +95,9 @@ macro_rules! schema_of {
 }
 
 schema_of!(ChannelName, "ChannelName", |_generator| json_schema!({
-    "description": "A channel's name: 1 to 80 lower-case letters, digits, - and _, with at least one letter or digit.",
+    "description": "A channel's name: 1 to 80 lower-case letters of any script, digits, - and _, with at least one letter or digit. A bot can create only names of a to z, digits, - and _.",
     "type": "string",
-    "pattern": "^#?(?=[a-z0-9_-]{1,80}$)[_-]*[a-z0-9]",
+    "pattern": "^#?(?=[^\\x00-,./:-^`{-\\x7f\\s]{1,80}$)[_-]*[^_-]",
 }));
 
 schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
@@ -154,21 +154,38 @@ schema_of!(MessageTs, "MessageTs", |_generator| json_schema!({
 schema_of!(Message, "Message", |generator| json_schema!({
     "description": "A message: its text, or an object with the text and more.",
     "anyOf": [
-        generator.subschema_for::<MessageText>(),
+        {
+            "description": "The text, in Slack's mrkdwn, that is not all white space.",
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MessageText::MAX_WITHOUT_BLOCKS,
+        },
         {
             "type": "object",
             "properties": {
                 "text": described::<MessageText>(
                     generator,
-                    "The text for notifications and screen readers. Without blocks it is the whole message.",
+                    "The text for notifications and screen readers, of which Slack gets at most 4,000 characters. Without blocks it is the whole message, and has at most 12,000 characters.",
                 ),
                 "blocks": described::<Option<Blocks>>(generator, "Shown instead of the text."),
                 "threadTs": described::<Option<MessageTs>>(
                     generator,
-                    "The message in whose thread this one is posted.",
+                    "The message in whose thread this one is posted: the thread's first message, or a reply in it.",
+                ),
+                "unfurlLinks": described::<Option<bool>>(
+                    generator,
+                    "Whether Slack shows a preview of the pages that the text links to. By default it does not.",
+                ),
+                "unfurlMedia": described::<Option<bool>>(
+                    generator,
+                    "Whether Slack shows images, videos and sound that the text links to. By default it does not.",
                 ),
             },
             "required": ["text"],
+            "anyOf": [
+                { "required": ["blocks"], "properties": { "blocks": { "not": { "type": "null" } } } },
+                { "properties": { "text": { "maxLength": MessageText::MAX_WITHOUT_BLOCKS } } },
+            ],
             "additionalProperties": false,
         },
     ],

@@ -79,6 +79,7 @@ fn a_broadcast_is_kept_when_the_request_allows_it() {
 #[case::text_only(json!({ "text": "hello" }))]
 #[case::blocks(json!({ "text": "hello", "blocks": [{ "type": "divider" }] }))]
 #[case::thread(json!({ "text": "hello", "threadTs": "1712345678.000200" }))]
+#[case::previews(json!({ "text": "hello", "unfurlLinks": true, "unfurlMedia": true }))]
 fn a_message_may_be_an_object(#[case] message: Value) {
     assert_eq!(
         check_private(with("message", message.clone())).unwrap()["message"],
@@ -88,10 +89,30 @@ fn a_message_may_be_an_object(#[case] message: Value) {
 
 #[rstest]
 #[case::eighty_characters(with("channelName", json!("a".repeat(80))))]
-#[case::forty_thousand_characters(with("message", json!("é".repeat(40_000))))]
+#[case::twelve_thousand_characters(with("message", json!("é".repeat(12_000))))]
+#[case::forty_thousand_characters(with("message", json!({ "text": "é".repeat(40_000), "blocks": [{ "type": "divider" }] })))]
 #[case::a_thousand_members(with("members", emails(1_000)))]
 fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
     assert!(check_private(request).is_ok());
+}
+
+#[rstest]
+#[case("équipe")]
+#[case("お知らせ")]
+#[case("プロジェクト-2")]
+#[case("проект_x")]
+#[case("ملاحظات")]
+#[case("हिन्दी")]
+#[case::eighty_characters(&"é".repeat(80))]
+fn an_existing_channel_may_have_a_name_in_any_script(#[case] name: &str) {
+    let checked = check_private(with("channelName", json!(format!("#{name}"))));
+    assert_eq!(checked.unwrap()["channelName"], name);
+    let request = json!({ "channelName": name });
+    let refused = CheckedRequest::check(Operation::CreateChannel, request).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "channelName: must contain only a to z, digits, - and _: a bot can create no other names"
+    );
 }
 
 #[rstest]
@@ -105,16 +126,23 @@ fn a_request_at_a_limit_is_accepted(#[case] request: Value) {
 #[case::long_channel(with("channelName", json!("a".repeat(81))), "channelName", "must have at most 80 characters")]
 #[case::uppercase_channel(with("channelName", json!("Project-X")), "channelName", "must contain only lower-case letters, digits, - and _")]
 #[case::dotted_channel(with("channelName", json!("a.b")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::uppercase_in_another_script(with("channelName", json!("Équipe")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::space_of_another_script(with("channelName", json!("お\u{3000}知らせ")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::invisible_in_channel(with("channelName", json!("a\u{202e}b")), "channelName", "must contain only lower-case letters, digits, - and _")]
+#[case::long_channel_in_another_script(with("channelName", json!("é".repeat(81))), "channelName", "must have at most 80 characters")]
 #[case::punctuation_channel(with("channelName", json!("--")), "channelName", "must contain a letter or a digit")]
 #[case::empty_message(with("message", json!(" \n")), "message", "must not be empty")]
-#[case::message_is_a_list(with("message", json!(["x"])), "message", "must be a string, or an object with text, blocks and threadTs")]
-#[case::long_message(with("message", json!("x".repeat(40_001))), "message", "must have at most 40,000 characters")]
+#[case::message_is_a_list(with("message", json!(["x"])), "message", "must be a string, or an object with text")]
+#[case::long_message(with("message", json!("x".repeat(12_001))), "message", "must have at most 12,000 characters without blocks")]
+#[case::long_text(with("message", json!({ "text": "x".repeat(12_001), "blocks": null })), "message.text", "must have at most 12,000 characters without blocks")]
+#[case::long_text_beside_blocks(with("message", json!({ "text": "x".repeat(40_001), "blocks": [{ "type": "divider" }] })), "message.text", "must have at most 40,000 characters")]
+#[case::unfurl_is_a_string(with("message", json!({ "text": "x", "unfurlMedia": "no" })), "message.unfurlMedia", "must be a boolean")]
 #[case::message_without_text(with("message", json!({ "blocks": [{ "type": "divider" }] })), "message.text", "is required")]
 #[case::empty_text(with("message", json!({ "text": "" })), "message.text", "must not be empty")]
 #[case::no_blocks(with("message", json!({ "text": "x", "blocks": [] })), "message.blocks", "must contain 1 to 50 blocks")]
 #[case::block_without_type(with("message", json!({ "text": "x", "blocks": [{}] })), "message.blocks", "must contain only objects with a `type`")]
 #[case::bad_thread(with("message", json!({ "text": "x", "threadTs": "now" })), "message.threadTs", "must be a message's timestamp such as 1712345678.000200")]
-#[case::unknown_in_message(with("message", json!({ "text": "x", "tetx": "y" })), "message.tetx", "is not a known field; known fields: `text`, `blocks`, `threadTs`")]
+#[case::unknown_in_message(with("message", json!({ "text": "x", "tetx": "y" })), "message.tetx", "is not a known field; known fields: `text`, `blocks`, `threadTs`, `unfurlLinks`, `unfurlMedia`")]
 #[case::many_members(
     with("members", emails(1_001)),
     "members",
@@ -171,7 +199,9 @@ fn a_public_notification_takes_no_members() {
 fn an_optional_field_that_is_null_counts_as_absent() {
     let request = json!({
         "channelName": "project-x",
-        "message": { "text": "hello", "blocks": null, "threadTs": null },
+        "message": {
+            "text": "hello", "blocks": null, "threadTs": null, "unfurlLinks": null, "unfurlMedia": null,
+        },
         "members": null, "onInvalidAddress": null, "allowBroadcast": null,
     });
     assert_eq!(

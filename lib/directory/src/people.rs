@@ -291,6 +291,10 @@ impl People {
                 people.insert(email.clone(), Person::from(user));
             }
             unknown.retain(|email| !people.contains_key(email));
+            if page.unreadable > 0 {
+                // Somebody can be in the list without being seen, so the others are looked up one by one.
+                return self.known.keep_place_in_list(execution_id, None, 0).await;
+            }
             // Without the scope for e-mail addresses the list shows none, so an address that is not in it proves
             // nothing. The look-up then reports the missing scope.
             listing.shows_addresses |= page.items.iter().any(|user| user.profile.email.is_some());

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{SlackClient, SlackError};
+use crate::{SlackClient, SlackError, conversations::bool_argument};
 
 pub(crate) const CHAT_POST_MESSAGE: &str = "chat.postMessage";
 
@@ -18,6 +18,8 @@ pub struct Post<'a> {
     pub text: &'a str,
     pub blocks: Option<&'a [Value]>,
     pub thread_ts: Option<&'a str>,
+    pub unfurl_links: bool,
+    pub unfurl_media: bool,
     pub metadata: &'a Metadata,
 }
 
@@ -53,6 +55,8 @@ impl SlackClient {
             ("channel", post.channel),
             ("text", post.text),
             ("metadata", &metadata),
+            ("unfurl_links", bool_argument(post.unfurl_links)),
+            ("unfurl_media", bool_argument(post.unfurl_media)),
         ];
         arguments.extend(blocks.as_deref().map(|blocks| ("blocks", blocks)));
         arguments.extend(post.thread_ts.map(|ts| ("thread_ts", ts)));

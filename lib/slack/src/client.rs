@@ -13,7 +13,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     LimitedBy, RateLimiter, SlackError, SlackToken, TokenSource, Unlimited,
     chat::CHAT_POST_MESSAGE,
-    error::safe_scopes,
+    error::{safe_detail, safe_scopes},
+    page::{ResponseMetadata, if_readable},
     quotas::{Calls, Limited, Permit, Wait, is_further_page, quotas_of},
 };
 
@@ -46,12 +47,14 @@ pub struct SlackClient {
 }
 
 /// The part that the responses of all methods have in common.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Envelope {
     ok: bool,
     error: Option<String>,
     needed: Option<String>,
     provided: Option<String>,
+    #[serde(default, deserialize_with = "if_readable")]
+    response_metadata: ResponseMetadata,
 }
 
 impl SlackClient {
@@ -251,7 +254,8 @@ impl SlackClient {
                 format!(", needs {needed}, has {provided}")
             });
             let code = envelope.error.unwrap_or_default();
-            SlackError::from_code(method, &code, retry_after, scopes)
+            let detail = safe_detail(&envelope.response_metadata.messages);
+            SlackError::from_code(method, &code, retry_after, scopes).with_detail(detail)
         });
         if let Some(limited @ SlackError::RateLimited { .. }) = refusal {
             return Err(limited);

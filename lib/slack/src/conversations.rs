@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::{
     SlackClient, SlackError,
-    page::{Page, ResponseMetadata},
+    page::{Entries, Page, ResponseMetadata},
 };
 
 /// A channel.
@@ -83,7 +83,7 @@ impl SlackClient {
     ) -> Result<Page<Conversation>, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
-            channels: Vec<Conversation>,
+            channels: Entries<Conversation>,
             #[serde(default)]
             response_metadata: Option<ResponseMetadata>,
         }
@@ -94,10 +94,7 @@ impl SlackClient {
             ("cursor", cursor.unwrap_or_default()),
         ];
         let answer: Answer = self.call(method, &arguments).await?;
-        Ok(Page {
-            items: answer.channels,
-            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
-        })
+        Ok(Page::of(method, answer.channels, answer.response_metadata))
     }
 
     /// Renames the channel. Only its creator or an administrator may do so; others get `not_authorized`.
@@ -144,6 +141,6 @@ impl SlackClient {
     }
 }
 
-fn bool_argument(value: bool) -> &'static str {
+pub(crate) fn bool_argument(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }

@@ -46,7 +46,12 @@ pub enum SlackError {
     },
     /// Permanent.
     #[error("Slack refused {method}: {code}")]
-    Rejected { method: &'static str, code: String },
+    Rejected {
+        method: &'static str,
+        code: String,
+        /// What Slack says beside the code, for example which block is invalid.
+        detail: Option<String>,
+    },
     /// Slack was not called.
     #[error(transparent)]
     NoToken(#[from] NoToken),
@@ -86,8 +91,16 @@ impl SlackError {
             | "org_login_required" | "two_factor_setup_required" | "is_bot" => {
                 Self::Unauthorized { method, code: code.to_owned(), scopes }
             }
-            _ => Self::Rejected { method, code: safe_code(code) },
+            _ => Self::Rejected { method, code: safe_code(code), detail: None },
         }
+    }
+
+    /// Adds what Slack says beside the code of a permanent refusal.
+    pub(crate) fn with_detail(mut self, told: Option<String>) -> Self {
+        if let Self::Rejected { detail, .. } = &mut self {
+            *detail = told;
+        }
+        self
     }
 
     /// Whether a new token may help. It does not help against a missing scope or a workspace's policy.
@@ -95,6 +108,42 @@ impl SlackError {
         matches!(self, Self::Unauthorized { code, .. } if matches!(code.as_str(),
             "not_authed" | "invalid_auth" | "token_revoked" | "token_expired" | "account_inactive"))
     }
+}
+
+/// What Slack says about invalid blocks, without what could quote the request: each message names its rule, and the
+/// place in the blocks.
+///
+/// Slack's messages look like `[ERROR] must be less than 3001 characters [json-pointer:/blocks/0/text/text]`. What
+/// follows a colon can be a value of the request; only the name of a missing field is Slack's own.
+pub(crate) fn safe_detail(messages: &[String]) -> Option<String> {
+    let safe = messages.iter().filter_map(|message| safe_message(message));
+    let safe: Vec<String> = safe.take(MOST_MESSAGES).collect();
+    (!safe.is_empty()).then(|| safe.join("; "))
+}
+
+const MOST_MESSAGES: usize = 5;
+const LONGEST_RULE: usize = 80;
+const LONGEST_PLACE: usize = 120;
+
+fn safe_message(message: &str) -> Option<String> {
+    let (rule, place) = message
+        .strip_prefix("[ERROR] ")?
+        .strip_suffix(']')?
+        .rsplit_once(" [json-pointer:")?;
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(is_word);
+    let rule = match rule.split_once(": ") {
+        Some(("missing required field", field)) if is_name(field) => rule,
+        Some((rule, _)) => rule,
+        None => rule,
+    };
+    let is_of_a_rule = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | ':');
+    let is_rule = !rule.is_empty() && rule.len() <= LONGEST_RULE && rule.chars().all(is_of_a_rule);
+    let is_index = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = place.strip_prefix('/')?.split('/');
+    let is_place =
+        place.len() <= LONGEST_PLACE && parts.all(|part| is_name(part) || is_index(part));
+    (is_rule && is_place).then(|| format!("{rule} at {place}"))
 }
 
 /// Slack's error codes are short words. Any other text is replaced, because it could quote the request.
@@ -146,7 +195,15 @@ impl From<SlackError> for StepError {
                 code,
                 scopes,
             },
-            SlackError::Rejected { method, code } => Self::SlackRejected { method, code },
+            SlackError::Rejected {
+                method,
+                code,
+                detail,
+            } => Self::SlackRejected {
+                method,
+                code,
+                detail,
+            },
             SlackError::NoToken(error) => error.into(),
         }
     }
@@ -172,5 +229,51 @@ impl From<NoToken> for StepError {
             operation,
             reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "[ERROR] must be less than 3001 characters [json-pointer:/blocks/0/text/text]",
+        Some("must be less than 3001 characters at /blocks/0/text/text")
+    )]
+    #[case(
+        "[ERROR] missing required field: text [json-pointer:/blocks/0]",
+        Some("missing required field: text at /blocks/0")
+    )]
+    #[case(
+        "[ERROR] unsupported type: classified [json-pointer:/blocks/0/type]",
+        Some("unsupported type at /blocks/0/type")
+    )]
+    #[case(
+        "[ERROR] missing required field: A plan [json-pointer:/blocks/0]",
+        Some("missing required field at /blocks/0")
+    )]
+    #[case("[ERROR] the \"plan\" is invalid [json-pointer:/blocks/0]", None)]
+    #[case("[ERROR] is invalid [json-pointer:/blocks/A plan]", None)]
+    #[case("[ERROR] is invalid [json-pointer:]", None)]
+    #[case("[WARN] A Content-Type HTTP header was presented", None)]
+    #[case("the plan", None)]
+    fn slacks_reason_is_kept_without_what_could_quote_the_request(
+        #[case] message: &str,
+        #[case] detail: Option<&str>,
+    ) {
+        assert_eq!(safe_detail(&[message.to_owned()]).as_deref(), detail);
+    }
+
+    #[test]
+    fn slacks_reasons_are_bounded() {
+        let message = format!("[ERROR] {} [json-pointer:/blocks/0]", "a".repeat(80));
+        let detail = safe_detail(&vec![message; 1_000]).unwrap();
+        assert_eq!(detail.split("; ").count(), 5);
+        assert!(detail.len() < 600);
+        let message = format!("[ERROR] {} [json-pointer:/blocks/0]", "a".repeat(81));
+        assert_eq!(safe_detail(&[message]), None);
     }
 }

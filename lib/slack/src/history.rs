@@ -4,31 +4,31 @@ use serde::Deserialize;
 
 use crate::{
     Metadata, SlackClient, SlackError,
-    page::{Page, ResponseMetadata},
+    page::{Entries, Page, ResponseMetadata, if_readable},
 };
 
-/// A message as conversations.history and conversations.replies return it, without its text.
+/// A message as conversations.history and conversations.replies return it, without its text. A field of another shape
+/// counts as absent: the metadata of other apps' messages can be anything, and a message that can't be read must not
+/// hide that it is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct HistoryMessage {
+    /// Empty if it can't be read.
+    #[serde(default, deserialize_with = "if_readable")]
     pub ts: String,
+    #[serde(default, deserialize_with = "if_readable")]
     pub bot_id: Option<String>,
+    /// The timestamp of the thread's first message; `None` if the message is in no thread.
+    #[serde(default, deserialize_with = "if_readable")]
+    pub thread_ts: Option<String>,
+    #[serde(default, deserialize_with = "if_readable")]
     pub metadata: Option<Metadata>,
 }
 
 #[derive(Deserialize)]
 struct MessagesAnswer {
-    messages: Vec<HistoryMessage>,
+    messages: Entries<HistoryMessage>,
     #[serde(default)]
     response_metadata: Option<ResponseMetadata>,
-}
-
-impl From<MessagesAnswer> for Page<HistoryMessage> {
-    fn from(answer: MessagesAnswer) -> Self {
-        Page {
-            items: answer.messages,
-            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
-        }
-    }
 }
 
 impl SlackClient {
@@ -50,8 +50,8 @@ impl SlackClient {
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: MessagesAnswer = self.call("conversations.history", &arguments).await?;
-        Ok(answer.into())
+        self.page_of_messages("conversations.history", &arguments)
+            .await
     }
 
     /// The messages of one thread: its parent first, then the replies since `oldest`.
@@ -73,7 +73,32 @@ impl SlackClient {
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: MessagesAnswer = self.call("conversations.replies", &arguments).await?;
-        Ok(answer.into())
+        self.page_of_messages("conversations.replies", &arguments)
+            .await
+    }
+
+    /// The timestamp of the first message in the thread of the message `ts`; `None` if it is in no thread. Asked with
+    /// the `ts` of a reply, Slack returns only that reply.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.replies>, slackapi/bolt-python#783
+    pub async fn conversations_replies_thread_of(
+        &self,
+        channel: &str,
+        ts: &str,
+    ) -> Result<Option<String>, SlackError> {
+        let arguments = [("channel", channel), ("ts", ts), ("limit", "1")];
+        let page = self.page_of_messages("conversations.replies", &arguments);
+        let messages = page.await?.items.into_iter();
+        let mut named = messages.filter(|message| message.ts == ts);
+        Ok(named.next().and_then(|message| message.thread_ts))
+    }
+
+    async fn page_of_messages(
+        &self,
+        method: &'static str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Page<HistoryMessage>, SlackError> {
+        let answer: MessagesAnswer = self.call(method, arguments).await?;
+        Ok(Page::of(method, answer.messages, answer.response_metadata))
     }
 }

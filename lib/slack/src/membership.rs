@@ -1,25 +1,30 @@
 //! The members of a channel.
 
-use apgl_contract::ChannelRef;
+use apgl_contract::{ChannelRef, decode::null_as_absent};
 use serde::Deserialize;
 
 use crate::{
     SlackClient, SlackError,
     client::{DEFAULT_RETRY_AFTER, read_answer},
     conversations::Done,
-    page::{Page, ResponseMetadata},
+    page::{Entries, Page, ResponseMetadata, if_readable},
 };
 
-/// The result of an invitation. Every invited user who is not in `errors` is in the channel.
+/// The result of an invitation. Every invited user who is not in `errors` is in the channel, unless an error does not
+/// say whose it is: then only the list of members shows who is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invite {
     pub errors: Vec<UserError>,
 }
 
 /// Why one user was not invited, as one of Slack's error codes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct UserError {
-    pub user: String,
+    /// `None` if Slack does not say who.
+    #[serde(default, deserialize_with = "if_readable")]
+    pub user: Option<String>,
+    /// Empty if Slack does not say why.
+    #[serde(default, deserialize_with = "if_readable")]
     pub error: String,
 }
 
@@ -46,7 +51,7 @@ impl SlackClient {
     ) -> Result<Page<String>, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
-            members: Vec<String>,
+            members: Entries<String>,
             #[serde(default)]
             response_metadata: Option<ResponseMetadata>,
         }
@@ -55,11 +60,9 @@ impl SlackClient {
             ("limit", "200"),
             ("cursor", cursor.unwrap_or_default()),
         ];
-        let answer: Answer = self.call("conversations.members", &arguments).await?;
-        Ok(Page {
-            items: answer.members,
-            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
-        })
+        let method = "conversations.members";
+        let answer: Answer = self.call(method, &arguments).await?;
+        Ok(Page::of(method, answer.members, answer.response_metadata))
     }
 
     /// Invites at most 100 users. With `force`, Slack invites the valid users even if others are invalid. Problems
@@ -73,8 +76,8 @@ impl SlackClient {
     ) -> Result<Invite, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(default)]
-            errors: Vec<UserError>,
+            #[serde(default, deserialize_with = "null_as_absent")]
+            errors: Entries<UserError>,
         }
         let list = users.join(",");
         let arguments = [
@@ -84,15 +87,30 @@ impl SlackClient {
         ];
         let reply = self.send("conversations.invite", &arguments).await?;
         let Answer { errors } = read_answer("conversations.invite", &reply.body)?;
+        let unreadable = errors.unreadable;
+        let mut errors = errors.readable("conversations.invite");
+        errors.extend((0..unreadable).map(|_| UserError::default()));
+        if let [user] = users {
+            // It can only be about this user.
+            for error in &mut errors {
+                error.user.get_or_insert_with(|| user.clone());
+            }
+        }
+        let is_about_users = |code: &str| {
+            let is_named = errors.iter().any(|error| error.user.is_some());
+            is_named || !errors.is_empty() && is_about_the_user(code)
+        };
         match (reply.refusal, users) {
             (None, _) => Ok(Invite { errors }),
             // Slack returns `ok: false` if any user could not be invited.
-            (Some(SlackError::Rejected { .. }), _) if !errors.is_empty() => Ok(Invite { errors }),
+            (Some(SlackError::Rejected { code, .. }), _) if is_about_users(&code) => {
+                Ok(Invite { errors })
+            }
             // For a single user, Slack may return only the error code.
             (Some(SlackError::Rejected { code, .. }), [user]) if is_about_the_user(&code) => {
                 Ok(Invite {
                     errors: vec![UserError {
-                        user: user.clone(),
+                        user: Some(user.clone()),
                         error: code,
                     }],
                 })

@@ -10,12 +10,22 @@ impl SlackToken {
     /// Trims white space, which a copied token often has at its ends.
     ///
     /// # Errors
-    /// [`TokenError`] if the rest is empty or is not valid in an HTTP header.
+    /// [`TokenError`] says what the rest is instead of a token.
     pub fn new(token: &str) -> Result<Self, TokenError> {
         let token = token.trim();
-        let fits_a_header = token.bytes().all(|byte| byte.is_ascii_graphic());
-        if token.is_empty() || !fits_a_header {
-            return Err(TokenError);
+        if token.is_empty() {
+            return Err(TokenError::Empty);
+        }
+        if token.starts_with(['{', '[']) {
+            return Err(TokenError::Json);
+        }
+        if token.starts_with(['"', '\'', '`']) || token.ends_with(['"', '\'', '`']) {
+            return Err(TokenError::Quoted);
+        }
+        // Slack's tokens consist of letters, digits and hyphens; those of a proxy may have more.
+        let is_of_a_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
+        if !token.chars().all(is_of_a_token) {
+            return Err(TokenError::OtherText);
         }
         Ok(Self(token.to_owned()))
     }
@@ -31,10 +41,20 @@ impl fmt::Debug for SlackToken {
     }
 }
 
-/// The text is not a token.
+/// The text is not a token. No message repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token must be visible ASCII characters and not empty, such as xoxb-…")]
-pub struct TokenError;
+pub enum TokenError {
+    #[error("the token is empty; store the token alone as text, such as xoxb-…")]
+    Empty,
+    #[error("the token is JSON; store the token alone as text, such as xoxb-…")]
+    Json,
+    #[error("the token is in quotes; store it without them, such as xoxb-…")]
+    Quoted,
+    #[error(
+        "the token contains other characters than letters, digits and hyphens; store the token alone, such as xoxb-…"
+    )]
+    OtherText,
+}
 
 /// The secret store did not return the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::{
     SlackClient, SlackError,
-    page::{Page, ResponseMetadata},
+    page::{Entries, Page, ResponseMetadata},
 };
 
 /// A member of the workspace.
@@ -63,15 +63,16 @@ impl SlackClient {
     pub async fn users_list(&self, cursor: Option<&str>) -> Result<Page<User>, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
-            members: Vec<User>,
+            members: Entries<User>,
             #[serde(default)]
             response_metadata: Option<ResponseMetadata>,
         }
         let arguments = [("limit", "1000"), ("cursor", cursor.unwrap_or_default())];
         let answer: Answer = self.call("users.list", &arguments).await?;
-        Ok(Page {
-            items: answer.members,
-            next_cursor: ResponseMetadata::cursor(answer.response_metadata),
-        })
+        let Answer {
+            members,
+            response_metadata,
+        } = answer;
+        Ok(Page::of("users.list", members, response_metadata))
     }
 }

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::table::{Item, Table, text};
 use aws_types::SdkConfig;
 
-/// What a profile says about Slack notifications: `notificationPreferences.slack`, a BOOL.
+/// What a profile says about Slack notifications: `notificationPreferences.slack`, a BOOL. NULL and an empty map, which
+/// object mappers write for what is not set, count as absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preference {
     Wanted,
@@ -96,9 +97,9 @@ impl UserProfiles {
 }
 
 fn preference_in(profile: &Item) -> Preference {
-    let slack = match profile.get("notificationPreferences") {
+    let slack = match said(profile.get("notificationPreferences")) {
         None => return Preference::Unset,
-        Some(AttributeValue::M(preferences)) => preferences.get("slack"),
+        Some(AttributeValue::M(preferences)) => said(preferences.get("slack")),
         Some(_) => return Preference::Invalid,
     };
     match slack {
@@ -107,6 +108,15 @@ fn preference_in(profile: &Item) -> Preference {
         Some(AttributeValue::Bool(false)) => Preference::Unwanted,
         Some(_) => Preference::Invalid,
     }
+}
+
+/// The value, unless it says nothing.
+fn said(value: Option<&AttributeValue>) -> Option<&AttributeValue> {
+    value.filter(|value| match value {
+        AttributeValue::Null(_) => false,
+        AttributeValue::M(fields) => !fields.is_empty(),
+        _ => true,
+    })
 }
 
 #[cfg(test)]
@@ -125,7 +135,12 @@ mod tests {
     #[case(Some(slack(AttributeValue::Bool(true))), Preference::Wanted)]
     #[case(Some(slack(AttributeValue::Bool(false))), Preference::Unwanted)]
     #[case(Some(slack(AttributeValue::S("true".to_owned()))), Preference::Invalid)]
-    #[case(Some(slack(AttributeValue::Null(true))), Preference::Invalid)]
+    #[case(Some(AttributeValue::Null(true)), Preference::Unset)]
+    #[case(Some(slack(AttributeValue::Null(true))), Preference::Unset)]
+    #[case(Some(slack(AttributeValue::M(Item::new()))), Preference::Unset)]
+    #[case(Some(slack(slack(AttributeValue::Bool(true)))), Preference::Invalid)]
+    #[case(Some(slack(AttributeValue::L(Vec::new()))), Preference::Invalid)]
+    #[case(Some(slack(AttributeValue::N("1".to_owned()))), Preference::Invalid)]
     #[case(Some(AttributeValue::S("slack".to_owned())), Preference::Invalid)]
     fn a_preference_is_a_bool_or_absent(
         #[case] preferences: Option<AttributeValue>,

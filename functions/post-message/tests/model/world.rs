@@ -351,6 +351,7 @@ impl Outbox for View {
                 3 => Some(SlackError::Rejected {
                     method,
                     code: "restricted_action".to_owned(),
+                    detail: None,
                 }),
                 4 => Some(SlackError::Unauthorized {
                     method,

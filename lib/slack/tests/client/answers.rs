@@ -3,16 +3,24 @@
 use apgl_slack::UserError;
 use rstest::rstest;
 use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
 
 use crate::{
     errors::{Class, class},
-    fake_slack::{client, json_answer, slack_answers},
+    fake_slack::{client, json_answer, metadata, slack_answers},
 };
 
 fn per_user_errors() -> Vec<UserError> {
     vec![UserError {
-        user: "U2".to_owned(),
+        user: Some("U2".to_owned()),
         error: "user_not_found".to_owned(),
+    }]
+}
+
+fn nameless_error(error: &str) -> Vec<UserError> {
+    vec![UserError {
+        user: None,
+        error: error.to_owned(),
     }]
 }
 
@@ -20,6 +28,11 @@ fn per_user_errors() -> Vec<UserError> {
 #[case::all_invited(json!({ "ok": true, "channel": {} }), Ok(vec![]))]
 #[case::some_invited(json!({ "ok": true, "channel": {}, "errors": [{ "user": "U2", "ok": false, "error": "user_not_found" }] }), Ok(per_user_errors()))]
 #[case::some_invited_but_not_ok(json!({ "ok": false, "error": "user_not_found", "errors": [{ "user": "U2", "ok": false, "error": "user_not_found" }] }), Ok(per_user_errors()))]
+#[case::an_error_without_a_user(json!({ "ok": true, "errors": [{ "error": "cant_invite" }] }), Ok(nameless_error("cant_invite")))]
+#[case::an_error_without_a_user_but_not_ok(json!({ "ok": false, "error": "cant_invite", "errors": [{ "error": "cant_invite" }] }), Ok(nameless_error("cant_invite")))]
+#[case::an_unreadable_error(json!({ "ok": true, "errors": ["cant_invite"] }), Ok(nameless_error("")))]
+#[case::no_list_of_errors(json!({ "ok": true, "errors": null }), Ok(vec![]))]
+#[case::the_call_is_refused_in_a_list(json!({ "ok": false, "error": "is_archived", "errors": [{ "error": "is_archived" }] }), Err(Class::Rejected))]
 #[case::the_call_is_refused(json!({ "ok": false, "error": "is_archived" }), Err(Class::Rejected))]
 #[case::the_bot_lacks_a_scope(json!({ "ok": false, "error": "missing_scope" }), Err(Class::Unauthorized))]
 #[tokio::test]
@@ -36,6 +49,77 @@ async fn an_invitation_distinguishes_failed_users_from_a_failed_call(
             .map_err(|error| class(&error)),
         expected
     );
+}
+
+#[tokio::test]
+async fn an_unreadable_entry_does_not_spoil_its_page() {
+    let answer = json!({
+        "ok": true,
+        "channels": [{ "id": "C1", "name": "x" }, { "id": 7 }, null, { "id": "C2", "name": "y" }],
+        "members": ["U1", null, 7, "U2"],
+        "response_metadata": { "next_cursor": null, "messages": 7 },
+    });
+    let server = slack_answers(json_answer(answer)).await;
+    let slack = client(&server);
+    let channels = slack.conversations_list(None).await.unwrap();
+    let ids: Vec<&str> = channels
+        .items
+        .iter()
+        .map(|channel| channel.id.as_str())
+        .collect();
+    assert_eq!((ids, channels.unreadable), (vec!["C1", "C2"], 2));
+    let members = slack.conversations_members("C1", None).await.unwrap();
+    assert_eq!(
+        (members.items.join(" "), members.unreadable),
+        ("U1 U2".to_owned(), 2)
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_user_does_not_spoil_the_list_of_users() {
+    let answer = json!({ "ok": true, "members": [{ "name": "without an id" }, { "id": "U1" }] });
+    let server = slack_answers(json_answer(answer)).await;
+    let users = client(&server).users_list(None).await.unwrap();
+    assert_eq!((users.items.len(), users.unreadable), (1, 1));
+    assert_eq!(users.items[0].id, "U1");
+}
+
+/// Slack documents `metadata` with `entities` and without `event_type`: "Work Objects".
+#[rstest]
+#[case(json!({ "entities": [{ "url": "https://example.com" }] }))]
+#[case(json!({ "event_type": 7, "event_payload": {} }))]
+#[case(json!("text"))]
+#[case(json!(null))]
+#[tokio::test]
+async fn metadata_of_another_shape_hides_no_message(#[case] foreign: Value) {
+    let ours = json!({ "event_type": "e", "event_payload": {} });
+    let answer = json!({
+        "ok": true,
+        "messages": [
+            { "ts": "2.0", "bot_id": "B2", "metadata": foreign, "text": "\u{fffd}" },
+            { "ts": "1.0", "bot_id": "B1", "metadata": ours },
+        ],
+    });
+    // Half of an emoji, which is no Unicode text.
+    let answer = answer.to_string().replace('\u{fffd}', r"\ud83e");
+    let answer = ResponseTemplate::new(200).set_body_string(answer);
+    let server = slack_answers(answer).await;
+    let slack = client(&server);
+    let page = slack.conversations_history("C1", "0", None).await.unwrap();
+    assert_eq!(page.items[0].metadata, None);
+    assert_eq!(page.items[1].metadata, Some(metadata()));
+    assert_eq!(page.unreadable, 0);
+}
+
+#[tokio::test]
+async fn a_message_of_ours_without_a_timestamp_is_still_seen() {
+    let ours = json!({ "ts": null, "bot_id": "B1", "metadata": metadata() });
+    let answer = json!({ "ok": true, "messages": [ours] });
+    let server = slack_answers(json_answer(answer)).await;
+    let slack = client(&server);
+    let page = slack.conversations_history("C1", "0", None).await.unwrap();
+    assert_eq!(page.items[0].ts, "");
+    assert_eq!(page.items[0].metadata, Some(metadata()));
 }
 
 #[tokio::test]

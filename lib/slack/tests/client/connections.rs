@@ -38,6 +38,8 @@ async fn post(slack: &SlackClient) -> bool {
         text: "hi",
         blocks: None,
         thread_ts: None,
+        unfurl_links: false,
+        unfurl_media: false,
         metadata: &metadata,
     };
     slack.chat_post_message(post).await.is_ok()

@@ -146,3 +146,23 @@ async fn an_error_code_that_quotes_the_request_is_not_repeated() {
     let error = create_with_response(json_answer(answer)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
+
+#[tokio::test]
+async fn slacks_reason_for_invalid_blocks_reaches_the_cause() {
+    let answer = json!({
+        "ok": false, "error": "invalid_blocks",
+        "response_metadata": { "messages": [
+            "[ERROR] must be less than 3001 characters [json-pointer:/blocks/0/text/text]",
+            "[ERROR] unsupported type: the secret plan [json-pointer:/blocks/1]",
+            "the secret plan",
+        ] },
+    });
+    let error = create_with_response(json_answer(answer)).await.unwrap_err();
+    let cause = apgl_contract::StepError::from(error).cause();
+    assert_eq!(
+        cause["message"],
+        "Slack refused conversations.create: invalid_blocks (must be less than 3001 characters at \
+         /blocks/0/text/text; unsupported type at /blocks/1)"
+    );
+    assert_eq!(cause["slackError"], "invalid_blocks");
+}

@@ -43,6 +43,8 @@ async fn blocks_and_metadata_are_sent_as_json_strings() {
         text: "a & b",
         blocks: Some(&blocks),
         thread_ts: None,
+        unfurl_links: false,
+        unfurl_media: false,
         metadata: &metadata(),
     };
     let posted = client(&server).chat_post_message(post).await.unwrap();
@@ -55,6 +57,10 @@ async fn blocks_and_metadata_are_sent_as_json_strings() {
         json!({ "event_type": "e", "event_payload": {} })
     );
     assert!(!sent.contains_key("thread_ts"));
+    assert_eq!(
+        (&*sent["unfurl_links"], &*sent["unfurl_media"]),
+        ("false", "false")
+    );
 }
 
 fn form_of(request: &wiremock::Request) -> HashMap<String, String> {

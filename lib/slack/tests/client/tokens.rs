@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use apgl_slack::{FixedToken, NoToken, Post, SlackError, SlackToken, TokenFuture, TokenSource};
+use apgl_slack::{
+    FixedToken, NoToken, Post, SlackError, SlackToken, TokenError, TokenFuture, TokenSource,
+};
 use rstest::rstest;
 use serde_json::json;
 use wiremock::{
@@ -55,6 +57,8 @@ async fn a_refused_token_is_replaced_once() {
         text: "t",
         blocks: None,
         thread_ts: None,
+        unfurl_links: false,
+        unfurl_media: false,
         metadata: &metadata(),
     };
     assert!(
@@ -80,12 +84,28 @@ async fn a_refused_token_without_a_replacement_is_reported_after_one_call() {
 }
 
 #[rstest]
-#[case("")]
-#[case("  \n")]
-#[case("xoxb-1\nX-Other: header")]
-#[case("xoxb-é")]
-fn an_invalid_token_is_rejected(#[case] token: &str) {
-    assert!(SlackToken::new(token).is_err());
+#[case("", TokenError::Empty)]
+#[case("  \n", TokenError::Empty)]
+#[case(r#"{"SLACK_TOKEN":"xoxb-secret"}"#, TokenError::Json)]
+#[case("{\n  \"token\": \"xoxb-secret\"\n}\n", TokenError::Json)]
+#[case("\"xoxb-secret\"", TokenError::Quoted)]
+#[case("'xoxb-secret'\n", TokenError::Quoted)]
+#[case("SLACK_TOKEN=xoxb-secret", TokenError::OtherText)]
+#[case("Bearer xoxb-secret", TokenError::OtherText)]
+#[case("xoxb-secret\nX-Other: header", TokenError::OtherText)]
+#[case("xoxb-secret-é", TokenError::OtherText)]
+fn what_is_no_token_is_rejected_with_the_reason(#[case] token: &str, #[case] reason: TokenError) {
+    assert_eq!(SlackToken::new(token), Err(reason));
+    assert!(!format!("{reason} {reason:?}").contains("secret"));
+}
+
+#[rstest]
+#[case("xoxb-1-2-Ab")]
+#[case("xoxe.xoxb-1-Ab")]
+fn white_space_around_a_token_is_trimmed(#[case] token: &str) {
+    let copied = SlackToken::new(&format!(" {token}\r\n"));
+    assert_eq!(copied, SlackToken::new(token));
+    assert!(copied.is_ok());
 }
 
 #[test]

@@ -75,6 +75,8 @@ impl Call {
             text: "hello",
             blocks: None,
             thread_ts: None,
+            unfurl_links: false,
+            unfurl_media: false,
             metadata: &metadata,
         };
         match self {

@@ -1,0 +1,133 @@
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+fn message(text: &str, blocks: Option<Value>) -> Message {
+    serde_json::from_value(json!({ "text": text, "blocks": blocks })).unwrap()
+}
+
+fn words(characters: usize) -> String {
+    "word ".repeat(characters / 5 + 1)[..characters].to_owned()
+}
+
+#[test]
+fn a_text_that_slack_shows_in_one_piece_is_posted_as_it_is() {
+    let text = "é".repeat(LONGEST_TEXT);
+    let message = message(&text, None);
+    let shown = Shown::of(&message);
+    assert_eq!((&*shown.text, shown.blocks), (text.as_str(), None));
+}
+
+#[test]
+fn a_longer_text_becomes_sections_and_its_beginning_stays_for_notifications() {
+    let text = words(12_000);
+    let message = message(&text, None);
+    let shown = Shown::of(&message);
+    assert!(shown.text.chars().count() <= LONGEST_TEXT && shown.text.ends_with("word…"));
+    let blocks = shown.blocks.unwrap();
+    assert_eq!(blocks.len(), 4);
+    for block in &*blocks {
+        assert_eq!(
+            (&block["type"], &block["expand"]),
+            (&json!("section"), &json!(true))
+        );
+        let part = block["text"]["text"].as_str().unwrap();
+        assert!((1..=LONGEST_SECTION).contains(&part.chars().count()));
+        assert!(part.starts_with("word") && part.ends_with("word"), "{part}");
+    }
+}
+
+#[test]
+fn beside_blocks_a_long_text_is_cut_at_a_word() {
+    let blocks = json!([{ "type": "divider" }]);
+    let text = words(40_000);
+    let message = message(&text, Some(blocks.clone()));
+    let shown = Shown::of(&message);
+    assert!(shown.text.chars().count() <= LONGEST_TEXT && shown.text.ends_with("word…"));
+    assert_eq!(json!(shown.blocks.unwrap()), blocks);
+}
+
+#[test]
+fn a_text_of_an_earlier_release_that_fits_into_no_blocks_is_posted_as_before() {
+    let text = words(12_001);
+    let message = message(&text, None);
+    let shown = Shown::of(&message);
+    assert_eq!((&*shown.text, shown.blocks), (text.as_str(), None));
+}
+
+#[test]
+fn a_part_that_names_everybody_notifies_nobody() {
+    let text = format!("{}\n\nask @channel", words(4_000));
+    let blocks = sections(&text);
+    let verbatim: Vec<&Value> = blocks.iter().map(|b| &b["text"]["verbatim"]).collect();
+    assert_eq!(verbatim, [&Value::Null, &json!(true)]);
+}
+
+#[rstest]
+#[case::paragraphs("one\n\ntwo\n\nthree", &["one\n\ntwo", "three"])]
+#[case::windows_line_ends("one\r\n\r\ntwo\r\n\r\nthree", &["one\n\ntwo", "three"])]
+#[case::lines("one\ntwo\nthree\nfour", &["one\ntwo", "three\nfour"])]
+#[case::words("one two three four", &["one two", "three four"])]
+#[case::paragraph_before_line("one\n\ntwo\nthree", &["one", "two\nthree"])]
+#[case::no_spaces("一二三四五六七八九十一二", &["一二三四五六七八九十", "一二"])]
+#[case::link_that_fits_in_no_part("go to <u|the label>", &["go to", "<u|the lab", "el>"])]
+#[case::short_link("to <u|a b> now", &["to <u|a b>", "now"])]
+#[case::link_without_spaces("12345<http>67", &["12345", "<http>67"])]
+#[case::entity("12345678&amp;9", &["12345678", "&amp;9"])]
+#[case::no_entity("12345678&9 123", &["12345678&9", "123"])]
+#[case::less_than("a<b c d e f g", &["a<b c d e", "f g"])]
+#[case::unfinished_mention("12345<!hereabouts", &["12345", "<!hereabou", "ts"])]
+#[case::code_block("ab\n```\nx\n```", &["ab", "```\nx\n```"])]
+#[case::after_a_code_block("```a\nb```\n\ncd e", &["```a\nb```", "cd e"])]
+#[case::blank_line_in_a_code_block("a\n```\n\nb```c", &["a", "```\n\nb```c"])]
+#[case::long_code_block("```\nab\ncd\nef```", &["```\nab\n```", "```\ncd\n```", "```\nef```"])]
+#[case::fence_without_an_end("``` ab cd ef gh", &["``` ab cd", "ef gh"])]
+fn a_text_is_split_where_it_tears_least(#[case] text: &str, #[case] expected: &[&str]) {
+    assert_eq!(split(text, 10), expected);
+}
+
+#[rstest]
+#[case::word(&format!("{} end", "a".repeat(3_990)), "a…")]
+#[case::in_a_word(&"a".repeat(5_000), "a…")]
+#[case::link(&format!("{}<https://example.com|label>", words(3_990)), "word…")]
+#[case::entity(&format!("{}&amp;&amp;", "a".repeat(3_997)), "a…")]
+fn a_text_is_cut_where_it_tears_least(#[case] text: &str, #[case] end: &str) {
+    let text = format!("{text}{}", "x".repeat(10));
+    let cut = cut(&text);
+    assert!(cut.ends_with(end) && cut.chars().count() <= LONGEST_TEXT);
+    let start = cut.strip_suffix('…').unwrap();
+    assert!(text.starts_with(start));
+}
+
+/// Text with many of the marks that must not be torn.
+fn marked() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        4 => "[a-z]{1,12}",
+        2 => Just(" ".to_owned()),
+        2 => Just("\n".to_owned()),
+        1 => Just("\n\n".to_owned()),
+        1 => Just("```".to_owned()),
+        1 => Just("&amp;".to_owned()),
+        1 => Just("<u|a b>".to_owned()),
+        1 => Just("<".to_owned()),
+        1 => Just("é😀".to_owned()),
+    ];
+    proptest::collection::vec(part, 0..60).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_and_every_part_fits(text in marked()) {
+        let parts = split(&text, 20);
+        for part in &parts {
+            let length = part.chars().count();
+            prop_assert!((1..=20).contains(&length), "{length}: {part:?}");
+        }
+        // Where a long code block is split, fences are added.
+        let visible = |text: &str| text.replace(|c: char| c.is_whitespace() || c == '`', "");
+        prop_assert_eq!(visible(&parts.concat()), visible(&text));
+        let entities: usize = parts.iter().map(|part| part.matches("&amp;").count()).sum();
+        prop_assert_eq!(entities, text.matches("&amp;").count());
+    }
+}
