@@ -270,11 +270,11 @@ function seconds(name: string, value: unknown, longest: number): number {
     : fail(name, `must be a whole number of seconds, at most ${String(longest)}`);
 }
 
-/** The functions' regular expressions, those of Rust's regex-lite, have no look-around and no references. */
+/** The functions' regular expressions, those of Rust's regex-lite, have no look-around, references or classes of Unicode. */
 function pattern(name: string, value: unknown): string {
-  const rule = "must be a regular expression without look-around and references";
+  const rule = "must be a regular expression without look-around, references and \\p";
   const isPlain =
-    typeof value === "string" && value.length <= 200 && !/\(\?[=!<]|\\[1-9k]/.test(value);
+    typeof value === "string" && value.length <= 200 && !/\(\?[=!<]|\\[1-9kpP]/.test(value);
   try {
     if (isPlain && value !== "") return new RegExp(value, "u").source;
   } catch {

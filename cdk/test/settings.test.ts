@@ -169,6 +169,7 @@ describe("settings", () => {
     ["channelNamePattern", "("],
     ["channelNamePattern", "(?!secret).*"],
     ["channelNamePattern", "(a)\\1"],
+    ["channelNamePattern", "\\p{L}+"],
     ["oldestExecutionMinutes", -1],
     ["oldestExecutionMinutes", ""],
     ["gradualShift", "canary"],

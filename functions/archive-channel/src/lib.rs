@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError};
-use apgl_directory::Directory;
+use apgl_directory::{Directory, OUT_OF_SIGHT};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::Channel;
@@ -54,113 +54,144 @@ pub struct Outcome {
     pub channel: ChannelRef,
 }
 
+/// 1. Asks what the channel is now, and whether it may be archived.
+/// 2. Renames it, and forgets its old name.
+/// 3. Writes down that this execution archives it, and archives it. Slack removes the bot from a channel that is
+///    archived, and no longer shows it a private one: a later attempt knows by this record that it is done.
+/// 4. If Slack refuses that, deletes the record and gives the channel its old name back.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
     let directory = &deps.directory;
-    let (id, execution_id) = (&input.channel.id, &invocation.run.execution_id);
     let current = directory.current(&input.channel, invocation).await?;
-    let channel = match &current {
-        Some(current) => Some(to_archive(&input, current)?),
-        None => None,
-    };
-    // Slack removes the bot from a channel that is archived, and no longer shows it a private one.
-    let has_begun = directory.channels.begin_archiving(id, execution_id).await?;
-    let was_archived = || archived(input.channel.clone(), name_of_deleted(&input.channel));
-    let Some(channel) = channel else {
-        if has_begun {
-            return Ok(was_archived());
-        }
-        return Err(StepError::ChannelNotFound {
-            channel: input.channel.name,
-            hint: "Slack no longer shows it to the bot; invite the bot if it is private",
-        });
-    };
     let step = Archiving {
-        slack: &directory.slack,
-        channel: &channel,
+        directory,
+        input: &input,
+        execution_id: &invocation.run.execution_id,
     };
-    let name = match step.rename_and_archive().await {
-        Ok(name) => name,
-        Err(error) if has_begun && error.rejected_code() == Some("channel_not_found") => {
-            return Ok(was_archived());
-        }
-        Err(error) => return Err(directory.correct_table(&channel, error).await),
+    let channel = match current {
+        Some(current) => step.rename_and_archive(&current).await?,
+        None => step.archived_earlier(out_of_sight(&input.channel)).await?,
     };
-    let outcome = archived(channel, name);
-    directory
-        .archived(&input.channel_name, &outcome.channel)
-        .await?;
-    Ok(outcome)
+    directory.archived(&input.channel_name, &channel).await?;
+    Ok(Outcome { channel })
 }
 
-/// The channel as it is now, if it may be archived.
-fn to_archive(input: &Input, current: &Channel) -> Result<ChannelRef, StepError> {
-    let found = &input.channel;
-    if current.name != found.name && current.name != name_of_deleted(found) {
-        return Err(StepError::ChannelNotFound {
-            channel: found.name.clone(),
-            hint: "it has been renamed in Slack",
-        });
-    }
-    if current.ours != Some(true) && !input.even_if_not_ours {
-        return Err(StepError::ChannelNotOurs {
-            channel: found.name.clone(),
-        });
-    }
-    // Its name is still the one that the workflow has found: the new name is derived from it.
-    Ok(ChannelRef {
-        name: found.name.clone(),
-        ..current.to_ref(found.created)
-    })
-}
-
-fn archived(channel: ChannelRef, name: String) -> Outcome {
-    Outcome {
-        channel: ChannelRef {
-            name,
-            archived: true,
-            ..channel
-        },
+fn out_of_sight(channel: &ChannelRef) -> StepError {
+    StepError::ChannelNotFound {
+        channel: channel.name.clone(),
+        hint: OUT_OF_SIGHT,
     }
 }
 
 struct Archiving<'a> {
-    slack: &'a SlackClient,
-    channel: &'a ChannelRef,
+    directory: &'a Directory,
+    input: &'a Input,
+    execution_id: &'a str,
 }
 
 impl Archiving<'_> {
-    /// Returns the channel's name after archiving.
-    async fn rename_and_archive(&self) -> Result<String, SlackError> {
-        let freeing = name_of_deleted(self.channel);
-        let name = self.rename(&freeing).await?;
-        let (slack, id) = (self.slack, &self.channel.id);
-        let archived = slack
-            .in_channel(self.channel, async || slack.conversations_archive(id).await)
-            .await;
-        match archived {
-            Err(error) if error.rejected_code() == Some("already_archived") => Ok(name),
-            // If the bot may not archive the channel, the channel gets its old name back.
-            Err(error) if error.rejected_code().is_some() && name == freeing => {
-                self.rename_back().await?;
-                Err(error)
-            }
-            archived => {
-                archived?;
-                tracing::info!(channel.name = name, "archived the channel");
-                Ok(name)
+    async fn rename_and_archive(&self, current: &Channel) -> Result<ChannelRef, StepError> {
+        self.check(current)?;
+        let freeing = name_of_deleted(&self.input.channel);
+        let name = match self.rename(&freeing).await {
+            Ok(name) => name,
+            Err(error) => return self.failed(error).await,
+        };
+        if name == freeing {
+            let Input { channel_name, .. } = self.input;
+            let channels = &self.directory.channels;
+            channels.forget(channel_name, &current.id).await?;
+        }
+        match self.archive().await? {
+            Ok(()) => Ok(archived(current.to_ref(self.input.channel.created), name)),
+            Err(error) => {
+                // If the bot may not archive the channel, the channel gets its old name back.
+                if error.rejected_code().is_some() && name == freeing {
+                    self.rename_back().await?;
+                }
+                self.failed(error).await
             }
         }
     }
 
+    /// Whether the channel may be archived as it is now.
+    fn check(&self, current: &Channel) -> Result<(), StepError> {
+        let found = &self.input.channel;
+        if current.name != found.name && current.name != name_of_deleted(found) {
+            return Err(StepError::ChannelNotFound {
+                channel: found.name.clone(),
+                hint: "it has been renamed in Slack",
+            });
+        }
+        if current.ours != Some(true) && !self.input.even_if_not_ours {
+            return Err(StepError::ChannelNotOurs {
+                channel: found.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The channel, if an earlier attempt of this execution has archived it. Otherwise the error.
+    async fn archived_earlier(&self, error: StepError) -> Result<ChannelRef, StepError> {
+        let channel = &self.input.channel;
+        let channels = &self.directory.channels;
+        if channels
+            .is_archiving(&channel.id, self.execution_id)
+            .await?
+        {
+            return Ok(archived(channel.clone(), name_of_deleted(channel)));
+        }
+        Err(error)
+    }
+
+    async fn failed(&self, error: SlackError) -> Result<ChannelRef, StepError> {
+        let is_out_of_sight = error.rejected_code() == Some("channel_not_found");
+        let channel = &self.input.channel;
+        let error = self.directory.correct_table(channel, error).await;
+        if is_out_of_sight {
+            return self.archived_earlier(error).await;
+        }
+        Err(error)
+    }
+
+    /// Archives the channel. Slack's refusal leaves no record of it.
+    async fn archive(&self) -> Result<Result<(), SlackError>, StepError> {
+        let Directory {
+            slack, channels, ..
+        } = self.directory;
+        let channel = &self.input.channel;
+        let id = &channel.id;
+        channels.begin_archiving(id, self.execution_id).await?;
+        let archived = slack
+            .in_channel(channel, async || slack.conversations_archive(id).await)
+            .await;
+        Ok(match archived {
+            Ok(()) => {
+                tracing::info!("archived the channel");
+                Ok(())
+            }
+            Err(error) => match error.rejected_code() {
+                Some("already_archived") => Ok(()),
+                // An earlier attempt may have archived it.
+                Some("channel_not_found") | None => Err(error),
+                Some(_) => {
+                    channels.end_archiving(id, self.execution_id).await?;
+                    Err(error)
+                }
+            },
+        })
+    }
+
     /// Renames the channel if the workspace allows it. Returns the channel's name afterwards.
     async fn rename(&self, freeing: &str) -> Result<String, SlackError> {
-        let (slack, id) = (self.slack, &self.channel.id);
+        let slack = &self.directory.slack;
+        let channel = &self.input.channel;
+        let id = &channel.id;
         let renamed = slack
-            .in_channel(self.channel, async || {
+            .in_channel(channel, async || {
                 slack.conversations_rename(id, freeing).await
             })
             .await;
@@ -178,7 +209,7 @@ impl Archiving<'_> {
                     slack.error = code,
                     "the bot may not rename the channel; its name stays taken"
                 );
-                Ok(self.channel.name.clone())
+                Ok(channel.name.clone())
             }
             // An earlier attempt already renamed or archived the channel.
             Some("name_taken" | "is_archived") => Ok(slack.conversations_info(id).await?.name),
@@ -186,9 +217,9 @@ impl Archiving<'_> {
         }
     }
 
-    async fn rename_back(&self) -> Result<(), SlackError> {
-        let (id, name) = (&self.channel.id, &self.channel.name);
-        match self.slack.conversations_rename(id, name).await {
+    async fn rename_back(&self) -> Result<(), StepError> {
+        let ChannelRef { id, name, .. } = &self.input.channel;
+        match self.directory.slack.conversations_rename(id, name).await {
             Ok(renamed) => {
                 tracing::info!(channel.name = renamed.name, "renamed the channel back");
                 Ok(())
@@ -198,9 +229,17 @@ impl Archiving<'_> {
                     tracing::warn!(slack.error = code, "the channel keeps its new name");
                     Ok(())
                 }
-                None => Err(error),
+                None => Err(error.into()),
             },
         }
+    }
+}
+
+fn archived(channel: ChannelRef, name: String) -> ChannelRef {
+    ChannelRef {
+        name,
+        archived: true,
+        ..channel
     }
 }
 

@@ -235,7 +235,8 @@ async fn a_private_channel_that_slack_hides_after_it_was_archived_is_deleted() {
     let how = broken(Effect::Done);
     step.fixture.fail("conversations.archive", how, 1).await;
     step.run().await.unwrap_err();
-    // Slack has removed the bot from the archived channel, and the execution is redriven later.
+    // Slack has removed the bot from the archived channel, and the execution is redriven later. Another execution
+    // that deletes the channel must not count it as its own.
     let hidden = || How::refused("channel_not_found");
     for method in ["conversations.info", "conversations.rename"] {
         step.fixture.fail(method, hidden(), 1).await;
@@ -253,4 +254,26 @@ async fn a_channel_that_was_renamed_since_it_was_found_is_not_archived() {
     assert_eq!(error.name(), ErrorName::ChannelNotFound);
     let renamed = step.fixture.in_slack("guide-old").await.unwrap();
     assert!(!renamed.is_archived);
+}
+
+#[tokio::test]
+async fn a_private_channel_that_this_execution_has_not_archived_is_not_found() {
+    let step = Archiving::of_our_channel().await;
+    let refused = How::refused("restricted_action");
+    step.fixture.fail("conversations.archive", refused, 1).await;
+    step.run().await.unwrap_err();
+    step.fixture.sandbox.remove_bot("guide").await.unwrap();
+    for _ in 0..2 {
+        let error = step.run_after_trust().await.unwrap_err();
+        assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    }
+}
+
+#[tokio::test]
+async fn the_old_name_is_free_as_soon_as_the_channel_is_renamed() {
+    let step = Archiving::of_our_channel().await;
+    let limited = How::RateLimited { retry_after: 300 };
+    step.fixture.fail("conversations.archive", limited, 1).await;
+    step.run().await.unwrap_err();
+    assert_eq!(step.known("guide").await, Entry::Unknown);
 }

@@ -216,7 +216,9 @@ async fn a_channel_that_the_bot_no_longer_sees_is_created_again() {
     sandbox.change_channel("guide", &change).await.unwrap();
     // A later step learns from Slack that the table is wrong.
     let directory = &step.deps.directory;
-    let outdated = directory.channels.mark_outdated("guide", &first.id);
+    let outdated = directory
+        .channels
+        .mark_outdated("guide", &first.id, SystemTime::now());
     outdated.await.unwrap();
     let second = step.run("second", private()).await.unwrap();
     assert!(second.created);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError};
+use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, Visibility};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackError};
 use serde_json::json;
@@ -97,9 +97,16 @@ impl<'a> SlackOutbox<'a> {
         };
         let oldest = slack_time(since - CLOCK_MARGIN);
         // If somebody has removed the bot since it posted, it joins the channel again to read the history.
+        // Whether an earlier channel is public is not known: a private one can't be joined.
+        let current = &self.input.channel;
         let joined = ChannelRef {
             id: channel.to_owned(),
-            ..self.input.channel.clone()
+            visibility: if channel == current.id {
+                current.visibility
+            } else {
+                Visibility::Public
+            },
+            ..current.clone()
         };
         let mut cursor = None;
         loop {

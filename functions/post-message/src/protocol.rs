@@ -170,23 +170,18 @@ async fn look(
     if channels.is_empty() {
         channels.insert(channel.to_owned());
     }
+    let mut unseen = None;
     for earlier in channels {
         match outbox.find(&earlier, since).await {
             Ok(None) => {}
-            Err(error) if earlier != channel && is_out_of_sight(&error) => {
-                return Err(NotDelivered::CantLook { channel: earlier });
+            // The message may be in another channel that the bot can see.
+            Err(error) if earlier != channel && error.rejected_code().is_some() => {
+                unseen = Some(earlier);
             }
             found => return Ok(found?),
         }
     }
-    Ok(None)
-}
-
-fn is_out_of_sight(error: &SlackError) -> bool {
-    matches!(
-        error.rejected_code(),
-        Some("channel_not_found" | "not_in_channel")
-    )
+    unseen.map_or(Ok(None), |channel| Err(NotDelivered::CantLook { channel }))
 }
 
 /// Ends an attempt that certainly posted nothing. Returns the error that the step fails with.

@@ -111,8 +111,8 @@ fn place_to_split(text: &str, end: usize, code: &[Range<usize>]) -> Option<usize
             text[..text.floor_char_boundary(end + separator.len())].rmatch_indices(separator);
         found.map(|(at, _)| at).filter(|at| *at > 0)
     };
-    let edges = code.iter().flat_map(|code| [code.start, code.end]);
-    let edge = edges.filter(|at| (1..=end).contains(at)).next_back();
+    let mut edges = code.iter().flat_map(|code| [code.start, code.end]);
+    let edge = edges.rfind(|at| (1..=end).contains(at));
     let line = places("\n").find(is_outside);
     let paragraph = places("\n\n").find(is_outside);
     if let Some(at) = paragraph.or(line.max(edge)) {

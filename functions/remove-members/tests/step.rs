@@ -8,7 +8,7 @@ use apgl_contract::{
 };
 use apgl_directory::Purpose;
 use apgl_stores::Snapshot;
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, redriven};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use slack_sandbox::{
@@ -244,4 +244,38 @@ async fn the_table_lists_no_removed_person_as_a_member() {
     channels.add_members(id, &ids, asked_at).await.unwrap();
     let members = channels.members(Snapshot::BeforeInviting, id, "other");
     assert_eq!(members.await.unwrap().present, None);
+}
+
+#[tokio::test]
+async fn nobody_is_removed_from_a_channel_that_has_another_name_now() {
+    let step = Removing::of(&["ana"]).await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let input = Input {
+        channel: step.channel.clone(),
+        users: step.people.clone(),
+    };
+    let error = handle(&step.deps, &redriven("execution"), input).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.fixture.calls(KICK).await, 0);
+}
+
+#[tokio::test]
+async fn the_former_owner_of_an_address_is_not_removed() {
+    let step = Removing::of(&["ana", "eve"]).await;
+    let [ana, eve] = [&step.people[0], &step.people[1]];
+    let sandbox = &step.fixture.sandbox;
+    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
+    renamed.await.unwrap();
+    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
+    moved.await.unwrap();
+    let input = Input {
+        channel: step.channel.clone(),
+        users: vec![ana.clone()],
+    };
+    // An old workflow does not say when it resolved the users.
+    let outcome = handle(&step.deps, &redriven("execution"), input).await;
+    assert_eq!(outcome.unwrap().removed, slice::from_ref(&ana.email));
+    assert!(step.is_there(ana).await);
+    assert!(!step.is_there(eve).await);
 }

@@ -18,10 +18,14 @@ use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Scanned};
 use aws_types::SdkConfig;
 
-use crate::trust::Known;
+use crate::trust::{Row, channel_from};
 
 /// The largest difference allowed between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+
+/// What to do about a channel that the bot can't see.
+pub const OUT_OF_SIGHT: &str =
+    "Slack no longer shows it to the bot; invite the bot if it is private";
 
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -116,12 +120,12 @@ impl Directory {
         let channel = if self.trusts(known.confirmed_at, &invocation.run) && usable(known) {
             Some(known.clone())
         } else {
-            let known = Known {
+            let row = Row {
                 key: name.as_str(),
                 name: &known.name,
                 id: &known.id,
             };
-            let shown = self.ask(known, invocation).await?;
+            let shown = self.ask(row, invocation).await?;
             shown.filter(|shown| shown.name == known.name)
         };
         Ok(channel.map(|channel| Found {
@@ -175,6 +179,10 @@ impl Directory {
         since: SystemTime,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
+        let since = invocation
+            .run
+            .redriven_at()
+            .map_or(since, |at| since.max(at));
         self.scan(List::All, name.as_str(), invocation, |scanned| {
             scanned.began >= since
         })
@@ -196,11 +204,7 @@ impl Directory {
             .conversations_create(name.as_str(), visibility.is_private())
             .await;
         let created = match created {
-            // The response need not name the creator.
-            Ok(created) => Channel {
-                ours: Some(true),
-                ..self.channel_of(&created, asked_at).await?
-            },
+            Ok(created) => channel_from(&created, Some(true), asked_at),
             Err(error) if error.rejected_code() == Some("name_taken") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -218,6 +222,9 @@ impl Directory {
         since: SystemTime,
         execution_id: &str,
     ) -> Result<Found, StepError> {
+        if found.channel.ours == Some(false) {
+            return Ok(found);
+        }
         let info = self.slack.conversations_info(&found.channel.id).await?;
         if UNIX_EPOCH + Duration::from_secs(info.created) + CLOCK_MARGIN < since {
             return Ok(found);
@@ -272,7 +279,7 @@ impl Directory {
         let corrected = match error {
             StepError::ChannelNotFound { .. } => {
                 self.channels
-                    .mark_outdated(&channel.name, &channel.id)
+                    .mark_outdated(&channel.name, &channel.id, SystemTime::now())
                     .await
             }
             StepError::ChannelArchived { .. } => {
@@ -323,7 +330,7 @@ fn about_channel(error: SlackError, name: &str) -> StepError {
     match error.rejected_code() {
         Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
             channel,
-            hint: "Slack no longer shows it to the bot; invite the bot if it is private",
+            hint: OUT_OF_SIGHT,
         },
         Some("is_archived") => StepError::ChannelArchived { channel },
         _ => error.into(),

@@ -8,5 +8,5 @@ mod people;
 mod scan;
 mod trust;
 
-pub use channels::{Directory, Found};
+pub use channels::{Directory, Found, OUT_OF_SIGHT};
 pub use people::{People, Person, Purpose, Resolved};

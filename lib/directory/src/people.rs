@@ -25,7 +25,8 @@ const AT_ONCE: usize = 10;
 /// The longest time that one call takes, including the writes after it.
 const TIME_FOR_A_CALL: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
 
-/// The longest time that an id is trusted for a removal: an outdated id would leave the person in the channel.
+/// The longest time that an id from before the execution is trusted for a removal: an outdated id would leave the person
+/// in the channel.
 const LONGEST_TRUST_TO_REMOVE: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ impl People {
         purpose: Purpose,
         invocation: &Invocation,
     ) -> Result<Resolved, StepError> {
-        let since = self.trusted_since(purpose, &invocation.run);
+        let since = self.resolved_since(purpose, &invocation.run);
         let (people, resolved_at) = self.owners(&emails, since, invocation).await?;
         let mut resolved = Resolved {
             users: Vec::with_capacity(emails.len()),
@@ -114,7 +115,7 @@ impl People {
     }
 
     /// Resolves users again who were resolved so long ago that they are no longer trusted: the execution has waited,
-    /// or it has been redriven. An older workflow does not say when they were resolved.
+    /// or it has been redriven. An older workflow does not say when they were resolved, so the table is asked.
     pub async fn renew(
         &self,
         users: Vec<SlackUser>,
@@ -123,8 +124,8 @@ impl People {
     ) -> Result<(Vec<SlackUser>, Vec<Skipped>), StepError> {
         let resolved_at = invocation.run.resolved_at;
         let resolved_at = resolved_at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
-        let since = self.trusted_since(purpose, &invocation.run);
-        if users.is_empty() || resolved_at.is_none_or(|at| at >= since) {
+        let since = self.resolved_since(purpose, &invocation.run);
+        if users.is_empty() || resolved_at.is_some_and(|at| at >= since) {
             return Ok((users, Vec::new()));
         }
         let emails = users.into_iter().map(|user| user.email).collect();
@@ -134,7 +135,7 @@ impl People {
 
     /// What Slack has returned since then is trusted. That includes whatever it has returned since the execution
     /// began: otherwise an execution with many addresses would begin again before it reaches the last.
-    fn trusted_since(&self, purpose: Purpose, run: &Run) -> SystemTime {
+    fn resolved_since(&self, purpose: Purpose, run: &Run) -> SystemTime {
         let trust = match purpose {
             Purpose::Invite => self.trust,
             Purpose::Remove => self.trust.min(LONGEST_TRUST_TO_REMOVE),
@@ -155,7 +156,7 @@ impl People {
         if emails.is_empty() {
             return Ok((HashMap::new(), earliest));
         }
-        let execution_id = &invocation.run.execution_id;
+        let execution_id = &start_of(&invocation.run);
         let look_ups = self.known.look_up(emails, execution_id).await?;
         let mut people: HashMap<Email, Person> = HashMap::with_capacity(emails.len());
         let mut unknown: Vec<Email> = Vec::new();
@@ -193,7 +194,7 @@ impl People {
         wrong: &SlackUserId,
         invocation: &Invocation,
     ) -> Result<Person, StepError> {
-        let execution_id = &invocation.run.execution_id;
+        let execution_id = &start_of(&invocation.run);
         let emails = std::slice::from_ref(email);
         let look_ups = self.known.look_up(emails, execution_id).await?;
         if look_ups.absent.contains(email) {
@@ -271,7 +272,7 @@ impl People {
         people: &mut HashMap<Email, Person>,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
-        let execution_id = &invocation.run.execution_id;
+        let execution_id = &start_of(&invocation.run);
         let mut is_at_the_end = false;
         while !unknown.is_empty() && !is_at_the_end && listing.pages < listing.at_most {
             invocation.need_time_for(TIME_FOR_A_CALL, "paging through the users")?;
@@ -406,11 +407,19 @@ fn is_about_the_address(error: &SlackError) -> bool {
                 | "unknown_method"
                 | "method_deprecated"
                 | "deprecated_endpoint"
-        ) || code.starts_with("http_")
+        )
     };
     error
         .rejected_code()
         .is_some_and(|code| !is_about_the_call(code))
+}
+
+/// What an execution has found out is kept for each of its redrives: somebody may have joined Slack before the redrive.
+fn start_of(run: &Run) -> String {
+    match run.redrive_count {
+        0 => run.execution_id.clone(),
+        redrives => format!("{}/{redrives}", run.execution_id),
+    }
 }
 
 fn is_about_the_cursor(error: &SlackError) -> bool {

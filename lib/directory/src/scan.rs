@@ -108,11 +108,15 @@ impl Directory {
                 }
                 Err(error) => return Err(self.leave(&scan, error).await?),
             };
-            let since = scan.began;
+            let (since, method) = (scan.began, scan.list.method());
             match self.keep(scan, page, asked_at).await? {
                 Kept::Page(next) => scan = next,
                 Kept::End(scanned) => {
-                    tracing::info!(slack.pages = scanned.pages, "scanned Slack's channels");
+                    tracing::info!(
+                        slack.method = method,
+                        slack.pages = scanned.pages,
+                        "scanned Slack's channels"
+                    );
                     return Ok(ScanEnd::Complete(scanned));
                 }
                 Kept::Lost => return Ok(ScanEnd::TakenOver { since }),

@@ -11,11 +11,11 @@ use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility};
 use apgl_slack::Conversation;
 use apgl_stores::{Channel, List};
 
-use crate::channels::Directory;
+use crate::channels::{Directory, OUT_OF_SIGHT};
 
 /// A channel that the table has.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known<'a> {
+pub(crate) struct Row<'a> {
     /// The name that its item has as its key: the requested one.
     pub key: &'a str,
     /// The name in Slack.
@@ -60,7 +60,7 @@ impl Directory {
             return Ok(());
         }
         let now = self.current(channel, invocation).await?;
-        changed(channel, now.as_ref()).map_or(Ok(()), |error| {
+        reason_not_to_use(channel, now.as_ref()).map_or(Ok(()), |error| {
             tracing::info!(error.reason = %error, "the channel has changed since an earlier step found it");
             Err(error)
         })
@@ -76,7 +76,7 @@ impl Directory {
         match known.filter(|known| known.id == channel.id) {
             Some(known) if self.trusts(known.confirmed_at, &invocation.run) => Ok(Some(known)),
             _ => {
-                let known = Known {
+                let known = Row {
                     key: &channel.name,
                     name: &channel.name,
                     id: &channel.id,
@@ -89,10 +89,10 @@ impl Directory {
     /// Asks Slack about a channel, and writes the answer to the table.
     pub(crate) async fn ask(
         &self,
-        known: Known<'_>,
+        known: Row<'_>,
         invocation: &Invocation,
     ) -> Result<Option<Channel>, StepError> {
-        let Known { key, name, id } = known;
+        let Row { key, name, id } = known;
         let asked_at = SystemTime::now();
         let shown = match self.slack.conversations_info(id).await {
             Ok(info) => Some(self.channel_of(&info, asked_at).await?),
@@ -114,7 +114,7 @@ impl Directory {
                     channel.renamed = elsewhere.is_some(),
                     "Slack no longer shows the channel under this name"
                 );
-                self.channels.mark_outdated(key, id).await?;
+                self.channels.mark_outdated(key, id, asked_at).await?;
                 if let Some(channel) = elsewhere {
                     self.channels.remember(&channel.name, channel).await?;
                 }
@@ -126,7 +126,7 @@ impl Directory {
     /// Asks Slack about all of the bot's channels, because the call about this one is `limited`.
     async fn ask_for_all(
         &self,
-        Known { key, id, .. }: Known<'_>,
+        Row { key, id, .. }: Row<'_>,
         limited: StepError,
         invocation: &Invocation,
     ) -> Result<Channel, StepError> {
@@ -163,15 +163,7 @@ impl Directory {
             Some(creator) => Some(creator == self.bot().await?),
             None => None,
         };
-        Ok(Channel {
-            name: conversation.name.clone(),
-            id: conversation.id.clone(),
-            visibility: Visibility::from_is_private(conversation.is_private),
-            archived: conversation.is_archived,
-            externally_shared: conversation.is_ext_shared,
-            ours,
-            confirmed_at: asked_at,
-        })
+        Ok(channel_from(conversation, ours, asked_at))
     }
 
     /// The bot's user id. A new token does not change it.
@@ -181,6 +173,22 @@ impl Directory {
         }
         let bot = self.slack.auth_test().await?.user_id;
         Ok(self.bot.get_or_init(|| bot))
+    }
+}
+
+pub(crate) fn channel_from(
+    conversation: &Conversation,
+    ours: Option<bool>,
+    asked_at: SystemTime,
+) -> Channel {
+    Channel {
+        name: conversation.name.clone(),
+        id: conversation.id.clone(),
+        visibility: Visibility::from_is_private(conversation.is_private),
+        archived: conversation.is_archived,
+        externally_shared: conversation.is_ext_shared,
+        ours,
+        confirmed_at: asked_at,
     }
 }
 
@@ -194,15 +202,13 @@ fn wait(retry_after: Duration) -> StepError {
 }
 
 /// Why the step can't use the channel as an earlier step has found it.
-fn changed(found: &ChannelRef, now: Option<&Channel>) -> Option<StepError> {
+fn reason_not_to_use(found: &ChannelRef, now: Option<&Channel>) -> Option<StepError> {
     let not_found = |hint| StepError::ChannelNotFound {
         channel: found.name.clone(),
         hint,
     };
     let Some(now) = now else {
-        return Some(not_found(
-            "Slack no longer shows it to the bot; invite the bot if it is private",
-        ));
+        return Some(not_found(OUT_OF_SIGHT));
     };
     if now.archived {
         return Some(StepError::ChannelArchived {
@@ -252,7 +258,7 @@ mod tests {
         #[case] now: Option<Channel>,
         #[case] expected: Option<ErrorName>,
     ) {
-        let error = changed(&channel().to_ref(false), now.as_ref());
+        let error = reason_not_to_use(&channel().to_ref(false), now.as_ref());
         assert_eq!(error.map(|error| error.name()), expected);
     }
 }

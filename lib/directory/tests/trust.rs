@@ -112,7 +112,10 @@ async fn what_was_read_earlier_does_not_replace_what_was_learnt_later() {
     channels.remember_all(&page).await.unwrap();
     let stored = channels.known("guide").await.unwrap().unwrap();
     assert_eq!(stored.visibility, Visibility::Private);
-    channels.mark_outdated("guide", &known.id).await.unwrap();
+    channels
+        .mark_outdated("guide", &known.id, SystemTime::now())
+        .await
+        .unwrap();
     channels.remember_all(&page).await.unwrap();
     assert_eq!(channels.known("guide").await.unwrap(), None);
 }
@@ -130,7 +133,9 @@ async fn a_scan_writes_what_has_changed_and_confirms_nothing_else() {
             ..known
         });
     }
-    let marked = channels.mark_outdated("gone", &page[2].id).await;
+    let marked = channels
+        .mark_outdated("gone", &page[2].id, SystemTime::now())
+        .await;
     marked.unwrap();
     for channel in &mut page {
         channel.confirmed_at = SystemTime::now() + Duration::from_millis(5);

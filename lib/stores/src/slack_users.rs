@@ -24,9 +24,9 @@ use crate::table::{
     Item, Table, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
 };
 
-/// An id is looked up again after this time: people leave, and addresses move to other accounts.
+/// When DynamoDB deletes an id that nobody has asked for.
 const MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// As long as an execution may run. An execution that is redriven later looks everyone up again.
+/// As long as an execution may run.
 const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(24);
 const LIST_KEY: &str = "#list";
 /// How many people are written at the same time.
@@ -127,17 +127,17 @@ impl SlackUsers {
         Ok(())
     }
 
-    /// Forgets that the address belongs to this id.
+    /// Forgets that the address belongs to this id. The item stays, so that nobody who has read the id earlier writes it
+    /// again.
     pub async fn forget(&self, email: &Email, id: &SlackUserId) -> Result<(), StepError> {
-        let deleted = self
+        let update = self
             .0
-            .client
-            .delete_item()
-            .table_name(&self.0.name)
-            .key("email", text(email.as_str()))
+            .update("email", email.as_str())
+            .update_expression("SET seenAt = :now REMOVE slackUserId, isBot")
             .condition_expression("slackUserId = :id")
+            .expression_attribute_values(":now", number(epoch_millis(SystemTime::now())))
             .expression_attribute_values(":id", text(&id.0));
-        self.0.if_it_holds("DeleteItem", deleted.send().await)?;
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
         Ok(())
     }
 

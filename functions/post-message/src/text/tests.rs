@@ -3,7 +3,7 @@ use rstest::rstest;
 
 use super::*;
 
-fn message(text: &str, blocks: Option<Value>) -> Message {
+fn message(text: &str, blocks: Option<&Value>) -> Message {
     serde_json::from_value(json!({ "text": text, "blocks": blocks })).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn a_longer_text_becomes_sections_and_its_beginning_stays_for_notifications() {
 fn beside_blocks_a_long_text_is_cut_at_a_word() {
     let blocks = json!([{ "type": "divider" }]);
     let text = words(40_000);
-    let message = message(&text, Some(blocks.clone()));
+    let message = message(&text, Some(&blocks));
     let shown = Shown::of(&message);
     assert!(shown.text.chars().count() <= LONGEST_TEXT && shown.text.ends_with("word…"));
     assert_eq!(json!(shown.blocks.unwrap()), blocks);

@@ -1,4 +1,4 @@
-//! Claims on creating a channel, in the table, and the records of the executions that created or archived it.
+//! Claims on creating a channel, in the table, and the record of the execution that created it.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use apgl_contract::{ChannelName, StepError};
 use aws_sdk_dynamodb::{
     operation::{delete_item::DeleteItemError, put_item::PutItemError},
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::ReturnValuesOnConditionCheckFailure,
 };
 
 use super::{
@@ -19,7 +19,7 @@ use crate::table::{
     Item, epoch_millis, epoch_seconds, key_of, number, text, time_of, whole_number,
 };
 
-/// How long both are remembered: longer than an execution can be redriven, which is 14 days.
+/// Longer than an execution can be redriven, which is 14 days.
 const CREATOR_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 impl CreationClaim {
@@ -178,35 +178,6 @@ impl Channels {
         let item = item.map(|(field, value)| (field.to_owned(), value));
         self.0.put(item.into()).await
     }
-}
-
-impl Channels {
-    /// Remembers that this execution is about to archive the channel. Returns whether it has begun before.
-    pub async fn begin_archiving(
-        &self,
-        channel_id: &str,
-        execution_id: &str,
-    ) -> Result<bool, StepError> {
-        let expires_at = epoch_seconds(SystemTime::now() + CREATOR_MAX_AGE);
-        let put = self
-            .0
-            .client
-            .put_item()
-            .table_name(&self.0.name)
-            .item("name", text(&archiving_key(channel_id)))
-            .item("executionId", text(execution_id))
-            .item("expiresAt", number(expires_at))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await
-            .map_err(|error| self.0.error("PutItem", &error))?;
-        let before = put.attributes.unwrap_or_default();
-        Ok(key_of(&before, "executionId") == Some(execution_id))
-    }
-}
-
-fn archiving_key(channel_id: &str) -> String {
-    format!("#archiving/{channel_id}")
 }
 
 pub(super) fn creator_key(name: &ChannelName) -> String {

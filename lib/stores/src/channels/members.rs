@@ -137,13 +137,27 @@ impl Channels {
         let Some(members) = string_set(members) else {
             return Ok(());
         };
-        self.update(&members_key(channel_id))
+        let key = members_key(channel_id);
+        let begin = self
+            .update(&key)
             .update_expression(
                 "SET removingUntil = :until, expiresAt = if_not_exists(expiresAt, :expiresAt) \
                  DELETE userIds :members",
             )
+            .condition_expression("attribute_not_exists(removingUntil) OR removingUntil < :until")
             .expression_attribute_values(":until", number(epoch_millis(until)))
             .expression_attribute_values(":expiresAt", number(epoch_seconds(until)))
+            .expression_attribute_values(":members", members.clone());
+        if self
+            .0
+            .if_it_holds("UpdateItem", begin.send().await)?
+            .is_some()
+        {
+            return Ok(());
+        }
+        // Another execution removes somebody for longer.
+        self.update(&key)
+            .update_expression("DELETE userIds :members")
             .expression_attribute_values(":members", members)
             .send()
             .await

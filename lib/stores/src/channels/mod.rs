@@ -5,10 +5,10 @@
 //!
 //! | key | content |
 //! |---|---|
-//! | `project-x` | id, name in Slack, visibility, whether it is archived, externally shared or created by the bot, and when Slack confirmed this; or since when the id is known to be wrong |
+//! | `project-x` | id, name in Slack, visibility, whether it is archived, externally shared or created by the bot, and when Slack confirmed this; or since when the id is known to be wrong, or the name free |
 //! | `#creator/project-x` | the execution that created the channel |
 //! | `#creating/project-x` | the execution that is creating the channel, and its lease; or when Slack said that the name is taken |
-//! | `#archiving/C012AB3CD` | the execution that is archiving the channel, or has done so |
+//! | `#archiving/C012AB3CD/<execution>` | that the execution archives the channel, or has done so |
 //! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
 //! | `#refresh` | the same for users.conversations |
 //! | `#members/C012AB3CD` | the ids of users who were seen in the channel, when this expires, and until when somebody is being removed |
@@ -19,6 +19,7 @@
 //! Several executions read Slack and write the table at the same time. What was read earlier never replaces what was
 //! learnt later: a channel's item is only written by what was read from Slack after it.
 
+mod archiving;
 mod claims;
 mod creation;
 mod members;
@@ -31,7 +32,7 @@ pub use scan::{List, Scan, ScanClaim, Scanned};
 
 use std::{
     collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use apgl_aws::SettingError;
@@ -43,8 +44,10 @@ use aws_types::SdkConfig;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
-use crate::table::{Item, Table, epoch_millis, key_of, number, text, time_of};
+use crate::table::{Item, Table, epoch_millis, epoch_seconds, key_of, number, text, time_of};
 
+/// Longer than an execution that has read a channel takes to write it.
+const FREED_MAX_AGE: Duration = Duration::from_hours(24);
 /// How many of a page's channels are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
 
@@ -195,7 +198,8 @@ impl Channels {
             .condition_expression(
                 "(attribute_not_exists(seenAt) OR seenAt <= :confirmedAt) \
                  AND (attribute_not_exists(outdatedAt) OR outdatedAt <= :confirmedAt) \
-                 AND (attribute_not_exists(archivedAt) OR archivedAt <= :confirmedAt)",
+                 AND (attribute_not_exists(archivedAt) OR archivedAt <= :confirmedAt) \
+                 AND (attribute_not_exists(freedAt) OR freedAt <= :confirmedAt)",
             )
             .expression_attribute_values(":confirmedAt", confirmed_at);
         self.0.if_it_holds("PutItem", put.send().await)?;
@@ -232,24 +236,36 @@ impl Channels {
             .await
     }
 
-    /// Forgets the entry of the channel `id`, which has been renamed: this name is free.
+    /// Forgets the entry of the channel `id`, which has been renamed: this name is free. The item stays for a day, so
+    /// that nobody who has read the channel earlier writes it again.
     pub async fn forget(&self, name: &ChannelName, id: &str) -> Result<(), StepError> {
-        let deleted = self
-            .0
-            .client
-            .delete_item()
-            .table_name(&self.0.name)
-            .key("name", text(name.as_str()))
-            .condition_expression("id = :id")
-            .expression_attribute_values(":id", text(id));
-        self.0.if_it_holds("DeleteItem", deleted.send().await)?;
-        Ok(())
+        let expires_at = epoch_seconds(SystemTime::now() + FREED_MAX_AGE);
+        let update = self
+            .update(name.as_str())
+            .update_expression(
+                "SET freedAt = :now, expiresAt = :expiresAt \
+                 REMOVE id, slackName, visibility, archived, externallyShared, ours, seenAt, outdatedAt, archivedAt",
+            )
+            .expression_attribute_values(":expiresAt", number(expires_at));
+        self.correct(update, id).await
     }
 
-    /// Records that the channel `id` can no longer be found under this name.
-    pub async fn mark_outdated(&self, name: &str, id: &str) -> Result<(), StepError> {
-        let update = self.update(name).update_expression("SET outdatedAt = :now");
-        self.correct(update, id).await
+    /// Records that the channel `id` can no longer be found under this name, as Slack answered when it was asked at
+    /// `asked_at`. Does nothing if Slack has confirmed the channel since.
+    pub async fn mark_outdated(
+        &self,
+        name: &str,
+        id: &str,
+        asked_at: SystemTime,
+    ) -> Result<(), StepError> {
+        let update = self
+            .update(name)
+            .update_expression("SET outdatedAt = :askedAt")
+            .condition_expression("id = :id AND seenAt <= :askedAt")
+            .expression_attribute_values(":id", text(id))
+            .expression_attribute_values(":askedAt", number(epoch_millis(asked_at)));
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
+        Ok(())
     }
 
     /// Records that the channel `id`, which has this name, is archived.
@@ -279,6 +295,9 @@ impl Channels {
 
 /// An item that can't be read is treated as missing, so that Slack is asked again.
 fn entry_in(name: &str, item: &Item) -> Entry {
+    if item.contains_key("freedAt") {
+        return Entry::Unknown;
+    }
     let Ok(stored) = serde_dynamo::from_item::<_, Stored>(item.clone()) else {
         tracing::warn!(channel.name = %name, "the channel's item can't be read; asking Slack");
         return Entry::Unknown;

@@ -24,6 +24,14 @@ pub enum List {
 }
 
 impl List {
+    /// Slack's method that returns the list.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::All => "conversations.list",
+            Self::Joined => "users.conversations",
+        }
+    }
+
     /// The key of the item that holds the scan's state.
     pub(super) fn key(self) -> &'static str {
         match self {

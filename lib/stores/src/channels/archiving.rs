@@ -1,0 +1,60 @@
+//! The records of the executions that archive a channel.
+
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::StepError;
+
+use super::Channels;
+use crate::table::{epoch_seconds, number, text};
+
+/// Longer than an execution can be redriven, which is 14 days.
+const MAX_AGE: Duration = Duration::from_hours(30 * 24);
+
+impl Channels {
+    /// Remembers that this execution archives the channel now.
+    pub async fn begin_archiving(
+        &self,
+        channel_id: &str,
+        execution_id: &str,
+    ) -> Result<(), StepError> {
+        let expires_at = epoch_seconds(SystemTime::now() + MAX_AGE);
+        let item = [
+            ("name", text(&key(channel_id, execution_id))),
+            ("expiresAt", number(expires_at)),
+        ];
+        let item = item.map(|(field, value)| (field.to_owned(), value));
+        self.0.put(item.into()).await
+    }
+
+    /// Forgets it, because Slack has refused to archive the channel.
+    pub async fn end_archiving(
+        &self,
+        channel_id: &str,
+        execution_id: &str,
+    ) -> Result<(), StepError> {
+        let deleted = self
+            .0
+            .client
+            .delete_item()
+            .table_name(&self.0.name)
+            .key("name", text(&key(channel_id, execution_id)))
+            .send()
+            .await;
+        deleted.map_err(|error| self.0.error("DeleteItem", &error))?;
+        Ok(())
+    }
+
+    /// Whether this execution has archived the channel, as far as it knows.
+    pub async fn is_archiving(
+        &self,
+        channel_id: &str,
+        execution_id: &str,
+    ) -> Result<bool, StepError> {
+        let item = self.0.get("name", &key(channel_id, execution_id)).await?;
+        Ok(item.is_some())
+    }
+}
+
+fn key(channel_id: &str, execution_id: &str) -> String {
+    format!("#archiving/{channel_id}/{execution_id}")
+}
