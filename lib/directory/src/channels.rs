@@ -14,7 +14,7 @@ use std::{
 
 use apgl_aws::{SettingError, seconds};
 use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
-use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_slack::{Conversation, LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Scanned};
 use aws_types::SdkConfig;
 
@@ -196,11 +196,17 @@ impl Directory {
             .conversations_create(name.as_str(), visibility.is_private())
             .await;
         let created = match created {
-            // The response need not name the creator.
-            Ok(created) => Channel {
-                ours: Some(true),
-                ..self.channel_of(&created, asked_at).await?
-            },
+            // The bot is its creator, so nothing has to be compared with the bot's id, which may be unknown yet.
+            Ok(created) => {
+                let created = Conversation {
+                    creator: None,
+                    ..created
+                };
+                Channel {
+                    ours: Some(true),
+                    ..self.channel_of(&created, asked_at).await?
+                }
+            }
             Err(error) if error.rejected_code() == Some("name_taken") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
