@@ -97,6 +97,17 @@ fn broken(effect: Effect) -> How {
     How::Html500 { effect }
 }
 
+#[tokio::test]
+async fn a_new_channel_is_ours_though_slack_does_not_say_who_we_are() {
+    let step = Ensuring::new().await;
+    step.fixture
+        .fail("auth.test", broken(Effect::None), 9)
+        .await;
+    let channel = step.run("execution", private()).await.unwrap();
+    assert_eq!((channel.created, channel.ours), (true, Some(true)));
+    assert_eq!(step.topic().await, "the topic");
+}
+
 #[rstest]
 #[case(Visibility::Private)]
 #[case(Visibility::Public)]

@@ -86,7 +86,18 @@ impl Ended {
         &self.execution.output
     }
 
-    /// The error and the cause of the execution. Panics unless it failed.
+    /// The output, without the time at which Slack confirmed the channel. Panics unless the execution succeeded and
+    /// this time is in its output.
+    pub fn output_without_time(&self) -> Value {
+        let mut output = self.output().clone();
+        let channel = output["channel"].as_object_mut();
+        let confirmed_at = channel.and_then(|channel| channel.remove("confirmedAt"));
+        assert!(confirmed_at.is_some_and(|at| at.is_u64()), "{output}");
+        output
+    }
+
+    /// The error and the step's own cause, whether the step failed the execution or a `Fail` state did. Panics unless
+    /// the execution failed.
     pub fn failure(&self) -> (&str, Value) {
         assert_eq!(
             self.execution.status,
@@ -96,7 +107,11 @@ impl Ended {
         );
         let cause = self.execution.cause.as_deref().unwrap_or_default();
         let error = self.execution.error.as_deref().unwrap_or_default();
-        (error, cause.parse().unwrap_or_default())
+        let cause: Value = cause.parse().unwrap_or_default();
+        // Lambda puts the step's cause into its own.
+        let step_cause = cause["errorMessage"].as_str().map(str::parse);
+        let step_cause = step_cause.transpose().unwrap_or_default();
+        (error, step_cause.unwrap_or(cause))
     }
 
     pub fn states(&self) -> Vec<&str> {

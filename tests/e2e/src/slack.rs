@@ -41,6 +41,13 @@ impl World {
     /// Adds a channel that exists before the test. Because our table does not know the channel, also deletes the
     /// record of the last complete scan, as an operator can.
     pub async fn channel(&self, name: &str, seed: ChannelSeed) -> ChannelState {
+        let channel = self.channel_by_a_person(name, seed).await;
+        self.forget_scan().await;
+        channel
+    }
+
+    /// Adds a channel as a person could, without the bot's knowledge.
+    pub async fn channel_by_a_person(&self, name: &str, seed: ChannelSeed) -> ChannelState {
         let channel = ChannelSeed {
             name: name.to_owned(),
             ..seed
@@ -50,8 +57,21 @@ impl World {
             ..Seed::default()
         })
         .await;
-        self.forget_scan().await;
         self.in_slack(name).await
+    }
+
+    /// Makes our table's entry for the channel so old that it is no longer trusted.
+    pub async fn outlive_trust(&self, name: &str) {
+        let aged = aws_sdk_dynamodb::Client::new(&self.aws)
+            .update_item()
+            .table_name(CHANNELS_TABLE)
+            .key("name", AttributeValue::S(name.to_owned()))
+            .condition_expression("attribute_exists(seenAt)")
+            .update_expression("SET seenAt = :long_ago")
+            .expression_attribute_values(":long_ago", AttributeValue::N("0".to_owned()))
+            .send()
+            .await;
+        aged.expect("the table knows the channel");
     }
 
     /// Makes the next look-up of an unknown channel scan Slack's channels.

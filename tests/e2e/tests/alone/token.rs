@@ -24,12 +24,7 @@ async fn a_revoked_token_fails_the_task_and_a_new_one_is_used_at_once() {
 
     let (error, cause) = ended.failure();
     assert_eq!(error, "Slack.Unauthorized");
-    assert!(
-        cause["errorMessage"]
-            .as_str()
-            .unwrap()
-            .contains("token_revoked")
-    );
+    assert!(cause["message"].as_str().unwrap().contains("token_revoked"));
     // The Task itself failed, so a redrive continues from it.
     assert_eq!(ended.last_state(), "FindChannel");
     assert_eq!(world.in_slack(&channel).await.messages, []);

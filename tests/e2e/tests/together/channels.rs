@@ -11,7 +11,10 @@ use slack_sandbox::seed::ChannelSeed;
 enum Situation {
     Missing,
     There,
+    /// Archived by a person, and public. Slack has removed the bot.
     Archived,
+    /// Archived by a person, and private. Slack has removed the bot.
+    ArchivedPrivate,
     /// Private, and the bot is not a member.
     Invisible,
     /// Exists, but the request writes its name with a capital letter.
@@ -27,7 +30,7 @@ enum End {
 }
 
 use End::{Error, With};
-use Situation::{Archived, Invisible, Missing, NamedOtherwise, There};
+use Situation::{Archived, ArchivedPrivate, Invisible, Missing, NamedOtherwise, There};
 
 const NOT_VALID: End = Error("InvalidRequest", "lower-case");
 
@@ -39,6 +42,11 @@ const NOT_VALID: End = Error("InvalidRequest", "lower-case");
     "create-channel",
     Invisible,
     Error("Channel.NameTaken", "not a member")
+)]
+#[case(
+    "create-channel",
+    ArchivedPrivate,
+    Error("Channel.NameTaken", "unarchive")
 )]
 #[case("create-channel", NamedOtherwise, NOT_VALID)]
 #[case("notify-private-channel", Missing, With("/channel/created", true))]
@@ -52,6 +60,11 @@ const NOT_VALID: End = Error("InvalidRequest", "lower-case");
     "notify-private-channel",
     Invisible,
     Error("Channel.NameTaken", "not a member")
+)]
+#[case(
+    "notify-private-channel",
+    ArchivedPrivate,
+    Error("Channel.NameTaken", "unarchive")
 )]
 #[case("notify-private-channel", NamedOtherwise, NOT_VALID)]
 #[case(
@@ -96,6 +109,7 @@ const NOT_VALID: End = Error("InvalidRequest", "lower-case");
 #[case("delete-channel", Missing, With("/deleted", false))]
 #[case("delete-channel", There, With("/deleted", true))]
 #[case("delete-channel", Archived, With("/deleted", false))]
+#[case("delete-channel", ArchivedPrivate, With("/deleted", false))]
 #[case("delete-channel", Invisible, With("/deleted", false))]
 #[case("delete-channel", NamedOtherwise, NOT_VALID)]
 #[tokio::test]
@@ -106,12 +120,17 @@ async fn a_workflow_ends_according_to_the_channels_situation(
 ) {
     let world = World::here();
     let channel = unique("situation");
-    let is_private = workflow != "notify-public-channel" || situation == Invisible;
+    let is_private = match situation {
+        Archived => false,
+        ArchivedPrivate | Invisible => true,
+        _ => workflow != "notify-public-channel",
+    };
     if situation != Missing {
         let seed = ChannelSeed {
             is_private,
-            is_archived: situation == Archived,
-            bot_is_member: situation != Invisible,
+            is_archived: matches!(situation, Archived | ArchivedPrivate),
+            bot_is_member: matches!(situation, There | NamedOtherwise),
+            created_by_bot: true,
             ..ChannelSeed::default()
         };
         world.channel(&channel, seed).await;

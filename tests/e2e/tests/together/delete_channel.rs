@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use e2e::{World, unique};
+use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::admin::ChannelState;
+use slack_sandbox::{admin::ChannelState, seed::ChannelSeed};
 
 const WORKFLOW: &str = "delete-channel";
 
@@ -22,6 +23,36 @@ async fn our_channel(world: &World, name: &str) -> ChannelState {
     world.in_slack(name).await
 }
 
+#[rstest]
+#[case::public(false)]
+#[case::private(true)]
+#[tokio::test]
+async fn a_channel_that_the_bot_has_not_created_is_archived_only_on_purpose(
+    #[case] is_private: bool,
+) {
+    let world = World::here();
+    let channel = unique("theirs");
+    let seed = ChannelSeed {
+        is_private,
+        // The bot can see a private channel only as a member.
+        bot_is_member: is_private,
+        members: vec![world.person("ana", Some(true)).await],
+        ..ChannelSeed::default()
+    };
+    let before = world.channel(&channel, seed).await;
+    let refused = world.run(WORKFLOW, &request(&channel)).await;
+    assert_eq!(refused.failure().0, "Channel.NotOurs");
+    assert_eq!(refused.last_state(), "Fail");
+    assert_eq!(world.in_slack(&channel).await, before);
+
+    let meant = json!({ "channelName": channel, "evenIfNotOurs": true });
+    let ended = world.run(WORKFLOW, &meant).await;
+    assert_eq!(ended.output()["deleted"], json!(true));
+    // Only the creator of a channel may rename it.
+    assert_eq!(ended.output()["channel"]["name"], json!(channel));
+    assert!(world.in_slack(&channel).await.is_archived);
+}
+
 #[tokio::test]
 async fn a_deleted_channel_is_archived_and_its_name_is_free_again() {
     let world = World::here();
@@ -30,12 +61,12 @@ async fn a_deleted_channel_is_archived_and_its_name_is_free_again() {
 
     let name = deleted_name(&channel);
     assert_eq!(
-        *ended.output(),
+        ended.output_without_time(),
         json!({
             "deleted": true,
             "channel": {
                 "id": channel.id, "name": name, "visibility": "private", "archived": true,
-                "created": false,
+                "created": false, "ours": true, "externallyShared": false,
             },
         })
     );

@@ -1,9 +1,14 @@
 //! `notify-private-channel`: what a caller gets and what is in Slack afterwards.
 #![allow(clippy::unwrap_used)]
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use e2e::{World, unique};
+use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::faults::{Effect, How};
+use slack_sandbox::{
+    calls::Call,
+    faults::{Effect, How},
+};
 
 const WORKFLOW: &str = "notify-private-channel";
 /// The states of an execution without waits.
@@ -32,9 +37,12 @@ async fn a_new_private_channel_is_created_filled_and_posted_to() {
     assert_eq!(in_slack.messages.len(), 1);
     assert_eq!(in_slack.messages[0].text, format!("hello {channel}"));
     assert_eq!(
-        *ended.output(),
+        ended.output_without_time(),
         json!({
-            "channel": { "id": in_slack.id, "name": channel, "visibility": "private", "archived": false, "created": true },
+            "channel": {
+                "id": in_slack.id, "name": channel, "visibility": "private", "archived": false, "created": true,
+                "ours": true, "externallyShared": false,
+            },
             "members": { "invited": [ana], "alreadyMembers": [], "skipped": [] },
             "message": { "ts": in_slack.messages[0].ts, "duplicate": false },
         })
@@ -127,19 +135,24 @@ async fn an_execution_waits_for_a_rate_limit_as_long_as_slack_says() {
     let ended = world.run(WORKFLOW, &request(&channel, &[&ana])).await;
 
     ended.output();
-    let waits = |state: &str| {
-        ended
-            .visits
-            .iter()
-            .filter(|visit| visit.state == state)
-            .collect::<Vec<_>>()
+    let waits = |wait: &str| {
+        let states = ended.states().into_iter();
+        states.filter(|state| *state == wait).count()
     };
     // There are more if other tests call the same methods at that moment.
-    assert!(waits("WaitToEnsureChannel").len() >= 2);
-    let waited = waits("WaitToResolveUsers");
-    // 20 s, scaled by 0.05.
-    let mut seconds = waited.iter().map(|wait| wait.took.as_secs_f64());
-    assert!(seconds.any(|seconds| seconds >= 0.9), "{waited:?}");
+    assert!(waits("WaitToEnsureChannel") >= 2);
+    assert!(waits("WaitToResolveUsers") >= 1);
+    let mut look_ups = world.calls_with(&ana).await;
+    look_ups.retain(|call| call.method == "users.lookupByEmail");
+    let called_at = |call: &Call| {
+        let at = DateTime::from_str(&call.at, Format::DateTimeWithOffset);
+        at.unwrap().as_secs_f64()
+    };
+    let [refused, again, ..] = &look_ups[..] else {
+        panic!("{look_ups:?}");
+    };
+    // 20 s, scaled by 0.05, but for roundings.
+    assert!(called_at(again) - called_at(refused) > 0.99, "{look_ups:?}");
     assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
 }
 
@@ -277,20 +290,27 @@ async fn a_broadcast_is_defused_unless_it_is_allowed() {
     assert_eq!(texts, ["@channel now", "<!channel> now"]);
 }
 
+#[rstest]
+#[case::the_message("invalid_blocks", "Slack.MessageRejected", "Fail")]
+#[case::the_channel("restricted_action", "Slack.Rejected", "PostMessage")]
+#[case::a_code_that_slack_may_add("no_such_code_yet", "Slack.Rejected", "PostMessage")]
 #[tokio::test]
-async fn a_post_that_slack_refuses_permanently_ends_in_fail_with_slacks_code() {
+async fn a_post_that_slack_refuses_fails_with_slacks_code(
+    #[case] code: &str,
+    #[case] expected: &str,
+    #[case] last_state: &str,
+) {
     let world = World::here();
     let channel = unique("refused");
     let id = world.private_channel(&channel, &[]).await.id;
-    let refused = How::refused("restricted_action");
+    let refused = How::refused(code);
     world
         .fault("chat.postMessage", "channel", &id, 1, refused)
         .await;
     let ended = world.run(WORKFLOW, &request(&channel, &[])).await;
     let (error, cause) = ended.failure();
     assert_eq!(
-        (error, &cause["slackError"]),
-        ("Slack.Rejected", &json!("restricted_action"))
+        (error, &cause["slackError"], ended.last_state()),
+        (expected, &json!(code), last_state)
     );
-    assert_eq!(ended.last_state(), "Fail");
 }

@@ -19,9 +19,12 @@ async fn a_public_channel_is_found_and_posted_to() {
     let ended = world.run(WORKFLOW, &request(&channel)).await;
     let messages = world.in_slack(&channel).await.messages;
     assert_eq!(
-        *ended.output(),
+        ended.output_without_time(),
         json!({
-            "channel": { "id": id, "name": channel, "visibility": "public", "archived": false, "created": false },
+            "channel": {
+                "id": id, "name": channel, "visibility": "public", "archived": false, "created": false,
+                "ours": false, "externallyShared": false,
+            },
             "message": { "ts": messages[0].ts, "duplicate": false },
         })
     );

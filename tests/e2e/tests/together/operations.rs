@@ -10,7 +10,7 @@ use local_stack::{
     invoke::{Answer, invoke},
 };
 use serde_json::{Value, json};
-use slack_sandbox::faults::How;
+use slack_sandbox::{faults::How, seed::ChannelSeed};
 use tokio::time::sleep;
 
 #[tokio::test]
@@ -85,7 +85,12 @@ async fn every_effect_and_every_failure_has_a_log_line() {
         ),
     ];
     let deleted = world.run("delete-channel", &name).await;
-    let kept = world.private_channel(&unique("kept"), &[]).await;
+    let ours = ChannelSeed {
+        is_private: true,
+        created_by_bot: true,
+        ..ChannelSeed::default()
+    };
+    let kept = world.channel(&unique("kept"), ours).await;
     let refused = How::refused("restricted_action");
     world
         .fault("conversations.archive", "channel", &kept.id, 9, refused)

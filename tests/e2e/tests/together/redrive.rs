@@ -4,8 +4,9 @@
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEvent, HistoryEventType};
 use e2e::{World, unique};
 use local_stack::{Status, execution::state_machine_arn};
+use rstest::rstest;
 use serde_json::json;
-use slack_sandbox::faults::How;
+use slack_sandbox::{faults::How, seed::ChannelSeed, server::ChannelChange};
 
 const WORKFLOW: &str = "notify-private-channel";
 
@@ -50,6 +51,119 @@ async fn a_redrive_runs_the_failed_state_again_and_no_other() {
     let again = sfn.redrive_execution().execution_arn(arn).send().await;
     let refused = again.unwrap_err().into_service_error();
     assert!(refused.is_execution_not_redrivable(), "{refused}");
+}
+
+/// What a person does before the redrive.
+#[derive(Debug, Clone, Copy)]
+enum Fix {
+    CreatesIt,
+    InvitesTheBot,
+    UnarchivesItAndInvitesTheBot,
+    /// Frees the name.
+    RenamesIt,
+}
+
+#[rstest]
+#[case::missing("notify-public-channel", None, "Channel.NotFound", Fix::CreatesIt)]
+#[case::archived(
+    "notify-public-channel",
+    Some(ChannelSeed { is_archived: true, bot_is_member: false, ..ChannelSeed::default() }),
+    "Channel.Archived",
+    Fix::UnarchivesItAndInvitesTheBot
+)]
+#[case::archived_private(
+    WORKFLOW,
+    Some(ChannelSeed { is_private: true, is_archived: true, bot_is_member: false, ..ChannelSeed::default() }),
+    "Channel.NameTaken",
+    Fix::UnarchivesItAndInvitesTheBot
+)]
+#[case::invisible(
+    WORKFLOW,
+    Some(ChannelSeed { is_private: true, bot_is_member: false, ..ChannelSeed::default() }),
+    "Channel.NameTaken",
+    Fix::InvitesTheBot
+)]
+#[case::taken(
+    WORKFLOW,
+    Some(ChannelSeed::default()),
+    "Channel.NameTaken",
+    Fix::RenamesIt
+)]
+#[tokio::test]
+async fn a_redrive_posts_once_after_a_person_has_fixed_the_channel(
+    #[case] workflow: &str,
+    #[case] seed: Option<ChannelSeed>,
+    #[case] error: &str,
+    #[case] fix: Fix,
+) {
+    let world = World::here();
+    let channel = unique("fixed");
+    if let Some(seed) = seed {
+        world.channel(&channel, seed).await;
+    }
+    let request = json!({ "channelName": channel, "message": "hello" });
+    let failed = world.run(workflow, &request).await;
+    assert_eq!(failed.failure().0, error);
+    // Nothing has changed, so the redrive fails with the same error.
+    let arn = &failed.execution.arn;
+    assert_eq!(world.redrive(arn).await.failure().0, error);
+
+    let invited = ChannelChange {
+        bot_is_member: Some(true),
+        ..ChannelChange::default()
+    };
+    match fix {
+        Fix::CreatesIt => {
+            let seed = ChannelSeed {
+                bot_is_member: false,
+                ..ChannelSeed::default()
+            };
+            world.channel_by_a_person(&channel, seed).await;
+        }
+        Fix::InvitesTheBot => world.change_channel(&channel, invited).await,
+        Fix::UnarchivesItAndInvitesTheBot => {
+            let unarchived = ChannelChange {
+                is_archived: Some(false),
+                ..ChannelChange::default()
+            };
+            world.change_channel(&channel, unarchived).await;
+            world.change_channel(&channel, invited).await;
+        }
+        Fix::RenamesIt => {
+            let renamed = ChannelChange {
+                name: Some(unique("other")),
+                ..ChannelChange::default()
+            };
+            world.change_channel(&channel, renamed).await;
+        }
+    }
+    world.redrive(arn).await.output();
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_redrive_of_the_post_does_not_use_a_private_channel_that_a_person_has_made_public() {
+    let world = World::here();
+    let channel = unique("opened");
+    let id = world.private_channel(&channel, &[]).await.id;
+    let unauthorized = How::refused("not_allowed_token_type");
+    world
+        .fault("chat.postMessage", "channel", &id, 1, unauthorized)
+        .await;
+    let request = json!({ "channelName": channel, "message": "hello" });
+    let failed = world.run(WORKFLOW, &request).await;
+    assert_eq!(failed.last_state(), "PostMessage");
+    let public = ChannelChange {
+        is_private: Some(false),
+        ..ChannelChange::default()
+    };
+    world.change_channel(&channel, public).await;
+
+    let redriven = world.redrive(&failed.execution.arn).await;
+
+    assert_eq!(redriven.failure().0, "Channel.NameTaken");
+    assert_eq!(redriven.last_state(), "EnsureChannel");
+    assert!(world.in_slack(&channel).await.messages.is_empty());
 }
 
 #[tokio::test]

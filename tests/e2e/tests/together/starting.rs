@@ -159,6 +159,17 @@ async fn a_failure_is_typed() {
         panic!("the channel does not exist: {end:?}");
     };
     assert_eq!(failure.name(), Some(ErrorName::ChannelNotFound));
+    assert!(failure.can_be_redriven());
+
+    let channel = unique("theirs");
+    world.public_channel(&channel).await;
+    let request = DeleteChannel::new(&channel);
+    let started = client(&world).delete_channel(&channel, &request).await;
+    let end = started.unwrap().wait(AT_MOST).await;
+    let Err(WaitError::Failed(failure)) = end else {
+        panic!("the bot has not created the channel: {end:?}");
+    };
+    assert_eq!(failure.name(), Some(ErrorName::ChannelNotOurs));
     assert!(!failure.can_be_redriven());
 }
 

@@ -71,6 +71,7 @@ const ALLOWED: [(&str, &[Probe]); 15] = [
             ReadToken,
             UpdateRateLimits,
             UpdateChannels,
+            UpdateSlackUsers,
             DeleteSlackUsers,
         ],
     ),
