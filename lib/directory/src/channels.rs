@@ -14,7 +14,7 @@ use std::{
 
 use apgl_aws::{SettingError, seconds};
 use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
-use apgl_slack::{Conversation, LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Scanned};
 use aws_types::SdkConfig;
 
