@@ -55,9 +55,21 @@ impl Ensuring {
 
     /// Repeats the step as a workflow does. The waits are short here.
     async fn run_to_the_end(&self, execution: &str) -> Result<ChannelRef, StepError> {
+        self.run_to_the_end_for(execution, name()).await
+    }
+
+    async fn run_to_the_end_for(
+        &self,
+        execution: &str,
+        channel_name: ChannelName,
+    ) -> Result<ChannelRef, StepError> {
         let attempts = async {
             loop {
-                match self.run(execution, private()).await {
+                let input = Input {
+                    channel_name: channel_name.clone(),
+                    ..private()
+                };
+                match self.run(execution, input).await {
                     Err(error) if error.name().recovery() == Recovery::Wait => {
                         sleep(Duration::from_millis(50)).await;
                     }
@@ -445,4 +457,18 @@ async fn a_name_that_was_freed_since_slack_said_that_it_is_taken_is_used() {
     let redriven = redriven("execution");
     let outcome = handle(&step.deps, &redriven, private()).await.unwrap();
     assert!(outcome.channel.created);
+}
+
+#[tokio::test]
+async fn a_channel_with_a_name_in_another_script_is_used_but_not_created() {
+    let step = Ensuring::new().await;
+    let channel = step.fixture.private_channel("お知らせ", &[]).await;
+    let name = |name: &str| ChannelName::try_from(name.to_owned()).unwrap();
+    let found = step.run_to_the_end_for("one", name("お知らせ")).await;
+    assert_eq!(found.unwrap().id, channel.id);
+    let missing = step.run_to_the_end_for("two", name("équipe")).await;
+    let error = missing.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert!(error.to_string().contains("channelName"), "{error}");
+    assert_eq!(step.fixture.calls("conversations.create").await, 0);
 }
