@@ -7,7 +7,7 @@ use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
 };
 use apgl_directory::Purpose;
-use apgl_stores::Snapshot;
+use apgl_stores::{Members, Snapshot};
 use fixture::{Fixture, invocation};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
@@ -235,12 +235,16 @@ async fn the_table_lists_no_removed_person_as_a_member() {
     let step = Removing::of(&["ana"]).await;
     let channels = &step.deps.directory.channels;
     let ids: BTreeSet<_> = step.people.iter().map(|user| user.id.clone()).collect();
+    let all = Members {
+        ids: ids.clone(),
+        is_complete: true,
+    };
     let id = &step.channel.id;
     let asked_at = SystemTime::now();
-    channels.remember_members(id, &ids, asked_at).await.unwrap();
+    channels.remember_members(id, &all, asked_at).await.unwrap();
     step.run("execution", &step.people).await.unwrap();
     // Another execution has read the members before, and is slow to write them.
-    channels.remember_members(id, &ids, asked_at).await.unwrap();
+    channels.remember_members(id, &all, asked_at).await.unwrap();
     channels.add_members(id, &ids, asked_at).await.unwrap();
     let members = channels.members(Snapshot::BeforeInviting, id, "other");
     assert_eq!(members.await.unwrap().present, None);

@@ -19,8 +19,8 @@ mod table;
 mod user_profiles;
 
 pub use channels::{
-    Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry, KnownMembers, List,
-    LookUp, Scan, ScanClaim, Scanned, Snapshot,
+    Change, Changes, Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry,
+    KnownMembers, List, LookUp, Members, Scan, ScanClaim, Scanned, Snapshot,
 };
 pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME};
 pub use receipts::{End, Receipt, Receipts, Recorded};
