@@ -7,14 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, message::Blocks};
 use apgl_directory::Directory;
-use apgl_slack::{HistoryMessage, Metadata, Post, SlackError};
+use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{Input, protocol::Outbox};
+use crate::{
+    Input,
+    protocol::{Found, Outbox, Search},
+};
 
 /// The `event_type` of our messages' metadata.
 const METADATA_TYPE: &str = "apgl_delivery";
+/// The longest time that it takes to read a page and to write where the search has stopped.
+const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(5));
 /// The largest expected difference between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
@@ -56,16 +61,16 @@ impl<'a> SlackOutbox<'a> {
     async fn page(
         &self,
         channel: &str,
-        oldest: &str,
+        span: Span<'_>,
         cursor: Option<&str>,
     ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
         let slack = &self.directory.slack;
         match &self.input.message.thread_ts {
-            None => slack.conversations_history(channel, oldest, cursor).await,
+            None => slack.conversations_history(channel, span, cursor).await,
             Some(thread) => {
                 let thread = thread.as_str();
                 slack
-                    .conversations_replies(channel, thread, oldest, cursor)
+                    .conversations_replies(channel, thread, span, cursor)
                     .await
             }
         }
@@ -88,14 +93,28 @@ impl Outbox for SlackOutbox<'_> {
     async fn find(
         &self,
         channel: &str,
-        since: SystemTime,
-    ) -> Result<Option<MessageTs>, SlackError> {
+        search: &mut Search,
+    ) -> Result<Found, SlackError> {
         let slack = &self.directory.slack;
         let bot_id = slack.auth_test().await?.bot_id;
         let ours = |message: &&HistoryMessage| {
             message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
         };
-        let oldest = slack_time(since - CLOCK_MARGIN);
+        let mut oldest = slack_time(search.since - CLOCK_MARGIN);
+        let mut latest = search.until.map(|until| slack_time(until + CLOCK_MARGIN));
+        // A channel's messages are listed newest first, a thread's oldest first.
+        let is_thread = self.input.message.thread_ts.is_some();
+        if let Some(place) = &search.place {
+            if is_thread {
+                place.as_str().clone_into(&mut oldest);
+            } else {
+                latest = Some(place.as_str().to_owned());
+            }
+        }
+        let span = Span {
+            oldest: &oldest,
+            latest: latest.as_deref(),
+        };
         // If somebody has removed the bot since it posted, it joins the channel again to read the history.
         let joined = ChannelRef {
             id: channel.to_owned(),
@@ -105,15 +124,23 @@ impl Outbox for SlackOutbox<'_> {
         loop {
             let page = slack
                 .in_channel(&joined, async || {
-                    self.page(channel, &oldest, cursor.as_deref()).await
+                    self.page(channel, span, cursor.as_deref()).await
                 })
                 .await?;
             if let Some(message) = page.items.iter().find(ours) {
-                return timestamp(message.ts.clone()).map(Some);
+                return timestamp(message.ts.clone()).map(Found::Message);
             }
             cursor = page.next_cursor;
             if cursor.is_none() {
-                return Ok(None);
+                return Ok(Found::Nothing);
+            }
+            // The parent of a thread comes first, whatever the span.
+            let last = page.items.last().filter(|last| last.ts.as_str() >= oldest.as_str());
+            if let Some(last) = last {
+                search.place = Some(timestamp(last.ts.clone())?);
+            }
+            if !self.invocation.has_time_for(TIME_FOR_A_PAGE) {
+                return Ok(Found::OutOfTime);
             }
         }
     }

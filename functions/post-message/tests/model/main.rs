@@ -349,6 +349,15 @@ fn without_the_search_a_lost_response_posts_twice() {
     });
 }
 
+#[test]
+fn with_a_search_that_ends_too_early_a_lost_response_posts_twice() {
+    let broken = Broken::Bound;
+    posts_twice(Bounds {
+        broken,
+        ..bounds(2, 0)
+    });
+}
+
 /// The window that remains. No protocol can close it as long as Slack has no idempotency key.
 #[test]
 fn a_request_that_slack_accepts_after_the_settle_time_is_posted_twice() {

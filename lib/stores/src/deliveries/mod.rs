@@ -4,7 +4,9 @@
 //! each, with a picture. The rules are in `record.rs`.
 //!
 //! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. At that time, the
-//! earliest attempt that may have posted the message began. It looks in every channel in which such an attempt posted:
+//! earliest attempt that may have posted the message began. The doubt lasts *until* Slack no longer processes any
+//! request of such an attempt, so a search days later does not read the messages of those days. A search that runs out
+//! of time is continued by the next attempt. It looks in every channel in which such an attempt posted:
 //! people rename and replace channels meanwhile.
 //!
 //! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
@@ -27,7 +29,7 @@ use aws_sdk_dynamodb::{
 };
 
 use self::record::NextStep;
-pub use self::record::Record;
+pub use self::record::{Record, Searched};
 use crate::table::{Item, Table, epoch_seconds, number, text};
 use aws_types::SdkConfig;
 
@@ -197,6 +199,25 @@ impl Attempt {
     /// The message may have been posted since this time: look for it before posting.
     pub fn uncertain_since(&self) -> Option<SystemTime> {
         self.record.uncertain_since()
+    }
+
+    /// No earlier attempt can have posted the message after this time. `None` if release 0.1 wrote the record.
+    pub fn uncertain_until(&self) -> Option<SystemTime> {
+        self.record.uncertain_until()
+    }
+
+    /// Where the search for the message stopped.
+    pub fn searched(&self) -> Option<Searched> {
+        self.record.searched()
+    }
+
+    /// The same attempt after its search for the message has stopped here.
+    #[must_use]
+    pub fn searched_to(self, place: Searched) -> Self {
+        Self {
+            record: self.record.searched_to(place),
+            ..self
+        }
     }
 
     /// The ids of the channels in which earlier attempts may have posted it. Release 0.1 did not write them.
