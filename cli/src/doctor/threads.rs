@@ -10,11 +10,6 @@ use super::finding::Finding;
 
 /// How many of the bot's channels are tried to find a message.
 const CHANNELS_TO_TRY: usize = 20;
-/// All messages.
-const SPAN: Span<'_> = Span {
-    oldest: "0",
-    latest: None,
-};
 
 pub(super) async fn check(slack: &SlackClient) -> Finding {
     match replies_can_be_read(slack).await {
@@ -41,10 +36,12 @@ async fn replies_can_be_read(slack: &SlackClient) -> Result<Option<()>, SlackErr
     let channels = slack.users_conversations(None).await?.items;
     let channels = channels.iter().filter(|channel| !channel.is_archived);
     for channel in channels.take(CHANNELS_TO_TRY) {
-        let page = slack.conversations_history(&channel.id, SPAN, None).await?;
+        let page = slack
+            .conversations_history(&channel.id, Span::ALL, None)
+            .await?;
         if let Some(message) = page.items.first() {
             slack
-                .conversations_replies(&channel.id, &message.ts, SPAN, None)
+                .conversations_replies(&channel.id, &message.ts, Span::ALL, None)
                 .await?;
             return Ok(Some(()));
         }

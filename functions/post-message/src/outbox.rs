@@ -90,11 +90,7 @@ impl Outbox for SlackOutbox<'_> {
         Box::pin(directory.confirm(&input.channel, self.invocation)).await
     }
 
-    async fn find(
-        &self,
-        channel: &str,
-        search: &mut Search,
-    ) -> Result<Found, SlackError> {
+    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
         let slack = &self.directory.slack;
         let bot_id = slack.auth_test().await?.bot_id;
         let ours = |message: &&HistoryMessage| {
@@ -135,7 +131,10 @@ impl Outbox for SlackOutbox<'_> {
                 return Ok(Found::Nothing);
             }
             // The parent of a thread comes first, whatever the span.
-            let last = page.items.last().filter(|last| last.ts.as_str() >= oldest.as_str());
+            let last = page
+                .items
+                .last()
+                .filter(|last| last.ts.as_str() >= oldest.as_str());
             if let Some(last) = last {
                 search.place = Some(timestamp(last.ts.clone())?);
             }

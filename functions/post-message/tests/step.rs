@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use apgl_contract::{
     ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
 };
+use apgl_slack::{Metadata, Post};
 use apgl_stores::{Claim, Deliveries, Entry, SETTLE_TIME};
 use fixture::{Fixture, invocation, redriven};
 use futures_util::future::join_all;
@@ -75,8 +76,12 @@ impl Posting {
 
     /// Replaces the table by one in which an attempt began 40 seconds ago and never ended.
     async fn forget_outcome(&mut self) {
+        self.forget_outcome_of(SystemTime::now()).await;
+    }
+
+    /// The same at this time.
+    async fn forget_outcome_of(&mut self, now: SystemTime) {
         let deliveries = Deliveries::new(self.fixture.table("deliveryId").await);
-        let now = SystemTime::now();
         let (began, deadline) = (
             now - Duration::from_secs(40),
             now - SETTLE_TIME - Duration::from_secs(10),
@@ -84,6 +89,24 @@ impl Posting {
         let claim = deliveries.claim(EXECUTION, "earlier", &self.channel.id, began, deadline);
         assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
         self.deps.deliveries = deliveries;
+    }
+
+    /// Others post more messages than one page of history has.
+    async fn others_post(&self, thread_ts: Option<&str>) {
+        let metadata = Metadata {
+            event_type: "of_others".to_owned(),
+            event_payload: serde_json::Map::new(),
+        };
+        for _ in 0..1_050 {
+            let post = Post {
+                channel: &self.channel.id,
+                text: "news",
+                blocks: None,
+                thread_ts,
+                metadata: &metadata,
+            };
+            self.fixture.slack.chat_post_message(post).await.unwrap();
+        }
     }
 
     /// The timestamps of the channel's messages.
@@ -157,6 +180,53 @@ async fn a_message_that_an_earlier_attempt_posted_is_found(
     assert_eq!((found.ts, found.duplicate), (posted, true));
     assert_eq!(step.messages().await.len(), 2);
     assert_eq!(step.fixture.calls(method).await, 1);
+}
+
+#[tokio::test]
+async fn what_others_posted_after_the_doubt_ended_is_not_read() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.others_post(None).await;
+    let two_days_ago = SystemTime::now() - Duration::from_hours(48);
+    step.forget_outcome_of(two_days_ago).await;
+    let posted = step.run().await.unwrap();
+    assert!(!posted.duplicate);
+    assert_eq!(step.fixture.calls("conversations.history").await, 1);
+}
+
+#[rstest]
+#[case::in_the_channel(false, "conversations.history")]
+#[case::in_a_thread(true, "conversations.replies")]
+#[tokio::test]
+async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
+    #[case] is_reply: bool,
+    #[case] method: &str,
+) {
+    let mut step = Posting::to_a_private_channel().await;
+    let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
+    let parent = parent.unwrap().ts;
+    let thread = is_reply.then_some(parent.as_str());
+    // A channel's messages are listed newest first, a thread's oldest first: the message is on the second page.
+    let posted = if is_reply {
+        step.others_post(thread).await;
+        step.post(thread).await.unwrap().ts
+    } else {
+        let posted = step.post(thread).await.unwrap().ts;
+        step.others_post(thread).await;
+        posted
+    };
+    step.forget_outcome().await;
+    let mut short = invocation(EXECUTION);
+    short.deadline = SystemTime::now() + Duration::from_secs(12);
+    let error = handle(&step.deps, &short, step.input(thread)).await;
+    let error = error.unwrap_err();
+    // Definitions of every release wait for this error.
+    assert_eq!(error.name(), ErrorName::SlackOutcomeUnknown);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(step.fixture.calls(method).await, 1);
+    let found = step.post(thread).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+    // One more page, and not the first again.
+    assert_eq!(step.fixture.calls(method).await, 2);
 }
 
 #[tokio::test]

@@ -39,6 +39,14 @@ pub struct Span<'a> {
     pub latest: Option<&'a str>,
 }
 
+impl Span<'static> {
+    /// Every message.
+    pub const ALL: Self = Self {
+        oldest: "0",
+        latest: None,
+    };
+}
+
 impl<'a> Span<'a> {
     fn arguments(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let latest = self.latest.map(|latest| ("latest", latest));

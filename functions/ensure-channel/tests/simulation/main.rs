@@ -110,7 +110,11 @@ async fn a_taken_name_is_created_once_and_scanned_for_once_however_long_the_scan
     }
     let world = world.borrow();
     assert_eq!(world.taken[CREATE], 1);
-    assert!(world.taken[LIST] < pages + 20, "{} pages", world.taken[LIST]);
+    assert!(
+        world.taken[LIST] < pages + 20,
+        "{} pages",
+        world.taken[LIST]
+    );
     assert_eq!(world.claims, HashMap::new());
 }
 

@@ -304,11 +304,7 @@ impl Outbox for View {
         Ok(())
     }
 
-    async fn find(
-        &self,
-        channel: &str,
-        search: &mut Search,
-    ) -> Result<Found, SlackError> {
+    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
         pause().await;
         let (found, is_out_of_time) = {
             let mut world = self.world.borrow_mut();

@@ -345,7 +345,10 @@ mod tests {
         let step =
             |now| Record::next_step(Some(&given_up), "new", "C2", time_of(now), time_of(200_000));
         assert_eq!(step(29_000), waits(1));
-        assert_eq!(step(30_000), claims_in(&["C1"], 30_000, Some((500, 30_000))));
+        assert_eq!(
+            step(30_000),
+            claims_in(&["C1"], 30_000, Some((500, 30_000)))
+        );
     }
 
     #[test]
