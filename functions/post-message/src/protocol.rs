@@ -29,6 +29,8 @@ pub struct Delivery {
     pub attempt_id: String,
     /// The id of the channel in which this run posts.
     pub channel: String,
+    /// When the execution was started, in milliseconds since the epoch; `None` if that is unknown.
+    pub execution_started_at: Option<u64>,
     /// When Lambda ends this run.
     pub deadline: SystemTime,
 }
@@ -138,10 +140,19 @@ pub async fn deliver(
         id,
         attempt_id,
         channel,
+        execution_started_at,
         deadline,
     } = delivery;
+    let now = outbox.now();
     let claim = deliveries
-        .claim(id, attempt_id, channel, outbox.now(), *deadline)
+        .claim(
+            id,
+            attempt_id,
+            channel,
+            *execution_started_at,
+            now,
+            *deadline,
+        )
         .await?;
     let mut attempt = match claim {
         Claim::Mine(attempt) => attempt,

@@ -86,7 +86,8 @@ impl Posting {
             now - Duration::from_secs(40),
             now - SETTLE_TIME - Duration::from_secs(10),
         );
-        let claim = deliveries.claim(EXECUTION, "earlier", &self.channel.id, began, deadline);
+        let channel = &self.channel.id;
+        let claim = deliveries.claim(EXECUTION, "earlier", channel, None, began, deadline);
         assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
         self.deps.deliveries = deliveries;
     }
@@ -129,6 +130,29 @@ async fn a_message_is_posted_once_however_often_the_step_runs() {
     let again = step.run().await.unwrap();
     assert_eq!((again.ts, again.duplicate), (posted.ts, true));
     assert_eq!(step.fixture.calls(POST).await, 1);
+}
+
+#[tokio::test]
+async fn an_execution_that_uses_a_name_again_posts_its_own_message() {
+    let step = Posting::to_a_private_channel().await;
+    let post = async |started_at, redrive_count| {
+        let mut invocation = invocation(EXECUTION);
+        invocation.run.started_at = Some(started_at);
+        invocation.run.redrive_count = redrive_count;
+        let posted = handle(&step.deps, &invocation, step.input(None)).await;
+        posted.unwrap()
+    };
+    let first = post(1_000, 0).await;
+    assert!(post(1_000, 0).await.duplicate);
+    // After 90 days Step Functions accepts the name again.
+    let second = post(2_000, 0).await;
+    assert!(!second.duplicate);
+    let redriven = post(3_000, 1).await;
+    assert_eq!((redriven.ts, redriven.duplicate), (second.ts.clone(), true));
+    assert_eq!(
+        step.messages().await,
+        [first.ts.as_str(), second.ts.as_str()]
+    );
 }
 
 #[tokio::test]

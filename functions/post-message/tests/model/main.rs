@@ -62,6 +62,7 @@ impl Copy {
             id: "delivery".to_owned(),
             attempt_id: name.clone(),
             channel,
+            execution_started_at: None,
             deadline,
         };
         let run = async move {

@@ -13,7 +13,7 @@
 //! depend on a table, and the model of the protocol runs the same rules.
 //!
 //! The record is kept longer than the redrive window (14 days) and longer than the time for which an execution's name
-//! can't be reused (90 days).
+//! can't be reused (90 days). An execution that reuses the name finds the record of another start, and replaces it.
 
 mod record;
 
@@ -99,12 +99,14 @@ impl<L: Ledger> Deliveries<L> {
     }
 
     /// Claims the delivery for the attempt `attempt_id`, which posts in `channel` and whose process ends before
-    /// `lease_ends_at`. No two attempts may have the same id.
+    /// `lease_ends_at`. No two attempts may have the same id. The record of an execution with another start does not
+    /// count.
     pub async fn claim(
         &self,
         delivery_id: &str,
         attempt_id: &str,
         channel: &str,
+        execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> Result<Claim, StepError> {
@@ -116,13 +118,19 @@ impl<L: Ledger> Deliveries<L> {
         };
         let mut stored: Option<Record> = None;
         for _ in 0..MAX_CONFLICTS {
-            let claimed =
-                match Record::next_step(stored.as_ref(), attempt_id, channel, now, lease_ends_at) {
-                    NextStep::Wait(left) => return Ok(Claim::Held(left)),
-                    NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
-                    NextStep::GoOn(record) => return Ok(mine(record)),
-                    NextStep::Claim(record) => record,
-                };
+            let claimed = match Record::next_step(
+                stored.as_ref(),
+                attempt_id,
+                channel,
+                execution_started_at,
+                now,
+                lease_ends_at,
+            ) {
+                NextStep::Wait(left) => return Ok(Claim::Held(left)),
+                NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
+                NextStep::GoOn(record) => return Ok(mine(record)),
+                NextStep::Claim(record) => record,
+            };
             let replaced = self
                 .0
                 .replace(delivery_id, stored.as_ref(), &claimed, now)

@@ -22,6 +22,10 @@ use crate::table::{epoch_millis, time_of};
 pub enum Record {
     Claimed {
         attempt: String,
+        /// When the delivery's execution was started. An execution's name can be used again after 90 days; then its
+        /// record is about another message. `None` if the attempt does not know it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
         /// In milliseconds since the epoch, like all times here.
         claimed_at: u64,
         lease_ends_at: u64,
@@ -43,6 +47,8 @@ pub enum Record {
     Released {
         attempt: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_until: Option<u64>,
@@ -54,6 +60,8 @@ pub enum Record {
     Posted {
         attempt: String,
         ts: MessageTs,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
     },
 }
 
@@ -92,12 +100,16 @@ impl Record {
         stored: Option<&Self>,
         attempt_id: &str,
         channel: &str,
+        execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> NextStep {
+        let stored = stored.filter(|stored| !stored.is_of_another(execution_started_at));
+        let known = stored.and_then(Self::execution_started_at);
         let claim = |doubt: Doubt| {
             NextStep::Claim(Self::Claimed {
                 attempt: attempt_id.to_owned(),
+                execution_started_at: execution_started_at.or(known),
                 claimed_at: epoch_millis(now),
                 lease_ends_at: epoch_millis(lease_ends_at),
                 channel: Some(channel.to_owned()),
@@ -136,6 +148,29 @@ impl Record {
                 }
             }
         }
+    }
+
+    fn execution_started_at(&self) -> Option<u64> {
+        match self {
+            Self::Claimed {
+                execution_started_at,
+                ..
+            }
+            | Self::Released {
+                execution_started_at,
+                ..
+            }
+            | Self::Posted {
+                execution_started_at,
+                ..
+            } => *execution_started_at,
+        }
+    }
+
+    /// Whether the record belongs to an earlier execution with the same name.
+    fn is_of_another(&self, started_at: Option<u64>) -> bool {
+        let theirs = self.execution_started_at();
+        theirs.is_some() && started_at.is_some() && theirs != started_at
     }
 
     fn doubt(&self) -> Doubt {
@@ -224,6 +259,7 @@ impl Record {
         let doubt = self.doubt();
         Self::Released {
             attempt: self.attempt().to_owned(),
+            execution_started_at: self.execution_started_at(),
             uncertain_since: doubt.since,
             uncertain_until: doubt.until,
             uncertain_in: doubt.channels,
@@ -242,6 +278,7 @@ impl Record {
     pub(super) fn posted(&self, ts: &MessageTs) -> Self {
         Self::Posted {
             attempt: self.attempt().to_owned(),
+            execution_started_at: self.execution_started_at(),
             ts: ts.clone(),
         }
     }
@@ -257,6 +294,7 @@ mod tests {
     fn claimed(attempt: &str, uncertain_since: Option<u64>) -> Record {
         Record::Claimed {
             attempt: attempt.to_owned(),
+            execution_started_at: None,
             claimed_at: 1_000,
             lease_ends_at: 60_000,
             channel: Some("C1".to_owned()),
@@ -270,6 +308,7 @@ mod tests {
     fn released(uncertain_since: Option<u64>) -> Record {
         Record::Released {
             attempt: "a".to_owned(),
+            execution_started_at: None,
             uncertain_since,
             uncertain_until: uncertain_since.map(|_| 900),
             uncertain_in: BTreeSet::new(),
@@ -293,6 +332,7 @@ mod tests {
         let channels = channels.iter().map(|&channel| channel.to_owned());
         NextStep::Claim(Record::Claimed {
             attempt: "new".to_owned(),
+            execution_started_at: None,
             claimed_at: now_millis,
             lease_ends_at: 200_000,
             channel: Some("C2".to_owned()),
@@ -335,15 +375,23 @@ mod tests {
         #[case] expected: NextStep,
     ) {
         let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
-        let step = Record::next_step(stored.as_ref(), "new", "C2", now, lease_ends_at);
+        let step = Record::next_step(stored.as_ref(), "new", "C2", None, now, lease_ends_at);
         assert_eq!(step, expected);
     }
 
     #[test]
     fn an_attempt_that_gives_up_ends_its_lease_and_keeps_the_doubt() {
         let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
-        let step =
-            |now| Record::next_step(Some(&given_up), "new", "C2", time_of(now), time_of(200_000));
+        let step = |now| {
+            Record::next_step(
+                Some(&given_up),
+                "new",
+                "C2",
+                None,
+                time_of(now),
+                time_of(200_000),
+            )
+        };
         assert_eq!(step(29_000), waits(1));
         assert_eq!(
             step(30_000),
@@ -358,6 +406,7 @@ mod tests {
             Some(stored),
             attempt,
             channel,
+            None,
             now,
             now,
         ) {
@@ -382,7 +431,7 @@ mod tests {
         };
         let next = |stored: &Record| {
             let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
-            match Record::next_step(Some(stored), "new", "C2", now, lease_ends_at) {
+            match Record::next_step(Some(stored), "new", "C2", None, now, lease_ends_at) {
                 NextStep::Claim(record) => record,
                 other => panic!("{other:?}"),
             }
@@ -405,6 +454,37 @@ mod tests {
         let record: Record = serde_dynamo::from_item(item).unwrap();
         assert_eq!(record.uncertain_since(), Some(time_of(500)));
         assert_eq!(record.uncertain_until(), None);
+    }
+
+    #[rstest]
+    #[case::the_same_execution(Some(1), Some(1), true)]
+    #[case::a_redriven_execution_does_not_know(Some(1), None, true)]
+    #[case::an_older_release_did_not_write_it(None, Some(2), true)]
+    #[case::another_execution_with_the_same_name(Some(1), Some(2), false)]
+    fn a_record_of_an_earlier_execution_with_the_same_name_does_not_count(
+        #[case] stored: Option<u64>,
+        #[case] mine: Option<u64>,
+        #[case] counts: bool,
+    ) {
+        let mut record = posted();
+        if let Record::Posted {
+            execution_started_at,
+            ..
+        } = &mut record
+        {
+            *execution_started_at = stored;
+        }
+        let (now, lease_ends_at) = (time_of(2_000), time_of(200_000));
+        let step = Record::next_step(Some(&record), "new", "C2", mine, now, lease_ends_at);
+        if counts {
+            assert_eq!(step, NextStep::Answer(ts()));
+            return;
+        }
+        let NextStep::Claim(claimed) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(claimed.execution_started_at(), mine);
+        assert_eq!(claimed.uncertain_since(), None);
     }
 
     #[test]
