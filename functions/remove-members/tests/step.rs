@@ -1,7 +1,11 @@
 //! The step against a Slack sandbox and tables.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, slice, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    slice,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
@@ -95,6 +99,33 @@ async fn members_are_removed_and_others_are_skipped() {
     let not_there = users.map(|user| skipped(&user, SkipReason::NotAMember));
     assert_eq!(other.skipped, not_there);
     assert_eq!(step.fixture.calls(KICK).await, 1);
+}
+
+/// Thousands of removals take hours, since Slack removes one person per call.
+#[rstest]
+#[case::since_the_execution_began(3, 0)]
+#[case::before_a_redrive(1, 1)]
+#[tokio::test]
+async fn ids_are_looked_up_again_only_if_they_are_older_than_the_execution(
+    #[case] began_hours_ago: u64,
+    #[case] look_ups: usize,
+) {
+    let step = Removing::of(&["ana"]).await;
+    let hours_ago = |hours| {
+        let time = SystemTime::now() - Duration::from_hours(hours);
+        let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        u64::try_from(since_epoch.as_millis()).ok()
+    };
+    let mut invocation = invocation("execution");
+    invocation.run.started_at = hours_ago(began_hours_ago);
+    invocation.run.resolved_at = hours_ago(2);
+    let input = Input {
+        channel: step.channel.clone(),
+        users: step.people.clone(),
+    };
+    let outcome = handle(&step.deps, &invocation, input).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, look_ups);
 }
 
 #[tokio::test]
