@@ -156,6 +156,7 @@ impl Inviting<'_> {
             .channels
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
             .await?;
+        let is_known = known.present.is_some();
         if let Some(present) = known.present.filter(|_| !must_be_asked) {
             let invited = if present.is_complete {
                 Changes::default()
@@ -179,10 +180,13 @@ impl Inviting<'_> {
             let listed = directory.members_in_slack(channel, pages, self.invocation);
             listed.await?
         };
-        directory
-            .channels
-            .remember_members(&channel.id, &present, asked_at)
-            .await?;
+        // A part of the members does not replace the members in the table.
+        if present.is_complete || !is_known {
+            directory
+                .channels
+                .remember_members(&channel.id, &present, asked_at)
+                .await?;
+        }
         let invited = if must_be_asked || !present.is_complete {
             self.invited_earlier().await?
         } else {

@@ -194,7 +194,8 @@ mod tests {
     #[rstest]
     #[case(0, 2)]
     #[case(100, 10)]
-    #[case(3_600, 30)]
+    #[case(1_000, 100)]
+    #[case(36_000, 300)]
     fn others_wait_longer_the_longer_the_scan_takes(#[case] taken: u64, #[case] wait: u64) {
         let began = SystemTime::now() - Duration::from_secs(taken);
         assert_eq!(wait_for(began).as_secs(), wait);

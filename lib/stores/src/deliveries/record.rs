@@ -429,18 +429,18 @@ mod tests {
             channel: "C1".to_owned(),
             ts: ts(),
         };
-        let next = |stored: &Record| {
+        let next = |attempt, stored: &Record| {
             let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
-            match Record::next_step(Some(stored), "new", "C2", None, now, lease_ends_at) {
+            match Record::next_step(Some(stored), attempt, "C2", None, now, lease_ends_at) {
                 NextStep::Claim(record) => record,
                 other => panic!("{other:?}"),
             }
         };
         let stopped = claimed("a", Some(500)).searched_to(place.clone());
         let stopped = stopped.released();
-        assert_eq!(next(&stopped).searched(), Some(place));
-        let crashed = next(&stopped).given_up(time_of(0));
-        assert_eq!(next(&crashed).searched(), None);
+        assert_eq!(next("b", &stopped).searched(), Some(place));
+        let crashed = next("b", &stopped).given_up(time_of(0));
+        assert_eq!(next("c", &crashed).searched(), None);
     }
 
     /// Release 0.1 wrote no end of the doubt: the message is then looked for among all messages since.
