@@ -72,7 +72,12 @@ enum Command {
     /// Shows how long calls wait for Slack's rate limits, or clears a queue.
     Limits(limits::Arguments),
     /// Checks the deployment (stacks, token, scopes, tables, dead letters, alarms), and says what to do.
-    Doctor,
+    Doctor {
+        /// Also reads a message of one of the bot's channels and its thread, because Slack's documentation does not
+        /// say clearly whether the bot may. Nothing is posted or changed.
+        #[arg(long)]
+        deep: bool,
+    },
     /// Prints a completion script for a shell.
     Completion { shell: Shell },
 }
@@ -109,7 +114,7 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
         }
         Command::Preferences(arguments) => preferences::run(&target, arguments).await,
         Command::Limits(arguments) => limits::run(&target, arguments).await,
-        Command::Doctor => doctor::run(&Deployment::of(&target).await?).await,
+        Command::Doctor { deep } => doctor::run(&Deployment::of(&target).await?, deep).await,
         Command::Completion { shell } => Ok(completion(shell)),
     }
 }

@@ -8,6 +8,7 @@ mod finding;
 mod stack;
 mod state_machines;
 mod tables;
+mod threads;
 mod token;
 
 use aws_sdk_cloudformation::types::Stack;
@@ -21,7 +22,8 @@ use crate::{
 /// Left out if the MPC service has its own handlers.
 const OPTIONAL_STACK: &str = "mpc-handlers";
 
-pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
+/// With `deep`, also tries what only Slack can answer. That reads messages.
+pub async fn run(deployment: &Deployment, deep: bool) -> Result<Report, Failure> {
     let prefix = &deployment.prefix;
     let main = stack::find(deployment, "notifications").await?;
     let Some(main) = main else {
@@ -48,7 +50,7 @@ pub async fn run(deployment: &Deployment) -> Result<Report, Failure> {
         Ok(machines) => state_machines::check(machines),
         Err(failure) => Finding::unchecked("state machines", failure),
     });
-    findings.extend(token::check(deployment, &main).await);
+    findings.extend(token::check(deployment, &main, deep).await);
     findings.extend(tables::check(deployment, &main).await);
     let failed = match machines {
         Ok(machines) => executions::check(deployment, &machines).await,

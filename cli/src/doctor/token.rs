@@ -7,7 +7,7 @@ use aws_sdk_cloudformation::types::Stack;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use serde_json::Value;
 
-use super::{finding::Finding, stack::output};
+use super::{finding::Finding, stack::output, threads};
 use crate::{
     deployment::{Deployment, refused},
     report::Failure,
@@ -17,7 +17,7 @@ use crate::{
 const MANIFEST: &str = include_str!("../../../slack/manifest.json");
 
 /// Checks the secret, and whether Slack accepts the token in it. The token itself is never shown.
-pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding> {
+pub(super) async fn check(deployment: &Deployment, stack: &Stack, deep: bool) -> Vec<Finding> {
     let default = format!("{}/slack-api-token", deployment.prefix);
     let secret = output(stack, "SlackApiTokenSecretName").unwrap_or(&default);
     let store = format!(
@@ -61,13 +61,24 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
         Err(error) => return vec![Finding::unchecked("token", &Failure::input(error))],
     };
     match client.auth_test().await {
-        Ok(auth) => vec![
-            Finding::good(format!(
-                "token: accepted by Slack, for the workspace {}",
-                auth.team
-            )),
-            scopes(auth.scopes.as_ref()),
-        ],
+        Ok(auth) if auth.bot_id.is_none() => vec![Finding::bad(
+            "token: Slack accepts it, but it is not a bot's: the system would not recognise its own messages, and \
+             could post them twice",
+            format!("take the Bot User OAuth Token of the Slack app (xoxb-…), and {store}"),
+        )],
+        Ok(auth) => {
+            let mut findings = vec![
+                Finding::good(format!(
+                    "token: accepted by Slack, for the workspace {}",
+                    auth.team
+                )),
+                scopes(auth.scopes.as_ref()),
+            ];
+            if deep {
+                findings.push(threads::check(&client).await);
+            }
+            findings
+        }
         Err(error @ SlackError::Unauthorized { .. }) => vec![Finding::bad(
             format!("token: {error}"),
             format!("install the Slack app again, or {store}"),

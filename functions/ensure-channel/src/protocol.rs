@@ -20,6 +20,9 @@ use apgl_stores::{Claims, Creation, CreationClaim};
 
 /// How long an execution waits before it looks for the channel that another execution is creating.
 const CREATION_WAIT: Duration = Duration::from_secs(2);
+/// How long the claim of an execution with an uncertain attempt is kept for it after Slack has said that the name is
+/// taken, if no scan finds the channel.
+const OWNER_RETURNS_WITHIN: Duration = Duration::from_mins(30);
 
 /// One channel name in Slack and in the table. Production and the simulation each implement it.
 #[expect(
@@ -150,7 +153,8 @@ async fn adopt(
     // If another execution has an uncertain attempt, it must still find its claim.
     let is_nobody_elses = taken.uncertain_since == uncertain_since;
     let Some(found) = found else {
-        if is_nobody_elses && workspace.asks_again(since) {
+        let is_abandoned = workspace.now() > since + OWNER_RETURNS_WITHIN;
+        if (is_nobody_elses || is_abandoned) && workspace.asks_again(since) {
             return ask_again(workspace, execution_id, taken).await;
         }
         if is_nobody_elses {

@@ -16,17 +16,19 @@ use apgl_contract::{
 };
 use apgl_directory::{Directory, People, Person, Purpose};
 use apgl_runtime::SettingError;
-use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
-use apgl_stores::Snapshot;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_stores::{Change, Changes, Members, Snapshot};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::results::{
-    InviteResult, Results, correct_by_members, credit_earlier_attempts, outcome, results_of,
+    InviteResult, Results, correct_by_members, credit_earlier_attempts, outcome, results_of, those,
 };
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
 const INVITE_BATCH: usize = 100;
+/// How many pages of members are read to find out who was not invited, if Slack does not say it.
+const PAGES_TO_CORRECT: usize = 10;
 /// How long one request to Slack takes at most. If an invitation takes longer, for example because the bot joins the
 /// channel first, Lambda's time-out and the state's `Retry` handle it.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
@@ -75,11 +77,13 @@ pub struct Outcome {
 }
 
 /// 1. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
-///    execution created has none.
+///    execution created has none. Of a large channel only some members are read, because listing all would take more
+///    calls than inviting everybody: Slack says who was already there.
 /// 2. Before the first invitation, confirms that the channel is still the right one, and writes down which of the
 ///    users are members: the snapshot.
-/// 3. Invites those who are missing, 100 per call, and remembers them after each call.
-/// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot.
+/// 3. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
+///    writes down before each call whom it invites.
+/// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
 /// 5. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
@@ -100,8 +104,8 @@ pub async fn handle(
         invocation,
         channel: &input.channel,
     };
-    let members = step.members(input.explicit).await?;
-    let ids = users.iter().map(|user| user.id.clone()).collect();
+    let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
+    let members = step.members(ids.len(), input.explicit).await?;
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
     let corrected = step.correct_ids(&mut users, &mut results).await?;
     let members = members.for_another_snapshot();
@@ -123,8 +127,10 @@ struct Inviting<'a> {
 
 /// The channel's members when the step began.
 struct ChannelMembers {
-    present: BTreeSet<SlackUserId>,
+    present: Members,
     earlier: EarlierSnapshot,
+    /// Whom earlier attempts have invited without knowing all members.
+    invited: Changes,
 }
 
 /// The snapshot of an earlier attempt of this execution.
@@ -142,30 +148,67 @@ impl ChannelMembers {
 }
 
 impl Inviting<'_> {
-    /// The members in the table. If it has none, or if Slack `must_be_asked`, stores those that Slack lists.
-    async fn members(&self, must_be_asked: bool) -> Result<ChannelMembers, StepError> {
+    /// The members in the table. If it has none, or if Slack `must_be_asked`, stores those that Slack lists on as many
+    /// pages as there would be calls to invite this many users.
+    async fn members(
+        &self,
+        users: usize,
+        must_be_asked: bool,
+    ) -> Result<ChannelMembers, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
         let known = directory
             .channels
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
             .await?;
+        let is_known = known.present.is_some();
         if let Some(present) = known.present.filter(|_| !must_be_asked) {
-            let earlier = EarlierSnapshot::Read(known.before);
-            return Ok(ChannelMembers { present, earlier });
+            let invited = if present.is_complete {
+                Changes::default()
+            } else {
+                self.invited_earlier().await?
+            };
+            return Ok(ChannelMembers {
+                present,
+                earlier: EarlierSnapshot::Read(known.before),
+                invited,
+            });
         }
         let asked_at = SystemTime::now();
         let present = if channel.created {
-            BTreeSet::new()
+            Members {
+                is_complete: true,
+                ..Members::default()
+            }
         } else {
-            directory.members_in_slack(channel).await?
+            let pages = users.div_ceil(INVITE_BATCH);
+            let listed = directory.members_in_slack(channel, pages, self.invocation);
+            listed.await?
         };
-        directory
-            .channels
-            .remember_members(&channel.id, &present, asked_at)
-            .await?;
-        // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
-        let earlier = EarlierSnapshot::Unread;
-        Ok(ChannelMembers { present, earlier })
+        // A part of the members does not replace the members in the table.
+        if present.is_complete || !is_known {
+            directory
+                .channels
+                .remember_members(&channel.id, &present, asked_at)
+                .await?;
+        }
+        let invited = if must_be_asked || !present.is_complete {
+            self.invited_earlier().await?
+        } else {
+            Changes::default()
+        };
+        Ok(ChannelMembers {
+            present,
+            // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
+            earlier: EarlierSnapshot::Unread,
+            invited,
+        })
+    }
+
+    async fn invited_earlier(&self) -> Result<Changes, StepError> {
+        let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
+        channels
+            .changes(Change::Invite, id, self.execution_id())
+            .await
     }
 
     /// Invites the users who are missing. Returns the result of each user.
@@ -178,15 +221,19 @@ impl Inviting<'_> {
         if users.is_empty() {
             return Ok(Results::new());
         }
-        let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users
-            .into_iter()
-            .partition(|id| members.present.contains(id));
+        let all_known = members.present.is_complete;
+        let is_member = |id: &SlackUserId| {
+            members.present.ids.contains(id) || !all_known && members.invited.settled.contains(id)
+        };
+        let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users.into_iter().partition(is_member);
         if !missing.is_empty() {
             let directory = &self.deps.directory;
             directory.confirm(self.channel, self.invocation).await?;
         }
+        // A snapshot says who is missing, so it needs all members.
+        let takes_snapshot = all_known && !missing.is_empty();
         let before = self
-            .snapshot(snapshot, &members.earlier, &present, &missing)
+            .snapshot(snapshot, &members.earlier, &present, takes_snapshot)
             .await?;
         let mut results: Results = present
             .into_iter()
@@ -197,29 +244,26 @@ impl Inviting<'_> {
         let mut left = batches.len();
         for batch in batches {
             let slack = self.deps.directory.slack.planning(left);
-            results.extend(self.invite_batch(&slack, batch).await?);
+            results.extend(self.invite_batch(&slack, batch, members).await?);
             left -= 1;
         }
-        if let Some(before) = before {
-            credit_earlier_attempts(&mut results, &before);
-        }
+        credit_earlier_attempts(&mut results, before.as_ref(), &members.invited.users);
         Ok(results)
     }
 
-    /// The snapshot of an earlier attempt, if there was one. Otherwise takes the snapshot, for later attempts, if
-    /// somebody is to be invited.
+    /// The snapshot of an earlier attempt, if there was one. Otherwise `takes` the snapshot, for later attempts.
     async fn snapshot(
         &self,
         snapshot: Snapshot,
         earlier: &EarlierSnapshot,
         present: &BTreeSet<SlackUserId>,
-        missing: &BTreeSet<SlackUserId>,
+        takes: bool,
     ) -> Result<Option<BTreeSet<SlackUserId>>, StepError> {
         let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
         let execution_id = self.execution_id();
         match earlier {
             EarlierSnapshot::Read(Some(earlier)) => Ok(Some(earlier.clone())),
-            _ if !missing.is_empty() => {
+            _ if takes => {
                 channels
                     .take_snapshot(snapshot, id, execution_id, present)
                     .await
@@ -229,15 +273,25 @@ impl Inviting<'_> {
         }
     }
 
+    /// Writes down whom it invites if some of them may be members already.
     async fn invite_batch(
         &self,
         slack: &SlackClient,
         users: &[SlackUserId],
+        members: &ChannelMembers,
     ) -> Result<Results, StepError> {
         self.invocation
             .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
+        let channels = &directory.channels;
+        let records = !members.present.is_complete;
+        let new: BTreeSet<_> = users.iter().cloned().collect();
+        if records {
+            channels
+                .begin_change(Change::Invite, &channel.id, self.execution_id(), &new)
+                .await?;
+        }
         let asked_at = SystemTime::now();
         let invited = slack
             .in_channel(channel, async || {
@@ -246,23 +300,51 @@ impl Inviting<'_> {
             .await;
         let errors = match invited {
             Ok(invited) => invited.errors,
-            Err(error) => return Err(directory.correct_table(channel, error).await),
+            Err(error) => {
+                let had_no_effect = !matches!(error, SlackError::OutcomeUnknown { .. });
+                if records && had_no_effect {
+                    self.settle(&BTreeSet::new(), new, members).await?;
+                }
+                return Err(directory.correct_table(channel, error).await);
+            }
         };
         let mut results = results_of(users, &errors)?;
         if errors.iter().any(|error| error.user.is_none()) {
-            let present = directory.members_in_slack(channel).await?;
-            correct_by_members(&mut results, &present);
+            let listed = directory.members_in_slack(channel, PAGES_TO_CORRECT, self.invocation);
+            let present = listed.await?;
+            if present.is_complete {
+                correct_by_members(&mut results, &present.ids);
+            }
         }
-        let members = results
-            .iter()
-            .filter(|(_, result)| result.is_member())
-            .map(|(id, _)| id.clone())
-            .collect();
-        directory
-            .channels
-            .add_members(&channel.id, &members, asked_at)
+        let present = those(&results, InviteResult::is_member);
+        channels
+            .add_members(&channel.id, &present, asked_at)
             .await?;
+        if records {
+            let already = those(&results, |result| result == InviteResult::AlreadyMember);
+            self.settle(&present, already, members).await?;
+        }
         Ok(results)
+    }
+
+    /// Writes down who is in the channel now, and whom this attempt did not invite. An earlier one may have.
+    async fn settle(
+        &self,
+        present: &BTreeSet<SlackUserId>,
+        not_invited: BTreeSet<SlackUserId>,
+        members: &ChannelMembers,
+    ) -> Result<(), StepError> {
+        let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
+        let not_invited = &not_invited - &members.invited.users;
+        channels
+            .settle_change(
+                Change::Invite,
+                id,
+                self.execution_id(),
+                present,
+                &not_invited,
+            )
+            .await
     }
 
     /// Looks up again the users whose ids Slack does not know. Returns those of their new ids that have no result yet.

@@ -71,14 +71,28 @@ pub(crate) fn correct_by_members(results: &mut Results, present: &BTreeSet<Slack
     }
 }
 
-/// Reports users who came after the snapshot as invited: by an earlier attempt of this execution, or meanwhile by
-/// somebody else. Slack does not tell which.
-pub(crate) fn credit_earlier_attempts(results: &mut Results, before: &BTreeSet<SlackUserId>) {
+/// Reports users who came after the snapshot, and those whom an earlier attempt `invited`, as invited: by an earlier
+/// attempt of this execution, or meanwhile by somebody else. Slack does not tell which.
+pub(crate) fn credit_earlier_attempts(
+    results: &mut Results,
+    before: Option<&BTreeSet<SlackUserId>>,
+    invited: &BTreeSet<SlackUserId>,
+) {
     for (id, result) in results {
-        if *result == InviteResult::AlreadyMember && !before.contains(id) {
+        let came = before.is_some_and(|before| !before.contains(id));
+        if *result == InviteResult::AlreadyMember && (came || invited.contains(id)) {
             *result = InviteResult::Invited;
         }
     }
+}
+
+/// The users with such a result.
+pub(crate) fn those(
+    results: &Results,
+    with: impl Fn(InviteResult) -> bool,
+) -> BTreeSet<SlackUserId> {
+    let found = results.iter().filter(|(_, result)| with(**result));
+    found.map(|(id, _)| id.clone()).collect()
 }
 
 /// The outcome, in the order of the request.
@@ -168,9 +182,15 @@ mod tests {
             (ana.clone(), InviteResult::AlreadyMember),
             (bob.clone(), InviteResult::AlreadyMember),
         ]);
-        credit_earlier_attempts(&mut results, &BTreeSet::from([ana.clone()]));
+        let before = BTreeSet::from([ana.clone()]);
+        credit_earlier_attempts(&mut results, Some(&before), &BTreeSet::new());
         assert_eq!(results[&ana], InviteResult::AlreadyMember);
         assert_eq!(results[&bob], InviteResult::Invited);
+        let mut results = Results::from([(ana.clone(), InviteResult::AlreadyMember)]);
+        credit_earlier_attempts(&mut results, None, &BTreeSet::new());
+        assert_eq!(results[&ana], InviteResult::AlreadyMember);
+        credit_earlier_attempts(&mut results, None, &before);
+        assert_eq!(results[&ana], InviteResult::Invited);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub async fn handle(
         // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
         channel: input.channel.id.clone(),
+        execution_started_at: invocation.run.execution_started_at(),
         deadline: invocation.deadline,
     };
     let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id).await?;

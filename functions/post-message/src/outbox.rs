@@ -7,14 +7,20 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, Visibility};
 use apgl_directory::Directory;
-use apgl_slack::{HistoryMessage, Metadata, Post, SlackError};
+use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{Input, protocol::Outbox, text::Shown};
+use crate::{
+    Input,
+    protocol::{Found, Outbox, Search},
+    text::Shown,
+};
 
 /// The `event_type` of our messages' metadata.
 const METADATA_TYPE: &str = "apgl_delivery";
+/// The longest time that it takes to read a page and to write where the search has stopped.
+const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(5));
 /// The largest expected difference between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
@@ -69,15 +75,15 @@ impl<'a> SlackOutbox<'a> {
         &self,
         channel: &str,
         thread: Option<&str>,
-        oldest: &str,
+        span: Span<'_>,
         cursor: Option<&str>,
     ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
         let slack = &self.directory.slack;
         match thread {
-            None => slack.conversations_history(channel, oldest, cursor).await,
+            None => slack.conversations_history(channel, span, cursor).await,
             Some(thread) => {
                 slack
-                    .conversations_replies(channel, thread, oldest, cursor)
+                    .conversations_replies(channel, thread, span, cursor)
                     .await
             }
         }
@@ -88,40 +94,69 @@ impl<'a> SlackOutbox<'a> {
         &self,
         channel: &str,
         thread: Option<&str>,
-        since: SystemTime,
-    ) -> Result<Option<MessageTs>, SlackError> {
+        search: &mut Search,
+    ) -> Result<Found, SlackError> {
         let slack = &self.directory.slack;
         let bot_id = slack.auth_test().await?.bot_id;
         let ours = |message: &&HistoryMessage| {
             message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
         };
-        let oldest = slack_time(since - CLOCK_MARGIN);
-        // If somebody has removed the bot since it posted, it joins the channel again to read the history.
-        // Whether an earlier channel is public is not known: a private one can't be joined.
-        let current = &self.input.channel;
-        let joined = ChannelRef {
-            id: channel.to_owned(),
-            visibility: if channel == current.id {
-                current.visibility
+        let mut oldest = slack_time(search.since - CLOCK_MARGIN);
+        let mut latest = search.until.map(|until| slack_time(until + CLOCK_MARGIN));
+        // A channel's messages are listed newest first, a thread's oldest first.
+        if let Some(place) = &search.place {
+            if thread.is_some() {
+                place.as_str().clone_into(&mut oldest);
             } else {
-                Visibility::Public
-            },
-            ..current.clone()
+                latest = Some(place.as_str().to_owned());
+            }
+        }
+        let span = Span {
+            oldest: &oldest,
+            latest: latest.as_deref(),
         };
+        let joined = self.joined(channel);
         let mut cursor = None;
         loop {
             let page = slack
                 .in_channel(&joined, async || {
-                    self.page(channel, thread, &oldest, cursor.as_deref()).await
+                    self.page(channel, thread, span, cursor.as_deref()).await
                 })
                 .await?;
             if let Some(message) = page.items.iter().find(ours) {
-                return timestamp(message.ts.clone()).map(Some);
+                return timestamp(message.ts.clone()).map(Found::Message);
             }
             cursor = page.next_cursor;
             if cursor.is_none() {
-                return Ok(None);
+                return Ok(Found::Nothing);
             }
+            // The parent of a thread comes first, whatever the span.
+            let last = page
+                .items
+                .last()
+                .filter(|last| last.ts.as_str() >= oldest.as_str());
+            if let Some(last) = last {
+                search.place = Some(timestamp(last.ts.clone())?);
+            }
+            if !self.invocation.has_time_for(TIME_FOR_A_PAGE) {
+                return Ok(Found::OutOfTime);
+            }
+        }
+    }
+
+    /// The channel that the bot joins if somebody has removed it since it posted. Whether an earlier channel is public is
+    /// not known: a private one can't be joined.
+    fn joined(&self, channel: &str) -> ChannelRef {
+        let current = &self.input.channel;
+        let visibility = if channel == current.id {
+            current.visibility
+        } else {
+            Visibility::Public
+        };
+        ChannelRef {
+            id: channel.to_owned(),
+            visibility,
+            ..current.clone()
         }
     }
 }
@@ -139,15 +174,11 @@ impl Outbox for SlackOutbox<'_> {
         Box::pin(directory.confirm(&input.channel, self.invocation)).await
     }
 
-    async fn find(
-        &self,
-        channel: &str,
-        since: SystemTime,
-    ) -> Result<Option<MessageTs>, SlackError> {
+    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
         let thread = self.thread.as_deref();
-        match self.find_in(channel, thread, since).await {
+        match self.find_in(channel, thread, search).await {
             // The thread was deleted, and its messages with it. One that stands by itself is in the channel.
-            Err(error) if is_gone(&error) => self.find_in(channel, None, since).await,
+            Err(error) if is_gone(&error) => self.find_in(channel, None, search).await,
             found => found,
         }
     }

@@ -12,11 +12,14 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
 use apgl_slack::{SlackClient, SlackError};
-use apgl_stores::{Attempt, Claim, Deliveries, Ledger, SETTLE_TIME};
+use apgl_stores::{Attempt, Claim, Deliveries, Ledger, SETTLE_TIME, Searched};
 
 /// Enough time to post, join the channel if the bot is not in it, post again, and take these calls from the rate
 /// limiter.
 const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(4);
+
+/// How soon a search that ran out of time is continued.
+const CONTINUES_AFTER: Duration = Duration::from_secs(1);
 
 /// One run of the step for a delivery.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Delivery {
     pub attempt_id: String,
     /// The id of the channel in which this run posts.
     pub channel: String,
+    /// When the execution was started, in milliseconds since the epoch; `None` if that is unknown.
+    pub execution_started_at: Option<u64>,
     /// When Lambda ends this run.
     pub deadline: SystemTime,
 }
@@ -38,9 +43,8 @@ pub struct Delivery {
 pub trait Outbox {
     fn now(&self) -> SystemTime;
 
-    /// Looks for the message in this channel among the messages posted at `since` or later.
-    async fn find(&self, channel: &str, since: SystemTime)
-    -> Result<Option<MessageTs>, SlackError>;
+    /// Looks for the message in this channel. Updates the search's place.
+    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError>;
 
     /// Confirms that the channel is still what the workflow has found.
     async fn confirm(&self) -> Result<(), StepError>;
@@ -48,6 +52,25 @@ pub trait Outbox {
     /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
     /// that Slack did not.
     async fn post(&self) -> Result<MessageTs, SlackError>;
+}
+
+/// Where to look for a message in one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    pub since: SystemTime,
+    /// `None`: until now.
+    pub until: Option<SystemTime>,
+    /// The last message that was looked at.
+    pub place: Option<MessageTs>,
+}
+
+/// The result of looking for a message in one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Message(MessageTs),
+    Nothing,
+    /// The invocation has too little time to look at the other messages.
+    OutOfTime,
 }
 
 /// Why the message is not known to be delivered.
@@ -68,6 +91,9 @@ pub enum NotDelivered {
     /// The channel is no longer the right one, or Slack can't confirm that it is.
     #[error(transparent)]
     NotConfirmed(StepError),
+    /// The next attempt continues to look for the message.
+    #[error("the search for the message is not finished")]
+    StillLooking,
     /// An earlier attempt may have posted the message in this channel, and the bot can't look there.
     #[error("the bot can't look for the message in channel {channel}")]
     CantLook { channel: String },
@@ -84,6 +110,12 @@ impl From<NotDelivered> for StepError {
                 method,
                 reason,
                 retry_after: SETTLE_TIME,
+            },
+            // Every definition waits for this error, also those of earlier releases.
+            NotDelivered::StillLooking => Self::SlackOutcomeUnknown {
+                method: "chat.postMessage",
+                reason: "the search for the message is not finished".to_owned(),
+                retry_after: CONTINUES_AFTER,
             },
             NotDelivered::Slack(error) => error.into(),
             NotDelivered::Ledger(error) | NotDelivered::NotConfirmed(error) => error,
@@ -108,10 +140,19 @@ pub async fn deliver(
         id,
         attempt_id,
         channel,
+        execution_started_at,
         deadline,
     } = delivery;
+    let now = outbox.now();
     let claim = deliveries
-        .claim(id, attempt_id, channel, outbox.now(), *deadline)
+        .claim(
+            id,
+            attempt_id,
+            channel,
+            *execution_started_at,
+            now,
+            *deadline,
+        )
         .await?;
     let mut attempt = match claim {
         Claim::Mine(attempt) => attempt,
@@ -120,7 +161,7 @@ pub async fn deliver(
             return Err(NotDelivered::InProgress { retry_after });
         }
     };
-    match look(outbox, &attempt, channel).await {
+    match look(outbox, &mut attempt, channel).await {
         Ok(Some(ts)) => {
             deliveries.posted(&attempt, &ts, outbox.now()).await?;
             return Ok(already_posted(ts));
@@ -160,7 +201,7 @@ pub async fn deliver(
 /// Looks for the message where earlier attempts may have posted it.
 async fn look(
     outbox: &impl Outbox,
-    attempt: &Attempt,
+    attempt: &mut Attempt,
     channel: &str,
 ) -> Result<Option<MessageTs>, NotDelivered> {
     let Some(since) = attempt.uncertain_since() else {
@@ -170,15 +211,33 @@ async fn look(
     if channels.is_empty() {
         channels.insert(channel.to_owned());
     }
+    let mut searched = attempt.searched();
+    searched.take_if(|searched| !channels.contains(&searched.channel));
+    if let Some(searched) = &searched {
+        channels.retain(|channel| *channel >= searched.channel);
+    }
     let mut unseen = None;
     for earlier in channels {
-        match outbox.find(&earlier, since).await {
-            Ok(None) => {}
+        let here = searched.take_if(|searched| searched.channel == earlier);
+        let mut search = Search {
+            since,
+            until: attempt.uncertain_until(),
+            place: here.map(|searched| searched.ts),
+        };
+        let found = outbox.find(&earlier, &mut search).await;
+        if let Some(ts) = search.place {
+            let channel = earlier.clone();
+            *attempt = attempt.clone().searched_to(Searched { channel, ts });
+        }
+        match found {
+            Ok(Found::Nothing) => {}
+            Ok(Found::Message(ts)) => return Ok(Some(ts)),
+            Ok(Found::OutOfTime) => return Err(NotDelivered::StillLooking),
             // The message may be in another channel that the bot can see.
             Err(error) if earlier != channel && error.rejected_code().is_some() => {
                 unseen = Some(earlier);
             }
-            found => return Ok(found?),
+            Err(error) => return Err(error.into()),
         }
     }
     unseen.map_or(Ok(None), |channel| Err(NotDelivered::CantLook { channel }))

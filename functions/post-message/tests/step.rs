@@ -9,6 +9,7 @@ use std::{
 use apgl_contract::{
     ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
 };
+use apgl_slack::{Metadata, Post};
 use apgl_stores::{Claim, Deliveries, Entry, SETTLE_TIME};
 use fixture::{Fixture, invocation, redriven};
 use futures_util::future::join_all;
@@ -78,13 +79,18 @@ impl Posting {
 
     /// Replaces the table by one in which an attempt began 40 seconds ago and never ended.
     async fn forget_outcome(&mut self) {
+        self.forget_outcome_of(SystemTime::now()).await;
+    }
+
+    /// The same at this time.
+    async fn forget_outcome_of(&mut self, now: SystemTime) {
         let deliveries = Deliveries::new(self.fixture.table("deliveryId").await);
-        let now = SystemTime::now();
         let (began, deadline) = (
             now - Duration::from_secs(40),
             now - SETTLE_TIME - Duration::from_secs(10),
         );
-        let claim = deliveries.claim(EXECUTION, "earlier", &self.channel.id, began, deadline);
+        let channel = &self.channel.id;
+        let claim = deliveries.claim(EXECUTION, "earlier", channel, None, began, deadline);
         assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
         self.deps.deliveries = deliveries;
     }
@@ -94,6 +100,26 @@ impl Posting {
         let calls = self.fixture.sandbox.calls().await.unwrap();
         let mut posts = calls.into_iter().filter(|call| call.method == POST);
         posts.next_back().unwrap().arguments
+    }
+
+    /// Others post more messages than one page of history has.
+    async fn others_post(&self, thread_ts: Option<&str>) {
+        let metadata = Metadata {
+            event_type: "of_others".to_owned(),
+            event_payload: serde_json::Map::new(),
+        };
+        for _ in 0..1_050 {
+            let post = Post {
+                channel: &self.channel.id,
+                text: "news",
+                blocks: None,
+                thread_ts,
+                unfurl_links: false,
+                unfurl_media: false,
+                metadata: &metadata,
+            };
+            self.fixture.slack.chat_post_message(post).await.unwrap();
+        }
     }
 
     /// The timestamps of the channel's messages.
@@ -116,6 +142,29 @@ async fn a_message_is_posted_once_however_often_the_step_runs() {
     let again = step.run().await.unwrap();
     assert_eq!((again.ts, again.duplicate), (posted.ts, true));
     assert_eq!(step.fixture.calls(POST).await, 1);
+}
+
+#[tokio::test]
+async fn an_execution_that_uses_a_name_again_posts_its_own_message() {
+    let step = Posting::to_a_private_channel().await;
+    let post = async |started_at, redrive_count| {
+        let mut invocation = invocation(EXECUTION);
+        invocation.run.started_at = Some(started_at);
+        invocation.run.redrive_count = redrive_count;
+        let posted = handle(&step.deps, &invocation, step.input(None)).await;
+        posted.unwrap()
+    };
+    let first = post(1_000, 0).await;
+    assert!(post(1_000, 0).await.duplicate);
+    // After 90 days Step Functions accepts the name again.
+    let second = post(2_000, 0).await;
+    assert!(!second.duplicate);
+    let redriven = post(3_000, 1).await;
+    assert_eq!((redriven.ts, redriven.duplicate), (second.ts.clone(), true));
+    assert_eq!(
+        step.messages().await,
+        [first.ts.as_str(), second.ts.as_str()]
+    );
 }
 
 #[tokio::test]
@@ -231,6 +280,53 @@ async fn a_long_text_is_one_message() {
         (&*sent["unfurl_links"], &*sent["unfurl_media"]),
         ("false", "false")
     );
+}
+
+#[tokio::test]
+async fn what_others_posted_after_the_doubt_ended_is_not_read() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.others_post(None).await;
+    let two_days_ago = SystemTime::now() - Duration::from_hours(48);
+    step.forget_outcome_of(two_days_ago).await;
+    let posted = step.run().await.unwrap();
+    assert!(!posted.duplicate);
+    assert_eq!(step.fixture.calls("conversations.history").await, 1);
+}
+
+#[rstest]
+#[case::in_the_channel(false, "conversations.history")]
+#[case::in_a_thread(true, "conversations.replies")]
+#[tokio::test]
+async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
+    #[case] is_reply: bool,
+    #[case] method: &str,
+) {
+    let mut step = Posting::to_a_private_channel().await;
+    let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
+    let parent = parent.unwrap().ts;
+    let thread = is_reply.then_some(parent.as_str());
+    // A channel's messages are listed newest first, a thread's oldest first: the message is on the second page.
+    let posted = if is_reply {
+        step.others_post(thread).await;
+        step.post(thread).await.unwrap().ts
+    } else {
+        let posted = step.post(thread).await.unwrap().ts;
+        step.others_post(thread).await;
+        posted
+    };
+    step.forget_outcome().await;
+    let mut short = invocation(EXECUTION);
+    short.deadline = SystemTime::now() + Duration::from_secs(12);
+    let error = handle(&step.deps, &short, step.input(thread)).await;
+    let error = error.unwrap_err();
+    // Definitions of every release wait for this error.
+    assert_eq!(error.name(), ErrorName::SlackOutcomeUnknown);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(step.fixture.calls(method).await, 1);
+    let found = step.post(thread).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+    // One more page, and not the first again.
+    assert_eq!(step.fixture.calls(method).await, 2);
 }
 
 #[tokio::test]

@@ -7,11 +7,13 @@ mod results;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use apgl_contract::{ChannelRef, Email, Invocation, Skipped, SlackUser, SlackUserId, StepError};
+use apgl_contract::{
+    ChannelRef, Email, Invocation, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+};
 use apgl_directory::{Directory, People, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::Snapshot;
+use apgl_stores::{Change, Changes};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
@@ -73,20 +75,29 @@ pub async fn handle(
         });
     }
     deps.directory.confirm(&channel, invocation).await?;
-    let step = Removing {
+    let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
+    // Listing a larger channel would take more calls than removing everybody.
+    let pages = ids.len();
+    let listing = deps.directory.members_in_slack(&channel, pages, invocation);
+    let listed = listing.await?;
+    let mut step = Removing {
         deps,
         invocation,
         channel: &channel,
+        present: ids.intersection(&listed.ids).cloned().collect(),
+        all_known: listed.is_complete,
+        earlier: Changes::default(),
+        bot_is_there: false,
     };
-    let present = step.present(&users).await?;
-    let before = step.before(&present).await?;
+    step.earlier = step.begin(&step.present).await?;
+    let left = step.left(&ids);
     // This comes before the first removal, so that the table never lists a removed user as a member.
     let channels = &deps.directory.channels;
     channels
-        .forget_members(&channel.id, &present, invocation.deadline)
+        .forget_members(&channel.id, &left, invocation.deadline)
         .await?;
-    let mut results = removed_earlier(&before, &present);
-    step.remove(&users, &present, &mut results).await?;
+    let mut results = removed_earlier(&step.earlier, &left);
+    step.remove(&users, &left, &mut results).await?;
     let mut outcome = outcome(users, &results);
     outcome.skipped.extend(skipped);
     tracing::info!(
@@ -97,9 +108,9 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// An earlier attempt of this execution removed the users who were in the channel before and are gone now.
-fn removed_earlier(before: &BTreeSet<SlackUserId>, present: &BTreeSet<SlackUserId>) -> Results {
-    let gone = before.difference(present);
+/// An earlier attempt of this execution removed the users who need no removal now.
+fn removed_earlier(earlier: &Changes, left: &BTreeSet<SlackUserId>) -> Results {
+    let gone = earlier.users.difference(left);
     gone.map(|id| (id.clone(), RemovalResult::Removed))
         .collect()
 }
@@ -108,74 +119,97 @@ struct Removing<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     channel: &'a ChannelRef,
+    /// The users who are in the channel.
+    present: BTreeSet<SlackUserId>,
+    /// Whether the others are not. In a large channel that is unknown: then all are removed, and Slack says who was
+    /// not there.
+    all_known: bool,
+    /// Whom earlier attempts have removed.
+    earlier: Changes,
+    /// Whether Slack has shown that the bot is in the channel.
+    bot_is_there: bool,
 }
 
 impl Removing<'_> {
-    /// The users who are in the channel.
-    async fn present(&self, users: &[SlackUser]) -> Result<BTreeSet<SlackUserId>, StepError> {
-        let members = self.deps.directory.members_in_slack(self.channel).await?;
-        let ids = users.iter().map(|user| user.id.clone());
-        Ok(ids.filter(|id| members.contains(id)).collect())
-    }
-
-    /// The users who were in the channel before this execution removed anyone.
-    async fn before(
-        &self,
-        present: &BTreeSet<SlackUserId>,
-    ) -> Result<BTreeSet<SlackUserId>, StepError> {
+    /// Writes down that these users are about to be removed. Returns whom earlier attempts have removed.
+    async fn begin(&self, users: &BTreeSet<SlackUserId>) -> Result<Changes, StepError> {
         let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
         let execution_id = &self.invocation.run.execution_id;
-        let snapshot = Snapshot::BeforeRemoving;
-        let before = if present.is_empty() {
-            channels.snapshot(snapshot, id, execution_id).await?
-        } else {
-            let taken = channels.take_snapshot(snapshot, id, execution_id, present);
-            taken.await?
-        };
-        Ok(before.unwrap_or_else(|| present.clone()))
+        channels
+            .begin_change(Change::Remove, id, execution_id, users)
+            .await
     }
 
-    /// Removes the users who are present, and adds their results.
+    /// The users who are in the channel, or may be.
+    fn left(&self, ids: &BTreeSet<SlackUserId>) -> BTreeSet<SlackUserId> {
+        if self.all_known {
+            return self.present.clone();
+        }
+        let open = ids - &self.earlier.settled;
+        &open | &self.present
+    }
+
+    /// Removes the users who are `left`, and adds their results.
     async fn remove(
-        &self,
+        &mut self,
         users: &[SlackUser],
-        present: &BTreeSet<SlackUserId>,
+        left: &BTreeSet<SlackUserId>,
         results: &mut Results,
     ) -> Result<(), StepError> {
-        let mut left = present.len();
+        let mut planned = left.len();
         for user in users {
-            if present.contains(&user.id) && !results.contains_key(&user.id) {
-                let slack = self.deps.directory.slack.planning(left);
+            if left.contains(&user.id) && !results.contains_key(&user.id) {
+                let slack = self.deps.directory.slack.planning(planned);
                 let result = self.kick(&slack, user).await?;
                 results.insert(user.id.clone(), result);
-                left -= 1;
+                planned -= 1;
             }
         }
         Ok(())
     }
 
     async fn kick(
-        &self,
+        &mut self,
         slack: &SlackClient,
         user: &SlackUser,
     ) -> Result<RemovalResult, StepError> {
-        let Self { deps, channel, .. } = self;
+        let channel = self.channel;
         self.invocation
             .need_time_for(TIME_FOR_A_KICK, "removing members")?;
-        let kicked = slack
-            .in_channel(channel, async || {
-                slack.conversations_kick(&channel.id, &user.id.0).await
-            })
-            .await;
+        if !self.present.contains(&user.id) {
+            self.begin(&BTreeSet::from([user.id.clone()])).await?;
+        }
+        let call = async || slack.conversations_kick(&channel.id, &user.id.0).await;
+        let kicked = if self.bot_is_there {
+            call().await
+        } else {
+            slack.in_channel(channel, call).await
+        };
+        let is_unknown = matches!(kicked, Err(SlackError::OutcomeUnknown { .. }));
+        let result = self.result(user, kicked).await;
+        if !self.all_known {
+            self.settle(&user.id, result.as_ref().ok(), is_unknown)
+                .await?;
+        }
+        result
+    }
+
+    async fn result(
+        &mut self,
+        user: &SlackUser,
+        kicked: Result<(), SlackError>,
+    ) -> Result<RemovalResult, StepError> {
+        let Self { deps, channel, .. } = *self;
         let error = match kicked {
             Ok(()) => {
                 tracing::info!(slack.user = user.id.0, "removed a member");
+                self.bot_is_there = true;
                 return Ok(RemovalResult::Removed);
             }
             Err(error) => error,
         };
         if is_absent(&error) {
-            return self.after_absence(user, error).await;
+            return self.after_absence(&user.id, error).await;
         }
         if error.rejected_code() == Some("user_not_found") {
             deps.people.known.forget(&user.email, &user.id).await?;
@@ -186,18 +220,45 @@ impl Removing<'_> {
         }
     }
 
-    /// Checks whether the user has left since the step read the members. If so, the user counts as removed.
+    /// A user who has left since the step read the members, or since an earlier attempt, counts as removed.
     async fn after_absence(
-        &self,
-        user: &SlackUser,
+        &mut self,
+        user: &SlackUserId,
         error: SlackError,
     ) -> Result<RemovalResult, StepError> {
         let directory = &self.deps.directory;
-        let members = directory.members_in_slack(self.channel).await?;
-        if members.contains(&user.id) {
+        if !self.bot_is_there && !directory.has_bot(self.channel).await? {
             return Err(directory.correct_table(self.channel, error).await);
         }
-        Ok(RemovalResult::Removed)
+        self.bot_is_there = true;
+        if self.present.contains(user) || self.earlier.users.contains(user) {
+            return Ok(RemovalResult::Removed);
+        }
+        Ok(RemovalResult::Skipped(SkipReason::NotAMember))
+    }
+
+    /// Writes down whether the user is gone, and whether this execution may have removed them.
+    async fn settle(
+        &self,
+        user: &SlackUserId,
+        result: Option<&RemovalResult>,
+        is_unknown: bool,
+    ) -> Result<(), StepError> {
+        let only_if = |condition: bool| BTreeSet::from_iter(condition.then(|| user.clone()));
+        let is_removed = result == Some(&RemovalResult::Removed);
+        let was_absent = result == Some(&RemovalResult::Skipped(SkipReason::NotAMember));
+        let may_be_removed = is_removed || is_unknown || self.earlier.users.contains(user);
+        self.deps
+            .directory
+            .channels
+            .settle_change(
+                Change::Remove,
+                &self.channel.id,
+                &self.invocation.run.execution_id,
+                &only_if(is_removed || was_absent),
+                &only_if(!may_be_removed),
+            )
+            .await
     }
 }
 

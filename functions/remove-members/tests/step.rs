@@ -1,13 +1,17 @@
 //! The step against a Slack sandbox and tables.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, slice, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    slice,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
 };
 use apgl_directory::Purpose;
-use apgl_stores::Snapshot;
+use apgl_stores::{Members, Snapshot};
 use fixture::{Fixture, invocation, redriven};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
@@ -95,6 +99,33 @@ async fn members_are_removed_and_others_are_skipped() {
     let not_there = users.map(|user| skipped(&user, SkipReason::NotAMember));
     assert_eq!(other.skipped, not_there);
     assert_eq!(step.fixture.calls(KICK).await, 1);
+}
+
+/// Thousands of removals take hours, since Slack removes one person per call.
+#[rstest]
+#[case::since_the_execution_began(3, 0)]
+#[case::before_a_redrive(1, 1)]
+#[tokio::test]
+async fn ids_are_looked_up_again_only_if_they_are_older_than_the_execution(
+    #[case] began_hours_ago: u64,
+    #[case] look_ups: usize,
+) {
+    let step = Removing::of(&["ana"]).await;
+    let hours_ago = |hours| {
+        let time = SystemTime::now() - Duration::from_hours(hours);
+        let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        u64::try_from(since_epoch.as_millis()).ok()
+    };
+    let mut invocation = invocation("execution");
+    invocation.run.started_at = hours_ago(began_hours_ago);
+    invocation.run.resolved_at = hours_ago(2);
+    let input = Input {
+        channel: step.channel.clone(),
+        users: step.people.clone(),
+    };
+    let outcome = handle(&step.deps, &invocation, input).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, look_ups);
 }
 
 #[tokio::test]
@@ -235,12 +266,16 @@ async fn the_table_lists_no_removed_person_as_a_member() {
     let step = Removing::of(&["ana"]).await;
     let channels = &step.deps.directory.channels;
     let ids: BTreeSet<_> = step.people.iter().map(|user| user.id.clone()).collect();
+    let all = Members {
+        ids: ids.clone(),
+        is_complete: true,
+    };
     let id = &step.channel.id;
     let asked_at = SystemTime::now();
-    channels.remember_members(id, &ids, asked_at).await.unwrap();
+    channels.remember_members(id, &all, asked_at).await.unwrap();
     step.run("execution", &step.people).await.unwrap();
     // Another execution has read the members before, and is slow to write them.
-    channels.remember_members(id, &ids, asked_at).await.unwrap();
+    channels.remember_members(id, &all, asked_at).await.unwrap();
     channels.add_members(id, &ids, asked_at).await.unwrap();
     let members = channels.members(Snapshot::BeforeInviting, id, "other");
     assert_eq!(members.await.unwrap().present, None);

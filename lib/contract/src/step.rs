@@ -84,6 +84,11 @@ impl Run {
         Some(UNIX_EPOCH + Duration::from_millis(started_at))
     }
 
+    /// When the execution was started, in milliseconds since the epoch. After a redrive that is unknown.
+    pub fn execution_started_at(&self) -> Option<u64> {
+        self.started_at.filter(|_| self.redrive_count == 0)
+    }
+
     /// Whether an earlier invocation of this step may have asked for a wait.
     pub fn may_have_waited(&self) -> bool {
         self.waits > 0 || self.waits_left.is_some()

@@ -7,7 +7,6 @@
 //! Slack's list of channels is scanned only for a name that the table does not know.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,13 +14,15 @@ use std::{
 use apgl_aws::{SettingError, seconds};
 use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Scanned};
+use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Members, Scanned};
 use aws_types::SdkConfig;
 
 use crate::trust::{Row, channel_from};
 
 /// The largest difference allowed between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
+/// The longest time that a page of members and the first call after the list take.
+const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(2);
 
 /// What to do about a channel that the bot can't see.
 pub const OUT_OF_SIGHT: &str =
@@ -299,14 +300,20 @@ impl Directory {
         error
     }
 
-    /// The ids of everyone in the channel, including the bot.
+    /// The ids of everyone in the channel, including the bot, if they fit on this many pages. Otherwise, or if time
+    /// runs short, some of them: the caller must do without the others, because no later attempt would read more.
     pub async fn members_in_slack(
         &self,
         channel: &ChannelRef,
-    ) -> Result<BTreeSet<SlackUserId>, StepError> {
-        let mut members = BTreeSet::new();
+        most_pages: usize,
+        invocation: &Invocation,
+    ) -> Result<Members, StepError> {
+        let mut members = Members::default();
         let mut cursor = None;
-        loop {
+        for page in 0..most_pages {
+            if page > 0 && !invocation.has_time_for(TIME_FOR_A_PAGE) {
+                break;
+            }
             let page = self
                 .slack
                 .conversations_members(&channel.id, cursor.as_deref())
@@ -315,11 +322,25 @@ impl Directory {
                 Ok(page) => page,
                 Err(error) => return Err(self.correct_table(channel, error).await),
             };
-            members.extend(page.items.into_iter().map(SlackUserId));
+            members.ids.extend(page.items.into_iter().map(SlackUserId));
             cursor = page.next_cursor;
             if cursor.is_none() {
+                members.is_complete = true;
                 return Ok(members);
             }
+        }
+        tracing::info!(
+            members.listed = members.ids.len(),
+            "the channel is too large to list its members"
+        );
+        Ok(members)
+    }
+
+    /// Whether the bot itself is in the channel.
+    pub async fn has_bot(&self, channel: &ChannelRef) -> Result<bool, StepError> {
+        match self.slack.conversations_info(&channel.id).await {
+            Ok(info) => Ok(info.is_member != Some(false)),
+            Err(error) => Err(self.correct_table(channel, error).await),
         }
     }
 }

@@ -16,9 +16,9 @@ const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Durat
 /// Longer than a page takes, so that nobody takes over from an invocation that is still scanning.
 const LEASE: Duration = TIME_FOR_A_PAGE.saturating_mul(2);
 /// The limits of the wait before another execution checks the scan again. Between them, it is a tenth of the time
-/// that the scan has taken so far.
+/// that the scan has taken so far: then an execution's waits are enough for a scan of several hours.
 const SHORTEST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How an invocation's part of the scan ended.
 enum ScanEnd {
@@ -198,7 +198,8 @@ mod tests {
     #[rstest]
     #[case(0, 2)]
     #[case(100, 10)]
-    #[case(3_600, 30)]
+    #[case(1_000, 100)]
+    #[case(36_000, 300)]
     fn others_wait_longer_the_longer_the_scan_takes(#[case] taken: u64, #[case] wait: u64) {
         let began = SystemTime::now() - Duration::from_secs(taken);
         assert_eq!(wait_for(began).as_secs(), wait);

@@ -18,6 +18,9 @@ pub struct Conversation {
     /// Whether another organisation can read it (Slack Connect).
     #[serde(default)]
     pub is_ext_shared: bool,
+    /// Whether the bot is in it; `None` if Slack does not say.
+    #[serde(default)]
+    pub is_member: Option<bool>,
     /// The id of the user who created it.
     #[serde(default)]
     pub creator: Option<String>,

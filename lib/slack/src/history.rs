@@ -31,48 +31,70 @@ struct MessagesAnswer {
     response_metadata: Option<ResponseMetadata>,
 }
 
+/// Which messages of a channel to read: from `oldest` to `latest`, both included.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    pub oldest: &'a str,
+    /// `None`: up to now.
+    pub latest: Option<&'a str>,
+}
+
+impl Span<'static> {
+    /// Every message.
+    pub const ALL: Self = Self {
+        oldest: "0",
+        latest: None,
+    };
+}
+
+impl<'a> Span<'a> {
+    fn arguments(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let latest = self.latest.map(|latest| ("latest", latest));
+        [("oldest", self.oldest), ("inclusive", "true")]
+            .into_iter()
+            .chain(latest)
+    }
+}
+
 impl SlackClient {
-    /// The messages since `oldest` with their metadata, newest first, without replies in threads, in pages as large
-    /// as Slack allows.
+    /// The messages with their metadata, newest first, without replies in threads, in pages as large as Slack allows.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.history>
     pub async fn conversations_history(
         &self,
         channel: &str,
-        oldest: &str,
+        span: Span<'_>,
         cursor: Option<&str>,
     ) -> Result<Page<HistoryMessage>, SlackError> {
-        let arguments = [
+        let mut arguments = vec![
             ("channel", channel),
-            ("oldest", oldest),
-            ("inclusive", "true"),
             ("include_all_metadata", "true"),
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
+        arguments.extend(span.arguments());
         self.page_of_messages("conversations.history", &arguments)
             .await
     }
 
-    /// The messages of one thread: its parent first, then the replies since `oldest`.
+    /// The messages of one thread: its parent first, then the replies, oldest first.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.replies>
     pub async fn conversations_replies(
         &self,
         channel: &str,
         thread_ts: &str,
-        oldest: &str,
+        span: Span<'_>,
         cursor: Option<&str>,
     ) -> Result<Page<HistoryMessage>, SlackError> {
-        let arguments = [
+        let mut arguments = vec![
             ("channel", channel),
             ("ts", thread_ts),
-            ("oldest", oldest),
-            ("inclusive", "true"),
             ("include_all_metadata", "true"),
             ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
+        arguments.extend(span.arguments());
         self.page_of_messages("conversations.replies", &arguments)
             .await
     }

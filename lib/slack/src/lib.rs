@@ -26,7 +26,7 @@ pub use chat::{Metadata, Post, PostedMessage};
 pub use client::{DEFAULT_API_URL, SlackClient};
 pub use conversations::Conversation;
 pub use error::SlackError;
-pub use history::HistoryMessage;
+pub use history::{HistoryMessage, Span};
 pub use membership::{Invite, UserError};
 pub use page::Page;
 pub use quotas::{LimitedBy, RateLimiter, Unlimited};

@@ -41,7 +41,8 @@ impl UserError {
 }
 
 impl SlackClient {
-    /// The ids of the members, 200 per page.
+    /// The ids of the members, in pages as large as Slack allows. Slack recommends 200 per page; a larger page takes
+    /// fewer calls, and an id is short.
     ///
     /// <https://docs.slack.dev/reference/methods/conversations.members>
     pub async fn conversations_members(
@@ -57,7 +58,7 @@ impl SlackClient {
         }
         let arguments = [
             ("channel", channel),
-            ("limit", "200"),
+            ("limit", "999"),
             ("cursor", cursor.unwrap_or_default()),
         ];
         let method = "conversations.members";

@@ -19,10 +19,10 @@ mod table;
 mod user_profiles;
 
 pub use channels::{
-    Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry, KnownMembers, List,
-    LookUp, Scan, ScanClaim, Scanned, Snapshot,
+    Change, Changes, Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry,
+    KnownMembers, List, LookUp, Members, Scan, ScanClaim, Scanned, Snapshot,
 };
-pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME};
+pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Record, Replaced, SETTLE_TIME, Searched};
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;

@@ -135,7 +135,7 @@ impl Execution {
             }
             if left(scan.lease_ends_at).is_some() {
                 let taken = now.duration_since(scan.began.unwrap()).unwrap();
-                let (shortest, longest) = (Duration::from_secs(2), Duration::from_secs(30));
+                let (shortest, longest) = (Duration::from_secs(2), Duration::from_mins(5));
                 return Err(self.in_progress((taken / 10).clamp(shortest, longest)));
             }
         }

@@ -93,6 +93,31 @@ async fn executions_that_look_for_a_taken_name_wait_for_one_long_scan() {
     assert_eq!(world.claims, HashMap::new());
 }
 
+/// 3,000 pages are three million channels.
+#[rstest]
+#[case::for_an_hour(1_200)]
+#[case::for_hours(3_000)]
+#[tokio::test(start_paused = true)]
+async fn a_taken_name_is_created_once_and_scanned_for_once_however_long_the_scan(
+    #[case] pages: u32,
+) {
+    let (world, executions) = executions(5, 1, pages);
+    let name = executions[0].name.clone();
+    world.borrow_mut().slack.insert(name, UNIX_EPOCH);
+    let ended = join_all(executions.into_iter().map(Execution::run)).await;
+    for ended in ended {
+        assert_eq!(ended.unwrap().0.created_by, None);
+    }
+    let world = world.borrow();
+    assert_eq!(world.taken[CREATE], 1);
+    assert!(
+        world.taken[LIST] < pages + 20,
+        "{} pages",
+        world.taken[LIST]
+    );
+    assert_eq!(world.claims, HashMap::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_creator_that_got_no_response_keeps_its_channel_even_if_another_finds_it_first() {
     let (world, [creator, other]) = two_executions();

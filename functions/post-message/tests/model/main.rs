@@ -62,6 +62,7 @@ impl Copy {
             id: "delivery".to_owned(),
             attempt_id: name.clone(),
             channel,
+            execution_started_at: None,
             deadline,
         };
         let run = async move {
@@ -346,6 +347,15 @@ fn without_the_search_a_lost_response_posts_twice() {
     posts_twice(Bounds {
         broken,
         ..bounds(1, 0)
+    });
+}
+
+#[test]
+fn with_a_search_that_ends_too_early_a_lost_response_posts_twice() {
+    let broken = Broken::Bound;
+    posts_twice(Bounds {
+        broken,
+        ..bounds(2, 0)
     });
 }
 

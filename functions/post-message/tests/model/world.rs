@@ -11,7 +11,7 @@ use std::{
 use apgl_contract::{MessageTs, StepError};
 use apgl_slack::SlackError;
 use apgl_stores::{Ledger, Record, Replaced};
-use post_message::protocol::Outbox;
+use post_message::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
 
@@ -23,6 +23,8 @@ pub enum Broken {
     Claim,
     /// A search in Slack never finds the message, as if the message had no metadata.
     Search,
+    /// A search looks at no message after the beginning of the doubt.
+    Bound,
 }
 
 /// The limits on what can go wrong in one run.
@@ -302,15 +304,22 @@ impl Outbox for View {
         Ok(())
     }
 
-    async fn find(
-        &self,
-        channel: &str,
-        since: SystemTime,
-    ) -> Result<Option<MessageTs>, SlackError> {
+    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
         pause().await;
-        let found = {
+        let (found, is_out_of_time) = {
             let mut world = self.world.borrow_mut();
-            if world.fault(1) == 1 {
+            let until = match world.bounds.broken {
+                Broken::Bound => search.since,
+                _ => search.until.unwrap_or(world.now),
+            };
+            let until = search.place.as_ref().map_or(until, time_of);
+            // A fault 2: only the newer half is looked at.
+            let fault = world.fault(2);
+            let since = match fault {
+                2 => search.since + until.duration_since(search.since).unwrap_or_default() / 2,
+                _ => search.since,
+            };
+            if fault == 1 {
                 world.tell(format!("{}: can't look", self.copy));
                 return Err(SlackError::Unavailable {
                     method: "conversations.history",
@@ -319,9 +328,14 @@ impl Outbox for View {
             }
             let searches = world.bounds.broken != Broken::Search;
             let mut messages = world.messages.iter();
-            let found = messages
-                .find(|(_, posted_in, posted_at)| posted_in == channel && *posted_at >= since);
-            found.map(|(id, ..)| *id).filter(|_| searches)
+            let found = messages.find(|(_, posted_in, posted_at)| {
+                posted_in == channel && (since..=until).contains(posted_at)
+            });
+            let found = found.map(|(id, ..)| *id).filter(|_| searches);
+            if fault == 2 {
+                search.place = Some(place(since));
+            }
+            (found, fault == 2)
         };
         // A message that Slack accepts while the pages are read is on none of them.
         pause().await;
@@ -330,7 +344,11 @@ impl Outbox for View {
         } else {
             "finds no message"
         });
-        Ok(found.map(timestamp))
+        Ok(match found {
+            Some(id) => Found::Message(timestamp(id)),
+            None if is_out_of_time => Found::OutOfTime,
+            None => Found::Nothing,
+        })
     }
 
     async fn post(&self) -> Result<MessageTs, SlackError> {
@@ -401,6 +419,19 @@ impl Outbox for View {
         }
         Ok(timestamp(id))
     }
+}
+
+/// The timestamp of a message that was posted at this time.
+fn place(time: SystemTime) -> MessageTs {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ts = format!("{}.{:06}", since.as_secs(), since.subsec_micros());
+    MessageTs::try_from(ts).expect("digits on both sides of the point")
+}
+
+fn time_of(place: &MessageTs) -> SystemTime {
+    let (seconds, micros) = place.as_str().split_once('.').expect("it has a point");
+    let number = |digits: &str| digits.parse::<u64>().expect("they are digits");
+    UNIX_EPOCH + Duration::from_secs(number(seconds)) + Duration::from_micros(number(micros))
 }
 
 fn timestamp(id: usize) -> MessageTs {

@@ -1,6 +1,6 @@
 //! The calls of the client.
 
-use apgl_slack::{Metadata, Post, SlackClient, SlackError};
+use apgl_slack::{Metadata, Post, SlackClient, SlackError, Span};
 use serde_json::{Value, json};
 
 /// A call of the client, and the response that Slack documents for it.
@@ -89,7 +89,10 @@ impl Call {
                 .await
                 .map(drop),
             Self::Members => slack.conversations_members("C1", None).await.map(drop),
-            Self::History => slack.conversations_history("C1", "0", None).await.map(drop),
+            Self::History => slack
+                .conversations_history("C1", Span::ALL, None)
+                .await
+                .map(drop),
             Self::LookUp => {
                 let users = slack.users_lookup_by_email(&["ana@example.com"]).await?;
                 users.into_iter().try_for_each(|user| user.map(drop))

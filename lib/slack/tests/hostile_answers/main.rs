@@ -8,7 +8,7 @@ mod endless;
 use std::sync::{Arc, Mutex};
 
 use apgl_contract::StepError;
-use apgl_slack::{FixedToken, SlackClient, SlackError, SlackToken};
+use apgl_slack::{FixedToken, SlackClient, SlackError, SlackToken, Span};
 use hostile_input::{config, leaks, logged};
 use proptest::{prelude::*, test_runner::TestRunner};
 use rstest::rstest;
@@ -155,7 +155,10 @@ async fn debug_does_not_show_what_people_wrote() {
         .mount(&server)
         .await;
     let slack = client(&server.uri());
-    let messages = slack.conversations_history("C1", "0", None).await.unwrap();
+    let messages = slack
+        .conversations_history("C1", Span::ALL, None)
+        .await
+        .unwrap();
     let users = slack.users_list(None).await.unwrap();
     let shown = format!("{messages:?} {users:?}");
     assert!(!leaks(&shown), "{shown}");

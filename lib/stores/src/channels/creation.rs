@@ -12,8 +12,9 @@ use crate::table::{epoch_millis, time_of};
 /// How long a creation may take: longer than the function's own time-out, so that nobody else creates the
 /// channel while this execution may still be creating it.
 const LEASE: Duration = Duration::from_secs(45);
-/// How long a name counts as taken after Slack has said so: long enough to scan a large workspace.
-const NAME_TAKEN_MAX_AGE: Duration = Duration::from_mins(30);
+/// How long a name counts as taken after Slack has said so. It must be longer than any scan, which must begin after
+/// that: a scan reads about 20 pages of 999 channels a minute.
+const NAME_TAKEN_MAX_AGE: Duration = Duration::from_hours(6);
 /// How many times a claim is attempted while other executions keep changing it.
 const MAX_CONFLICTS: usize = 4;
 
@@ -229,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_cannot_be_claimed_for_half_an_hour() {
+    fn a_taken_name_cannot_be_claimed_while_a_scan_may_look_for_it() {
         let (claimed, _) = mine(claim(None, "ana", 0));
         let taken = claimed.name_taken(None, at(1));
         for owner in ["ana", "bob"] {
-            let creation = claim(Some(&taken), owner, 29 * 60);
+            let creation = claim(Some(&taken), owner, 359 * 60);
             assert_eq!(creation, Creation::NameTaken(taken.clone()));
         }
-        mine(claim(Some(&taken), "bob", 31 * 60));
+        mine(claim(Some(&taken), "bob", 361 * 60));
     }
 }

@@ -1,4 +1,4 @@
-//! The users who are in a channel, and those who were there before an execution changed its members.
+//! The users who are in a channel, and those who were there before an execution invited others.
 
 use std::{
     collections::BTreeSet,
@@ -18,19 +18,20 @@ use crate::table::{
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
 /// The members of a larger channel are not remembered, because an item can hold at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
+/// The attribute of an item that does not have all members.
+const INCOMPLETE: &str = "incomplete";
 /// The condition that nobody has been removed from the channel since `:askedAt`.
 const NOBODY_REMOVED: &str = "attribute_not_exists(removingUntil) OR removingUntil <= :askedAt";
 /// Longer than an execution can be redriven, which is 14 days.
-const SNAPSHOT_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+pub(super) const KEPT_FOR_REDRIVES: Duration = Duration::from_hours(30 * 24);
 
-/// Which of an execution's users were in the channel before it changed anything. A later attempt compares this with
-/// the current members: the difference is what happened since then, most likely by an earlier attempt.
+/// Which of an execution's users were in the channel before it invited anyone. A later attempt compares this with
+/// the current members: the difference is who came since then, most likely by an earlier attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snapshot {
     BeforeInviting,
     /// For users whose ids in our table were wrong.
     BeforeInvitingCorrected,
-    BeforeRemoving,
 }
 
 impl Snapshot {
@@ -39,17 +40,24 @@ impl Snapshot {
         let kind = match self {
             Self::BeforeInviting => "first-look",
             Self::BeforeInvitingCorrected => "second-look",
-            Self::BeforeRemoving => "to-leave",
         };
         format!("#{kind}/{channel_id}/{execution_id}")
     }
+}
+
+/// Users who are in a channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members {
+    pub ids: BTreeSet<SlackUserId>,
+    /// Whether nobody else is in the channel. Of a large one, not everybody is known.
+    pub is_complete: bool,
 }
 
 /// What the table says about a channel's members.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct KnownMembers {
     /// The users who are known to be in the channel; `None` if that is unknown or too old.
-    pub present: Option<BTreeSet<SlackUserId>>,
+    pub present: Option<Members>,
     /// The snapshot of an earlier attempt, if there is one.
     pub before: Option<BTreeSet<SlackUserId>>,
 }
@@ -69,7 +77,10 @@ impl Channels {
         for item in self.0.get_many_consistently("name", keys).await? {
             match key_of(&item, "name") {
                 Some(key) if key == members && !is_removing(&item) => {
-                    found.present = users_in(&item);
+                    found.present = users_in(&item).map(|ids| Members {
+                        ids,
+                        is_complete: !item.contains_key(INCOMPLETE),
+                    });
                 }
                 Some(key) if key == members => {}
                 _ => found.before = users_in(&item),
@@ -78,18 +89,21 @@ impl Channels {
         Ok(found)
     }
 
-    /// Remembers all members of the channel, as Slack returned them when it was asked at `asked_at`. Does nothing if
+    /// Remembers the members of the channel, as Slack returned them when it was asked at `asked_at`. Does nothing if
     /// somebody was being removed then or has been since.
     pub async fn remember_members(
         &self,
         channel_id: &str,
-        members: &BTreeSet<SlackUserId>,
+        members: &Members,
         asked_at: SystemTime,
     ) -> Result<(), StepError> {
-        if members.len() > MAX_MEMBERS {
+        if members.ids.len() > MAX_MEMBERS {
             return Ok(());
         }
-        let item = users_item(&members_key(channel_id), members, MEMBERS_MAX_AGE);
+        let mut item = users_item(&members_key(channel_id), &members.ids, MEMBERS_MAX_AGE);
+        if !members.is_complete {
+            item.insert(INCOMPLETE.to_owned(), AttributeValue::Bool(true));
+        }
         let put = self
             .0
             .client
@@ -189,7 +203,7 @@ impl Channels {
             .client
             .put_item()
             .table_name(&self.0.name)
-            .set_item(Some(users_item(&key, present, SNAPSHOT_MAX_AGE)))
+            .set_item(Some(users_item(&key, present, KEPT_FOR_REDRIVES)))
             .condition_expression("attribute_not_exists(#name)")
             .expression_attribute_names("#name", "name");
         match self.0.if_it_holds("PutItem", put.send().await)? {
@@ -215,9 +229,13 @@ fn users_in(item: &Item) -> Option<BTreeSet<SlackUserId>> {
     if expired(item) {
         return None;
     }
-    let ids = item.get("userIds").and_then(|value| value.as_ss().ok());
+    Some(user_ids(item, "userIds"))
+}
+
+pub(super) fn user_ids(item: &Item, attribute: &str) -> BTreeSet<SlackUserId> {
+    let ids = item.get(attribute).and_then(|value| value.as_ss().ok());
     let ids = ids.into_iter().flatten().cloned();
-    Some(ids.map(SlackUserId).collect())
+    ids.map(SlackUserId).collect()
 }
 
 fn members_key(channel_id: &str) -> String {
@@ -235,7 +253,7 @@ fn users_item(key: &str, users: &BTreeSet<SlackUserId>, max_age: Duration) -> It
 }
 
 /// DynamoDB has no empty sets.
-fn string_set(users: &BTreeSet<SlackUserId>) -> Option<AttributeValue> {
+pub(super) fn string_set(users: &BTreeSet<SlackUserId>) -> Option<AttributeValue> {
     (!users.is_empty())
         .then(|| AttributeValue::Ss(users.iter().map(|user| user.0.clone()).collect()))
 }

@@ -11,23 +11,26 @@
 //! | `#archiving/C012AB3CD/<execution>` | that the execution archives the channel, or has done so |
 //! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
 //! | `#refresh` | the same for users.conversations |
-//! | `#members/C012AB3CD` | the ids of users who were seen in the channel, when this expires, and until when somebody is being removed |
+//! | `#members/C012AB3CD` | the ids of users who were seen in the channel, whether there are others, when this expires, and until when somebody is being removed |
 //! | `#first-look/C012AB3CD/<execution>` | which of an execution's users were in the channel before it invited them |
 //! | `#second-look/C012AB3CD/<execution>` | the same, for users whose ids had to be corrected |
-//! | `#to-leave/C012AB3CD/<execution>` | the same, for users to be removed |
+//! | `#to-join/C012AB3CD/<execution>` | which users an execution has invited, or may have, to a channel whose members were not all known |
+//! | `#to-leave/C012AB3CD/<execution>` | which users an execution has removed, or may have |
 //!
 //! Several executions read Slack and write the table at the same time. What was read earlier never replaces what was
 //! learnt later: a channel's item is only written by what was read from Slack after it.
 
 mod archiving;
+mod changes;
 mod claims;
 mod creation;
 mod members;
 mod scan;
 
+pub use changes::{Change, Changes};
 pub use claims::ClaimsOn;
 pub use creation::{Claims, Creation, CreationClaim};
-pub use members::{KnownMembers, Snapshot};
+pub use members::{KnownMembers, Members, Snapshot};
 pub use scan::{List, Scan, ScanClaim, Scanned};
 
 use std::{

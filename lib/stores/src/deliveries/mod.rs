@@ -4,14 +4,16 @@
 //! each, with a picture. The rules are in `record.rs`.
 //!
 //! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. At that time, the
-//! earliest attempt that may have posted the message began. It looks in every channel in which such an attempt posted:
+//! earliest attempt that may have posted the message began. The doubt lasts *until* Slack no longer processes any
+//! request of such an attempt, so a search days later does not read the messages of those days. A search that runs out
+//! of time is continued by the next attempt. It looks in every channel in which such an attempt posted:
 //! people rename and replace channels meanwhile.
 //!
 //! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
 //! depend on a table, and the model of the protocol runs the same rules.
 //!
 //! The record is kept longer than the redrive window (14 days) and longer than the time for which an execution's name
-//! can't be reused (90 days).
+//! can't be reused (90 days). An execution that reuses the name finds the record of another start, and replaces it.
 
 mod record;
 
@@ -27,7 +29,7 @@ use aws_sdk_dynamodb::{
 };
 
 use self::record::NextStep;
-pub use self::record::Record;
+pub use self::record::{Record, Searched};
 use crate::table::{Item, Table, epoch_seconds, number, text};
 use aws_types::SdkConfig;
 
@@ -97,12 +99,14 @@ impl<L: Ledger> Deliveries<L> {
     }
 
     /// Claims the delivery for the attempt `attempt_id`, which posts in `channel` and whose process ends before
-    /// `lease_ends_at`. No two attempts may have the same id.
+    /// `lease_ends_at`. No two attempts may have the same id. The record of an execution with another start does not
+    /// count.
     pub async fn claim(
         &self,
         delivery_id: &str,
         attempt_id: &str,
         channel: &str,
+        execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> Result<Claim, StepError> {
@@ -114,13 +118,19 @@ impl<L: Ledger> Deliveries<L> {
         };
         let mut stored: Option<Record> = None;
         for _ in 0..MAX_CONFLICTS {
-            let claimed =
-                match Record::next_step(stored.as_ref(), attempt_id, channel, now, lease_ends_at) {
-                    NextStep::Wait(left) => return Ok(Claim::Held(left)),
-                    NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
-                    NextStep::GoOn(record) => return Ok(mine(record)),
-                    NextStep::Claim(record) => record,
-                };
+            let claimed = match Record::next_step(
+                stored.as_ref(),
+                attempt_id,
+                channel,
+                execution_started_at,
+                now,
+                lease_ends_at,
+            ) {
+                NextStep::Wait(left) => return Ok(Claim::Held(left)),
+                NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
+                NextStep::GoOn(record) => return Ok(mine(record)),
+                NextStep::Claim(record) => record,
+            };
             let replaced = self
                 .0
                 .replace(delivery_id, stored.as_ref(), &claimed, now)
@@ -197,6 +207,25 @@ impl Attempt {
     /// The message may have been posted since this time: look for it before posting.
     pub fn uncertain_since(&self) -> Option<SystemTime> {
         self.record.uncertain_since()
+    }
+
+    /// No earlier attempt can have posted the message after this time. `None` if release 0.1 wrote the record.
+    pub fn uncertain_until(&self) -> Option<SystemTime> {
+        self.record.uncertain_until()
+    }
+
+    /// Where the search for the message stopped.
+    pub fn searched(&self) -> Option<Searched> {
+        self.record.searched()
+    }
+
+    /// The same attempt after its search for the message has stopped here.
+    #[must_use]
+    pub fn searched_to(self, place: Searched) -> Self {
+        Self {
+            record: self.record.searched_to(place),
+            ..self
+        }
     }
 
     /// The ids of the channels in which earlier attempts may have posted it. Release 0.1 did not write them.

@@ -22,6 +22,10 @@ use crate::table::{epoch_millis, time_of};
 pub enum Record {
     Claimed {
         attempt: String,
+        /// When the delivery's execution was started. An execution's name can be used again after 90 days; then its
+        /// record is about another message. `None` if the attempt does not know it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
         /// In milliseconds since the epoch, like all times here.
         claimed_at: u64,
         lease_ends_at: u64,
@@ -30,21 +34,52 @@ pub enum Record {
         channel: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
+        /// No earlier attempt can have posted after this time. Release 0.1 did not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncertain_until: Option<u64>,
         /// The channels in which earlier attempts may have posted. People rename and replace channels meanwhile.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         uncertain_in: BTreeSet<String>,
+        /// How far the search for the message has come, while there is no new doubt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        searched: Option<Searched>,
     },
     Released {
         attempt: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncertain_until: Option<u64>,
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         uncertain_in: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        searched: Option<Searched>,
     },
     Posted {
         attempt: String,
         ts: MessageTs,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
     },
+}
+
+/// A search that ran out of time. The channels are searched in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Searched {
+    pub channel: String,
+    /// The last message of that channel that was looked at.
+    pub ts: MessageTs,
+}
+
+/// The doubt whether earlier attempts have posted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Doubt {
+    since: Option<u64>,
+    until: Option<u64>,
+    channels: BTreeSet<String>,
+    searched: Option<Searched>,
 }
 
 /// What a new attempt does with the stored record.
@@ -65,27 +100,29 @@ impl Record {
         stored: Option<&Self>,
         attempt_id: &str,
         channel: &str,
+        execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
     ) -> NextStep {
-        let claim = |uncertain_since, uncertain_in| {
+        let stored = stored.filter(|stored| !stored.is_of_another(execution_started_at));
+        let known = stored.and_then(Self::execution_started_at);
+        let claim = |doubt: Doubt| {
             NextStep::Claim(Self::Claimed {
                 attempt: attempt_id.to_owned(),
+                execution_started_at: execution_started_at.or(known),
                 claimed_at: epoch_millis(now),
                 lease_ends_at: epoch_millis(lease_ends_at),
                 channel: Some(channel.to_owned()),
-                uncertain_since,
-                uncertain_in,
+                uncertain_since: doubt.since,
+                uncertain_until: doubt.until,
+                uncertain_in: doubt.channels,
+                searched: doubt.searched,
             })
         };
         match stored {
-            None => claim(None, BTreeSet::new()),
+            None => claim(Doubt::default()),
             Some(Self::Posted { ts, .. }) => NextStep::Answer(ts.clone()),
-            Some(Self::Released {
-                uncertain_since,
-                uncertain_in,
-                ..
-            }) => claim(*uncertain_since, uncertain_in.clone()),
+            Some(released @ Self::Released { .. }) => claim(released.doubt()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
             }
@@ -96,14 +133,68 @@ impl Record {
                 uncertain_since,
                 uncertain_in,
                 ..
-            }) => match (time_of(*lease_ends_at) + SETTLE_TIME).duration_since(now) {
-                Ok(left) if !left.is_zero() => NextStep::Wait(left),
-                _ => {
-                    let uncertain_in = uncertain_in.iter().chain(channel).cloned();
-                    let since = uncertain_since.unwrap_or(*claimed_at);
-                    claim(Some(since), uncertain_in.collect())
+            }) => {
+                // Earlier doubts have ended before this attempt began.
+                let until = time_of(*lease_ends_at) + SETTLE_TIME;
+                match until.duration_since(now) {
+                    Ok(left) if !left.is_zero() => NextStep::Wait(left),
+                    _ => claim(Doubt {
+                        since: uncertain_since.or(Some(*claimed_at)),
+                        until: Some(epoch_millis(until)),
+                        channels: uncertain_in.iter().chain(channel).cloned().collect(),
+                        // The new doubt is about messages that the search may have passed.
+                        searched: None,
+                    }),
                 }
+            }
+        }
+    }
+
+    fn execution_started_at(&self) -> Option<u64> {
+        match self {
+            Self::Claimed {
+                execution_started_at,
+                ..
+            }
+            | Self::Released {
+                execution_started_at,
+                ..
+            }
+            | Self::Posted {
+                execution_started_at,
+                ..
+            } => *execution_started_at,
+        }
+    }
+
+    /// Whether the record belongs to an earlier execution with the same name.
+    fn is_of_another(&self, started_at: Option<u64>) -> bool {
+        let theirs = self.execution_started_at();
+        theirs.is_some() && started_at.is_some() && theirs != started_at
+    }
+
+    fn doubt(&self) -> Doubt {
+        match self {
+            Self::Claimed {
+                uncertain_since,
+                uncertain_until,
+                uncertain_in,
+                searched,
+                ..
+            }
+            | Self::Released {
+                uncertain_since,
+                uncertain_until,
+                uncertain_in,
+                searched,
+                ..
+            } => Doubt {
+                since: *uncertain_since,
+                until: *uncertain_until,
+                channels: uncertain_in.clone(),
+                searched: searched.clone(),
             },
+            Self::Posted { .. } => Doubt::default(),
         }
     }
 
@@ -126,49 +217,53 @@ impl Record {
     }
 
     pub(super) fn uncertain_since(&self) -> Option<SystemTime> {
-        self.uncertain_since_millis().map(time_of)
+        self.doubt().since.map(time_of)
     }
 
-    fn uncertain_since_millis(&self) -> Option<u64> {
-        match self {
-            Self::Claimed {
-                uncertain_since, ..
-            }
-            | Self::Released {
-                uncertain_since, ..
-            } => *uncertain_since,
-            Self::Posted { .. } => None,
-        }
+    pub(super) fn uncertain_until(&self) -> Option<SystemTime> {
+        self.doubt().until.map(time_of)
     }
 
     /// The channels in which earlier attempts may have posted.
     pub(super) fn uncertain_in(&self) -> BTreeSet<String> {
-        match self {
-            Self::Claimed { uncertain_in, .. } | Self::Released { uncertain_in, .. } => {
-                uncertain_in.clone()
-            }
-            Self::Posted { .. } => BTreeSet::new(),
+        self.doubt().channels
+    }
+
+    pub(super) fn searched(&self) -> Option<Searched> {
+        self.doubt().searched
+    }
+
+    pub(super) fn searched_to(mut self, place: Searched) -> Self {
+        if let Self::Claimed { searched, .. } = &mut self {
+            *searched = Some(place);
         }
+        self
     }
 
     pub(super) fn certain(mut self) -> Self {
         if let Self::Claimed {
             uncertain_since,
+            uncertain_until,
             uncertain_in,
+            searched,
             ..
         } = &mut self
         {
-            *uncertain_since = None;
+            (*uncertain_since, *uncertain_until, *searched) = (None, None, None);
             uncertain_in.clear();
         }
         self
     }
 
     pub(super) fn released(&self) -> Self {
+        let doubt = self.doubt();
         Self::Released {
             attempt: self.attempt().to_owned(),
-            uncertain_since: self.uncertain_since_millis(),
-            uncertain_in: self.uncertain_in(),
+            execution_started_at: self.execution_started_at(),
+            uncertain_since: doubt.since,
+            uncertain_until: doubt.until,
+            uncertain_in: doubt.channels,
+            searched: doubt.searched,
         }
     }
 
@@ -183,6 +278,7 @@ impl Record {
     pub(super) fn posted(&self, ts: &MessageTs) -> Self {
         Self::Posted {
             attempt: self.attempt().to_owned(),
+            execution_started_at: self.execution_started_at(),
             ts: ts.clone(),
         }
     }
@@ -198,19 +294,25 @@ mod tests {
     fn claimed(attempt: &str, uncertain_since: Option<u64>) -> Record {
         Record::Claimed {
             attempt: attempt.to_owned(),
+            execution_started_at: None,
             claimed_at: 1_000,
             lease_ends_at: 60_000,
             channel: Some("C1".to_owned()),
             uncertain_since,
+            uncertain_until: None,
             uncertain_in: BTreeSet::new(),
+            searched: None,
         }
     }
 
     fn released(uncertain_since: Option<u64>) -> Record {
         Record::Released {
             attempt: "a".to_owned(),
+            execution_started_at: None,
             uncertain_since,
+            uncertain_until: uncertain_since.map(|_| 900),
             uncertain_in: BTreeSet::new(),
+            searched: None,
         }
     }
 
@@ -222,19 +324,22 @@ mod tests {
         MessageTs::try_from("1.000100".to_owned()).unwrap()
     }
 
-    fn claims(now_millis: u64, uncertain_since: Option<u64>) -> NextStep {
-        claims_in(&[], now_millis, uncertain_since)
+    fn claims(now_millis: u64, uncertain: Option<(u64, u64)>) -> NextStep {
+        claims_in(&[], now_millis, uncertain)
     }
 
-    fn claims_in(channels: &[&str], now_millis: u64, uncertain_since: Option<u64>) -> NextStep {
+    fn claims_in(channels: &[&str], now_millis: u64, uncertain: Option<(u64, u64)>) -> NextStep {
         let channels = channels.iter().map(|&channel| channel.to_owned());
         NextStep::Claim(Record::Claimed {
             attempt: "new".to_owned(),
+            execution_started_at: None,
             claimed_at: now_millis,
             lease_ends_at: 200_000,
             channel: Some("C2".to_owned()),
-            uncertain_since,
+            uncertain_since: uncertain.map(|(since, _)| since),
+            uncertain_until: uncertain.map(|(_, until)| until),
             uncertain_in: channels.collect(),
+            searched: None,
         })
     }
 
@@ -246,17 +351,17 @@ mod tests {
     #[case::first_attempt(None, 2_000, claims(2_000, None))]
     #[case::another_is_running(Some(claimed("a", None)), 30_000, waits(40))]
     #[case::its_request_may_still_arrive(Some(claimed("a", None)), 69_000, waits(1))]
-    #[case::it_never_ended(Some(claimed("a", None)), 70_000, claims_in(&["C1"], 70_000, Some(1_000)))]
+    #[case::it_never_ended(Some(claimed("a", None)), 70_000, claims_in(&["C1"], 70_000, Some((1_000, 70_000))))]
     #[case::the_earliest_doubt_counts(
         Some(claimed("a", Some(500))),
         70_000,
-        claims_in(&["C1"], 70_000, Some(500))
+        claims_in(&["C1"], 70_000, Some((500, 70_000)))
     )]
     #[case::it_posted_nothing(Some(released(None)), 2_000, claims(2_000, None))]
     #[case::but_an_earlier_attempt_may_have_posted(
         Some(released(Some(500))),
         2_000,
-        claims(2_000, Some(500))
+        claims(2_000, Some((500, 900)))
     )]
     #[case::it_was_this_attempt(
         Some(claimed("new", None)),
@@ -270,17 +375,28 @@ mod tests {
         #[case] expected: NextStep,
     ) {
         let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
-        let step = Record::next_step(stored.as_ref(), "new", "C2", now, lease_ends_at);
+        let step = Record::next_step(stored.as_ref(), "new", "C2", None, now, lease_ends_at);
         assert_eq!(step, expected);
     }
 
     #[test]
     fn an_attempt_that_gives_up_ends_its_lease_and_keeps_the_doubt() {
         let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
-        let step =
-            |now| Record::next_step(Some(&given_up), "new", "C2", time_of(now), time_of(200_000));
+        let step = |now| {
+            Record::next_step(
+                Some(&given_up),
+                "new",
+                "C2",
+                None,
+                time_of(now),
+                time_of(200_000),
+            )
+        };
         assert_eq!(step(29_000), waits(1));
-        assert_eq!(step(30_000), claims_in(&["C1"], 30_000, Some(500)));
+        assert_eq!(
+            step(30_000),
+            claims_in(&["C1"], 30_000, Some((500, 30_000)))
+        );
     }
 
     #[test]
@@ -290,6 +406,7 @@ mod tests {
             Some(stored),
             attempt,
             channel,
+            None,
             now,
             now,
         ) {
@@ -304,6 +421,70 @@ mod tests {
         let fourth = next(&third, "d", "C2");
         assert_eq!(fourth.uncertain_in(), channels(&["C1", "C3"]));
         assert_eq!(fourth.certain().uncertain_in(), channels(&[]));
+    }
+
+    #[test]
+    fn a_search_goes_on_where_it_stopped_until_there_is_a_new_doubt() {
+        let place = Searched {
+            channel: "C1".to_owned(),
+            ts: ts(),
+        };
+        let next = |attempt, stored: &Record| {
+            let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
+            match Record::next_step(Some(stored), attempt, "C2", None, now, lease_ends_at) {
+                NextStep::Claim(record) => record,
+                other => panic!("{other:?}"),
+            }
+        };
+        let stopped = claimed("a", Some(500)).searched_to(place.clone());
+        let stopped = stopped.released();
+        assert_eq!(next("b", &stopped).searched(), Some(place));
+        let crashed = next("b", &stopped).given_up(time_of(0));
+        assert_eq!(next("c", &crashed).searched(), None);
+    }
+
+    /// Release 0.1 wrote no end of the doubt: the message is then looked for among all messages since.
+    #[test]
+    fn a_doubt_that_release_0_1_wrote_has_no_end() {
+        let item = Item::from([
+            ("state".to_owned(), text("RELEASED")),
+            ("attempt".to_owned(), text("a")),
+            ("uncertainSince".to_owned(), number(500)),
+        ]);
+        let record: Record = serde_dynamo::from_item(item).unwrap();
+        assert_eq!(record.uncertain_since(), Some(time_of(500)));
+        assert_eq!(record.uncertain_until(), None);
+    }
+
+    #[rstest]
+    #[case::the_same_execution(Some(1), Some(1), true)]
+    #[case::a_redriven_execution_does_not_know(Some(1), None, true)]
+    #[case::an_older_release_did_not_write_it(None, Some(2), true)]
+    #[case::another_execution_with_the_same_name(Some(1), Some(2), false)]
+    fn a_record_of_an_earlier_execution_with_the_same_name_does_not_count(
+        #[case] stored: Option<u64>,
+        #[case] mine: Option<u64>,
+        #[case] counts: bool,
+    ) {
+        let mut record = posted();
+        if let Record::Posted {
+            execution_started_at,
+            ..
+        } = &mut record
+        {
+            *execution_started_at = stored;
+        }
+        let (now, lease_ends_at) = (time_of(2_000), time_of(200_000));
+        let step = Record::next_step(Some(&record), "new", "C2", mine, now, lease_ends_at);
+        if counts {
+            assert_eq!(step, NextStep::Answer(ts()));
+            return;
+        }
+        let NextStep::Claim(claimed) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(claimed.execution_started_at(), mine);
+        assert_eq!(claimed.uncertain_since(), None);
     }
 
     #[test]
