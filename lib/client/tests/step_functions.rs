@@ -291,16 +291,16 @@ fn a_reason_from_a_newer_release_is_read_as_other() {
 
 #[tokio::test]
 async fn a_wait_ends_with_the_typed_failure() {
-    let cause = json!({ "message": "Slack refused", "slackError": "restricted_action" });
+    let cause = json!({ "message": "Slack refused", "slackError": "invalid_blocks" });
     let failed = execution(
         "FAILED",
-        &json!({ "error": "Slack.Rejected", "cause": cause.to_string() }),
+        &json!({ "error": "Slack.MessageRejected", "cause": cause.to_string() }),
     );
     let WaitError::Failed(failure) = wait(vec![failed]).await.unwrap_err() else {
         panic!("the execution has failed");
     };
-    assert_eq!(failure.name(), Some(ErrorName::SlackRejected));
-    assert_eq!(failure.slack_error.as_deref(), Some("restricted_action"));
+    assert_eq!(failure.name(), Some(ErrorName::SlackMessageRejected));
+    assert_eq!(failure.slack_error.as_deref(), Some("invalid_blocks"));
     assert!(!failure.can_be_redriven());
 }
 

@@ -219,6 +219,7 @@ pub enum CheckedRequest {
     },
     DeleteChannel {
         channel_name: ChannelName,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         even_if_not_ours: bool,
     },
 }

@@ -71,6 +71,18 @@ fn a_name_is_enough(#[case] operation: Operation) {
 }
 
 #[rstest]
+#[case(json!(null), json!({ "channelName": "x" }))]
+#[case(json!(false), json!({ "channelName": "x" }))]
+#[case(json!(true), json!({ "channelName": "x", "evenIfNotOurs": true }))]
+fn a_deletion_says_if_any_channel_is_meant(
+    #[case] even_if_not_ours: Value,
+    #[case] expected: Value,
+) {
+    let request = json!({ "channelName": "x", "evenIfNotOurs": even_if_not_ours });
+    assert_eq!(checked(DeleteChannel, &request), expected);
+}
+
+#[rstest]
 #[case(CreateChannel, json!({ "visibility": "secret" }), "visibility", "must be `public` or `private`")]
 #[case(CreateChannel, json!({ "topic": " " }), "topic", "must not be empty")]
 #[case(CreateChannel, json!({ "purpose": "x".repeat(251) }), "purpose", "must have at most 250 characters")]

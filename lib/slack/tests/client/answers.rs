@@ -105,7 +105,10 @@ async fn metadata_of_another_shape_hides_no_message(#[case] foreign: Value) {
     let answer = ResponseTemplate::new(200).set_body_string(answer);
     let server = slack_answers(answer).await;
     let slack = client(&server);
-    let page = slack.conversations_history("C1", Span::ALL, None).await.unwrap();
+    let page = slack
+        .conversations_history("C1", Span::ALL, None)
+        .await
+        .unwrap();
     assert_eq!(page.items[0].metadata, None);
     assert_eq!(page.items[1].metadata, Some(metadata()));
     assert_eq!(page.unreadable, 0);
@@ -117,7 +120,10 @@ async fn a_message_of_ours_without_a_timestamp_is_still_seen() {
     let answer = json!({ "ok": true, "messages": [ours] });
     let server = slack_answers(json_answer(answer)).await;
     let slack = client(&server);
-    let page = slack.conversations_history("C1", Span::ALL, None).await.unwrap();
+    let page = slack
+        .conversations_history("C1", Span::ALL, None)
+        .await
+        .unwrap();
     assert_eq!(page.items[0].ts, "");
     assert_eq!(page.items[0].metadata, Some(metadata()));
 }
