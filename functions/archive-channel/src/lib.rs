@@ -6,7 +6,7 @@
 //! A bot can't undo any of this, so only a channel that the bot has created is archived, unless the request says
 //! otherwise.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError};
 use apgl_directory::{Directory, OUT_OF_SIGHT};
@@ -110,7 +110,7 @@ impl Archiving<'_> {
             Err(error) => {
                 // If the bot may not archive the channel, the channel gets its old name back.
                 if error.rejected_code().is_some() && name == freeing {
-                    self.rename_back().await?;
+                    self.rename_back(current).await?;
                 }
                 self.failed(error).await
             }
@@ -217,12 +217,22 @@ impl Archiving<'_> {
         }
     }
 
-    async fn rename_back(&self) -> Result<(), StepError> {
+    async fn rename_back(&self, current: &Channel) -> Result<(), StepError> {
         let ChannelRef { id, name, .. } = &self.input.channel;
-        match self.directory.slack.conversations_rename(id, name).await {
+        let Directory {
+            slack, channels, ..
+        } = self.directory;
+        let asked_at = SystemTime::now();
+        match slack.conversations_rename(id, name).await {
             Ok(renamed) => {
                 tracing::info!(channel.name = renamed.name, "renamed the channel back");
-                Ok(())
+                let channel = Channel {
+                    name: renamed.name,
+                    confirmed_at: asked_at,
+                    ..current.clone()
+                };
+                let key = self.input.channel_name.as_str();
+                channels.remember(key, &channel).await
             }
             Err(error) => match error.rejected_code() {
                 Some(code) => {

@@ -315,6 +315,9 @@ async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
         posted
     };
     step.forget_outcome().await;
+    step.fixture.sandbox.clear_calls().await.unwrap();
+    // An attempt asks for the thread first.
+    let pages = |calls: usize, attempts: usize| calls - if is_reply { attempts } else { 0 };
     let mut short = invocation(EXECUTION);
     short.deadline = SystemTime::now() + Duration::from_secs(12);
     let error = handle(&step.deps, &short, step.input(thread)).await;
@@ -322,11 +325,11 @@ async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
     // Definitions of every release wait for this error.
     assert_eq!(error.name(), ErrorName::SlackOutcomeUnknown);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-    assert_eq!(step.fixture.calls(method).await, 1);
+    assert_eq!(pages(step.fixture.calls(method).await, 1), 1);
     let found = step.post(thread).await.unwrap();
     assert_eq!((found.ts, found.duplicate), (posted, true));
     // One more page, and not the first again.
-    assert_eq!(step.fixture.calls(method).await, 2);
+    assert_eq!(pages(step.fixture.calls(method).await, 2), 2);
 }
 
 #[tokio::test]
