@@ -12,7 +12,7 @@ use crate::{
     chaos::Chaos,
     faults::Fault,
     server::{ChannelChange, PersonsMessage, Settings, UserChange},
-    workspace::Message,
+    workspace::{Message, Version},
 };
 
 /// A client for a running sandbox.
@@ -47,6 +47,8 @@ pub struct ChannelState {
     /// The addresses of the members who have one, in the order of their ids, without the bot's.
     pub emails: Vec<String>,
     pub messages: Vec<Message>,
+    /// What the channel has been, oldest first.
+    pub versions: Vec<Version>,
 }
 
 impl Admin {

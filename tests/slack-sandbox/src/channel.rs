@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::Message;
 
 /// What a conversation is.
@@ -14,6 +16,17 @@ pub enum Kind {
     Direct { user: String },
     /// The bot's direct message with several users.
     Group,
+}
+
+/// What a channel was from a time on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// In microseconds since 1970, as in a message's `ts`.
+    pub since: u64,
+    pub name: String,
+    pub is_private: bool,
+    pub is_archived: bool,
+    pub is_ext_shared: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,6 +55,8 @@ pub struct Channel {
     pub members: BTreeSet<String>,
     /// Oldest first.
     pub messages: Vec<Message>,
+    /// What the channel has been, oldest first.
+    pub versions: Vec<Version>,
 }
 
 impl Channel {
@@ -52,6 +67,28 @@ impl Channel {
             Kind::Channel => "public_channel",
             Kind::Direct { .. } => "im",
             Kind::Group => "mpim",
+        }
+    }
+
+    /// Adds what the channel is now to its versions, if it has changed.
+    pub fn keep_version(&mut self, now_micros: u64) {
+        let version = Version {
+            since: now_micros,
+            name: self.name.clone(),
+            is_private: self.is_private,
+            is_archived: self.is_archived,
+            is_ext_shared: self.is_ext_shared,
+        };
+        let is_same = |last: &Version| {
+            let since = last.since;
+            *last
+                == Version {
+                    since,
+                    ..version.clone()
+                }
+        };
+        if !self.versions.last().is_some_and(is_same) {
+            self.versions.push(version);
         }
     }
 

@@ -17,7 +17,7 @@ pub const BOT_USER_ID: &str = "U00BOT";
 pub const OWNER_USER_ID: &str = "U00OWNER";
 
 pub use crate::{
-    channel::{Channel, Kind},
+    channel::{Channel, Kind, Version},
     message::{Edited, Message, Pinned, Reaction},
 };
 
@@ -226,7 +226,9 @@ impl Workspace {
         if channel.name.is_empty() {
             channel.name.clone_from(&channel.id);
         }
-        channel.created = epoch_micros() / 1_000_000;
+        let now = self.next_micros();
+        channel.created = now / 1_000_000;
+        channel.keep_version(now);
         let id = channel.id.clone();
         self.channels_by_id.insert(id.clone(), index);
         self.channels_by_name.insert(channel.name.clone(), index);
@@ -242,6 +244,7 @@ impl Workspace {
             self.channels_by_name.remove(&old);
             channel.previous_names.insert(0, old);
             self.channels_by_name.insert(name.to_owned(), index);
+            self.keep_version(id);
         }
     }
 
@@ -258,6 +261,7 @@ impl Workspace {
             channel.is_archived = true;
             channel.members.retain(|member| !bots.contains(member));
         }
+        self.keep_version(id);
     }
 
     /// Unarchives a channel. A private one still has its members, a public one has lost them:
@@ -268,6 +272,15 @@ impl Workspace {
             if !channel.is_private {
                 channel.members.clear();
             }
+        }
+        self.keep_version(id);
+    }
+
+    /// Adds what the channel is now to its versions, if it has changed.
+    pub fn keep_version(&mut self, id: &str) {
+        let now = self.next_micros();
+        if let Some(channel) = self.channel_mut(id) {
+            channel.keep_version(now);
         }
     }
 
@@ -345,12 +358,14 @@ impl Workspace {
 
     /// A unique timestamp for a message.
     pub fn next_ts(&mut self) -> String {
+        let micros = self.next_micros();
+        format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    }
+
+    /// The time in microseconds since 1970, later than every earlier one.
+    fn next_micros(&mut self) -> u64 {
         self.last_ts_micros = epoch_micros().max(self.last_ts_micros + 1);
-        format!(
-            "{}.{:06}",
-            self.last_ts_micros / 1_000_000,
-            self.last_ts_micros % 1_000_000
-        )
+        self.last_ts_micros
     }
 }
 

@@ -2,14 +2,16 @@
 //! the minimum that Slack's limits allow, and counts the calls that Slack rejects.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use apgl_contract::Visibility;
+use apgl_stores::{Channel, Table as StoredTable};
 use counting::{Table, aws::AwsProxy, work::by_table_and_operation};
 use local_stack::{Detour, LocalStack, Project, StackOptions, Status, execution::Executions};
-use slack_sandbox::Admin;
+use slack_sandbox::{Admin, Seed, seed::ChannelSeed};
 use tokio::time::{Instant, interval, sleep};
 
 use crate::{
@@ -26,15 +28,41 @@ const WORKSPACE_INTERVAL: Duration = Duration::from_millis(100);
 /// Slack's limit for creating channels, after an initial burst.
 const CREATION_INTERVAL: Duration = Duration::from_secs(3);
 const CREATION_BURST: u32 = 10;
+/// Before channels that are due, one notification goes to each of this many others.
+const OTHER_CHANNELS: usize = 10;
+/// The table's default name.
+const CHANNELS_TABLE: &str = "apgl-channels";
+/// Longer than anything about a channel is trusted.
+const LONG_AGO: Duration = Duration::from_hours(24);
 /// After this time the calls before the burst no longer count towards any limit.
 const REST: Duration = Duration::from_secs(5);
+
+/// The channels that a burst goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Public channels that were used right before.
+    Known,
+    /// Private channels that the notifications create.
+    New,
+    /// Private channels that were not used for so long that Slack must be asked about each of them again.
+    Due,
+}
+
+impl Destination {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::New => "new",
+            Self::Due => "due",
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 pub struct Options {
     pub notifications: usize,
     pub channels: usize,
-    /// Whether the notifications create their channels, which are then private.
-    pub new_channels: bool,
+    pub destination: Destination,
     /// How many executions are started each second: more than the messages that Slack takes, but no more than
     /// the local stack can run.
     pub starts_per_second: u32,
@@ -45,7 +73,7 @@ impl Options {
     pub fn in_theory(&self) -> Duration {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let in_a_channel = count(self.notifications.div_ceil(self.channels));
-        let creations = if self.new_channels {
+        let creations = if self.destination == Destination::New {
             count(self.channels).saturating_sub(CREATION_BURST)
         } else {
             0
@@ -64,6 +92,8 @@ pub struct Drained {
     pub delivered_once: usize,
     pub failed: usize,
     pub slack: SlackCalls,
+    /// Calls to Slack by method.
+    pub methods: BTreeMap<String, u64>,
     /// Calls to DynamoDB by table and operation.
     pub dynamodb: BTreeMap<String, u64>,
 }
@@ -115,19 +145,28 @@ async fn measure(
     options: &Options,
     is_limited: bool,
 ) -> Result<Drained, Error> {
-    let known = Audience::new("known", options.channels, Channels::Public);
+    let count = match options.destination {
+        Destination::Due => OTHER_CHANNELS,
+        Destination::Known | Destination::New => options.channels,
+    };
+    let known = Audience::new("known", count, Channels::Public);
     known.settle(stack, sandbox).await?;
     // Send one to each channel first: the burst is to meet known channels and warm functions.
-    let first = known.notifications("first", options.channels);
-    let audience = if options.new_channels {
-        Audience::new("new", options.channels, Channels::Private)
-    } else {
-        known
-    };
+    let first = known.notifications("first", count);
     if send(stack, first, options.starts_per_second).await? > 0 {
         let problem = "a notification failed without any fault";
         return Err(Error::Setup(problem.to_owned()));
     }
+    let audience = match options.destination {
+        Destination::Known => known,
+        Destination::New => Audience::new("new", options.channels, Channels::Private),
+        // Only now: the first notifications have scanned Slack's channels, which confirms all of them.
+        Destination::Due => {
+            let due = Audience::new("due", options.channels, Channels::Private);
+            remember_long_ago(stack, sandbox, &due).await?;
+            due
+        }
+    };
     sleep(REST).await;
     sandbox.clear_calls().await?;
     proxy.take();
@@ -151,11 +190,48 @@ async fn measure(
         delivered_once: once.count(),
         failed,
         slack: SlackCalls::so_far(sandbox).await?,
+        methods: (sandbox.call_summary().await?.into_iter())
+            .map(|(method, tally)| (method, tally.total))
+            .collect(),
         dynamodb: by_table_and_operation(&proxy.take().calls)
             .into_iter()
             .map(|(operation, taken)| (operation, taken.requests))
             .collect(),
     })
+}
+
+/// Adds private channels of the bot to Slack, and to the table as Slack showed them long ago.
+async fn remember_long_ago(
+    stack: &LocalStack,
+    sandbox: &Admin,
+    audience: &Audience,
+) -> Result<(), Error> {
+    let channels = audience.private.iter().map(|name| ChannelSeed {
+        name: name.clone(),
+        is_private: true,
+        created_by_bot: true,
+        ..ChannelSeed::default()
+    });
+    let seed = Seed {
+        channels: channels.collect(),
+        ..Seed::default()
+    };
+    sandbox.seed(&seed).await?;
+    let in_slack = InSlack::now(sandbox).await?;
+    let shown = audience.private.iter().map(|name| Channel {
+        name: name.clone(),
+        id: in_slack.channels[name].id.clone(),
+        visibility: Visibility::Private,
+        archived: false,
+        externally_shared: false,
+        ours: Some(true),
+        confirmed_at: SystemTime::now() - LONG_AGO,
+    });
+    let shown: Vec<_> = shown.collect();
+    let client = aws_sdk_dynamodb::Client::new(&stack.aws);
+    let table = StoredTable::new(client, CHANNELS_TABLE.to_owned());
+    let remembered = apgl_stores::Channels::new(table).remember_all(&shown).await;
+    remembered.map_err(|error| Error::Setup(error.to_string()))
 }
 
 /// Starts the notifications one after another, waits for all of them, and returns how many failed.
@@ -199,7 +275,7 @@ fn time_of(ts: &str) -> Option<SystemTime> {
 /// The limits for a burst with the rate limiter: its time as a multiple of the theoretical minimum, and the share
 /// of calls that Slack rejects.
 const TIMES_THE_THEORY: f64 = 1.05;
-const TIMES_THE_THEORY_IN_NEW_CHANNELS: f64 = 2.0;
+const TIMES_THE_THEORY_IN_OTHER_CHANNELS: f64 = 2.0;
 const REJECTED_SHARE: f64 = 0.02;
 
 impl Report {
@@ -211,10 +287,9 @@ impl Report {
                 problems.push("not every notification was delivered once".to_owned());
             }
             let times = drained.time.as_secs_f64() / self.options.in_theory().as_secs_f64();
-            let allowed = if self.options.new_channels {
-                TIMES_THE_THEORY_IN_NEW_CHANNELS
-            } else {
-                TIMES_THE_THEORY
+            let allowed = match self.options.destination {
+                Destination::Known => TIMES_THE_THEORY,
+                Destination::New | Destination::Due => TIMES_THE_THEORY_IN_OTHER_CHANNELS,
             };
             if times > allowed {
                 problems.push(format!(
@@ -242,14 +317,10 @@ impl fmt::Display for Report {
         let in_theory = self.options.in_theory();
         writeln!(
             f,
-            "  {} notifications to {} {}channels, {} a second: at least {} s by Slack's limits\n",
+            "  {} notifications to {} {} channels, {} a second: at least {} s by Slack's limits\n",
             self.options.notifications,
             self.options.channels,
-            if self.options.new_channels {
-                "new "
-            } else {
-                ""
-            },
+            self.options.destination.as_str(),
             self.options.starts_per_second,
             in_theory.as_secs()
         )?;
@@ -284,25 +355,34 @@ impl fmt::Display for Report {
             ]);
         }
         writeln!(f, "{table}")?;
-        let mut table = Table::new(["DynamoDB", "with the limiter", "without the limiter"]);
-        let operations: std::collections::BTreeSet<_> = self
+        let by_method = self.compared("Slack", |drained| &drained.methods);
+        let by_operation = self.compared("DynamoDB", |drained| &drained.dynamodb);
+        write!(f, "{by_method}\n{by_operation}")
+    }
+}
+
+impl Report {
+    /// A table of counts, with the rate limiter and without it.
+    fn compared(&self, what: &str, counts: impl Fn(&Drained) -> &BTreeMap<String, u64>) -> Table {
+        let mut table = Table::new([what, "with the limiter", "without the limiter"]);
+        let names: BTreeSet<_> = self
             .drained
             .iter()
-            .flat_map(|drained| drained.dynamodb.keys())
+            .flat_map(|one| counts(one).keys())
             .collect();
-        for operation in operations {
+        for name in names {
             let count = |is_limited| {
                 let drained = self.drained.iter().find(|one| one.is_limited == is_limited);
                 drained.map_or(String::new(), |one| {
-                    one.dynamodb
-                        .get(operation)
+                    counts(one)
+                        .get(name)
                         .copied()
                         .unwrap_or_default()
                         .to_string()
                 })
             };
-            table.row([operation.clone(), count(true), count(false)]);
+            table.row([name.clone(), count(true), count(false)]);
         }
-        write!(f, "{table}")
+        table
     }
 }

@@ -16,16 +16,18 @@ pub enum Seam {
     SecretsManager,
     CloudWatch,
     Slack,
+    People,
 }
 
 impl Seam {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Caller,
         Self::Lambda,
         Self::DynamoDb,
         Self::SecretsManager,
         Self::CloudWatch,
         Self::Slack,
+        Self::People,
     ];
 
     /// The name on the command line.
@@ -37,6 +39,7 @@ impl Seam {
             Self::SecretsManager => "secretsmanager",
             Self::CloudWatch => "cloudwatch",
             Self::Slack => "slack",
+            Self::People => "people",
         }
     }
 }

@@ -1,19 +1,18 @@
-//! Notifications under faults at every seam, and what became of each.
+//! Notifications under faults at every seam.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
     time::Duration,
 };
 
-use counting::Table;
 use local_stack::{
     App, Detour, Execution, LocalStack, Project, StackOptions, Status, execution::Executions,
 };
 use slack_sandbox::{Admin, chaos::Chaos};
 use tokio::{
     sync::Semaphore,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
@@ -21,9 +20,12 @@ use crate::{
     Error,
     aws::FaultyAws,
     caller,
-    dice::{Dice, Seam, Tally},
+    dice::{Dice, Seam},
     lambda::{INVOCATION_FAULTS_URL, InvocationFaults, put_in_front},
-    notifications::{Audience, Channels, InSlack, Notification, SlackCalls, end_of},
+    notifications::{Audience, Channels, Notification, SlackCalls, end_of},
+    people::People,
+    places::{Evidence, Messages},
+    report::Report,
 };
 
 /// An execution that has not ended by then counts as lost.
@@ -31,12 +33,6 @@ const AT_MOST: Duration = Duration::from_mins(30);
 const REDRIVES: usize = 5;
 /// Copies of invocations can run until their timeout, and Slack can process their requests even later.
 const LAST_WORDS: Duration = Duration::from_secs(75);
-/// A run that delivers less than this share proves nothing about deliveries.
-const DELIVERED_SHARE: f64 = 0.9;
-/// The share of the calls at a seam that must fail for the run to be valid, once the seam has had this many calls.
-const FAULTS_SHARE: f64 = 0.15;
-const ENOUGH_CALLS: u64 = 2_000;
-
 #[derive(Debug, Clone)]
 pub struct Options {
     pub executions: usize,
@@ -48,71 +44,8 @@ pub struct Options {
     /// How many executions run at once.
     pub concurrency: usize,
     pub wait_scale: f64,
-}
-
-/// What became of the notifications. Each one counts once.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    pub executions: usize,
-    /// The execution succeeded, and the message is where it belongs exactly once.
-    pub delivered_once: usize,
-    /// The message is in Slack more than once, in any channel.
-    pub delivered_twice: usize,
-    /// The message is not where it belongs, and no failed execution reports that.
-    pub lost: usize,
-    /// The execution failed with an error, and a redrive delivered the message once. The number by error.
-    pub redriven: BTreeMap<String, usize>,
-    pub slack: SlackCalls,
-    pub seams: BTreeMap<Seam, Tally>,
-    pub time: Duration,
-}
-
-impl Report {
-    /// The promises that the run has broken, and the reasons why the run is not valid.
-    pub fn problems(&self, options: &Options) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut expect = |holds: bool, problem: String| {
-            if !holds {
-                problems.push(problem);
-            }
-        };
-        expect(self.lost == 0, format!("{} were lost", self.lost));
-        let twice = self.delivered_twice;
-        expect(twice == 0, format!("{twice} were delivered twice"));
-        let share = share(self.delivered_once as u64, self.executions as u64);
-        expect(
-            share >= DELIVERED_SHARE,
-            format!("only {:.0} % were delivered", 100.0 * share),
-        );
-        for seam in &options.seams {
-            let (calls, faults) = self.calls_and_faults(*seam);
-            expect(calls > 0, format!("there was no call at the seam {seam}"));
-            expect(
-                calls < ENOUGH_CALLS
-                    || options.rate < FAULTS_SHARE
-                    || self::share(faults, calls) >= FAULTS_SHARE,
-                format!("only {faults} of {calls} calls failed at the seam {seam}"),
-            );
-        }
-        problems
-    }
-
-    pub fn redriven_count(&self) -> usize {
-        self.redriven.values().sum()
-    }
-
-    fn calls_and_faults(&self, seam: Seam) -> (u64, u64) {
-        if seam == Seam::Slack {
-            return (self.slack.total, self.slack.faults.values().sum());
-        }
-        let tally = self.seams.get(&seam);
-        tally.map_or((0, 0), |tally| (tally.calls, tally.fault_count()))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share for a person")]
-fn share(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
+    /// How long the deployment trusts what Slack has confirmed of a channel.
+    pub channel_trust: Duration,
 }
 
 /// A stack with faults at every seam, until it is stopped.
@@ -120,13 +53,14 @@ struct World {
     stack: LocalStack,
     sandbox: Admin,
     dice: Dice,
+    people: People,
     // The servers run until they are dropped.
     _proxy: FaultyAws,
     _invocation_faults: InvocationFaults,
 }
 
 /// A notification and the execution that was started for it.
-struct Sent {
+pub(crate) struct Sent {
     notification: Notification,
     arn: String,
     /// `None` if it never ended.
@@ -149,10 +83,13 @@ impl World {
     async fn start(project: &Project, options: &Options) -> Result<Self, Error> {
         let dice = Dice::new(options.seed);
         let proxy = FaultyAws::start(dice.clone()).await?;
-        let invocation_faults = InvocationFaults::start(dice.clone()).await?;
+        let people = People::new(dice.clone());
+        let invocation_faults = InvocationFaults::start(dice.clone(), people.clone()).await?;
+        let channel_trust = options.channel_trust.as_secs();
         let stack = StackOptions {
             wait_scale: options.wait_scale,
             mpc_handlers: false,
+            context: vec![("channelTrustSeconds".to_owned(), channel_trust.to_string())],
             detour: Detour {
                 aws_url: Some(proxy.url()),
                 environment: vec![
@@ -176,6 +113,7 @@ impl World {
             stack,
             sandbox,
             dice,
+            people,
             _proxy: proxy,
             _invocation_faults: invocation_faults,
         })
@@ -185,6 +123,7 @@ impl World {
         let run = format!("run{}", options.seed);
         let audience = Audience::new(&run, options.channels, Channels::Mixed);
         audience.settle(&self.stack, &self.sandbox).await?;
+        self.people.move_in(&self.sandbox, &audience.people).await;
         let notifications = audience.notifications(&run, options.executions);
 
         let began = Instant::now();
@@ -193,19 +132,27 @@ impl World {
         let time = began.elapsed();
         self.sandbox.end_chaos().await?;
         self.dice.end();
+        self.people.rest().await;
 
         let mut report = Report {
             executions: sent.len(),
             slack: SlackCalls::so_far(&self.sandbox).await?,
             seams: self.dice.tallies(),
+            changes: self.people.made().await,
             time,
             ..Report::default()
         };
         sleep(LAST_WORDS).await;
-        let redriven = self.redrive(&sent).await?;
-        let in_slack = InSlack::now(&self.sandbox).await?;
+        let redriven = self.redrive(&sent, options.concurrency).await?;
+        let evidence = Evidence::new(
+            &self.sandbox.calls().await?,
+            self.people.posting().await,
+            options.channel_trust,
+        );
+        let messages = Messages::of(self.sandbox.channels().await?);
         for one in &sent {
-            report.count(one, redriven.get(&one.arn).copied(), &in_slack);
+            let places = messages.places(&one.notification, &one.arn, &evidence);
+            report.count(one, redriven.get(&one.arn).copied(), &places);
         }
         Ok(report)
     }
@@ -261,14 +208,23 @@ impl World {
 
     /// Redrives each failed execution, whether its message is in Slack or not. Returns whether each redrive
     /// succeeded, by ARN.
-    async fn redrive(&self, sent: &[Sent]) -> Result<BTreeMap<String, bool>, Error> {
-        let executions = Executions::new(&self.stack.aws);
-        let mut redriven = BTreeMap::new();
+    async fn redrive(
+        &self,
+        sent: &[Sent],
+        concurrency: usize,
+    ) -> Result<BTreeMap<String, bool>, Error> {
+        let permits = Arc::new(Semaphore::new(concurrency));
+        let mut tasks = JoinSet::new();
         for one in sent.iter().filter(|one| one.error().is_some()) {
-            let succeeded = redrive_until_it_succeeds(&executions, &one.arn).await?;
-            redriven.insert(one.arn.clone(), succeeded);
+            let (permits, arn) = (permits.clone(), one.arn.clone());
+            let executions = Executions::new(&self.stack.aws);
+            tasks.spawn(async move {
+                let _permit = permits.acquire().await;
+                let succeeded = redrive_until_it_succeeds(&executions, &arn).await?;
+                Ok::<_, Error>((arn, succeeded))
+            });
         }
-        Ok(redriven)
+        tasks.join_all().await.into_iter().collect()
     }
 }
 
@@ -285,7 +241,7 @@ async fn redrive_until_it_succeeds(executions: &Executions, arn: &str) -> Result
 
 impl Sent {
     /// The error of a failed execution.
-    fn error(&self) -> Option<&str> {
+    pub(crate) fn error(&self) -> Option<&str> {
         let execution = self.execution.as_ref()?;
         match execution.status {
             Status::Failed => execution.error.as_deref().filter(|error| !error.is_empty()),
@@ -294,92 +250,8 @@ impl Sent {
         }
     }
 
-    fn has_succeeded(&self) -> bool {
+    pub(crate) fn has_succeeded(&self) -> bool {
         let execution = self.execution.as_ref();
         execution.is_some_and(|execution| execution.status == Status::Succeeded)
-    }
-}
-
-impl Report {
-    /// `redriven` is whether a redrive succeeded, if there was one.
-    fn count(&mut self, one: &Sent, redriven: Option<bool>, in_slack: &InSlack) {
-        let (here, anywhere) = in_slack.copies(&one.notification);
-        if anywhere > 1 {
-            self.delivered_twice += 1;
-        } else if one.has_succeeded() && here == 1 {
-            self.delivered_once += 1;
-        } else if let Some(error) = one.error()
-            && redriven == Some(true)
-            && here == 1
-        {
-            *self.redriven.entry(error.to_owned()).or_default() += 1;
-        } else {
-            self.lost += 1;
-        }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new([
-            "executions",
-            "delivered once",
-            "delivered twice",
-            "lost",
-            "failed and redriven",
-            "Slack calls",
-            "rejected by a limit",
-            "time",
-        ]);
-        table.row([
-            self.executions.to_string(),
-            self.delivered_once.to_string(),
-            self.delivered_twice.to_string(),
-            self.lost.to_string(),
-            self.redriven_count().to_string(),
-            self.slack.total.to_string(),
-            self.slack.rejected.to_string(),
-            format!("{} s", self.time.as_secs()),
-        ]);
-        write!(f, "{table}")?;
-        for (error, count) in &self.redriven {
-            writeln!(f, "  {count} failed with {error} and were redriven")?;
-        }
-        let mut seams = Table::new(["seam", "calls", "faults", "", "of which"]);
-        let percent = |faults, calls| format!("{:.0} %", 100.0 * share(faults, calls));
-        let kinds = |kinds: &mut dyn Iterator<Item = (String, u64)>| {
-            let kinds: Vec<_> = kinds
-                .map(|(kind, count)| format!("{count} {kind}"))
-                .collect();
-            kinds.join(", ")
-        };
-        for (seam, tally) in &self.seams {
-            let faults = tally.fault_count();
-            let mut by_kind = tally
-                .faults
-                .iter()
-                .map(|(kind, count)| ((*kind).to_owned(), *count));
-            seams.row([
-                seam.to_string(),
-                tally.calls.to_string(),
-                faults.to_string(),
-                percent(faults, tally.calls),
-                kinds(&mut by_kind),
-            ]);
-        }
-        let faults: u64 = self.slack.faults.values().sum();
-        let mut by_kind = self
-            .slack
-            .faults
-            .iter()
-            .map(|(kind, count)| (kind.clone(), *count));
-        seams.row([
-            Seam::Slack.to_string(),
-            self.slack.total.to_string(),
-            faults.to_string(),
-            percent(faults, self.slack.total),
-            kinds(&mut by_kind),
-        ]);
-        write!(f, "\n{seams}")
     }
 }

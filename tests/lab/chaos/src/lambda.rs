@@ -5,16 +5,23 @@
 
 use std::{fs, path::PathBuf};
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::post,
+};
 use local_stack::{HttpServer, Project};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     Error,
     dice::{Dice, Seam},
+    people::People,
 };
 
-/// The environment variable with the URL that the bootstraps ask.
+/// The environment variable with the URL that the bootstraps ask, followed by the function's name. They send the
+/// invocation's payload.
 pub const INVOCATION_FAULTS_URL: &str = "CHAOS_INVOCATION_FAULTS_URL";
 /// The program that runs in front of each function.
 pub const BOOTSTRAP: &str = "chaos-bootstrap";
@@ -54,8 +61,10 @@ pub struct InvocationFaults {
 }
 
 impl InvocationFaults {
-    pub async fn start(dice: Dice) -> Result<Self, Error> {
-        let router = Router::new().route("/", get(fault)).with_state(dice);
+    pub async fn start(dice: Dice, people: People) -> Result<Self, Error> {
+        let router = Router::new()
+            .route("/{function}", post(fault))
+            .with_state((dice, people));
         let server = HttpServer::start(router).await?;
         Ok(Self { server })
     }
@@ -65,7 +74,12 @@ impl InvocationFaults {
     }
 }
 
-async fn fault(State(dice): State<Dice>) -> Json<InvocationFault> {
+async fn fault(
+    State((dice, people)): State<(Dice, People)>,
+    Path(function): Path<String>,
+    Json(payload): Json<Value>,
+) -> Json<InvocationFault> {
+    people.before(&function, &payload).await;
     let Some((kind, mut rng)) = dice.roll(Seam::Lambda, &KINDS) else {
         return Json(InvocationFault::None);
     };

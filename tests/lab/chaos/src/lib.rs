@@ -6,8 +6,11 @@
 //! | [`aws`] | faults of AWS: a proxy between the functions and DynamoDB, Secrets Manager and CloudWatch |
 //! | [`lambda`] | faults of invocations: killed, timed out, run twice |
 //! | [`caller`] | faults of callers: they start twice, or die after starting |
+//! | [`people`] | people who change channels and addresses in Slack meanwhile |
+//! | [`places`] | whether each message went to the right channel all the same |
 //! | [`notifications`] | the notifications of a run, and what is in Slack afterwards |
 //! | [`faults`] | `cargo xtask chaos`: all of these faults at once |
+//! | [`report`] | what became of its notifications |
 //! | [`burst`] | `cargo xtask burst`: many notifications at once without faults, with and without the rate limiter |
 //! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed while executions run |
 //!
@@ -20,6 +23,9 @@ pub mod dice;
 pub mod faults;
 pub mod lambda;
 pub mod notifications;
+pub mod people;
+pub mod places;
+pub mod report;
 pub mod upgrade;
 
 /// Fails with the problems that a run has found, if any.

@@ -29,6 +29,12 @@ pub struct Notification {
     pub request: Value,
 }
 
+impl Notification {
+    pub fn is_private(&self) -> bool {
+        self.operation == Operation::NotifyPrivateChannel
+    }
+}
+
 /// The kinds of channels in a run. Private ones are created and filled by the workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channels {
@@ -43,8 +49,8 @@ pub enum Channels {
 #[derive(Debug, Clone)]
 pub struct Audience {
     pub public: Vec<String>,
-    private: Vec<String>,
-    people: Vec<String>,
+    pub private: Vec<String>,
+    pub people: Vec<String>,
     members: usize,
 }
 

@@ -117,6 +117,7 @@ fn channel_json(workspace: &Workspace, channel: &Channel) -> Value {
         "members": channel.members,
         "emails": emails.collect::<Vec<_>>(),
         "messages": channel.messages,
+        "versions": channel.versions,
     })
 }
 

@@ -104,6 +104,7 @@ pub(super) async fn change_channel(
         channel.members.extend(joined);
         channel.members.retain(|member| !left.contains(member));
     }
+    workspace.keep_version(&id);
     StatusCode::NO_CONTENT.into_response()
 }
 

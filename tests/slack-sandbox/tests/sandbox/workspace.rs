@@ -107,6 +107,19 @@ async fn people_can_change_a_channel_step_by_step() {
     admin.remove_member("crew", "UANA").await.unwrap();
     let crew = admin.channel("crew").await.unwrap().unwrap();
     assert_eq!(crew.emails, ["bob@example.com"]);
+    let versions = crew.versions.iter();
+    let versions: Vec<_> = versions
+        .map(|v| (v.name.as_str(), v.is_private, v.is_ext_shared))
+        .collect();
+    let expected = [
+        ("team", false, false),
+        ("crew", false, false),
+        ("crew", true, false),
+        ("crew", true, true),
+        ("crew", false, true),
+    ];
+    assert_eq!(versions, expected);
+    assert!(crew.versions.is_sorted_by(|a, b| a.since < b.since));
 }
 
 #[rstest]

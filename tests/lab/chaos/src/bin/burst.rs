@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use chaos::{
-    burst::{self, Options},
+    burst::{self, Destination, Options},
     no_problems,
 };
 use clap::Parser;
@@ -18,6 +18,10 @@ use xtask::{
 /// Sends many notifications at once, with and without the rate limiter, and measures how they drain.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask burst")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 struct Arguments {
     /// How many notifications to send.
     #[arg(long, default_value_t = 1_000, value_parser = at_least_one)]
@@ -31,9 +35,15 @@ struct Arguments {
     /// Sends to private channels that the notifications create.
     #[arg(long)]
     new_channels: bool,
+    /// Sends to private channels about which Slack must be asked again.
+    #[arg(long, conflicts_with = "new_channels")]
+    due_channels: bool,
     /// Runs only with the rate limiter.
     #[arg(long)]
     limited_only: bool,
+    /// Uses a dev build of the functions, which takes only seconds to build.
+    #[arg(long)]
+    dev: bool,
 }
 
 #[tokio::main]
@@ -42,12 +52,20 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::with(Build::Release);
+    let project = Project::with(Build::release_if(!arguments.dev));
     prepare(&project, &[]).await?;
     let options = Options {
         notifications: arguments.notifications,
         channels: arguments.channels,
-        new_channels: arguments.new_channels,
+        destination: match arguments {
+            Arguments {
+                new_channels: true, ..
+            } => Destination::New,
+            Arguments {
+                due_channels: true, ..
+            } => Destination::Due,
+            _ => Destination::Known,
+        },
         starts_per_second: arguments.starts_per_second,
     };
     let ways: &[bool] = if arguments.limited_only {

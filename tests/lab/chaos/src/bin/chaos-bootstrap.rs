@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -51,7 +51,7 @@ async fn serve() -> Result<(), Failure> {
     let mut function = Function::start().await?;
     loop {
         let event = lambda.next().await?;
-        match lambda.fault().await? {
+        match lambda.fault(&event).await? {
             InvocationFault::None => {
                 function.begin(event.clone());
                 lambda.answer(&event, function.answer().await?).await?;
@@ -129,7 +129,11 @@ impl Lambda {
         Ok(Self {
             http: reqwest::Client::new(),
             api: format!("http://{}", env::var("AWS_LAMBDA_RUNTIME_API")?),
-            invocation_faults: env::var(INVOCATION_FAULTS_URL)?,
+            invocation_faults: format!(
+                "{}{}",
+                env::var(INVOCATION_FAULTS_URL)?,
+                env::var("AWS_LAMBDA_FUNCTION_NAME")?
+            ),
         })
     }
 
@@ -141,8 +145,10 @@ impl Lambda {
         Ok(Event { headers, payload })
     }
 
-    async fn fault(&self) -> Result<InvocationFault, Failure> {
-        let fault = self.http.get(&self.invocation_faults).send().await?;
+    async fn fault(&self, event: &Event) -> Result<InvocationFault, Failure> {
+        let asking = self.http.post(&self.invocation_faults);
+        let asking = asking.header(CONTENT_TYPE, "application/json");
+        let fault = asking.body(event.payload.clone()).send().await?;
         Ok(fault.error_for_status()?.json().await?)
     }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask chaos`: notifications under faults at every seam.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use chaos::{
     dice::Seam,
@@ -42,6 +42,9 @@ struct Arguments {
     /// How long a second of waits and of Slack's limits lasts, in seconds.
     #[arg(long, default_value_t = 0.25, value_parser = wait_scale)]
     wait_scale: f64,
+    /// How long what Slack has confirmed of a channel is trusted, in seconds.
+    #[arg(long, default_value_t = 900)]
+    channel_trust: u32,
     /// Uses a dev build of the functions, which takes only seconds to build.
     #[arg(long)]
     dev: bool,
@@ -68,6 +71,7 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
         seams: BTreeSet::from_iter(arguments.faults),
         concurrency: arguments.concurrency,
         wait_scale: arguments.wait_scale,
+        channel_trust: Duration::from_secs(arguments.channel_trust.into()),
     };
     let what = format!(
         "Sending {} notifications to {} channels with faults from seed {}",
