@@ -303,8 +303,10 @@ function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder):
   });
 }
 
-/** Adds the alarms for failed, timed-out and old executions. Returns those that roll a release back. */
-/** Returns the alarms that take a release back: those that a request or people in Slack can't ring. */
+/**
+ * Adds the alarms for failed, timed-out and old executions. Returns those that roll a release back: a request or
+ * people in Slack can't ring them.
+ */
 function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): IAlarm[] {
   const { node, stateMachine, stateMachineName } = workflow;
   const { oldestExecutionMinutes: minutes } = settings;

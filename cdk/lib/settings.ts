@@ -256,18 +256,22 @@ function flag(name: string, value: unknown): boolean {
 }
 
 function count(name: string, value: unknown): number {
-  const number = typeof value === "string" && value !== "" ? Number(value) : value;
-  const fits = typeof number === "number" && Number.isInteger(number) && number > 0;
-  return fits ? number : fail(name, "must be a whole number above 0");
+  const number = wholeNumber(value);
+  return number > 0 ? number : fail(name, "must be a whole number above 0");
 }
 
 function seconds(name: string, value: unknown, longest: number): number {
-  const number = typeof value === "string" && value !== "" ? Number(value) : value;
-  const fits =
-    typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= longest;
+  const number = wholeNumber(value);
+  const fits = number >= 0 && number <= longest;
   return fits
     ? number
     : fail(name, `must be a whole number of seconds, at most ${String(longest)}`);
+}
+
+/** `NaN`, which no bound admits, if it is none. */
+function wholeNumber(value: unknown): number {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isInteger(number) ? number : NaN;
 }
 
 /** The functions' regular expressions, those of Rust's regex-lite, have no look-around, references or classes of Unicode. */

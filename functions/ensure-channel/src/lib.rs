@@ -84,10 +84,29 @@ pub async fn handle(
 }
 
 impl Input {
-    fn can_use(&self, channel: &Channel, allow_externally_shared: bool) -> bool {
-        let is_confined = allow_externally_shared || !channel.externally_shared;
-        let is_private_enough = channel.visibility == self.visibility && is_confined;
-        !channel.archived && (!self.require_visibility || is_private_enough)
+    /// Why the request can't use the channel; `None` if it can.
+    fn reason_not_to_use(
+        &self,
+        channel: &Channel,
+        allow_externally_shared: bool,
+    ) -> Option<&'static str> {
+        if channel.archived {
+            return Some(
+                "by an archived channel; unarchive it in Slack to use or rename it, or use another name",
+            );
+        }
+        if !self.require_visibility {
+            return None;
+        }
+        if channel.visibility != self.visibility {
+            return Some(match channel.visibility {
+                Visibility::Public => "by a public channel; use another name",
+                Visibility::Private => "by a private channel; use another name",
+            });
+        }
+        (channel.externally_shared && !allow_externally_shared).then_some(
+            "by a channel that another organisation can read; use another name, or allow such channels in the settings",
+        )
     }
 }
 
@@ -111,27 +130,13 @@ fn usable_channel(
     input: &Input,
 ) -> Result<ChannelRef, StepError> {
     let channel = &found.channel;
-    let taken = |holder| StepError::ChannelNameTaken {
-        channel: channel.name.clone(),
-        holder,
-    };
-    if channel.archived {
-        return Err(taken(
-            "by an archived channel; unarchive it in Slack to use or rename it, or use another name",
-        ));
+    if let Some(holder) = input.reason_not_to_use(channel, deps.allow_externally_shared) {
+        return Err(StepError::ChannelNameTaken {
+            channel: channel.name.clone(),
+            holder,
+        });
     }
     let is_other = channel.visibility != input.visibility;
-    if is_other && input.require_visibility {
-        return Err(taken(match channel.visibility {
-            Visibility::Public => "by a public channel; use another name",
-            Visibility::Private => "by a private channel; use another name",
-        }));
-    }
-    if input.require_visibility && channel.externally_shared && !deps.allow_externally_shared {
-        return Err(taken(
-            "by a channel that another organisation can read; use another name, or allow such channels in the settings",
-        ));
-    }
     Ok(ChannelRef {
         requested_visibility: is_other.then_some(input.visibility),
         ..channel.to_ref(found.is_created_by(&invocation.run.execution_id))

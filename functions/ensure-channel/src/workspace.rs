@@ -25,6 +25,14 @@ impl<'a> Workspace<'a> {
             input,
         }
     }
+
+    fn can_use(&self, channel: &Channel) -> bool {
+        let allow_externally_shared = self.deps.allow_externally_shared;
+        let reason = self
+            .input
+            .reason_not_to_use(channel, allow_externally_shared);
+        reason.is_none()
+    }
 }
 
 impl Claims for Workspace<'_> {
@@ -60,12 +68,8 @@ impl protocol::Workspace for Workspace<'_> {
 
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
-        let usable = |channel: &Channel| {
-            self.input
-                .can_use(channel, self.deps.allow_externally_shared)
-        };
         directory
-            .known_or_claimed(name, self.invocation, usable)
+            .known_or_claimed(name, self.invocation, |channel| self.can_use(channel))
             .await
     }
 
@@ -89,12 +93,10 @@ impl protocol::Workspace for Workspace<'_> {
 
     async fn find_by_scan(&self, since: SystemTime) -> Result<Option<Found>, StepError> {
         let (directory, name) = (&self.deps.directory, &self.input.channel_name);
-        let usable = |channel: &Channel| {
-            self.input
-                .can_use(channel, self.deps.allow_externally_shared)
-        };
         let found = directory
-            .find_by_scan(name, self.invocation, since, usable)
+            .find_by_scan(name, self.invocation, since, |channel| {
+                self.can_use(channel)
+            })
             .await?;
         if let Some(found) = &found {
             let id = &found.channel.id;

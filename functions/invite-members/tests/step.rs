@@ -360,11 +360,7 @@ async fn an_address_that_passed_to_another_active_account_is_looked_up_again_aft
     let ana = step.fixture.person("ana").await;
     let eve = step.fixture.person("eve").await;
     let channel = step.fixture.private_channel("guide", &[]).await;
-    let sandbox = &step.fixture.sandbox;
-    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
-    renamed.await.unwrap();
-    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
-    moved.await.unwrap();
+    step.fixture.pass_address(&ana, &eve).await;
     let input = Input {
         channel,
         users: vec![ana.clone()],

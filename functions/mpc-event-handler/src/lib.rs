@@ -2,8 +2,10 @@
 //!
 //! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one change leads
 //! to one message. If the publisher gives no id, the event's own id is the key; it is different when the publisher
-//! sends the event again. An entry of `members` that is not an address stops nobody: the workflow reports it. An event that can't be read, or whose workflow can't be started, fails the invocation.
-//! Lambda retries it, and then moves it to the dead-letter queue.
+//! sends the event again. An entry of `members` that is not an address stops nobody: the workflow reports it.
+//!
+//! An event that can't be read, or whose workflow can't be started, fails the invocation. Lambda retries it, and then
+//! moves it to the dead-letter queue.
 
 use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
 use apgl_contract::{

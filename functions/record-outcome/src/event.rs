@@ -2,9 +2,9 @@
 //!
 //! Source: "Automating Step Functions event delivery with EventBridge", AWS.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use apgl_contract::{InvalidField, decode};
+use apgl_contract::{InvalidField, decode, epoch::time_of};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ struct Detail {
 pub fn read(event: Value) -> Result<StatusChange, InvalidField> {
     let Event { detail } = decode(event)?;
     let ended = (detail.status != RUNNING).then(|| Ended {
-        at: time(detail.stop_date.unwrap_or(detail.start_date)),
+        at: time_of(detail.stop_date.unwrap_or(detail.start_date)),
         status: detail.status,
         output: detail.output,
         error: detail.error,
@@ -77,16 +77,12 @@ pub fn read(event: Value) -> Result<StatusChange, InvalidField> {
         execution_id: detail.execution_arn,
         workflow: last_part(&detail.state_machine_arn).to_owned(),
         key: detail.name,
-        started_at: time(detail.start_date),
-        redriven_at: detail.redrive_date.map(time),
+        started_at: time_of(detail.start_date),
+        redriven_at: detail.redrive_date.map(time_of),
         redrive_count: detail.redrive_count,
         input: detail.input,
         ended,
     })
-}
-
-fn time(millis: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 fn last_part(arn: &str) -> &str {
@@ -115,7 +111,7 @@ mod tests {
     fn a_running_execution_has_no_end() {
         let change = read(event(&json!({}))).unwrap();
         assert_eq!((change.workflow.as_str(), change.ended), ("apgl-x", None));
-        assert_eq!(change.started_at, time(1_000));
+        assert_eq!(change.started_at, time_of(1_000));
     }
 
     #[test]
@@ -126,9 +122,12 @@ mod tests {
         })));
         let change = change.unwrap();
         assert_eq!(change.redrive_count, 2);
-        assert_eq!(change.redriven_at, Some(time(5_000)));
+        assert_eq!(change.redriven_at, Some(time_of(5_000)));
         let ended = change.ended.unwrap();
-        assert_eq!((ended.status.as_str(), ended.at), ("FAILED", time(9_000)));
+        assert_eq!(
+            (ended.status.as_str(), ended.at),
+            ("FAILED", time_of(9_000))
+        );
         assert_eq!(ended.error.as_deref(), Some("Slack.Unauthorized"));
     }
 

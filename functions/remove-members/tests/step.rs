@@ -299,11 +299,7 @@ async fn nobody_is_removed_from_a_channel_that_has_another_name_now() {
 async fn the_former_owner_of_an_address_is_not_removed() {
     let step = Removing::of(&["ana", "eve"]).await;
     let [ana, eve] = [&step.people[0], &step.people[1]];
-    let sandbox = &step.fixture.sandbox;
-    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
-    renamed.await.unwrap();
-    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
-    moved.await.unwrap();
+    step.fixture.pass_address(ana, eve).await;
     let input = Input {
         channel: step.channel.clone(),
         users: vec![ana.clone()],

@@ -1,8 +1,8 @@
 //! Finds the Slack ids of e-mail addresses: in our table, otherwise in Slack.
 
-use std::{sync::Arc, time::UNIX_EPOCH};
+use std::sync::Arc;
 
-use apgl_contract::{Email, Invocation, Skipped, SlackUser, StepError};
+use apgl_contract::{Email, Invocation, Skipped, SlackUser, StepError, epoch::epoch_millis};
 use apgl_directory::{People, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
@@ -61,12 +61,11 @@ pub async fn handle(
     let coming = people.resolve(emails, Purpose::Invite, invocation).await?;
     let leaving = people.resolve(leaving, Purpose::Remove, invocation).await?;
     let resolved_at = coming.resolved_at.min(leaving.resolved_at);
-    let resolved_at = resolved_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let outcome = Outcome {
         users: coming.users,
         leaving: leaving.users,
         skipped: [coming.skipped, leaving.skipped].concat(),
-        resolved_at: u64::try_from(resolved_at.as_millis()).unwrap_or(u64::MAX),
+        resolved_at: epoch_millis(resolved_at),
     };
     tracing::info!(
         members.resolved = outcome.users.len() + outcome.leaving.len(),

@@ -143,11 +143,7 @@ async fn an_address_that_passed_to_another_active_account_reaches_the_new_one() 
     let ana = step.fixture.person("ana").await;
     let eve = step.fixture.person("eve").await;
     step.run("first", &[email("ana")], &[]).await.unwrap();
-    let sandbox = &step.fixture.sandbox;
-    let renamed = sandbox.change_email(&ana.id.0, "ana.jones@example.com");
-    renamed.await.unwrap();
-    let moved = sandbox.change_email(&eve.id.0, "ana@example.com");
-    moved.await.unwrap();
+    step.fixture.pass_address(&ana, &eve).await;
     let outcome = step.run("second", &[email("ana")], &[]).await.unwrap();
     assert_eq!(outcome.users[0].id, ana.id);
     // A day later.

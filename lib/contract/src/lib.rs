@@ -12,6 +12,7 @@
 pub mod channel;
 pub mod decode;
 pub mod email;
+pub mod epoch;
 pub mod error;
 pub mod message;
 pub mod outcome;

@@ -1,10 +1,10 @@
 //! The envelope in which a workflow passes each step its input.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Email, StepError};
+use crate::{Email, StepError, epoch::time_of};
 
 /// A step's payload: which execution it belongs to, and its own input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,10 +78,14 @@ impl Run {
         self.began_at().filter(|_| self.redrive_count > 0)
     }
 
+    /// This time, or the last redrive if that was later: what was learnt before does not count.
+    pub fn since_redrive(&self, since: SystemTime) -> SystemTime {
+        self.redriven_at().map_or(since, |at| since.max(at))
+    }
+
     /// When the execution was started, or last redriven.
     pub fn began_at(&self) -> Option<SystemTime> {
-        let started_at = self.started_at?;
-        Some(UNIX_EPOCH + Duration::from_millis(started_at))
+        self.started_at.map(time_of)
     }
 
     /// When the execution was started, in milliseconds since the epoch. After a redrive that is unknown.

@@ -158,10 +158,7 @@ impl Directory {
             Entry::Seen(_) => SystemTime::now(),
         };
         // A redrive looks again: somebody may have created the channel since the execution failed.
-        let since = invocation
-            .run
-            .redriven_at()
-            .map_or(since, |at| since.max(at));
+        let since = invocation.run.since_redrive(since);
         let tells =
             |scanned: &Scanned| scanned.began >= since && scanned.counts_at(SystemTime::now());
         if look_up.scanned.as_ref().is_some_and(tells) {
@@ -180,10 +177,7 @@ impl Directory {
         since: SystemTime,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
-        let since = invocation
-            .run
-            .redriven_at()
-            .map_or(since, |at| since.max(at));
+        let since = invocation.run.since_redrive(since);
         self.scan(List::All, name.as_str(), invocation, |scanned| {
             scanned.began >= since
         })

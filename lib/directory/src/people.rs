@@ -12,7 +12,7 @@ use std::{
 
 use apgl_aws::{SettingError, seconds};
 use apgl_contract::{
-    Email, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+    Email, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId, StepError, epoch::time_of,
 };
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError, User};
 use apgl_stores::{KnownUser, LookUps, SlackUsers};
@@ -122,8 +122,7 @@ impl People {
         purpose: Purpose,
         invocation: &Invocation,
     ) -> Result<(Vec<SlackUser>, Vec<Skipped>), StepError> {
-        let resolved_at = invocation.run.resolved_at;
-        let resolved_at = resolved_at.map(|at| UNIX_EPOCH + Duration::from_millis(at));
+        let resolved_at = invocation.run.resolved_at.map(time_of);
         let since = self.resolved_since(purpose, &invocation.run);
         if users.is_empty() || resolved_at.is_some_and(|at| at >= since) {
             return Ok((users, Vec::new()));

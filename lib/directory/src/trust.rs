@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility};
+use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility, epoch::time_of};
 use apgl_slack::Conversation;
 use apgl_stores::{Channel, List};
 
@@ -39,8 +39,7 @@ impl Directory {
         let now = SystemTime::now();
         // Without any trust, not even this invocation's own answers count twice.
         let recent = now.checked_sub(self.trust).unwrap_or(UNIX_EPOCH) + Duration::from_millis(1);
-        run.redriven_at()
-            .map_or(recent, |redriven_at| recent.max(redriven_at))
+        run.since_redrive(recent)
     }
 
     /// Confirms, right before a step uses the channel, that it is still what an earlier step has found.
@@ -53,9 +52,7 @@ impl Directory {
         channel: &ChannelRef,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
-        let confirmed_at = channel
-            .confirmed_at
-            .map(|at| UNIX_EPOCH + Duration::from_millis(at));
+        let confirmed_at = channel.confirmed_at.map(time_of);
         if confirmed_at.is_some_and(|at| self.trusts(at, &invocation.run)) {
             return Ok(());
         }

@@ -1,15 +1,10 @@
 //! The run loop of a function: decode the payload, run the step, log a failure once and return it by name.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{borrow::Cow, fmt, process::ExitCode};
 
 use apgl_aws::{ConfigError, SettingError};
 use apgl_contract::{
-    InvalidField, Invocation, Origin, Recovery, Step, StepError, decode,
+    InvalidField, Invocation, Origin, Recovery, Step, StepError, decode, epoch::time_of,
     surrogates::without_lone_surrogates,
 };
 use lambda_runtime::{
@@ -83,7 +78,7 @@ where
         let invocation = Invocation {
             run,
             request_id: context.request_id,
-            deadline: UNIX_EPOCH + Duration::from_millis(context.deadline),
+            deadline: time_of(context.deadline),
         };
         async {
             // Boxed, because otherwise the compiler has to analyse all futures of all clients at once.
@@ -201,6 +196,8 @@ fn log_failure(error: &StepError) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use apgl_contract::ErrorName;
 
     use super::*;

@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use apgl_aws::{SettingError, setting};
+pub(crate) use apgl_contract::epoch::{epoch_millis, time_of};
 use apgl_contract::{Email, StepError};
 use aws_sdk_dynamodb::{
     Client,
@@ -296,17 +297,5 @@ pub(crate) fn expired(item: &Item) -> bool {
 }
 
 pub(crate) fn epoch_seconds(time: SystemTime) -> u64 {
-    since_epoch(time).as_secs()
-}
-
-pub(crate) fn epoch_millis(time: SystemTime) -> u64 {
-    u64::try_from(since_epoch(time).as_millis()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn time_of(epoch_millis: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(epoch_millis)
-}
-
-fn since_epoch(time: SystemTime) -> Duration {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+    epoch_millis(time) / 1_000
 }

@@ -1,14 +1,11 @@
 //! The records of the executions that archive a channel.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use apgl_contract::StepError;
 
-use super::Channels;
+use super::{Channels, KEPT_FOR_REDRIVES};
 use crate::table::{epoch_seconds, number, text};
-
-/// Longer than an execution can be redriven, which is 14 days.
-const MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 impl Channels {
     /// Remembers that this execution archives the channel now.
@@ -17,7 +14,7 @@ impl Channels {
         channel_id: &str,
         execution_id: &str,
     ) -> Result<(), StepError> {
-        let expires_at = epoch_seconds(SystemTime::now() + MAX_AGE);
+        let expires_at = epoch_seconds(SystemTime::now() + KEPT_FOR_REDRIVES);
         let item = [
             ("name", text(&key(channel_id, execution_id))),
             ("expiresAt", number(expires_at)),

@@ -9,8 +9,8 @@ use apgl_contract::{SlackUserId, StepError};
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::{
-    Channels,
-    members::{KEPT_FOR_REDRIVES, string_set, user_ids},
+    Channels, KEPT_FOR_REDRIVES,
+    members::{string_set, user_ids},
 };
 use crate::table::{Item, epoch_seconds, expired, number};
 

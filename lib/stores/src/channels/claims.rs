@@ -1,9 +1,6 @@
 //! Claims on creating a channel, in the table, and the record of the execution that created it.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::SystemTime};
 
 use apgl_contract::{ChannelName, StepError};
 use aws_sdk_dynamodb::{
@@ -12,15 +9,12 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Channel, Channels,
+    Channel, Channels, KEPT_FOR_REDRIVES,
     creation::{Claims, CreationClaim},
 };
 use crate::table::{
     Item, epoch_millis, epoch_seconds, key_of, number, text, time_of, whole_number,
 };
-
-/// Longer than an execution can be redriven, which is 14 days.
-const CREATOR_MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 impl CreationClaim {
     pub(super) fn read(item: &Item) -> Option<Self> {
@@ -168,7 +162,7 @@ impl Channels {
         channel: &Channel,
         execution_id: &str,
     ) -> Result<(), StepError> {
-        let expires_at = epoch_seconds(SystemTime::now() + CREATOR_MAX_AGE);
+        let expires_at = epoch_seconds(SystemTime::now() + KEPT_FOR_REDRIVES);
         let item = [
             ("name", text(&creator_key(name))),
             ("id", text(&channel.id)),

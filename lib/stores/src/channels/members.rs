@@ -8,7 +8,7 @@ use std::{
 use apgl_contract::{SlackUserId, StepError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Channels;
+use super::{Channels, KEPT_FOR_REDRIVES};
 use crate::table::{
     Item, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
 };
@@ -22,8 +22,6 @@ const MAX_MEMBERS: usize = 10_000;
 const INCOMPLETE: &str = "incomplete";
 /// The condition that nobody has been removed from the channel since `:askedAt`.
 const NOBODY_REMOVED: &str = "attribute_not_exists(removingUntil) OR removingUntil <= :askedAt";
-/// Longer than an execution can be redriven, which is 14 days.
-pub(super) const KEPT_FOR_REDRIVES: Duration = Duration::from_hours(30 * 24);
 
 /// Which of an execution's users were in the channel before it invited anyone. A later attempt compares this with
 /// the current members: the difference is who came since then, most likely by an earlier attempt.

@@ -49,6 +49,8 @@ use serde::Deserialize;
 
 use crate::table::{Item, Table, epoch_millis, epoch_seconds, key_of, number, text, time_of};
 
+/// How long what an execution has written down for itself is kept: longer than it can be redriven, which is 14 days.
+const KEPT_FOR_REDRIVES: Duration = Duration::from_hours(30 * 24);
 /// Longer than an execution that has read a channel takes to write it.
 const FREED_MAX_AGE: Duration = Duration::from_hours(24);
 /// How many of a page's channels are written at the same time.

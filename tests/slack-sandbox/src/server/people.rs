@@ -62,10 +62,7 @@ pub(super) async fn change_channel(
 ) -> Response {
     let change = body_or_400!(body);
     let workspace = &mut shared.lock().workspace;
-    let Some(id) = workspace
-        .channel_by_name(&channel)
-        .map(|channel| channel.id.clone())
-    else {
+    let Some(id) = id_of(workspace, &channel) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     if let Some(name) = &change.name
@@ -106,6 +103,12 @@ pub(super) async fn change_channel(
     }
     workspace.keep_version(&id);
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// The id of the channel with this name.
+fn id_of(workspace: &Workspace, channel: &str) -> Option<String> {
+    let channel = workspace.channel_by_name(channel)?;
+    Some(channel.id.clone())
 }
 
 /// The ids of these users.
@@ -179,10 +182,7 @@ pub(super) async fn post_message(
         metadata,
     } = body_or_400!(body);
     let workspace = &mut shared.lock().workspace;
-    let Some(id) = workspace
-        .channel_by_name(&channel)
-        .map(|channel| channel.id.clone())
-    else {
+    let Some(id) = id_of(workspace, &channel) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let Some(user) = workspace.user_named(&user).map(|user| user.id.clone()) else {
@@ -208,8 +208,7 @@ pub(super) async fn delete_message(
     Path((channel, ts)): Path<(String, String)>,
 ) -> StatusCode {
     let workspace = &mut shared.lock().workspace;
-    let id = workspace.channel_by_name(&channel).map(|of| of.id.clone());
-    match id.and_then(|id| workspace.channel_mut(&id)) {
+    match id_of(workspace, &channel).and_then(|id| workspace.channel_mut(&id)) {
         Some(channel) if channel.message(&ts).is_some() => {
             channel.delete_message(&ts);
             StatusCode::NO_CONTENT
