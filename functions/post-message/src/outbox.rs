@@ -104,7 +104,8 @@ impl<'a> SlackOutbox<'a> {
         let mut oldest = slack_time(search.since - CLOCK_MARGIN);
         let mut latest = search.until.map(|until| slack_time(until + CLOCK_MARGIN));
         // A channel's messages are listed newest first, a thread's oldest first.
-        if let Some(place) = &search.place {
+        let list = thread.map_or_else(|| channel.to_owned(), |ts| format!("{channel}#{ts}"));
+        if let Some(place) = search.places.get(&list) {
             if thread.is_some() {
                 place.as_str().clone_into(&mut oldest);
             } else {
@@ -131,12 +132,10 @@ impl<'a> SlackOutbox<'a> {
                 return Ok(Found::Nothing);
             }
             // The parent of a thread comes first, whatever the span.
-            let last = page
-                .items
-                .last()
-                .filter(|last| last.ts.as_str() >= oldest.as_str());
-            if let Some(last) = last {
-                search.place = Some(timestamp(last.ts.clone())?);
+            let last = page.items.into_iter().next_back();
+            let last = last.filter(|last| last.ts.as_str() >= oldest.as_str());
+            if let Some(Ok(place)) = last.map(|last| MessageTs::try_from(last.ts)) {
+                search.places.insert(list.clone(), place);
             }
             if !self.invocation.has_time_for(TIME_FOR_A_PAGE) {
                 return Ok(Found::OutOfTime);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
 use apgl_slack::{SlackClient, SlackError};
-use apgl_stores::{Attempt, Claim, Deliveries, Ledger, SETTLE_TIME, Searched};
+use apgl_stores::{Attempt, Claim, Deliveries, Ledger, Places, SETTLE_TIME};
 
 /// Enough time to post, join the channel if the bot is not in it, post again, and take these calls from the rate
 /// limiter.
@@ -43,7 +43,7 @@ pub struct Delivery {
 pub trait Outbox {
     fn now(&self) -> SystemTime;
 
-    /// Looks for the message in this channel. Updates the search's place.
+    /// Looks for the message in this channel. Updates the search's places.
     async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError>;
 
     /// Confirms that the channel is still what the workflow has found.
@@ -54,14 +54,13 @@ pub trait Outbox {
     async fn post(&self) -> Result<MessageTs, SlackError>;
 }
 
-/// Where to look for a message in one channel.
+/// Between which times to look for a message, and how far the search has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
     pub since: SystemTime,
     /// `None`: until now.
     pub until: Option<SystemTime>,
-    /// The last message that was looked at.
-    pub place: Option<MessageTs>,
+    pub places: Places,
 }
 
 /// The result of looking for a message in one channel.
@@ -211,24 +210,15 @@ async fn look(
     if channels.is_empty() {
         channels.insert(channel.to_owned());
     }
-    let mut searched = attempt.searched();
-    searched.take_if(|searched| !channels.contains(&searched.channel));
-    if let Some(searched) = &searched {
-        channels.retain(|channel| *channel >= searched.channel);
-    }
+    let mut search = Search {
+        since,
+        until: attempt.uncertain_until(),
+        places: attempt.searched_to(),
+    };
     let mut unseen = None;
     for earlier in channels {
-        let here = searched.take_if(|searched| searched.channel == earlier);
-        let mut search = Search {
-            since,
-            until: attempt.uncertain_until(),
-            place: here.map(|searched| searched.ts),
-        };
         let found = outbox.find(&earlier, &mut search).await;
-        if let Some(ts) = search.place {
-            let channel = earlier.clone();
-            *attempt = attempt.clone().searched_to(Searched { channel, ts });
-        }
+        attempt.set_searched_to(search.places.clone());
         match found {
             Ok(Found::Nothing) => {}
             Ok(Found::Message(ts)) => return Ok(Some(ts)),

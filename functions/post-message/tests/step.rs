@@ -492,3 +492,50 @@ async fn nothing_is_posted_while_the_bot_cannot_see_where_an_earlier_attempt_may
     step.fixture.sandbox.add_bot("guide-old").await.unwrap();
     assert!(!step.run().await.unwrap().duplicate);
 }
+
+#[tokio::test]
+async fn a_channel_that_the_bot_cannot_see_is_not_forgotten_when_the_search_runs_out_of_time() {
+    let mut step = Posting::to_a_private_channel().await;
+    step.forget_outcome().await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    sandbox.remove_bot("guide-old").await.unwrap();
+    step.channel = step.fixture.private_channel("guide", &[]).await;
+    // The outcome of a second attempt, in the new channel, is unknown too.
+    let (at, channel) = (SystemTime::now() - SETTLE_TIME, &step.channel.id);
+    let deliveries = &step.deps.deliveries;
+    let claim = deliveries.claim(EXECUTION, "second", channel, None, at, at);
+    assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
+    step.others_post(None).await;
+    step.fixture.sandbox.clear_calls().await.unwrap();
+
+    let mut short = invocation(EXECUTION);
+    short.deadline = SystemTime::now() + Duration::from_secs(12);
+    let error = handle(&step.deps, &short, step.input(None)).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::SlackOutcomeUnknown);
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+    step.fixture.sandbox.add_bot("guide-old").await.unwrap();
+    assert!(!step.run().await.unwrap().duplicate);
+}
+
+#[tokio::test]
+async fn the_place_in_a_thread_does_not_bound_the_search_in_the_channel() {
+    let mut step = Posting::to_a_private_channel().await;
+    let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
+    let parent = parent.unwrap().ts;
+    let thread = Some(parent.as_str());
+    step.others_post(thread).await;
+    let posted = step.run().await.unwrap().ts;
+    step.forget_outcome().await;
+    let mut short = invocation(EXECUTION);
+    short.deadline = SystemTime::now() + Duration::from_secs(12);
+    let error = handle(&step.deps, &short, step.input(thread)).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::SlackOutcomeUnknown);
+    // Then the thread is deleted.
+    let how = How::refused("thread_not_found");
+    step.fixture.fail("conversations.replies", how, 2).await;
+    let found = step.post(thread).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+}

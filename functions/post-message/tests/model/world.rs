@@ -308,11 +308,19 @@ impl Outbox for View {
         pause().await;
         let (found, is_out_of_time) = {
             let mut world = self.world.borrow_mut();
+            if channel != self.channel && world.fault(1) == 1 {
+                world.tell(format!("{}: can't see {channel}", self.copy));
+                return Err(SlackError::Rejected {
+                    method: "conversations.history",
+                    code: "channel_not_found".to_owned(),
+                    detail: None,
+                });
+            }
             let until = match world.bounds.broken {
                 Broken::Bound => search.since,
                 _ => search.until.unwrap_or(world.now),
             };
-            let until = search.place.as_ref().map_or(until, time_of);
+            let until = search.places.get(channel).map_or(until, time_of);
             // A fault 2: only the newer half is looked at.
             let fault = world.fault(2);
             let since = match fault {
@@ -333,7 +341,7 @@ impl Outbox for View {
             });
             let found = found.map(|(id, ..)| *id).filter(|_| searches);
             if fault == 2 {
-                search.place = Some(place(since));
+                search.places.insert(channel.to_owned(), place(since));
             }
             (found, fault == 2)
         };

@@ -29,7 +29,7 @@ use aws_sdk_dynamodb::{
 };
 
 use self::record::NextStep;
-pub use self::record::{Record, Searched};
+pub use self::record::{Places, Record};
 use crate::table::{Item, Table, epoch_seconds, number, text};
 use aws_types::SdkConfig;
 
@@ -214,18 +214,14 @@ impl Attempt {
         self.record.uncertain_until()
     }
 
-    /// Where the search for the message stopped.
-    pub fn searched(&self) -> Option<Searched> {
-        self.record.searched()
+    /// Where the search for the message has stopped.
+    pub fn searched_to(&self) -> Places {
+        self.record.searched_to()
     }
 
-    /// The same attempt after its search for the message has stopped here.
-    #[must_use]
-    pub fn searched_to(self, place: Searched) -> Self {
-        Self {
-            record: self.record.searched_to(place),
-            ..self
-        }
+    /// Keeps where the search for the message has stopped, for the next attempt.
+    pub fn set_searched_to(&mut self, places: Places) {
+        self.record.set_searched_to(places);
     }
 
     /// The ids of the channels in which earlier attempts may have posted it. Release 0.1 did not write them.

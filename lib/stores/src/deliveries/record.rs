@@ -1,7 +1,7 @@
 //! The states of a delivery and the transitions between them, without a clock or a table.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -41,8 +41,8 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         uncertain_in: BTreeSet<String>,
         /// How far the search for the message has come, while there is no new doubt.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        searched: Option<Searched>,
+        #[serde(default, skip_serializing_if = "Places::is_empty")]
+        searched_to: Places,
     },
     Released {
         attempt: String,
@@ -54,8 +54,8 @@ pub enum Record {
         uncertain_until: Option<u64>,
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         uncertain_in: BTreeSet<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        searched: Option<Searched>,
+        #[serde(default, skip_serializing_if = "Places::is_empty")]
+        searched_to: Places,
     },
     Posted {
         attempt: String,
@@ -65,13 +65,9 @@ pub enum Record {
     },
 }
 
-/// A search that ran out of time. The channels are searched in the order of their ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Searched {
-    pub channel: String,
-    /// The last message of that channel that was looked at.
-    pub ts: MessageTs,
-}
+/// For each list of messages that a search has begun to read, the last message that was looked at. The searcher chooses
+/// the lists' names.
+pub type Places = BTreeMap<String, MessageTs>;
 
 /// The doubt whether earlier attempts have posted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +75,7 @@ struct Doubt {
     since: Option<u64>,
     until: Option<u64>,
     channels: BTreeSet<String>,
-    searched: Option<Searched>,
+    searched_to: Places,
 }
 
 /// What a new attempt does with the stored record.
@@ -116,7 +112,7 @@ impl Record {
                 uncertain_since: doubt.since,
                 uncertain_until: doubt.until,
                 uncertain_in: doubt.channels,
-                searched: doubt.searched,
+                searched_to: doubt.searched_to,
             })
         };
         match stored {
@@ -143,7 +139,7 @@ impl Record {
                         until: Some(epoch_millis(until)),
                         channels: uncertain_in.iter().chain(channel).cloned().collect(),
                         // The new doubt is about messages that the search may have passed.
-                        searched: None,
+                        searched_to: Places::new(),
                     }),
                 }
             }
@@ -179,20 +175,20 @@ impl Record {
                 uncertain_since,
                 uncertain_until,
                 uncertain_in,
-                searched,
+                searched_to,
                 ..
             }
             | Self::Released {
                 uncertain_since,
                 uncertain_until,
                 uncertain_in,
-                searched,
+                searched_to,
                 ..
             } => Doubt {
                 since: *uncertain_since,
                 until: *uncertain_until,
                 channels: uncertain_in.clone(),
-                searched: searched.clone(),
+                searched_to: searched_to.clone(),
             },
             Self::Posted { .. } => Doubt::default(),
         }
@@ -229,15 +225,14 @@ impl Record {
         self.doubt().channels
     }
 
-    pub(super) fn searched(&self) -> Option<Searched> {
-        self.doubt().searched
+    pub(super) fn searched_to(&self) -> Places {
+        self.doubt().searched_to
     }
 
-    pub(super) fn searched_to(mut self, place: Searched) -> Self {
-        if let Self::Claimed { searched, .. } = &mut self {
-            *searched = Some(place);
+    pub(super) fn set_searched_to(&mut self, places: Places) {
+        if let Self::Claimed { searched_to, .. } = self {
+            *searched_to = places;
         }
-        self
     }
 
     pub(super) fn certain(mut self) -> Self {
@@ -245,12 +240,13 @@ impl Record {
             uncertain_since,
             uncertain_until,
             uncertain_in,
-            searched,
+            searched_to,
             ..
         } = &mut self
         {
-            (*uncertain_since, *uncertain_until, *searched) = (None, None, None);
+            (*uncertain_since, *uncertain_until) = (None, None);
             uncertain_in.clear();
+            searched_to.clear();
         }
         self
     }
@@ -263,7 +259,7 @@ impl Record {
             uncertain_since: doubt.since,
             uncertain_until: doubt.until,
             uncertain_in: doubt.channels,
-            searched: doubt.searched,
+            searched_to: doubt.searched_to,
         }
     }
 
@@ -301,7 +297,7 @@ mod tests {
             uncertain_since,
             uncertain_until: None,
             uncertain_in: BTreeSet::new(),
-            searched: None,
+            searched_to: Places::new(),
         }
     }
 
@@ -312,7 +308,7 @@ mod tests {
             uncertain_since,
             uncertain_until: uncertain_since.map(|_| 900),
             uncertain_in: BTreeSet::new(),
-            searched: None,
+            searched_to: Places::new(),
         }
     }
 
@@ -339,7 +335,7 @@ mod tests {
             uncertain_since: uncertain.map(|(since, _)| since),
             uncertain_until: uncertain.map(|(_, until)| until),
             uncertain_in: channels.collect(),
-            searched: None,
+            searched_to: Places::new(),
         })
     }
 
@@ -425,10 +421,7 @@ mod tests {
 
     #[test]
     fn a_search_goes_on_where_it_stopped_until_there_is_a_new_doubt() {
-        let place = Searched {
-            channel: "C1".to_owned(),
-            ts: ts(),
-        };
+        let places = Places::from([("C1".to_owned(), ts())]);
         let next = |attempt, stored: &Record| {
             let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
             match Record::next_step(Some(stored), attempt, "C2", None, now, lease_ends_at) {
@@ -436,11 +429,12 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let stopped = claimed("a", Some(500)).searched_to(place.clone());
+        let mut stopped = claimed("a", Some(500));
+        stopped.set_searched_to(places.clone());
         let stopped = stopped.released();
-        assert_eq!(next("b", &stopped).searched(), Some(place));
+        assert_eq!(next("b", &stopped).searched_to(), places);
         let crashed = next("b", &stopped).given_up(time_of(0));
-        assert_eq!(next("c", &crashed).searched(), None);
+        assert_eq!(next("c", &crashed).searched_to(), Places::new());
     }
 
     /// Release 0.1 wrote no end of the doubt: the message is then looked for among all messages since.
