@@ -132,9 +132,9 @@ impl<'a> SlackOutbox<'a> {
                 return Ok(Found::Nothing);
             }
             // The parent of a thread comes first, whatever the span.
-            let last = page.items.into_iter().next_back();
-            let last = last.filter(|last| last.ts.as_str() >= oldest.as_str());
-            if let Some(Ok(place)) = last.map(|last| MessageTs::try_from(last.ts)) {
+            let end = page.items.into_iter().next_back();
+            let end = end.filter(|message| message.ts.as_str() >= oldest.as_str());
+            if let Some(Ok(place)) = end.map(|message| MessageTs::try_from(message.ts)) {
                 search.places.insert(list.clone(), place);
             }
             if !self.invocation.has_time_for(TIME_FOR_A_PAGE) {
