@@ -19,8 +19,11 @@ pub(super) fn shown(outcome: &Outcome) -> String {
         } else {
             ""
         };
+        let elsewhere = message.channel_id.as_ref().map_or_else(String::new, |id| {
+            format!(" in channel {id}, which had the name then")
+        });
         let ts = message.ts.as_str();
-        line(format!("{} message {ts}{twice}", styled(GOOD, "posted")));
+        line(format!("{} message {ts}{elsewhere}{twice}", styled(GOOD, "posted")));
     }
     match (outcome.exists, outcome.deleted) {
         (Some(true), _) => line(styled(GOOD, "the channel exists")),

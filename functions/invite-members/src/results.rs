@@ -103,7 +103,7 @@ pub(crate) fn outcome(users: Vec<SlackUser>, results: &Results) -> Result<Outcom
     let mut outcome = Outcome::default();
     for SlackUser { email, id } in users {
         let result = results.get(&id).ok_or(StepError::StepBug {
-            what: "a user was neither invited nor skipped",
+            what: "a user was neither invited nor skipped".into(),
         })?;
         let reason = match result {
             InviteResult::Invited => {

@@ -68,7 +68,7 @@ pub async fn handle(
         execution_started_at: invocation.run.execution_started_at(),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id).await?;
+    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id);
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
         Err(NotDelivered::Slack(error)) => match error {

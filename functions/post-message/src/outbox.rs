@@ -10,6 +10,7 @@ use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 use crate::{
     Input,
@@ -28,41 +29,49 @@ pub(crate) struct SlackOutbox<'a> {
     directory: &'a Directory,
     invocation: &'a Invocation,
     input: &'a Input,
-    /// The first message of the thread.
-    thread: Option<String>,
+    /// The first message of the message's thread, once Slack was asked.
+    thread: OnceCell<Option<String>>,
     metadata: Metadata,
 }
 
 impl<'a> SlackOutbox<'a> {
-    /// Asks Slack for the message's thread, before anything has an effect.
-    pub async fn new(
+    pub fn new(
         directory: &'a Directory,
         invocation: &'a Invocation,
         input: &'a Input,
         delivery_id: &str,
-    ) -> Result<Self, SlackError> {
-        let thread = match &input.message.thread_ts {
-            None => None,
-            // Boxed, because its future is large and rarely needed.
-            Some(ts) => Some(Box::pin(thread_of(directory, input, ts.as_str())).await?),
-        };
-        Ok(Self {
+    ) -> Self {
+        Self {
             directory,
             invocation,
             input,
-            thread,
+            thread: OnceCell::new(),
             metadata: metadata(delivery_id),
-        })
+        }
     }
 
-    async fn post_to_channel(&self) -> Result<MessageTs, SlackError> {
+    /// The first message of the message's thread. Asks Slack for it once.
+    async fn thread(&self) -> Result<Option<&str>, SlackError> {
+        let thread = self.thread.get_or_try_init(async || {
+            match &self.input.message.thread_ts {
+                None => Ok(None),
+                // Boxed, because its future is large and rarely needed.
+                Some(ts) => Box::pin(thread_of(self.directory, self.input, ts.as_str()))
+                    .await
+                    .map(Some),
+            }
+        });
+        Ok(thread.await?.as_deref())
+    }
+
+    async fn post_to_channel(&self, thread: Option<&str>) -> Result<MessageTs, SlackError> {
         let Input { channel, message } = self.input;
         let Shown { text, blocks } = Shown::of(message);
         let post = Post {
             channel: &channel.id,
             text: &text,
             blocks: blocks.as_deref(),
-            thread_ts: self.thread.as_deref(),
+            thread_ts: thread,
             unfurl_links: message.unfurl_links,
             unfurl_media: message.unfurl_media,
             metadata: &self.metadata,
@@ -169,12 +178,13 @@ impl Outbox for SlackOutbox<'_> {
         let Self {
             directory, input, ..
         } = self;
+        self.thread().await?;
         // Boxed, because its future is large and rarely needed.
         Box::pin(directory.confirm(&input.channel, self.invocation)).await
     }
 
     async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
-        let thread = self.thread.as_deref();
+        let thread = self.thread().await?;
         match self.find_in(channel, thread, search).await {
             // The thread was deleted, and its messages with it. One that stands by itself is in the channel.
             Err(error) if is_gone(&error) => self.find_in(channel, None, search).await,
@@ -185,11 +195,16 @@ impl Outbox for SlackOutbox<'_> {
     async fn post(&self) -> Result<MessageTs, SlackError> {
         let channel = &self.input.channel;
         let slack = &self.directory.slack;
-        let posted = slack
-            .in_channel(channel, async || self.post_to_channel().await)
-            .await;
+        let posted = match self.thread().await {
+            Ok(thread) => {
+                slack
+                    .in_channel(channel, async || self.post_to_channel(thread).await)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
         match posted {
-            // If the outcome of joining the channel is unknown, the message was still not posted.
+            // If only the outcome of another call is unknown, the message was not posted.
             Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.postMessage" => {
                 Err(SlackError::Unavailable { method, reason })
             }

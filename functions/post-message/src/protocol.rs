@@ -46,7 +46,8 @@ pub trait Outbox {
     /// Looks for the message in this channel. Updates the search's places.
     async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError>;
 
-    /// Confirms that the channel is still what the workflow has found.
+    /// Confirms that the channel is still what the workflow has found, after everything else that the post needs from
+    /// Slack.
     async fn confirm(&self) -> Result<(), StepError>;
 
     /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
@@ -155,15 +156,20 @@ pub async fn deliver(
         .await?;
     let mut attempt = match claim {
         Claim::Mine(attempt) => attempt,
-        Claim::Posted(ts) => return Ok(already_posted(ts)),
+        Claim::Posted {
+            ts,
+            channel: posted_in,
+        } => return Ok(already_posted(ts, posted_in, channel)),
         Claim::Held(retry_after) => {
             return Err(NotDelivered::InProgress { retry_after });
         }
     };
     match look(outbox, &mut attempt, channel).await {
-        Ok(Some(ts)) => {
-            deliveries.posted(&attempt, &ts, outbox.now()).await?;
-            return Ok(already_posted(ts));
+        Ok(Some((ts, found_in))) => {
+            deliveries
+                .posted(&attempt, &ts, &found_in, outbox.now())
+                .await?;
+            return Ok(already_posted(ts, Some(found_in), channel));
         }
         Ok(None) => attempt = attempt.certain(),
         Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
@@ -182,11 +188,14 @@ pub async fn deliver(
     }
     match outbox.post().await {
         Ok(ts) => {
-            deliveries.posted(&attempt, &ts, outbox.now()).await?;
+            deliveries
+                .posted(&attempt, &ts, channel, outbox.now())
+                .await?;
             tracing::info!(message.ts = ts.as_str(), "posted the message");
             Ok(PostedMessage {
                 ts,
                 duplicate: false,
+                channel_id: None,
             })
         }
         Err(SlackError::OutcomeUnknown { method, reason }) => {
@@ -197,12 +206,12 @@ pub async fn deliver(
     }
 }
 
-/// Looks for the message where earlier attempts may have posted it.
+/// Looks for the message where earlier attempts may have posted it. Returns it and the id of its channel.
 async fn look(
     outbox: &impl Outbox,
     attempt: &mut Attempt,
     channel: &str,
-) -> Result<Option<MessageTs>, NotDelivered> {
+) -> Result<Option<(MessageTs, String)>, NotDelivered> {
     let Some(since) = attempt.uncertain_since() else {
         return Ok(None);
     };
@@ -221,7 +230,7 @@ async fn look(
         attempt.set_searched_to(search.places.clone());
         match found {
             Ok(Found::Nothing) => {}
-            Ok(Found::Message(ts)) => return Ok(Some(ts)),
+            Ok(Found::Message(ts)) => return Ok(Some((ts, earlier))),
             Ok(Found::OutOfTime) => return Err(NotDelivered::StillLooking),
             // The message may be in another channel that the bot can see.
             Err(error) if earlier != channel && error.rejected_code().is_some() => {
@@ -246,10 +255,11 @@ async fn release(
     }
 }
 
-fn already_posted(ts: MessageTs) -> PostedMessage {
+fn already_posted(ts: MessageTs, posted_in: Option<String>, channel: &str) -> PostedMessage {
     tracing::info!(message.ts = ts.as_str(), "the message was posted already");
     PostedMessage {
         ts,
         duplicate: true,
+        channel_id: posted_in.filter(|posted_in| posted_in != channel),
     }
 }

@@ -141,6 +141,7 @@ async fn a_message_is_posted_once_however_often_the_step_runs() {
     assert_eq!(step.messages().await, [posted.ts.as_str()]);
     let again = step.run().await.unwrap();
     assert_eq!((again.ts, again.duplicate), (posted.ts, true));
+    assert_eq!(again.channel_id, None);
     assert_eq!(step.fixture.calls(POST).await, 1);
 }
 
@@ -235,6 +236,10 @@ async fn a_thread_can_be_named_by_any_of_its_messages() {
     let posted = step.post(Some(reply.as_str())).await.unwrap().ts;
     let sent = step.sent().await;
     assert_eq!(sent["thread_ts"], parent.as_str());
+    let asked = step.fixture.calls("conversations.replies").await;
+    let again = step.post(Some(reply.as_str())).await.unwrap();
+    assert_eq!((&again.ts, again.duplicate), (&posted, true));
+    assert_eq!(step.fixture.calls("conversations.replies").await, asked);
     step.forget_outcome().await;
     let found = step.post(Some(reply.as_str())).await.unwrap();
     assert_eq!((found.ts, found.duplicate), (posted, true));
@@ -316,7 +321,7 @@ async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
     };
     step.forget_outcome().await;
     step.fixture.sandbox.clear_calls().await.unwrap();
-    // An attempt asks for the thread first.
+    // An attempt that looks asks for the thread first.
     let pages = |calls: usize, attempts: usize| calls - if is_reply { attempts } else { 0 };
     let mut short = invocation(EXECUTION);
     short.deadline = SystemTime::now() + Duration::from_secs(12);
@@ -472,9 +477,14 @@ async fn a_message_is_looked_for_in_the_channel_in_which_an_earlier_attempt_post
     // Since then the channel was renamed, and another one has its name.
     let sandbox = &step.fixture.sandbox;
     sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let earlier = step.channel.id.clone();
     step.channel = step.fixture.private_channel("guide", &[]).await;
-    let found = step.run().await.unwrap();
-    assert_eq!((found.ts, found.duplicate), (posted, true));
+    // The second time the record knows it.
+    for _ in 0..2 {
+        let found = step.run().await.unwrap();
+        assert_eq!((&found.ts, found.duplicate), (&posted, true));
+        assert_eq!(found.channel_id.as_ref(), Some(&earlier));
+    }
     assert_eq!(step.messages().await, [""; 0]);
 }
 

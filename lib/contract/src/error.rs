@@ -18,7 +18,7 @@
 //! Whatever somebody can fix, in Slack, in AWS or in the code, is not terminal. That includes every code that Slack
 //! may add. Only a request that breaks a rule, and Slack's verdict on the message itself, stay what they are.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -248,7 +248,7 @@ pub enum StepError {
     #[error("the workflow's payload does not fit the function: {field}: {rule}")]
     StepMalformed { field: String, rule: String },
     #[error("this is a bug of the step: {what}")]
-    StepBug { what: &'static str },
+    StepBug { what: Cow<'static, str> },
     #[error("{store} refused {operation}: {reason}")]
     StoreRejected {
         store: String,

@@ -248,9 +248,14 @@ impl SkipReason {
     derive(schemars::JsonSchema),
     schemars(deny_unknown_fields)
 )]
+#[serde(rename_all = "camelCase")]
 pub struct PostedMessage {
     /// Slack's timestamp of the message: its id within the channel, for example `1716900000.000100`.
     pub ts: MessageTs,
     /// Whether an earlier attempt of this execution had already posted the message.
     pub duplicate: bool,
+    /// The id of the channel in which the message is, if that is not the outcome's: people have renamed or replaced the
+    /// channel since an earlier attempt posted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<String>,
 }

@@ -394,23 +394,9 @@ fn active(user: &User, asked_at: SystemTime) -> Option<KnownUser> {
 /// Whether Slack's refusal concerns this address alone. An unknown code counts as such: then the others are invited,
 /// and the message is posted. Transient errors, and those about the token, are not `Rejected`.
 fn is_about_the_address(error: &SlackError) -> bool {
-    let is_about_the_call = |code: &str| {
-        matches!(
-            code,
-            "invalid_arg_name"
-                | "invalid_array_arg"
-                | "invalid_charset"
-                | "invalid_form_data"
-                | "invalid_post_type"
-                | "missing_post_type"
-                | "unknown_method"
-                | "method_deprecated"
-                | "deprecated_endpoint"
-        )
-    };
-    error
-        .rejected_code()
-        .is_some_and(|code| !is_about_the_call(code))
+    // Slack may say so of a strange address.
+    let is_invalid = error.rejected_code() == Some("invalid_arguments");
+    error.rejected_code().is_some() && (is_invalid || !error.is_about_the_call())
 }
 
 /// What an execution has found out is kept for each of its redrives: somebody may have joined Slack before the redrive.

@@ -103,6 +103,29 @@ impl SlackError {
         self
     }
 
+    /// Whether Slack refused how the call was made: no caller and nobody in Slack can fix that, only another version of
+    /// this code.
+    pub fn is_about_the_call(&self) -> bool {
+        matches!(
+            self.rejected_code(),
+            Some(
+                "invalid_arg_name"
+                    | "invalid_arguments"
+                    | "invalid_array_arg"
+                    | "invalid_charset"
+                    | "invalid_form_data"
+                    | "invalid_metadata_format"
+                    | "invalid_metadata_schema"
+                    | "metadata_too_large"
+                    | "invalid_post_type"
+                    | "missing_post_type"
+                    | "unknown_method"
+                    | "method_deprecated"
+                    | "deprecated_endpoint"
+            )
+        )
+    }
+
     /// Whether a new token may help. It does not help against a missing scope or a workspace's policy.
     pub(crate) fn is_about_the_token(&self) -> bool {
         matches!(self, Self::Unauthorized { code, .. } if matches!(code.as_str(),
@@ -171,6 +194,10 @@ pub(crate) fn safe_scopes(scopes: &str) -> &str {
 /// itself.
 impl From<SlackError> for StepError {
     fn from(error: SlackError) -> Self {
+        if error.is_about_the_call() {
+            let what = error.to_string().into();
+            return Self::StepBug { what };
+        }
         match error {
             SlackError::RateLimited {
                 method,
@@ -234,6 +261,7 @@ impl From<NoToken> for StepError {
 
 #[cfg(test)]
 mod tests {
+    use apgl_contract::{Origin, Recovery};
     use rstest::rstest;
 
     use super::*;
@@ -265,6 +293,21 @@ mod tests {
         #[case] detail: Option<&str>,
     ) {
         assert_eq!(safe_detail(&[message.to_owned()]).as_deref(), detail);
+    }
+
+    #[rstest]
+    #[case("invalid_form_data", Origin::System)]
+    #[case("unknown_method", Origin::System)]
+    #[case("invalid_metadata_schema", Origin::System)]
+    #[case("restricted_action", Origin::Outside)]
+    #[case("a_code_of_tomorrow", Origin::Outside)]
+    fn a_call_that_slack_cannot_read_is_our_bug(#[case] code: &str, #[case] origin: Origin) {
+        let error = SlackError::from_code("chat.postMessage", code, Duration::ZERO, None);
+        let error = StepError::from(error);
+        assert_eq!(error.name().origin(), origin);
+        assert!(error.to_string().contains(code), "{error}");
+        // Once it is fixed, a redrive delivers.
+        assert_eq!(error.name().recovery(), Recovery::Redrive);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a failing test panics")]
 
+pub mod apgl;
 pub mod aws_cli;
 mod deployment;
 mod executions;

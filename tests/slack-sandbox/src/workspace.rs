@@ -104,6 +104,7 @@ impl Default for User {
 pub struct Token {
     pub scopes: BTreeSet<String>,
     pub bot_user_id: String,
+    /// Empty if the token is a person's.
     pub bot_id: String,
     pub revoked: bool,
 }
@@ -325,15 +326,19 @@ impl Workspace {
         format!("mpdm-{}-1", names.join("--"))
     }
 
-    /// Adds a token and the bot user that it belongs to.
+    /// Adds a token and the user that it belongs to: the bot's, or for `xoxp-…` the owner.
     pub fn put_token(&mut self, token: &str, scopes: BTreeSet<String>) {
-        let bot_user_id = self.put_user(User {
-            id: BOT_USER_ID.to_owned(),
-            name: "APGL-Notifications".to_owned(),
-            is_bot: true,
-            ..User::default()
-        });
-        let bot_id = "B00BOT".to_owned();
+        let (bot_user_id, bot_id) = if token.starts_with("xoxp-") {
+            (self.put_owner(), String::new())
+        } else {
+            let bot = User {
+                id: BOT_USER_ID.to_owned(),
+                name: "APGL-Notifications".to_owned(),
+                is_bot: true,
+                ..User::default()
+            };
+            (self.put_user(bot), "B00BOT".to_owned())
+        };
         let token_of = Token {
             scopes,
             bot_user_id,

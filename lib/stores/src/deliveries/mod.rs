@@ -54,7 +54,11 @@ pub enum Claim {
     Mine(Attempt),
     /// Another attempt, or its request to Slack, may still be in progress. Try again after this time.
     Held(Duration),
-    Posted(MessageTs),
+    Posted {
+        ts: MessageTs,
+        /// The id of the channel in which the message is. `None` if release 0.1 posted it.
+        channel: Option<String>,
+    },
 }
 
 /// Where the records are stored: in a DynamoDB table, or in the memory of the protocol's model.
@@ -127,7 +131,7 @@ impl<L: Ledger> Deliveries<L> {
                 lease_ends_at,
             ) {
                 NextStep::Wait(left) => return Ok(Claim::Held(left)),
-                NextStep::Answer(ts) => return Ok(Claim::Posted(ts)),
+                NextStep::Answer(ts, channel) => return Ok(Claim::Posted { ts, channel }),
                 NextStep::GoOn(record) => return Ok(mine(record)),
                 NextStep::Claim(record) => record,
             };
@@ -166,14 +170,15 @@ impl<L: Ledger> Deliveries<L> {
             .map(drop)
     }
 
-    /// Records that the message is in Slack. This is true no matter which attempt holds the claim now.
+    /// Records that the message is in Slack, in this channel. This is true no matter which attempt holds the claim now.
     pub async fn posted(
         &self,
         attempt: &Attempt,
         ts: &MessageTs,
+        channel: &str,
         now: SystemTime,
     ) -> Result<(), StepError> {
-        let posted = attempt.record.posted(ts);
+        let posted = attempt.record.posted(ts, channel);
         let mut stored = Some(attempt.record.clone());
         for _ in 0..MAX_CONFLICTS {
             let replaced = self

@@ -60,6 +60,9 @@ pub enum Record {
     Posted {
         attempt: String,
         ts: MessageTs,
+        /// The id of the channel in which the message is. Release 0.1 did not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         execution_started_at: Option<u64>,
     },
@@ -87,8 +90,8 @@ pub(super) enum NextStep {
     GoOn(Record),
     /// Wait: another attempt, or its request to Slack, may be in progress for this long.
     Wait(Duration),
-    /// Return the message that is in Slack.
-    Answer(MessageTs),
+    /// Return the message that is in Slack, in this channel if that is known.
+    Answer(MessageTs, Option<String>),
 }
 
 impl Record {
@@ -117,7 +120,9 @@ impl Record {
         };
         match stored {
             None => claim(Doubt::default()),
-            Some(Self::Posted { ts, .. }) => NextStep::Answer(ts.clone()),
+            Some(Self::Posted { ts, channel, .. }) => {
+                NextStep::Answer(ts.clone(), channel.clone())
+            }
             Some(released @ Self::Released { .. }) => claim(released.doubt()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
@@ -271,11 +276,12 @@ impl Record {
         record
     }
 
-    pub(super) fn posted(&self, ts: &MessageTs) -> Self {
+    pub(super) fn posted(&self, ts: &MessageTs, channel: &str) -> Self {
         Self::Posted {
             attempt: self.attempt().to_owned(),
             execution_started_at: self.execution_started_at(),
             ts: ts.clone(),
+            channel: Some(channel.to_owned()),
         }
     }
 }
@@ -313,11 +319,15 @@ mod tests {
     }
 
     fn posted() -> Record {
-        claimed("a", None).posted(&ts())
+        claimed("a", None).posted(&ts(), "C1")
     }
 
     fn ts() -> MessageTs {
         MessageTs::try_from("1.000100".to_owned()).unwrap()
+    }
+
+    fn answers() -> NextStep {
+        NextStep::Answer(ts(), Some("C1".to_owned()))
     }
 
     fn claims(now_millis: u64, uncertain: Option<(u64, u64)>) -> NextStep {
@@ -364,7 +374,7 @@ mod tests {
         2_000,
         NextStep::GoOn(claimed("new", None))
     )]
-    #[case::it_posted(Some(posted()), u64::MAX / 2, NextStep::Answer(ts()))]
+    #[case::it_posted(Some(posted()), u64::MAX / 2, answers())]
     fn a_new_attempt_continues_when_no_other_is_running(
         #[case] stored: Option<Record>,
         #[case] now_millis: u64,
@@ -471,7 +481,7 @@ mod tests {
         let (now, lease_ends_at) = (time_of(2_000), time_of(200_000));
         let step = Record::next_step(Some(&record), "new", "C2", mine, now, lease_ends_at);
         if counts {
-            assert_eq!(step, NextStep::Answer(ts()));
+            assert_eq!(step, answers());
             return;
         }
         let NextStep::Claim(claimed) = step else {

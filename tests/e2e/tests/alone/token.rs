@@ -4,7 +4,7 @@
 use std::{ops::Range, time::Duration};
 
 use aws_sdk_secretsmanager::Client;
-use e2e::{World, filter_patterns, unique};
+use e2e::{World, apgl::apgl, filter_patterns, unique};
 use local_stack::{TOKEN, function_logs};
 use serde_json::json;
 use slack_sandbox::{calls::Call, seed::TokenSeed};
@@ -186,6 +186,21 @@ async fn a_new_token_is_in_use_within_a_minute_while_slack_still_accepts_the_old
     assert!(later.iter().all(|used| *used == end(new)), "{later:?}");
     world.sandbox.revoke_token(old).await.unwrap();
     restore(&world, new).await;
+}
+
+#[tokio::test]
+async fn the_doctor_refuses_a_persons_token() {
+    let world = World::here();
+    let person = "xoxp-person";
+    accept(&world, person).await;
+    put_token(&world, person).await;
+    let output = apgl(&world, &["doctor"]).await;
+    restore(&world, person).await;
+    assert_eq!(output.status.code(), Some(1));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let line = "✗ token: Slack accepts it, but it is not a bot's";
+    assert!(shown.contains(line), "{shown}");
+    assert!(!shown.contains(person));
 }
 
 fn end(token: &str) -> Option<String> {

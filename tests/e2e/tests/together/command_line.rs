@@ -1,27 +1,10 @@
 //! `apgl`, as an operator types it.
 #![allow(clippy::unwrap_used)]
 
-use std::process::Output;
-
-use e2e::{World, aws_cli::aws, unique};
-use local_stack::{
-    Project,
-    stack::{ACCOUNT, REGION, client_environment},
-};
+use e2e::{World, apgl::apgl, aws_cli::aws, unique};
+use local_stack::stack::{ACCOUNT, REGION};
 use serde_json::Value;
 use slack_sandbox::faults::{Effect, How};
-use tokio::process::Command;
-
-/// Runs `apgl` against the stack.
-async fn apgl(world: &World, arguments: &[&str]) -> Output {
-    let endpoint = world.aws.endpoint_url().unwrap();
-    Command::new(Project::here().program("apgl"))
-        .args(arguments)
-        .envs(client_environment(endpoint))
-        .output()
-        .await
-        .unwrap()
-}
 
 /// The output of a successful command.
 async fn text(world: &World, arguments: &[&str]) -> String {
@@ -378,7 +361,7 @@ async fn a_preference_is_written_into_an_existing_profile() {
 #[tokio::test]
 async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_the_alarms() {
     let world = World::here();
-    let output = apgl(&world, &["doctor"]).await;
+    let output = apgl(&world, &["doctor", "--deep"]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "✔ stack apgl-notifications: CREATE_COMPLETE",
@@ -386,6 +369,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_th
         "✔ state machines: all six are there",
         "✔ token: accepted by Slack, for the workspace Sandbox",
         "✔ scopes: as in the manifest",
+        "✔ threads: the bot can read the replies in its channels",
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",

@@ -77,15 +77,18 @@ pub(super) fn auth_test(workspace: &Workspace, call: &Call<'_>) -> Value {
     let user = workspace
         .user(&token.bot_user_id)
         .map(|user| user.name.as_str());
-    json!({
+    let mut identity = json!({
         "url": shapes::URL,
         "team": "Sandbox",
         "team_id": TEAM_ID,
         "user": user,
         "user_id": token.bot_user_id,
-        "bot_id": token.bot_id,
         "is_enterprise_install": false,
-    })
+    });
+    if !token.bot_id.is_empty() {
+        identity["bot_id"] = json!(token.bot_id);
+    }
+    identity
 }
 
 /// Returns the arguments, or the error that they ask for. Needs no token.

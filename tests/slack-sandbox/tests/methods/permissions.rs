@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::{server::Settings, workspace::Restrictions};
+use slack_sandbox::{seed::TokenSeed, server::Settings, workspace::Restrictions};
 
 use crate::slack::{Slack, TOKEN, error};
 
@@ -26,6 +26,10 @@ async fn only_known_tokens_are_accepted() {
     );
     let who = slack.call("auth.test", &[]).await;
     assert_eq!((error(&who), who["bot_id"].is_string()), ("ok", true));
+    let person = TokenSeed::new("xoxp-person");
+    slack.admin.add_token(&person).await.unwrap();
+    let who = slack.call_as(&person.token, "auth.test", &[]).await;
+    assert_eq!((who["user"].as_str(), &who["bot_id"]), (Some("owner"), &Value::Null));
     slack.admin.revoke_token(TOKEN).await.unwrap();
     assert_eq!(error(&slack.call("auth.test", &[]).await), "token_revoked");
 }
