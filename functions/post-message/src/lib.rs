@@ -19,7 +19,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    outbox::SlackOutbox,
+    outbox::{SlackOutbox, place_of},
     protocol::{Delivery, NotDelivered, deliver},
 };
 
@@ -64,11 +64,12 @@ pub async fn handle(
         id: invocation.run.execution_id.clone(),
         // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
-        channel: input.channel.id.clone(),
+        // Boxed, because its future is large.
+        place: Box::pin(place_of(&deps.directory, &input)).await?,
         execution_started_at: invocation.run.execution_started_at(),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery.id);
+    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery);
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(posted) => Ok(posted),
         Err(NotDelivered::Slack(error)) => match error {

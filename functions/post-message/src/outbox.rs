@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, Visibility};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
+use apgl_stores::Place;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 
 use crate::{
     Input,
-    protocol::{Found, Outbox, Search},
+    protocol::{Delivery, Found, Outbox, Search},
     text::Shown,
 };
 
@@ -29,8 +29,7 @@ pub(crate) struct SlackOutbox<'a> {
     directory: &'a Directory,
     invocation: &'a Invocation,
     input: &'a Input,
-    /// The first message of the message's thread, once Slack was asked.
-    thread: OnceCell<Option<String>>,
+    place: &'a Place,
     metadata: Metadata,
 }
 
@@ -39,39 +38,25 @@ impl<'a> SlackOutbox<'a> {
         directory: &'a Directory,
         invocation: &'a Invocation,
         input: &'a Input,
-        delivery_id: &str,
+        delivery: &'a Delivery,
     ) -> Self {
         Self {
             directory,
             invocation,
             input,
-            thread: OnceCell::new(),
-            metadata: metadata(delivery_id),
+            place: &delivery.place,
+            metadata: metadata(&delivery.id),
         }
     }
 
-    /// The first message of the message's thread. Asks Slack for it once.
-    async fn thread(&self) -> Result<Option<&str>, SlackError> {
-        let thread = self.thread.get_or_try_init(async || {
-            match &self.input.message.thread_ts {
-                None => Ok(None),
-                // Boxed, because its future is large and rarely needed.
-                Some(ts) => Box::pin(thread_of(self.directory, self.input, ts.as_str()))
-                    .await
-                    .map(Some),
-            }
-        });
-        Ok(thread.await?.as_deref())
-    }
-
-    async fn post_to_channel(&self, thread: Option<&str>) -> Result<MessageTs, SlackError> {
+    async fn post_to_channel(&self) -> Result<MessageTs, SlackError> {
         let Input { channel, message } = self.input;
         let Shown { text, blocks } = Shown::of(message);
         let post = Post {
             channel: &channel.id,
             text: &text,
             blocks: blocks.as_deref(),
-            thread_ts: thread,
+            thread_ts: self.place.thread.as_deref(),
             unfurl_links: message.unfurl_links,
             unfurl_media: message.unfurl_media,
             metadata: &self.metadata,
@@ -82,8 +67,7 @@ impl<'a> SlackOutbox<'a> {
 
     async fn page(
         &self,
-        channel: &str,
-        thread: Option<&str>,
+        Place { channel, thread }: &Place,
         span: Span<'_>,
         cursor: Option<&str>,
     ) -> Result<apgl_slack::Page<HistoryMessage>, SlackError> {
@@ -98,39 +82,36 @@ impl<'a> SlackOutbox<'a> {
         }
     }
 
-    /// Looks for the message in this thread, or in the channel outside of threads.
-    async fn find_in(
-        &self,
-        channel: &str,
-        thread: Option<&str>,
-        search: &mut Search,
-    ) -> Result<Found, SlackError> {
+    /// Looks for the message in exactly this place.
+    async fn find_in(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {
         let slack = &self.directory.slack;
         let bot_id = slack.auth_test().await?.bot_id;
         let ours = |message: &&HistoryMessage| {
             message.bot_id == bot_id && message.metadata.as_ref() == Some(&self.metadata)
         };
         let mut oldest = slack_time(search.since - CLOCK_MARGIN);
-        let mut latest = search.until.map(|until| slack_time(until + CLOCK_MARGIN));
+        // Without `latest`, Slack may begin with the messages that are closest to `oldest`.
+        let until = search.until.unwrap_or_else(SystemTime::now);
+        let mut latest = slack_time(until + CLOCK_MARGIN);
         // A channel's messages are listed newest first, a thread's oldest first.
-        let list = thread.map_or_else(|| channel.to_owned(), |ts| format!("{channel}#{ts}"));
-        if let Some(place) = search.places.get(&list) {
-            if thread.is_some() {
-                place.as_str().clone_into(&mut oldest);
+        if let Some(searched_to) = search.searched.get(place) {
+            let bound = if place.thread.is_some() {
+                &mut oldest
             } else {
-                latest = Some(place.as_str().to_owned());
-            }
+                &mut latest
+            };
+            searched_to.as_str().clone_into(bound);
         }
         let span = Span {
             oldest: &oldest,
-            latest: latest.as_deref(),
+            latest: Some(&latest),
         };
-        let joined = self.joined(channel);
+        let joined = self.joined(&place.channel);
         let mut cursor = None;
         loop {
             let page = slack
                 .in_channel(&joined, async || {
-                    self.page(channel, thread, span, cursor.as_deref()).await
+                    self.page(place, span, cursor.as_deref()).await
                 })
                 .await?;
             if let Some(message) = page.items.iter().find(ours) {
@@ -143,8 +124,8 @@ impl<'a> SlackOutbox<'a> {
             // The parent of a thread comes first, whatever the span.
             let end = page.items.into_iter().next_back();
             let end = end.filter(|message| message.ts.as_str() >= oldest.as_str());
-            if let Some(Ok(place)) = end.map(|message| MessageTs::try_from(message.ts)) {
-                search.places.insert(list.clone(), place);
+            if let Some(Ok(ts)) = end.map(|message| MessageTs::try_from(message.ts)) {
+                search.searched.insert(place.clone(), ts);
             }
             if !self.invocation.has_time_for(TIME_FOR_A_PAGE) {
                 return Ok(Found::OutOfTime);
@@ -178,16 +159,17 @@ impl Outbox for SlackOutbox<'_> {
         let Self {
             directory, input, ..
         } = self;
-        self.thread().await?;
         // Boxed, because its future is large and rarely needed.
         Box::pin(directory.confirm(&input.channel, self.invocation)).await
     }
 
-    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
-        let thread = self.thread().await?;
-        match self.find_in(channel, thread, search).await {
+    async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {
+        match self.find_in(place, search).await {
             // The thread was deleted, and its messages with it. One that stands by itself is in the channel.
-            Err(error) if is_gone(&error) => self.find_in(channel, None, search).await,
+            Err(error) if is_gone(&error) => {
+                let channel = Place::in_channel(&place.channel);
+                self.find_in(&channel, search).await
+            }
             found => found,
         }
     }
@@ -195,16 +177,11 @@ impl Outbox for SlackOutbox<'_> {
     async fn post(&self) -> Result<MessageTs, SlackError> {
         let channel = &self.input.channel;
         let slack = &self.directory.slack;
-        let posted = match self.thread().await {
-            Ok(thread) => {
-                slack
-                    .in_channel(channel, async || self.post_to_channel(thread).await)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
+        let posted = slack
+            .in_channel(channel, async || self.post_to_channel().await)
+            .await;
         match posted {
-            // If only the outcome of another call is unknown, the message was not posted.
+            // If the outcome of joining the channel is unknown, the message was still not posted.
             Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.postMessage" => {
                 Err(SlackError::Unavailable { method, reason })
             }
@@ -213,21 +190,27 @@ impl Outbox for SlackOutbox<'_> {
     }
 }
 
-/// The first message of the thread to which a message belongs, which is the message itself if it is in no thread. A
-/// caller may name any message of the thread; conversations.replies needs the first one.
-async fn thread_of(directory: &Directory, input: &Input, ts: &str) -> Result<String, SlackError> {
+/// Where the message belongs: in the channel, or in the thread of the message that the request names. A caller may name
+/// any message of a thread, but conversations.replies needs the first one.
+pub(crate) async fn place_of(directory: &Directory, input: &Input) -> Result<Place, SlackError> {
     let (slack, channel) = (&directory.slack, &input.channel);
-    let thread = slack
-        .in_channel(channel, async || {
-            slack.conversations_replies_thread_of(&channel.id, ts).await
-        })
-        .await;
-    match thread {
-        Ok(thread) => Ok(thread.unwrap_or_else(|| ts.to_owned())),
-        // There is no such message, or the bot may not read it: Slack decides when the message is posted.
-        Err(SlackError::Rejected { .. } | SlackError::Unauthorized { .. }) => Ok(ts.to_owned()),
-        Err(error) => Err(error),
+    let mut place = Place::in_channel(&channel.id);
+    if let Some(ts) = &input.message.thread_ts {
+        let ts = ts.as_str();
+        let thread = slack
+            .in_channel(channel, async || {
+                slack.conversations_replies_thread_of(&channel.id, ts).await
+            })
+            .await;
+        let thread = match thread {
+            Ok(thread) => thread,
+            // There is no such message, or the bot may not read it: Slack decides when the message is posted.
+            Err(SlackError::Rejected { .. } | SlackError::Unauthorized { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        place.thread = Some(thread.unwrap_or_else(|| ts.to_owned()));
     }
+    Ok(place)
 }
 
 fn is_gone(error: &SlackError) -> bool {

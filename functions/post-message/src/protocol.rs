@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
 use apgl_slack::{SlackClient, SlackError};
-use apgl_stores::{Attempt, Claim, Deliveries, Ledger, Places, SETTLE_TIME};
+use apgl_stores::{Attempt, Claim, Deliveries, Ledger, Place, SETTLE_TIME, Searched};
 
 /// Enough time to post, join the channel if the bot is not in it, post again, and take these calls from the rate
 /// limiter.
@@ -27,8 +27,8 @@ pub struct Delivery {
     pub id: String,
     /// Identifies this run, even among copies of the same invocation.
     pub attempt_id: String,
-    /// The id of the channel in which this run posts.
-    pub channel: String,
+    /// Where this run posts.
+    pub place: Place,
     /// When the execution was started, in milliseconds since the epoch; `None` if that is unknown.
     pub execution_started_at: Option<u64>,
     /// When Lambda ends this run.
@@ -43,11 +43,10 @@ pub struct Delivery {
 pub trait Outbox {
     fn now(&self) -> SystemTime;
 
-    /// Looks for the message in this channel. Updates the search's places.
-    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError>;
+    /// Looks for the message in this place. Updates how far the search has come.
+    async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError>;
 
-    /// Confirms that the channel is still what the workflow has found, after everything else that the post needs from
-    /// Slack.
+    /// Confirms that the channel is still what the workflow has found.
     async fn confirm(&self) -> Result<(), StepError>;
 
     /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
@@ -61,10 +60,10 @@ pub struct Search {
     pub since: SystemTime,
     /// `None`: until now.
     pub until: Option<SystemTime>,
-    pub places: Places,
+    pub searched: Searched,
 }
 
-/// The result of looking for a message in one channel.
+/// The result of looking for a message in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     Message(MessageTs),
@@ -121,7 +120,9 @@ impl From<NotDelivered> for StepError {
             NotDelivered::Ledger(error) | NotDelivered::NotConfirmed(error) => error,
             NotDelivered::CantLook { channel } => Self::ChannelNotFound {
                 channel,
-                hint: "an earlier attempt may have posted the message there; invite the bot so that it can look",
+                hint: "an earlier attempt may have posted the message there; unarchive it if it is archived, invite the \
+                       bot so that it can look, and redrive; if the channel was deleted, the message is gone with it: \
+                       send it again under a new key",
             },
         }
     }
@@ -139,37 +140,27 @@ pub async fn deliver(
     let Delivery {
         id,
         attempt_id,
-        channel,
+        place,
         execution_started_at,
         deadline,
     } = delivery;
     let now = outbox.now();
     let claim = deliveries
-        .claim(
-            id,
-            attempt_id,
-            channel,
-            *execution_started_at,
-            now,
-            *deadline,
-        )
+        .claim(id, attempt_id, place, *execution_started_at, now, *deadline)
         .await?;
     let mut attempt = match claim {
         Claim::Mine(attempt) => attempt,
-        Claim::Posted {
-            ts,
-            channel: posted_in,
-        } => return Ok(already_posted(ts, posted_in, channel)),
+        Claim::Posted { ts, channel } => return Ok(already_posted(ts, channel, place)),
         Claim::Held(retry_after) => {
             return Err(NotDelivered::InProgress { retry_after });
         }
     };
-    match look(outbox, &mut attempt, channel).await {
+    match look(outbox, &mut attempt, place).await {
         Ok(Some((ts, found_in))) => {
             deliveries
                 .posted(&attempt, &ts, &found_in, outbox.now())
                 .await?;
-            return Ok(already_posted(ts, Some(found_in), channel));
+            return Ok(already_posted(ts, Some(found_in), place));
         }
         Ok(None) => attempt = attempt.certain(),
         Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
@@ -189,7 +180,7 @@ pub async fn deliver(
     match outbox.post().await {
         Ok(ts) => {
             deliveries
-                .posted(&attempt, &ts, channel, outbox.now())
+                .posted(&attempt, &ts, &place.channel, outbox.now())
                 .await?;
             tracing::info!(message.ts = ts.as_str(), "posted the message");
             Ok(PostedMessage {
@@ -210,31 +201,31 @@ pub async fn deliver(
 async fn look(
     outbox: &impl Outbox,
     attempt: &mut Attempt,
-    channel: &str,
+    place: &Place,
 ) -> Result<Option<(MessageTs, String)>, NotDelivered> {
     let Some(since) = attempt.uncertain_since() else {
         return Ok(None);
     };
-    let mut channels = attempt.uncertain_in();
-    if channels.is_empty() {
-        channels.insert(channel.to_owned());
+    let mut places = attempt.uncertain_in();
+    if places.is_empty() {
+        places.insert(place.clone());
     }
     let mut search = Search {
         since,
         until: attempt.uncertain_until(),
-        places: attempt.searched_to(),
+        searched: attempt.searched_to(),
     };
     let mut unseen = None;
-    for earlier in channels {
+    for earlier in places {
         let found = outbox.find(&earlier, &mut search).await;
-        attempt.set_searched_to(search.places.clone());
+        attempt.set_searched_to(search.searched.clone());
         match found {
             Ok(Found::Nothing) => {}
-            Ok(Found::Message(ts)) => return Ok(Some((ts, earlier))),
+            Ok(Found::Message(ts)) => return Ok(Some((ts, earlier.channel))),
             Ok(Found::OutOfTime) => return Err(NotDelivered::StillLooking),
             // The message may be in another channel that the bot can see.
-            Err(error) if earlier != channel && error.rejected_code().is_some() => {
-                unseen = Some(earlier);
+            Err(error) if earlier.channel != place.channel && error.rejected_code().is_some() => {
+                unseen = Some(earlier.channel);
             }
             Err(error) => return Err(error.into()),
         }
@@ -255,11 +246,11 @@ async fn release(
     }
 }
 
-fn already_posted(ts: MessageTs, posted_in: Option<String>, channel: &str) -> PostedMessage {
+fn already_posted(ts: MessageTs, channel: Option<String>, place: &Place) -> PostedMessage {
     tracing::info!(message.ts = ts.as_str(), "the message was posted already");
     PostedMessage {
         ts,
         duplicate: true,
-        channel_id: posted_in.filter(|posted_in| posted_in != channel),
+        channel_id: channel.filter(|channel| *channel != place.channel),
     }
 }

@@ -189,6 +189,12 @@ impl MessageTs {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When Slack has posted the message, in seconds since the epoch.
+    pub fn epoch_seconds(&self) -> u64 {
+        let seconds = self.0.split('.').next().unwrap_or_default();
+        seconds.parse().unwrap_or(u64::MAX)
+    }
 }
 
 impl TryFrom<String> for MessageTs {

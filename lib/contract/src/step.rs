@@ -31,6 +31,9 @@ pub struct Run {
     /// When the execution was started, or last redriven, in milliseconds since the epoch.
     #[serde(default)]
     pub started_at: Option<u64>,
+    /// When the execution was started. A redrive keeps it. Only a step that needs it gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_started_at: Option<u64>,
     /// How long the execution may run from then on.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
@@ -88,9 +91,11 @@ impl Run {
         self.started_at.map(time_of)
     }
 
-    /// When the execution was started, in milliseconds since the epoch. After a redrive that is unknown.
+    /// When the execution was started, in milliseconds since the epoch. Definitions of release 0.1 don't tell it after a
+    /// redrive.
     pub fn execution_started_at(&self) -> Option<u64> {
-        self.started_at.filter(|_| self.redrive_count == 0)
+        let until_redrive = self.started_at.filter(|_| self.redrive_count == 0);
+        self.execution_started_at.or(until_redrive)
     }
 
     /// Whether an earlier invocation of this step may have asked for a wait.

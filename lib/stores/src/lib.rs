@@ -22,7 +22,9 @@ pub use channels::{
     Change, Changes, Channel, Channels, Claims, ClaimsOn, Creation, CreationClaim, Entry,
     KnownMembers, List, LookUp, Members, Scan, ScanClaim, Scanned, Snapshot,
 };
-pub use deliveries::{Attempt, Claim, Deliveries, Ledger, Places, Record, Replaced, SETTLE_TIME};
+pub use deliveries::{
+    Attempt, Claim, Deliveries, Ledger, Place, Record, Replaced, SETTLE_TIME, Searched,
+};
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;

@@ -21,7 +21,7 @@ use std::{
 };
 
 use apgl_contract::{Recovery, StepError, outcome::PostedMessage};
-use apgl_stores::{Deliveries, SETTLE_TIME};
+use apgl_stores::{Deliveries, Place, SETTLE_TIME};
 use post_message::protocol::{Delivery, NotDelivered, deliver};
 
 use crate::{
@@ -61,7 +61,7 @@ impl Copy {
         let delivery = Delivery {
             id: "delivery".to_owned(),
             attempt_id: name.clone(),
-            channel,
+            place: Place::in_channel(channel),
             execution_started_at: None,
             deadline,
         };

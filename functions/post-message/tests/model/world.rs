@@ -10,7 +10,7 @@ use std::{
 
 use apgl_contract::{MessageTs, StepError};
 use apgl_slack::SlackError;
-use apgl_stores::{Ledger, Record, Replaced};
+use apgl_stores::{Ledger, Place, Record, Replaced};
 use post_message::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
@@ -304,11 +304,12 @@ impl Outbox for View {
         Ok(())
     }
 
-    async fn find(&self, channel: &str, search: &mut Search) -> Result<Found, SlackError> {
+    async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {
         pause().await;
+        let channel = &place.channel;
         let (found, is_out_of_time) = {
             let mut world = self.world.borrow_mut();
-            if channel != self.channel && world.fault(1) == 1 {
+            if *channel != self.channel && world.fault(1) == 1 {
                 world.tell(format!("{}: can't see {channel}", self.copy));
                 return Err(SlackError::Rejected {
                     method: "conversations.history",
@@ -320,7 +321,7 @@ impl Outbox for View {
                 Broken::Bound => search.since,
                 _ => search.until.unwrap_or(world.now),
             };
-            let until = search.places.get(channel).map_or(until, time_of);
+            let until = search.searched.get(place).map_or(until, time_of);
             // A fault 2: only the newer half is looked at.
             let fault = world.fault(2);
             let since = match fault {
@@ -341,7 +342,7 @@ impl Outbox for View {
             });
             let found = found.map(|(id, ..)| *id).filter(|_| searches);
             if fault == 2 {
-                search.places.insert(channel.to_owned(), place(since));
+                search.searched.insert(place.clone(), ts_at(since));
             }
             (found, fault == 2)
         };
@@ -430,14 +431,14 @@ impl Outbox for View {
 }
 
 /// The timestamp of a message that was posted at this time.
-fn place(time: SystemTime) -> MessageTs {
+fn ts_at(time: SystemTime) -> MessageTs {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let ts = format!("{}.{:06}", since.as_secs(), since.subsec_micros());
     MessageTs::try_from(ts).expect("digits on both sides of the point")
 }
 
-fn time_of(place: &MessageTs) -> SystemTime {
-    let (seconds, micros) = place.as_str().split_once('.').expect("it has a point");
+fn time_of(ts: &MessageTs) -> SystemTime {
+    let (seconds, micros) = ts.as_str().split_once('.').expect("it has a point");
     let number = |digits: &str| digits.parse::<u64>().expect("they are digits");
     UNIX_EPOCH + Duration::from_secs(number(seconds)) + Duration::from_micros(number(micros))
 }

@@ -6,8 +6,8 @@
 //! An attempt that is *uncertain since* a time looks for the message in Slack before it posts. At that time, the
 //! earliest attempt that may have posted the message began. The doubt lasts *until* Slack no longer processes any
 //! request of such an attempt, so a search days later does not read the messages of those days. A search that runs out
-//! of time is continued by the next attempt. It looks in every channel in which such an attempt posted:
-//! people rename and replace channels meanwhile.
+//! of time is continued by the next attempt. It looks in every channel and thread in which such an attempt posted:
+//! people rename and replace channels, and delete messages, meanwhile.
 //!
 //! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
 //! depend on a table, and the model of the protocol runs the same rules.
@@ -29,7 +29,7 @@ use aws_sdk_dynamodb::{
 };
 
 use self::record::NextStep;
-pub use self::record::{Places, Record};
+pub use self::record::{Place, Record, Searched};
 use crate::table::{Item, Table, epoch_seconds, number, text};
 use aws_types::SdkConfig;
 
@@ -102,14 +102,14 @@ impl<L: Ledger> Deliveries<L> {
         Self(ledger)
     }
 
-    /// Claims the delivery for the attempt `attempt_id`, which posts in `channel` and whose process ends before
+    /// Claims the delivery for the attempt `attempt_id`, which posts in `place` and whose process ends before
     /// `lease_ends_at`. No two attempts may have the same id. The record of an execution with another start does not
     /// count.
     pub async fn claim(
         &self,
         delivery_id: &str,
         attempt_id: &str,
-        channel: &str,
+        place: &Place,
         execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
@@ -125,7 +125,7 @@ impl<L: Ledger> Deliveries<L> {
             let claimed = match Record::next_step(
                 stored.as_ref(),
                 attempt_id,
-                channel,
+                place,
                 execution_started_at,
                 now,
                 lease_ends_at,
@@ -220,17 +220,17 @@ impl Attempt {
     }
 
     /// Where the search for the message has stopped.
-    pub fn searched_to(&self) -> Places {
+    pub fn searched_to(&self) -> Searched {
         self.record.searched_to()
     }
 
     /// Keeps where the search for the message has stopped, for the next attempt.
-    pub fn set_searched_to(&mut self, places: Places) {
-        self.record.set_searched_to(places);
+    pub fn set_searched_to(&mut self, searched: Searched) {
+        self.record.set_searched_to(searched);
     }
 
-    /// The ids of the channels in which earlier attempts may have posted it. Release 0.1 did not write them.
-    pub fn uncertain_in(&self) -> BTreeSet<String> {
+    /// Where earlier attempts may have posted it. Release 0.1 did not write that.
+    pub fn uncertain_in(&self) -> BTreeSet<Place> {
         self.record.uncertain_in()
     }
 

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::SETTLE_TIME;
 use crate::table::{epoch_millis, time_of};
 
+/// The largest expected difference between Slack's clock, Step Functions' and ours, in milliseconds.
+const CLOCK_MARGIN: u64 = 60_000;
+
 /// A stored delivery; `docs/delivery.md` explains the states. The attempt and the state show whether a record has
 /// changed. An attempt writes `CLAIMED` a second time only to end its lease earlier, which invalidates no decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,20 +32,20 @@ pub enum Record {
         /// In milliseconds since the epoch, like all times here.
         claimed_at: u64,
         lease_ends_at: u64,
-        /// The id of the channel in which the attempt posts. Release 0.1 did not write it.
+        /// Where the attempt posts. Release 0.1 did not write it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        channel: Option<String>,
+        place: Option<Place>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_since: Option<u64>,
         /// No earlier attempt can have posted after this time. Release 0.1 did not write it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_until: Option<u64>,
-        /// The channels in which earlier attempts may have posted. People rename and replace channels meanwhile.
+        /// Where earlier attempts may have posted. People rename and replace channels, and delete threads, meanwhile.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        uncertain_in: BTreeSet<String>,
+        uncertain_in: BTreeSet<Place>,
         /// How far the search for the message has come, while there is no new doubt.
-        #[serde(default, skip_serializing_if = "Places::is_empty")]
-        searched_to: Places,
+        #[serde(default, skip_serializing_if = "Searched::is_empty")]
+        searched_to: Searched,
     },
     Released {
         attempt: String,
@@ -53,9 +56,9 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertain_until: Option<u64>,
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        uncertain_in: BTreeSet<String>,
-        #[serde(default, skip_serializing_if = "Places::is_empty")]
-        searched_to: Places,
+        uncertain_in: BTreeSet<Place>,
+        #[serde(default, skip_serializing_if = "Searched::is_empty")]
+        searched_to: Searched,
     },
     Posted {
         attempt: String,
@@ -68,17 +71,52 @@ pub enum Record {
     },
 }
 
-/// For each list of messages that a search has begun to read, the last message that was looked at. The searcher chooses
-/// the lists' names.
-pub type Places = BTreeMap<String, MessageTs>;
+/// A list of messages: those of a channel outside of threads, or those of a thread. It is stored as `C012AB3CD`, or as
+/// `C012AB3CD#1716900000.000100`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub struct Place {
+    /// The channel's id.
+    pub channel: String,
+    /// The timestamp of the thread's first message.
+    pub thread: Option<String>,
+}
+
+impl Place {
+    pub fn in_channel(channel: impl Into<String>) -> Self {
+        Self {
+            channel: channel.into(),
+            thread: None,
+        }
+    }
+}
+
+impl From<Place> for String {
+    fn from(Place { channel, thread }: Place) -> Self {
+        thread.map_or_else(|| channel.clone(), |thread| format!("{channel}#{thread}"))
+    }
+}
+
+impl From<String> for Place {
+    fn from(stored: String) -> Self {
+        let (channel, thread) = match stored.split_once('#') {
+            Some((channel, thread)) => (channel.to_owned(), Some(thread.to_owned())),
+            None => (stored, None),
+        };
+        Self { channel, thread }
+    }
+}
+
+/// How far a search has come in each place: the last message that was looked at.
+pub type Searched = BTreeMap<Place, MessageTs>;
 
 /// The doubt whether earlier attempts have posted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Doubt {
     since: Option<u64>,
     until: Option<u64>,
-    channels: BTreeSet<String>,
-    searched_to: Places,
+    places: BTreeSet<Place>,
+    searched_to: Searched,
 }
 
 /// What a new attempt does with the stored record.
@@ -98,7 +136,7 @@ impl Record {
     pub(super) fn next_step(
         stored: Option<&Self>,
         attempt_id: &str,
-        channel: &str,
+        place: &Place,
         execution_started_at: Option<u64>,
         now: SystemTime,
         lease_ends_at: SystemTime,
@@ -111,18 +149,16 @@ impl Record {
                 execution_started_at: execution_started_at.or(known),
                 claimed_at: epoch_millis(now),
                 lease_ends_at: epoch_millis(lease_ends_at),
-                channel: Some(channel.to_owned()),
+                place: Some(place.clone()),
                 uncertain_since: doubt.since,
                 uncertain_until: doubt.until,
-                uncertain_in: doubt.channels,
+                uncertain_in: doubt.places,
                 searched_to: doubt.searched_to,
             })
         };
         match stored {
             None => claim(Doubt::default()),
-            Some(Self::Posted { ts, channel, .. }) => {
-                NextStep::Answer(ts.clone(), channel.clone())
-            }
+            Some(Self::Posted { ts, channel, .. }) => NextStep::Answer(ts.clone(), channel.clone()),
             Some(released @ Self::Released { .. }) => claim(released.doubt()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
@@ -130,7 +166,7 @@ impl Record {
             Some(Self::Claimed {
                 claimed_at,
                 lease_ends_at,
-                channel,
+                place,
                 uncertain_since,
                 uncertain_in,
                 ..
@@ -142,9 +178,9 @@ impl Record {
                     _ => claim(Doubt {
                         since: uncertain_since.or(Some(*claimed_at)),
                         until: Some(epoch_millis(until)),
-                        channels: uncertain_in.iter().chain(channel).cloned().collect(),
+                        places: uncertain_in.iter().chain(place).cloned().collect(),
                         // The new doubt is about messages that the search may have passed.
-                        searched_to: Places::new(),
+                        searched_to: Searched::new(),
                     }),
                 }
             }
@@ -170,8 +206,19 @@ impl Record {
 
     /// Whether the record belongs to an earlier execution with the same name.
     fn is_of_another(&self, started_at: Option<u64>) -> bool {
-        let theirs = self.execution_started_at();
-        theirs.is_some() && started_at.is_some() && theirs != started_at
+        let Some(started_at) = started_at else {
+            return false;
+        };
+        let is_before_the_start = |millis: u64| millis.saturating_add(CLOCK_MARGIN) < started_at;
+        match (self.execution_started_at(), self) {
+            (Some(theirs), _) => theirs != started_at,
+            // Release 0.1 did not write the start, but no execution posts before it starts.
+            (None, Self::Claimed { claimed_at, .. }) => is_before_the_start(*claimed_at),
+            (None, Self::Posted { ts, .. }) => {
+                is_before_the_start(ts.epoch_seconds().saturating_mul(1_000))
+            }
+            (None, Self::Released { .. }) => false,
+        }
     }
 
     fn doubt(&self) -> Doubt {
@@ -192,7 +239,7 @@ impl Record {
             } => Doubt {
                 since: *uncertain_since,
                 until: *uncertain_until,
-                channels: uncertain_in.clone(),
+                places: uncertain_in.clone(),
                 searched_to: searched_to.clone(),
             },
             Self::Posted { .. } => Doubt::default(),
@@ -225,18 +272,18 @@ impl Record {
         self.doubt().until.map(time_of)
     }
 
-    /// The channels in which earlier attempts may have posted.
-    pub(super) fn uncertain_in(&self) -> BTreeSet<String> {
-        self.doubt().channels
+    /// Where earlier attempts may have posted.
+    pub(super) fn uncertain_in(&self) -> BTreeSet<Place> {
+        self.doubt().places
     }
 
-    pub(super) fn searched_to(&self) -> Places {
+    pub(super) fn searched_to(&self) -> Searched {
         self.doubt().searched_to
     }
 
-    pub(super) fn set_searched_to(&mut self, places: Places) {
+    pub(super) fn set_searched_to(&mut self, searched: Searched) {
         if let Self::Claimed { searched_to, .. } = self {
-            *searched_to = places;
+            *searched_to = searched;
         }
     }
 
@@ -263,7 +310,7 @@ impl Record {
             execution_started_at: self.execution_started_at(),
             uncertain_since: doubt.since,
             uncertain_until: doubt.until,
-            uncertain_in: doubt.channels,
+            uncertain_in: doubt.places,
             searched_to: doubt.searched_to,
         }
     }
@@ -293,17 +340,21 @@ mod tests {
     use super::*;
     use crate::table::{Item, number, text};
 
+    fn place(channel: &str) -> Place {
+        Place::in_channel(channel)
+    }
+
     fn claimed(attempt: &str, uncertain_since: Option<u64>) -> Record {
         Record::Claimed {
             attempt: attempt.to_owned(),
             execution_started_at: None,
             claimed_at: 1_000,
             lease_ends_at: 60_000,
-            channel: Some("C1".to_owned()),
+            place: Some(place("C1")),
             uncertain_since,
             uncertain_until: None,
             uncertain_in: BTreeSet::new(),
-            searched_to: Places::new(),
+            searched_to: Searched::new(),
         }
     }
 
@@ -314,7 +365,7 @@ mod tests {
             uncertain_since,
             uncertain_until: uncertain_since.map(|_| 900),
             uncertain_in: BTreeSet::new(),
-            searched_to: Places::new(),
+            searched_to: Searched::new(),
         }
     }
 
@@ -335,17 +386,17 @@ mod tests {
     }
 
     fn claims_in(channels: &[&str], now_millis: u64, uncertain: Option<(u64, u64)>) -> NextStep {
-        let channels = channels.iter().map(|&channel| channel.to_owned());
+        let places = channels.iter().map(|channel| place(channel));
         NextStep::Claim(Record::Claimed {
             attempt: "new".to_owned(),
             execution_started_at: None,
             claimed_at: now_millis,
             lease_ends_at: 200_000,
-            channel: Some("C2".to_owned()),
+            place: Some(place("C2")),
             uncertain_since: uncertain.map(|(since, _)| since),
             uncertain_until: uncertain.map(|(_, until)| until),
-            uncertain_in: channels.collect(),
-            searched_to: Places::new(),
+            uncertain_in: places.collect(),
+            searched_to: Searched::new(),
         })
     }
 
@@ -381,7 +432,14 @@ mod tests {
         #[case] expected: NextStep,
     ) {
         let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
-        let step = Record::next_step(stored.as_ref(), "new", "C2", None, now, lease_ends_at);
+        let step = Record::next_step(
+            stored.as_ref(),
+            "new",
+            &place("C2"),
+            None,
+            now,
+            lease_ends_at,
+        );
         assert_eq!(step, expected);
     }
 
@@ -392,7 +450,7 @@ mod tests {
             Record::next_step(
                 Some(&given_up),
                 "new",
-                "C2",
+                &place("C2"),
                 None,
                 time_of(now),
                 time_of(200_000),
@@ -411,7 +469,7 @@ mod tests {
         let next = |stored: &Record, attempt, channel| match Record::next_step(
             Some(stored),
             attempt,
-            channel,
+            &place(channel),
             None,
             now,
             now,
@@ -422,29 +480,39 @@ mod tests {
         let second = next(&claimed("a", None), "b", "C2");
         let second = second.released();
         let third = next(&second, "c", "C3").given_up(time_of(0));
-        let channels = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        assert_eq!(third.uncertain_in(), channels(&["C1"]));
+        let places = |names: &[&str]| names.iter().map(|name| place(name)).collect();
+        assert_eq!(third.uncertain_in(), places(&["C1"]));
         let fourth = next(&third, "d", "C2");
-        assert_eq!(fourth.uncertain_in(), channels(&["C1", "C3"]));
-        assert_eq!(fourth.certain().uncertain_in(), channels(&[]));
+        assert_eq!(fourth.uncertain_in(), places(&["C1", "C3"]));
+        assert_eq!(fourth.certain().uncertain_in(), places(&[]));
     }
 
     #[test]
     fn a_search_goes_on_where_it_stopped_until_there_is_a_new_doubt() {
-        let places = Places::from([("C1".to_owned(), ts())]);
+        let searched = Searched::from([
+            (place("C1"), ts()),
+            (Place::from("C1#1.000000".to_owned()), ts()),
+        ]);
         let next = |attempt, stored: &Record| {
             let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
-            match Record::next_step(Some(stored), attempt, "C2", None, now, lease_ends_at) {
+            match Record::next_step(
+                Some(stored),
+                attempt,
+                &place("C2"),
+                None,
+                now,
+                lease_ends_at,
+            ) {
                 NextStep::Claim(record) => record,
                 other => panic!("{other:?}"),
             }
         };
         let mut stopped = claimed("a", Some(500));
-        stopped.set_searched_to(places.clone());
+        stopped.set_searched_to(searched.clone());
         let stopped = stopped.released();
-        assert_eq!(next("b", &stopped).searched_to(), places);
+        assert_eq!(next("b", &stopped).searched_to(), searched);
         let crashed = next("b", &stopped).given_up(time_of(0));
-        assert_eq!(next("c", &crashed).searched_to(), Places::new());
+        assert_eq!(next("c", &crashed).searched_to(), Searched::new());
     }
 
     /// Release 0.1 wrote no end of the doubt: the message is then looked for among all messages since.
@@ -464,6 +532,7 @@ mod tests {
     #[case::the_same_execution(Some(1), Some(1), true)]
     #[case::a_redriven_execution_does_not_know(Some(1), None, true)]
     #[case::an_older_release_did_not_write_it(None, Some(2), true)]
+    #[case::an_older_release_posted_it_for_another(None, Some(62_000), false)]
     #[case::another_execution_with_the_same_name(Some(1), Some(2), false)]
     fn a_record_of_an_earlier_execution_with_the_same_name_does_not_count(
         #[case] stored: Option<u64>,
@@ -479,7 +548,7 @@ mod tests {
             *execution_started_at = stored;
         }
         let (now, lease_ends_at) = (time_of(2_000), time_of(200_000));
-        let step = Record::next_step(Some(&record), "new", "C2", mine, now, lease_ends_at);
+        let step = Record::next_step(Some(&record), "new", &place("C2"), mine, now, lease_ends_at);
         if counts {
             assert_eq!(step, answers());
             return;
@@ -500,7 +569,7 @@ mod tests {
             ("attempt".to_owned(), text("a")),
             ("claimedAt".to_owned(), number(1_000)),
             ("leaseEndsAt".to_owned(), number(60_000)),
-            ("channel".to_owned(), text("C1")),
+            ("place".to_owned(), text("C1")),
         ]);
         assert_eq!(item, expected);
         assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
