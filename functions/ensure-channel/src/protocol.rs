@@ -7,7 +7,7 @@
 //!    quota.
 //! 4. If Slack says that the name is taken, the claim ends and every execution may look for the channel. They all
 //!    share one scan. If it finds no such channel, one execution tries once more to create it, because the name may
-//!    be free by now.
+//!    be free by now. If Slack refuses it again, all who waited for the scan end.
 //!
 //! An attempt with an unknown outcome leaves its claim behind. By this claim the execution's next attempt recognises
 //! the channel as its own, even if another execution found it first.
@@ -40,8 +40,8 @@ pub trait Workspace: Claims {
     /// Converts a duration in real time to Slack's time.
     fn in_slack(&self, duration: Duration) -> Duration;
 
-    /// Whether to ask Slack again for a name that it said was taken at this time.
-    fn asks_again(&self, name_taken_at: SystemTime) -> bool;
+    /// Whether to ask Slack again for a name that it refused at this time.
+    fn asks_again(&self, refused_at: SystemTime) -> bool;
 
     /// Reads the channel and the creation claim from the table.
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError>;
@@ -154,10 +154,11 @@ async fn adopt(
     let is_nobody_elses = taken.uncertain_since == uncertain_since;
     let Some(found) = found else {
         let is_abandoned = workspace.now() > since + OWNER_RETURNS_WITHIN;
-        if (is_nobody_elses || is_abandoned) && workspace.asks_again(since) {
+        let refused_at = taken.refused_again_at.unwrap_or(since);
+        if (is_nobody_elses || is_abandoned) && workspace.asks_again(refused_at) {
             return ask_again(workspace, execution_id, taken).await;
         }
-        if is_nobody_elses {
+        if is_nobody_elses && taken.refused_again_at.is_none() {
             workspace.replace(Some(taken), None).await?.ok();
         }
         return Err(name_taken(workspace));
@@ -186,7 +187,8 @@ async fn ask_again(
     match workspace.create().await {
         Ok(Some(found)) => finish(workspace, found, &claim, uncertain_since).await,
         Ok(None) => {
-            workspace.replace(Some(&claim), None).await?.ok();
+            let refused = taken.refused_again(workspace.now());
+            workspace.replace(Some(&claim), Some(&refused)).await?.ok();
             Err(name_taken(workspace))
         }
         Err(error) => {

@@ -73,10 +73,10 @@ impl protocol::Workspace for Workspace<'_> {
             .await
     }
 
-    fn asks_again(&self, name_taken_at: SystemTime) -> bool {
-        let age = name_taken_at.elapsed().unwrap_or_default();
+    fn asks_again(&self, refused_at: SystemTime) -> bool {
+        let age = refused_at.elapsed().unwrap_or_default();
         let redriven_at = self.invocation.run.redriven_at();
-        age > NAME_TAKEN_TRUST || redriven_at.is_some_and(|at| name_taken_at < at)
+        age > NAME_TAKEN_TRUST || redriven_at.is_some_and(|at| refused_at < at)
     }
 
     async fn create(&self) -> Result<Option<Found>, StepError> {

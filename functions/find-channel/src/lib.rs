@@ -1,6 +1,6 @@
 //! Finds the channel with a name, or reports that there is no such channel.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::UNIX_EPOCH};
 
 use apgl_contract::{ChannelName, ChannelRef, Invocation, StepError, Visibility};
 use apgl_directory::Directory;
@@ -60,9 +60,15 @@ pub async fn handle(
     let usable = |channel: &Channel| {
         !input.verify && !channel.archived && input.is_wanted(channel.visibility)
     };
+    // Whoever asks whether a channel exists is not answered with what was learnt long before.
+    let not_before = if input.verify {
+        deps.directory.trusted_at_start(&invocation.run)
+    } else {
+        UNIX_EPOCH
+    };
     let found = deps
         .directory
-        .find(&input.channel_name, invocation, usable)
+        .find(&input.channel_name, invocation, not_before, usable)
         .await?
         .map(|found| found.channel);
     tracing::info!(
@@ -113,8 +119,6 @@ fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use apgl_contract::ErrorName;
     use rstest::rstest;
 

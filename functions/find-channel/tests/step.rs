@@ -1,7 +1,11 @@
 //! The step against a Slack sandbox and a table.
 #![allow(clippy::unwrap_used)]
 
-use apgl_contract::{ChannelName, ChannelRef, ErrorName, StepError, Visibility};
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{
+    ChannelName, ChannelRef, ErrorName, StepError, Visibility, epoch::epoch_millis,
+};
 use find_channel::{Deps, Input, Outcome, handle};
 use fixture::{Fixture, invocation, undated};
 use rstest::rstest;
@@ -156,8 +160,36 @@ async fn a_name_that_moved_to_another_channel_is_found_there() {
         ..public_channel()
     };
     let successor = undated(step.fixture.channel(successor).await);
+    step.calls().await;
     let outcome = step.run(asked()).await.unwrap();
     assert_eq!(outcome.channel, Some(successor));
+    assert_eq!(step.fixture.calls("conversations.list").await, 1);
+}
+
+#[tokio::test]
+async fn a_check_is_not_answered_with_an_old_scan() {
+    let mut step = Finding::of(public_channel()).await;
+    step.deps.directory = step.fixture.directory_that_trusts(Duration::ZERO).await;
+    let ask = async |started_at| {
+        let mut invocation = invocation("execution");
+        invocation.run.started_at = Some(epoch_millis(started_at));
+        let input = Input {
+            channel_name: ChannelName::try_from("new".to_owned()).unwrap(),
+            ..asked()
+        };
+        handle(&step.deps, &invocation, input).await.unwrap().exists
+    };
+    let started_at = SystemTime::now();
+    assert!(!ask(started_at).await);
+    let new = ChannelSeed {
+        name: "new".to_owned(),
+        ..public_channel()
+    };
+    step.fixture.channel(new).await;
+    // The same execution, and one that starts later.
+    assert!(!ask(started_at).await);
+    assert_eq!(step.fixture.calls("conversations.list").await, 1);
+    assert!(ask(SystemTime::now()).await);
 }
 
 #[tokio::test]

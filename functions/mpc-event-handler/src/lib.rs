@@ -104,7 +104,11 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
 impl From<NotStarted> for Diagnostic {
     fn from(error: NotStarted) -> Self {
         let name = match error {
-            NotStarted::InvalidEvent(_) => "InvalidEvent",
+            // A request that is too large is found out only when it is started.
+            NotStarted::InvalidEvent(_)
+            | NotStarted::Start(StartError::InvalidRequest(_) | StartError::Key(_)) => {
+                "InvalidEvent"
+            }
             NotStarted::Start(_) => "NotStarted",
         };
         Self {

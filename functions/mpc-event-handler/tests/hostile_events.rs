@@ -34,6 +34,15 @@ fn the_unmodified_event_starts_a_notification() {
     );
 }
 
+#[test]
+fn an_event_that_is_too_large_is_invalid() {
+    let mut detail = detail();
+    detail["members"] = json!(["a".repeat(300_000)]);
+    let (outcome, _) = run(handle(&client("mpc-event"), event(&detail)));
+    let Diagnostic { error_type, .. } = outcome.unwrap_err().into();
+    assert_eq!(error_type, "InvalidEvent");
+}
+
 proptest! {
     #![proptest_config(config())]
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use apgl_aws::{SettingError, seconds};
-use apgl_contract::{ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility};
+use apgl_contract::{
+    ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility,
+    epoch::{epoch_millis, time_of},
+};
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Members, Scanned};
 use aws_types::SdkConfig;
@@ -135,7 +138,8 @@ impl Directory {
         }))
     }
 
-    /// The channel with this name; `None` if the bot can't see one.
+    /// The channel with this name; `None` if the bot can't see one, according to a scan that began at `not_before` or
+    /// later.
     ///
     /// # Errors
     /// [`StepError::ChannelScanInProgress`] and [`StepError::StepUnfinished`] until the required scan is complete,
@@ -144,6 +148,7 @@ impl Directory {
         &self,
         name: &ChannelName,
         invocation: &Invocation,
+        not_before: SystemTime,
         usable: impl Fn(&Channel) -> bool,
     ) -> Result<Option<Found>, StepError> {
         // Everything is decided from one read: between two reads another execution's scan could fill the table.
@@ -154,11 +159,11 @@ impl Directory {
         let since = match look_up.entry {
             Entry::Unknown => UNIX_EPOCH,
             Entry::Outdated { since } => since,
-            // Slack has just shown that the table is wrong.
-            Entry::Seen(_) => SystemTime::now(),
+            // Slack has just shown that the table is wrong. A scan's beginning is kept in milliseconds.
+            Entry::Seen(_) => time_of(epoch_millis(SystemTime::now())),
         };
         // A redrive looks again: somebody may have created the channel since the execution failed.
-        let since = invocation.run.since_redrive(since);
+        let since = invocation.run.since_redrive(since.max(not_before));
         let tells =
             |scanned: &Scanned| scanned.began >= since && scanned.counts_at(SystemTime::now());
         if look_up.scanned.as_ref().is_some_and(tells) {

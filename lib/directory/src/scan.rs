@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use apgl_contract::{Invocation, StepError};
 use apgl_slack::{Conversation, Page, SlackClient, SlackError};
-use apgl_stores::{List, Scan, ScanClaim, Scanned};
+use apgl_stores::{Channel, List, Scan, ScanClaim, Scanned};
 
 use crate::channels::Directory;
 
@@ -109,7 +109,14 @@ impl Directory {
                 Err(error) => return Err(self.leave(&scan, error).await?),
             };
             let (since, method) = (scan.began, scan.list.method());
-            match self.keep(scan, page, asked_at).await? {
+            let channels = match self.channels_of(&page, asked_at).await {
+                Ok(channels) => channels,
+                Err(error) => {
+                    self.channels.leave_scan(&scan).await?;
+                    return Err(error);
+                }
+            };
+            match self.keep(scan, &channels, page.next_cursor).await? {
                 Kept::Page(next) => scan = next,
                 Kept::End(scanned) => {
                     tracing::info!(
@@ -124,22 +131,30 @@ impl Directory {
         }
     }
 
-    async fn keep(
+    async fn channels_of(
         &self,
-        scan: Scan,
-        page: Page<Conversation>,
+        page: &Page<Conversation>,
         asked_at: SystemTime,
-    ) -> Result<Kept, StepError> {
+    ) -> Result<Vec<Channel>, StepError> {
         let mut channels = Vec::with_capacity(page.items.len());
         for conversation in &page.items {
             channels.push(self.channel_of(conversation, asked_at).await?);
         }
+        Ok(channels)
+    }
+
+    async fn keep(
+        &self,
+        scan: Scan,
+        channels: &[Channel],
+        next_cursor: Option<String>,
+    ) -> Result<Kept, StepError> {
         match scan.list {
-            List::All => self.channels.remember_changes(&channels).await?,
+            List::All => self.channels.remember_changes(channels).await?,
             // Each is to be trusted again.
-            List::Joined => self.channels.remember_all(&channels).await?,
+            List::Joined => self.channels.remember_all(channels).await?,
         }
-        Ok(match page.next_cursor {
+        Ok(match next_cursor {
             Some(cursor) => self
                 .channels
                 .keep_page(scan, cursor, LEASE)

@@ -42,6 +42,12 @@ impl Directory {
         run.since_redrive(recent)
     }
 
+    /// Since when what Slack has said counts for the whole execution, however long it runs.
+    pub fn trusted_at_start(&self, run: &Run) -> SystemTime {
+        let at_start = run.began_at().and_then(|at| at.checked_sub(self.trust));
+        at_start.unwrap_or(UNIX_EPOCH)
+    }
+
     /// Confirms, right before a step uses the channel, that it is still what an earlier step has found.
     ///
     /// # Errors
@@ -95,7 +101,8 @@ impl Directory {
             Ok(info) => Some(self.channel_of(&info, asked_at).await?),
             Err(error) if error.rejected_code() == Some("channel_not_found") => None,
             Err(error) => match StepError::from(error) {
-                limited @ StepError::SlackRateLimited { .. } => {
+                limited @ (StepError::SlackRateLimited { .. }
+                | StepError::SlackQueueTooLong { .. }) => {
                     let channel = self.ask_for_all(known, limited, invocation).await?;
                     return Ok(Some(channel));
                 }

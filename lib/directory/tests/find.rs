@@ -85,6 +85,9 @@ async fn a_channel_scanned_between_two_look_ups_is_found() {
         deadline: SystemTime::now() + Duration::from_mins(1),
     };
     let name = ChannelName::try_from("project-x".to_owned()).unwrap();
-    let found = directory.find(&name, &invocation, |_| true).await.unwrap();
+    let found = directory
+        .find(&name, &invocation, UNIX_EPOCH, |_| true)
+        .await
+        .unwrap();
     assert_eq!(found.map(|found| found.channel.id).as_deref(), Some("C1"));
 }

@@ -144,7 +144,7 @@ async fn a_refusal_that_is_about_one_address_does_not_stop_the_others(
 #[rstest]
 #[case("missing_scope", ErrorName::SlackUnauthorized)]
 #[case("fatal_error", ErrorName::SlackUnavailable)]
-#[case("method_deprecated", ErrorName::SlackRejected)]
+#[case("method_deprecated", ErrorName::StepBug)]
 #[tokio::test]
 async fn a_refusal_that_is_not_about_the_address_fails_the_step(
     #[case] code: &str,

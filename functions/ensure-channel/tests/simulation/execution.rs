@@ -183,8 +183,8 @@ impl Workspace for Execution {
         duration
     }
 
-    fn asks_again(&self, name_taken_at: SystemTime) -> bool {
-        self.now() > name_taken_at + Duration::from_mins(1)
+    fn asks_again(&self, refused_at: SystemTime) -> bool {
+        self.now() > refused_at + Duration::from_mins(1)
     }
 
     async fn known(&self) -> Result<(Option<Found>, Option<CreationClaim>), StepError> {
@@ -244,7 +244,11 @@ impl Workspace for Execution {
                     complete,
                     ..Scan::default()
                 };
-                let seen: Vec<String> = world.slack.keys().cloned().collect();
+                let seen = world.slack.keys();
+                let seen: Vec<String> = seen
+                    .filter(|name| !world.hidden.contains(*name))
+                    .cloned()
+                    .collect();
                 for name in seen {
                     world.table.entry(name).or_default();
                 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use apgl_contract::Recovery;
+use apgl_contract::{ErrorName, Recovery};
 use apgl_directory::Found;
 use apgl_rate_limit::gcra::Gcra;
 use ensure_channel::protocol::{Workspace, ensure};
@@ -91,6 +91,22 @@ async fn executions_that_look_for_a_taken_name_wait_for_one_long_scan() {
     assert_eq!(world.taken[CREATE], 1);
     assert!(world.taken[LIST] <= 80, "{} pages", world.taken[LIST]);
     assert_eq!(world.claims, HashMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn executions_that_need_the_name_of_a_hidden_channel_all_end_after_one_long_scan() {
+    let (world, executions) = executions(10, 1, 70);
+    let name = executions[0].name.clone();
+    world.borrow_mut().slack.insert(name.clone(), UNIX_EPOCH);
+    world.borrow_mut().hidden.insert(name);
+    let ended = join_all(executions.into_iter().map(Execution::run)).await;
+    for ended in ended {
+        let error = ended.unwrap_err();
+        assert_eq!(error.name(), ErrorName::ChannelNameTaken, "{error}");
+    }
+    let world = world.borrow();
+    assert_eq!(world.taken[CREATE], 2);
+    assert!(world.taken[LIST] <= 80, "{} pages", world.taken[LIST]);
 }
 
 /// 3,000 pages are three million channels.

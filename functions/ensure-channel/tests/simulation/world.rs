@@ -19,6 +19,8 @@ pub const LIST: &str = "conversations.list";
 pub struct World {
     /// The channels in Slack: name and time of creation.
     pub slack: HashMap<String, SystemTime>,
+    /// The names of those that the bot can't see.
+    pub hidden: HashSet<String>,
     /// The channels in the table: name and the execution that created the channel.
     pub table: HashMap<String, Option<String>>,
     pub claims: HashMap<String, CreationClaim>,

@@ -28,6 +28,7 @@ impl CreationClaim {
             waits_until: time("waitsUntil"),
             uncertain_since: time("unfinishedSince").or(claimed_at),
             name_taken_at,
+            refused_again_at: time("refusedAgainAt"),
         })
     }
 
@@ -40,6 +41,13 @@ impl CreationClaim {
             ("waitsUntil", self.waits_until.map(time)),
             ("unfinishedSince", self.uncertain_since.map(time)),
             ("nameTakenAt", self.name_taken_at.map(time)),
+            ("refusedAgainAt", self.refused_again_at.map(time)),
+            // Nobody deletes such a claim.
+            (
+                "expiresAt",
+                self.refused_again_at
+                    .map(|at| number(epoch_seconds(at + KEPT_FOR_REDRIVES))),
+            ),
         ];
         let fields = fields.into_iter();
         fields
@@ -202,10 +210,13 @@ mod tests {
             waits_until: None,
             uncertain_since: Some(time_of(5)),
             name_taken_at: None,
+            refused_again_at: None,
         };
+        let taken = claimed.name_taken(None, time_of(9));
         for claim in [
             claimed.waiting(Some(time_of(5)), time_of(9)),
-            claimed.name_taken(None, time_of(9)),
+            taken.refused_again(time_of(90)),
+            taken,
             claimed,
         ] {
             assert_eq!(CreationClaim::read(&claim.item(&name)), Some(claim));

@@ -15,6 +15,8 @@ const LEASE: Duration = Duration::from_secs(45);
 /// How long a name counts as taken after Slack has said so. It must be longer than any scan, which must begin after
 /// that: a scan reads about 20 pages of 999 channels a minute.
 const NAME_TAKEN_MAX_AGE: Duration = Duration::from_hours(6);
+/// How long an execution that looks at the result of a scan may take to do so.
+const LEARNT_WITHIN: Duration = Duration::from_secs(10);
 /// How many times a claim is attempted while other executions keep changing it.
 const MAX_CONFLICTS: usize = 4;
 
@@ -30,6 +32,8 @@ pub struct CreationClaim {
     pub uncertain_since: Option<SystemTime>,
     /// When Slack said that the name is taken. Then no execution creates the channel, and any may look for it.
     pub name_taken_at: Option<SystemTime>,
+    /// When Slack said so again, after a scan had not found the channel.
+    pub refused_again_at: Option<SystemTime>,
 }
 
 /// The result of a claim on creating a channel.
@@ -92,13 +96,22 @@ impl CreationClaim {
                 waits_until: None,
                 uncertain_since: uncertain_since.or(Some(now)),
                 name_taken_at: None,
+                refused_again_at: None,
             },
             uncertain_since,
         };
         let Some(stored) = stored else {
             return claimed(None);
         };
-        let is_taken = |at| now < at + NAME_TAKEN_MAX_AGE;
+        let is_taken = |at| {
+            let again = stored.refused_again_at;
+            // Executions that wait for a scan look at it again after at most a tenth of the time that it takes.
+            let has_been_learnt = |again: SystemTime| {
+                let scan = again.duration_since(at).unwrap_or_default();
+                now > again + scan / 10 + LEARNT_WITHIN
+            };
+            now < at + NAME_TAKEN_MAX_AGE && !again.is_some_and(has_been_learnt)
+        };
         if stored.name_taken_at.is_some_and(is_taken) {
             return Creation::NameTaken(stored.clone());
         }
@@ -134,6 +147,7 @@ impl CreationClaim {
             waits_until: None,
             uncertain_since,
             name_taken_at: Some(now),
+            refused_again_at: None,
             ..self.clone()
         }
     }
@@ -150,6 +164,20 @@ impl CreationClaim {
             waits_until: None,
             uncertain_since: Some(uncertain_since),
             name_taken_at: None,
+            refused_again_at: None,
+        }
+    }
+
+    /// This claim, of a taken name, after a scan has not found the channel and Slack has refused the name again. The
+    /// executions that waited for the scan need not repeat either.
+    #[must_use]
+    pub fn refused_again(&self, now: SystemTime) -> Self {
+        let now = time_of(epoch_millis(now));
+        Self {
+            lease_ends_at: now,
+            uncertain_since: None,
+            refused_again_at: Some(now),
+            ..self.clone()
         }
     }
 

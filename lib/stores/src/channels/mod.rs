@@ -191,8 +191,12 @@ impl Channels {
     }
 
     /// Remembers a channel that Slack has returned, unless the table has learnt something about this name since
-    /// Slack was asked.
+    /// Slack was asked. An archived channel does not replace an active one with the same name.
     pub async fn remember(&self, name: &str, channel: &Channel) -> Result<(), StepError> {
+        let is_newer = "(attribute_not_exists(seenAt) OR seenAt <= :confirmedAt) \
+             AND (attribute_not_exists(outdatedAt) OR outdatedAt <= :confirmedAt) \
+             AND (attribute_not_exists(archivedAt) OR archivedAt <= :confirmedAt) \
+             AND (attribute_not_exists(freedAt) OR freedAt <= :confirmedAt)";
         let confirmed_at = number(epoch_millis(channel.confirmed_at));
         let put = self
             .0
@@ -200,13 +204,16 @@ impl Channels {
             .put_item()
             .table_name(&self.0.name)
             .set_item(Some(item_of(name, channel)))
-            .condition_expression(
-                "(attribute_not_exists(seenAt) OR seenAt <= :confirmedAt) \
-                 AND (attribute_not_exists(outdatedAt) OR outdatedAt <= :confirmedAt) \
-                 AND (attribute_not_exists(archivedAt) OR archivedAt <= :confirmedAt) \
-                 AND (attribute_not_exists(freedAt) OR freedAt <= :confirmedAt)",
-            )
             .expression_attribute_values(":confirmedAt", confirmed_at);
+        let put = if channel.archived {
+            let replaces_none = "(attribute_not_exists(archived) OR archived = :archived OR id = :id \
+                 OR attribute_exists(outdatedAt))";
+            put.condition_expression(format!("{is_newer} AND {replaces_none}"))
+                .expression_attribute_values(":archived", AttributeValue::Bool(true))
+                .expression_attribute_values(":id", text(&channel.id))
+        } else {
+            put.condition_expression(is_newer)
+        };
         self.0.if_it_holds("PutItem", put.send().await)?;
         Ok(())
     }
