@@ -145,6 +145,32 @@ async fn a_check_returns_whether_the_bot_sees_the_channel(
     assert_eq!(outcome.channel, exists.then(|| step.channel.clone()));
 }
 
+#[rstest]
+#[case::typed_on_macos("\u{e9}quipe", "e\u{301}quipe")]
+#[case::created_on_macos("e\u{301}quipe", "\u{e9}quipe")]
+#[tokio::test]
+async fn a_name_is_the_same_in_both_forms_of_unicode(#[case] in_slack: &str, #[case] asked: &str) {
+    let step = Finding::of(public_channel()).await;
+    let other = ChannelSeed {
+        name: in_slack.to_owned(),
+        ..public_channel()
+    };
+    let other = step.fixture.channel(other).await;
+    // The second time the table knows it.
+    for _ in 0..2 {
+        let input = Input {
+            channel_name: ChannelName::try_from(asked.to_owned()).unwrap(),
+            ..required()
+        };
+        let found = step.run(input).await.unwrap();
+        assert_eq!(
+            found.channel.map(|channel| channel.id),
+            Some(other.id.clone())
+        );
+    }
+    assert_eq!(step.fixture.calls("conversations.list").await, 1);
+}
+
 #[tokio::test]
 async fn a_name_that_moved_to_another_channel_is_found_there() {
     let step = Finding::of(public_channel()).await;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 use crate::message::shows_nothing;
@@ -39,7 +40,7 @@ impl TryFrom<String> for ChannelName {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        let name = name.strip_prefix('#').unwrap_or(&name);
+        let name = composed(name.strip_prefix('#').unwrap_or(&name));
         if name.is_empty() {
             return Err("must not be empty");
         }
@@ -52,8 +53,14 @@ impl TryFrom<String> for ChannelName {
         if !name.chars().any(char::is_alphanumeric) {
             return Err("must contain a letter or a digit");
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name))
     }
+}
+
+/// The name as it is compared: `é` can be one character or two (Unicode's forms NFC and NFD), and macOS writes two.
+pub fn composed(name: &str) -> String {
+    let composer = ComposingNormalizerBorrowed::new_nfc();
+    composer.normalize(name).into_owned()
 }
 
 /// Beyond ASCII, only what surely is in no name is refused: a name that does not exist is not found.

@@ -23,7 +23,7 @@ mod size;
 pub mod step;
 pub mod surrogates;
 
-pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility};
+pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility, composed};
 pub use decode::{InvalidField, decode};
 pub use email::{Email, Members, ReportedAddress, UncheckedAddresses};
 pub use error::{ErrorName, Origin, Recovery, StepError};

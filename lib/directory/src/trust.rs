@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility, epoch::time_of};
+use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility, composed, epoch::time_of};
 use apgl_slack::Conversation;
 use apgl_stores::{Channel, List};
 
@@ -186,7 +186,7 @@ pub(crate) fn channel_from(
     asked_at: SystemTime,
 ) -> Channel {
     Channel {
-        name: conversation.name.clone(),
+        name: composed(&conversation.name),
         id: conversation.id.clone(),
         visibility: Visibility::from_is_private(conversation.is_private),
         archived: conversation.is_archived,
