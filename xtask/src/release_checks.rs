@@ -4,7 +4,7 @@ use xtask::{Build, Project, prepare::prepare, program::Failure};
 
 use crate::{
     stages::Stages,
-    test::{END_TO_END_BUILD, FAULTS, build, end_to_end_tests, program},
+    test::{END_TO_END_BUILD, FAULTS, PEOPLE, build, end_to_end_tests, program},
     upgrade,
 };
 
@@ -33,6 +33,14 @@ async fn checks(project: &Project, stages: &Stages) -> Result<(), Failure> {
     stages
         .run("faults", program(project, "chaos", &FAULTS))
         .await?;
+    for (name, trust) in [
+        ("people, without trust", "--channel-trust=0"),
+        ("people, trusted for a second", "--channel-trust=1"),
+    ] {
+        let mut people = program(project, "chaos", &PEOPLE);
+        people.arg(trust);
+        stages.run(name, people).await?;
+    }
     stages
         .time("update", upgrade::from_the_previous_release(project))
         .await

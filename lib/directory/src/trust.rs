@@ -146,9 +146,9 @@ impl Directory {
         let refresh = match refreshed {
             Ok(refresh) => refresh,
             Err(StepError::ChannelScanInProgress { retry_after, .. }) => {
-                return Err(wait(retry_after));
+                return Err(as_rate_limit(retry_after));
             }
-            Err(StepError::StepUnfinished { .. }) => return Err(wait(CONTINUES_AFTER)),
+            Err(StepError::StepUnfinished { .. }) => return Err(as_rate_limit(CONTINUES_AFTER)),
             Err(error) => return Err(error),
         };
         // A channel that the bot is not in is not among them.
@@ -196,8 +196,10 @@ pub(crate) fn channel_from(
     }
 }
 
-/// The workflow waits as for any rate limit, whatever the other execution that asks for all channels waits for.
-fn wait(retry_after: Duration) -> StepError {
+/// The error of a step that waits until an execution has asked about all channels. Definitions have no other wait in the
+/// states that use a channel.
+fn as_rate_limit(retry_after: Duration) -> StepError {
+    tracing::info!("all of the bot's channels are being confirmed; waiting for that");
     StepError::SlackRateLimited {
         method: "conversations.info",
         retry_after,
