@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use apgl_client::{Execution, Operation as Workflow, StartError, WaitError, outcome::Outcome};
+use apgl_client::{
+    Execution, Failure as Failed, Operation as Workflow, StartError, WaitError, outcome::Outcome,
+};
 use apgl_contract::request::CheckedRequest;
 use serde_json::json;
 
@@ -88,7 +90,7 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
             (shown(&outcome), json, exit)
         }
         Err(WaitError::Failed(failure)) => {
-            let (failed, advice) = (styled(BAD, "failed"), advice(&failure.error, name));
+            let (failed, advice) = (styled(BAD, "failed"), advice(&failure, name));
             let text = format!("{failed} {failure}\n{advice}");
             let json = json!({
                 "status": "FAILED", "error": failure.error, "message": failure.message,
@@ -106,7 +108,10 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
             let json = json!({ "status": status, "message": error.to_string() });
             let mut text = styled(BAD, &error);
             if exit == Exit::NotWell {
-                text = format!("{text}\n{}", advice(status_error(status), name));
+                text = format!(
+                    "{text}\n{}",
+                    advice(&Failed::new(status_error(status), ""), name)
+                );
             }
             (text, json, exit)
         }
