@@ -226,7 +226,8 @@ async fn the_longest_text_is_one_message_with_all_its_words() {
 async fn slacks_reason_for_an_invalid_block_reaches_the_caller() {
     let world = World::here();
     let channel = unique("block");
-    let section = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(3_001) } });
+    let section =
+        json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(3_001) } });
     let message = json!({ "text": "hi", "blocks": [section] });
     let request = json!({ "channelName": channel, "message": message });
     let ended = world.run(WORKFLOW, &request).await;

@@ -41,7 +41,8 @@ fn section(length: usize) -> String {
 #[tokio::test]
 async fn blocks_have_a_maximum_length() {
     let slack = Slack::start().await;
-    let section = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(2_641) } });
+    let section =
+        json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(2_641) } });
     let blocks = json!([section, section, section, section, section]).to_string();
     let arguments = [("text", "x"), ("blocks", blocks.as_str())];
     let too_long = slack.call_in("team", "chat.postMessage", &arguments).await;
