@@ -15,7 +15,7 @@ const TRIES = 10;
 /** Keeps a receipt of each execution. EventBridge sends it every status change through a queue. */
 export class OutcomeRecorder extends RustFunction {
   readonly whenItFails =
-    "Look at its log for the error and fix the cause. Until then receipts and metrics are late; notifications are not affected.";
+    "Look at its log for the error and fix the cause. Until then receipts and metrics are late, and no release is rolled back for executions that fail: `system-failed` needs these metrics. Notifications are not affected.";
   readonly queue: Queue;
   readonly deadLetters: Queue;
 

@@ -162,8 +162,10 @@ export function readSettings(node: Node): Settings {
       rule: "must be 1 to 256 letters, digits, dots, hyphens and underscores, and not start with aws.",
     }),
     bountyChannel: text("bountyChannel", context("bountyChannel") ?? "content-bounties", {
-      pattern: /^(?=.*[a-z0-9])[a-z0-9_-]{1,80}$/,
-      rule: "must be a channel's name: 1 to 80 lower-case letters, digits, - and _",
+      // As the contract's `ChannelName`: the channel exists, so its name may be in any script.
+      pattern:
+        /^(?=.*[\p{Alphabetic}\p{N}])(?:[a-z0-9_-]|[^\p{ASCII}\s\p{Cc}\p{Cf}\p{Cs}\p{CWL}\p{VS}]){1,80}$/u,
+      rule: "must be a channel's name: 1 to 80 lower-case letters of any script, digits, - and _",
     }),
   };
   checkNames(node, settings);
@@ -274,13 +276,41 @@ function wholeNumber(value: unknown): number {
   return typeof number === "number" && Number.isInteger(number) ? number : NaN;
 }
 
-/** The functions' regular expressions, those of Rust's regex-lite, have no look-around, references or classes of Unicode. */
+/**
+ * The parts of regular expressions that JavaScript and the functions (Rust's regex-lite) read alike, and that a channel's
+ * name can need. A group is not repeated with numbers, so that no pattern becomes too large for regex-lite.
+ */
+const LITERAL = String.raw`[^\s\p{Cc}\p{Cs}\\^$.|?*+()[\]{}]`;
+const IN_CLASS = String.raw`(?:\\[dw]|[^\s\p{Cc}\p{Cs}\\^[\]&~-](?:-[^\s\p{Cc}\p{Cs}\\^[\]&~-])?)`;
+const PLAIN_PATTERN = new RegExp(
+  [
+    "^(?:",
+    [
+      LITERAL,
+      String.raw`\\[dw]`,
+      String.raw`[.^$|)*+?]`,
+      String.raw`\((?:\?:|(?!\?))`,
+      String.raw`\[\^?(?:-?${IN_CLASS}+-?|-)\]`,
+      String.raw`(?<!\))\{\d{1,2}(?:,\d{0,2})?\}`,
+    ].join("|"),
+    ")+$",
+  ].join(""),
+  "u",
+);
+const LONGEST_PATTERN = 200;
+/** regex-lite reads at most 50 groups in one another. */
+const MOST_GROUPS = 20;
+
 function pattern(name: string, value: unknown): string {
-  const rule = "must be a regular expression without look-around, references and \\p";
+  const rule =
+    "must be a regular expression of plain characters, . ^ $, \\d, \\w, classes such as [a-z], groups, alternatives and repetitions, those of groups without {n}";
   const isPlain =
-    typeof value === "string" && value.length <= 200 && !/\(\?[=!<]|\\[1-9kpP]/.test(value);
+    typeof value === "string" &&
+    value.length <= LONGEST_PATTERN &&
+    value.split("(").length <= 1 + MOST_GROUPS &&
+    PLAIN_PATTERN.test(value);
   try {
-    if (isPlain && value !== "") return new RegExp(value, "u").source;
+    if (isPlain) return new RegExp(value, "u").source;
   } catch {
     // It is no regular expression.
   }

@@ -53,7 +53,8 @@ but executions that failed until then must be redriven by hand.
 
 The metrics of the workflows (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) are published with [the receipts](receipts.md). If
 \`record-outcome\` crashes after publishing them but before noting that, an execution is counted twice. Only
-\`apgl-<workflow>-system-failed\` relies on them, and a second count does not change it.
+\`apgl-<workflow>-system-failed\` relies on them, and a second count does not change it. It leaves out an execution that ended more than
+15 minutes ago: somebody has moved its dead letter back to the queue.
 `;
 
 /** The text of docs/alarms.md, generated from the stacks' templates. */

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Match, type Template } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
+import { OLDEST_RUNNING_EXECUTION, SYSTEM_FAILURES } from "../lib/metrics.js";
 import { kebabCase } from "../lib/rust-function.js";
 import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
@@ -338,7 +339,10 @@ describe("log lines", () => {
 
   it("and the functions' metrics use the namespaces that the alarms expect", () => {
     expect(source("lib/aws/src/lib.rs")).toContain('"APGL/Notifications"');
-    expect(source("functions/watch-executions/src/lib.rs")).toContain('"OldestRunningExecution"');
+    expect(source("functions/watch-executions/src/lib.rs")).toContain(
+      `"${OLDEST_RUNNING_EXECUTION}"`,
+    );
+    expect(source("functions/record-outcome/src/counts.rs")).toContain(`"${SYSTEM_FAILURES}"`);
   });
 });
 

@@ -32,6 +32,15 @@ export function stacksOf(app: App): Stack[] {
   return app.node.children.filter((child) => Stack.isStack(child));
 }
 
+/** Settings that only functions read, with other values than the defaults. */
+export const SETTINGS_OF_FUNCTIONS = {
+  allowExternallySharedChannels: true,
+  channelNamePattern: "guide-[a-z0-9-]+|content-bounties",
+  channelTrustSeconds: 60,
+  defaultSlackPreference: false,
+  personTrustSeconds: 3_600,
+};
+
 /** Deployments to an account that differ in the resources that they have: description → context. */
 export const DEPLOYMENTS: [string, Context][] = [
   ["production", {}],
@@ -55,6 +64,7 @@ export const DEPLOYMENTS: [string, Context][] = [
   [
     "a deployment with the other optional settings",
     {
+      ...SETTINGS_OF_FUNCTIONS,
       alarmEmail: "operators@library.example",
       gradualShift: false,
       logExecutionData: true,

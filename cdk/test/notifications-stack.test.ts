@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
 import { readSettings } from "../lib/settings.js";
 import { Workflow, workflowFiles } from "../lib/workflow.js";
-import { appOf, templatesOf, type Context } from "./deployment.js";
+import { appOf, SETTINGS_OF_FUNCTIONS, templatesOf, type Context } from "./deployment.js";
 import { STEPS, WATCHERS } from "./fake-functions.js";
 import { masked, resourcesOf, typesOf, written } from "./template.js";
 
@@ -47,6 +47,36 @@ describe("functions", () => {
     const unlimited = templateOf({ rateLimiter: false });
     expect(JSON.stringify(unlimited)).not.toContain("RATE_LIMITS_TABLE");
     unlimited.resourceCountIs("AWS::DynamoDB::GlobalTable", 5);
+  });
+
+  it.each([
+    ["ALLOW_EXTERNALLY_SHARED_CHANNELS", "true", ["ensure-channel"]],
+    ["CHANNEL_NAME_PATTERN", "guide-[a-z0-9-]+|content-bounties", ["check-request"]],
+    [
+      "CHANNEL_TRUST_SECONDS",
+      "60",
+      [
+        "archive-channel",
+        "ensure-channel",
+        "find-channel",
+        "invite-members",
+        "post-message",
+        "remove-members",
+      ],
+    ],
+    ["DEFAULT_SLACK_PREFERENCE", "false", ["filter-by-preference"]],
+    ["PERSON_TRUST_SECONDS", "3600", ["invite-members", "remove-members", "resolve-users"]],
+  ])("have %s=%s from the settings", (variable, value, functions) => {
+    const set = resourcesOf(templateOf(SETTINGS_OF_FUNCTIONS), "AWS::Lambda::Function")
+      .map(([, { Properties }]) => ({
+        name: Properties["FunctionName"],
+        variables:
+          (Properties["Environment"] as { Variables?: Record<string, unknown> } | undefined)
+            ?.Variables ?? {},
+      }))
+      .filter(({ variables }) => variable in variables);
+    expect(set.map(({ name }) => name).sort()).toEqual(functions.map((name) => `apgl-${name}`));
+    expect(new Set(set.map(({ variables }) => variables[variable]))).toEqual(new Set([value]));
   });
 
   it("know a time scale only on the local stack", () => {

@@ -11,6 +11,17 @@ const settings = (context: Context) => readSettings(new App({ context }).node);
 
 const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
 
+/** Patterns for channels' names; the function's tests read the same ones. */
+const PATTERNS = JSON.parse(
+  fs.readFileSync(
+    path.join(
+      import.meta.dirname,
+      "../../functions/check-request/tests/channel_name_patterns.json",
+    ),
+    "utf8",
+  ),
+) as { good: { pattern: string; matches: string }[]; bad: string[] };
+
 describe("settings", () => {
   it("have defaults for everything, by default those of production", () => {
     const { functionsDir, ...others } = settings({});
@@ -166,10 +177,11 @@ describe("settings", () => {
     ["personTrustSeconds", ""],
     ["allowExternallySharedChannels", "no"],
     ["channelNamePattern", ""],
-    ["channelNamePattern", "("],
-    ["channelNamePattern", "(?!secret).*"],
-    ["channelNamePattern", "(a)\\1"],
-    ["channelNamePattern", "\\p{L}+"],
+    ["channelNamePattern", "a".repeat(201)],
+    ["channelNamePattern", "a b"],
+    ["channelNamePattern", "(?i:a)"],
+    ["channelNamePattern", "(?:ab){2}"],
+    ...PATTERNS.bad.map((pattern): [string, unknown] => ["channelNamePattern", pattern]),
     ["oldestExecutionMinutes", -1],
     ["oldestExecutionMinutes", ""],
     ["gradualShift", "canary"],
@@ -179,9 +191,28 @@ describe("settings", () => {
     ["mpcEventSource", ""],
     ["bountyChannel", "Content Bounties"],
     ["bountyChannel", "--"],
+    ["bountyChannel", "#bounties"],
+    ["bountyChannel", "Équipe"],
+    ["bountyChannel", "お知らせ。\u200b"],
+    ["bountyChannel", "お".repeat(81)],
   ])("reject %s = %j by name", (name, value) => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
   });
+
+  it.each(PATTERNS.good)(
+    "accept the channelNamePattern $pattern, which $matches matches",
+    ({ pattern: channelNamePattern, matches: bountyChannel }) => {
+      const context = { channelNamePattern, bountyChannel };
+      expect(settings(context)).toMatchObject(context);
+    },
+  );
+
+  it.each(["content-bounties", "お知らせ", "équipe_1", "お".repeat(80)])(
+    "accept the existing bountyChannel %s",
+    (bountyChannel) => {
+      expect(settings({ bountyChannel }).bountyChannel).toBe(bountyChannel);
+    },
+  );
 
   const together: [name: string, rule: RegExp, context: Context][] = [
     ["gradualShift", /if alarms is false/, { alarms: false }],

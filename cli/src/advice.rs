@@ -1,12 +1,16 @@
 //! What a person can do about a failed execution.
 
-use apgl_client::ErrorName;
+use apgl_client::{ErrorName, Failure};
 
 /// The advice as one sentence; `execution` is the execution's name.
-pub fn advice(error: &str, execution: &str) -> String {
-    // Another execution for the same event would post the message, too.
-    let redrive = format!("then: apgl redrive {execution} (and no second start under a new key)");
-    match ErrorName::from_name(error) {
+pub fn advice(failure: &Failure, execution: &str) -> String {
+    let redrive = if failure.is_in_fail_state {
+        "then start it again with a new key: a redrive can't continue from a Fail state".to_owned()
+    } else {
+        // Another execution for the same event would post the message, too.
+        format!("then: apgl redrive {execution} (and no second start under a new key)")
+    };
+    match failure.name() {
         Some(ErrorName::InvalidRequest) => {
             "fix the request and start it with a new key; the failed one had no effect".to_owned()
         }
@@ -42,7 +46,7 @@ pub fn advice(error: &str, execution: &str) -> String {
             format!("fix the table, the secret or the role that the error names, {redrive}")
         }
         Some(_) => format!("wait until the service that failed works again, {redrive}"),
-        None => match error {
+        None => match failure.error.as_str() {
             TIMED_OUT => format!("fix what it waited for, {redrive}"),
             ABORTED => {
                 format!(
@@ -84,19 +88,32 @@ mod tests {
     #[test]
     fn a_redrive_is_advised_unless_the_error_is_final() {
         for name in ErrorName::ALL {
-            let advice = advice(name.as_str(), "mpc-event-1");
+            let advice = advised(name.as_str(), "");
             assert_eq!(
                 advice.contains("apgl redrive"),
                 name.recovery() != Recovery::Terminal
             );
         }
         for error in [TIMED_OUT, ABORTED, "Runtime.ExitError"] {
-            assert!(advice(error, "mpc-event-1").contains("apgl redrive mpc-event-1"));
+            assert!(advised(error, "").contains("apgl redrive mpc-event-1"));
+        }
+    }
+
+    #[test]
+    fn a_new_key_is_advised_after_a_fail_state() {
+        for name in ErrorName::ALL {
+            let advice = advised(name.as_str(), r#"{"message":"gone"}"#);
+            assert!(!advice.contains("apgl redrive"), "{advice}");
+            assert!(advice.contains("with a new key"), "{advice}");
         }
     }
 
     #[test]
     fn no_redrive_is_advised_for_an_error_in_the_definition() {
-        assert!(!advice("States.Runtime", "mpc-event-1").contains("apgl redrive"));
+        assert!(!advised("States.Runtime", "").contains("apgl redrive"));
+    }
+
+    fn advised(error: &str, cause: &str) -> String {
+        advice(&Failure::new(error, cause), "mpc-event-1")
     }
 }

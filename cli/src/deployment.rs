@@ -130,6 +130,13 @@ impl Deployment {
         })
     }
 
+    /// Which deployment this is, in words: its prefix, account and region.
+    pub async fn place(&self) -> Result<String, Failure> {
+        let machines = self.state_machines().await?;
+        let first = machines.iter().next().map(|(_, machine)| machine.as_str());
+        Ok(place(&self.prefix, first.unwrap_or_default()))
+    }
+
     /// A client that starts the workflows with the alias that releases shift, like every caller.
     pub async fn client(&self) -> Result<Client, Failure> {
         let mut machines = self.state_machines().await?;
@@ -253,6 +260,14 @@ pub fn refused<E: ProvideErrorMetadata>(
     Failure::aws(format!("{action} failed: {}", error.reason()))
 }
 
+/// `arn` is that of one of the deployment's resources.
+fn place(prefix: &str, arn: &str) -> String {
+    let mut parts = arn.split(':').skip(3);
+    let (region, account) = (parts.next(), parts.next());
+    let (region, account) = (region.unwrap_or("?"), account.unwrap_or("?"));
+    format!("deployment {prefix}, account {account}, {region}")
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -260,6 +275,13 @@ mod tests {
     use super::*;
 
     const ARN: &str = "arn:aws:states:eu-west-1:1:execution:apgl-delete-channel:cli-1";
+
+    #[test]
+    fn a_deployment_is_named_by_prefix_account_and_region() {
+        let machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:apgl-dev-delete-channel";
+        let expected = "deployment apgl-dev, account 123456789012, eu-west-1";
+        assert_eq!(place("apgl-dev", machine), expected);
+    }
 
     #[rstest]
     #[case(ARN)]

@@ -78,9 +78,16 @@ async fn redrive(
     }
     if let Some(error) = &described.error {
         let failure = Failed::new(error, described.cause.as_deref().unwrap_or_default());
-        if !failure.can_be_redriven() {
-            let why = format!("{error} is final: start a fixed request with a new key");
-            return not_now(why);
+        if failure.is_final() {
+            return not_now(format!(
+                "{error} is final: start a fixed request with a new key"
+            ));
+        }
+        if failure.is_in_fail_state {
+            return not_now(format!(
+                "it ended in a Fail state, from which no redrive continues: fix the cause of {error} and start it \
+                 again with a new key"
+            ));
         }
     }
     if described.redrive_status == Some(ExecutionRedriveStatus::NotRedrivable) {
@@ -126,9 +133,18 @@ mod tests {
     }
 
     fn execution(status: &str, error: Option<&str>, redrive_status: &str) -> ReplayEvent {
+        execution_with(status, error, "{}", redrive_status)
+    }
+
+    fn execution_with(
+        status: &str,
+        error: Option<&str>,
+        cause: &str,
+        redrive_status: &str,
+    ) -> ReplayEvent {
         answer(&json!({
             "executionArn": ARN, "stateMachineArn": "arn", "status": status, "startDate": 1.0,
-            "error": error, "cause": "{}", "redriveStatus": redrive_status,
+            "error": error, "cause": cause, "redriveStatus": redrive_status,
             "redriveStatusReason": "it is older than 14 days",
         }))
     }
@@ -178,6 +194,16 @@ mod tests {
             (
                 execution("FAILED", Some("Channel.NotOurs"), "REDRIVABLE"),
                 "Channel.NotOurs is final",
+            ),
+            // As an execution of release 0.1 ends.
+            (
+                execution_with(
+                    "FAILED",
+                    Some("Channel.NotFound"),
+                    r#"{"message":"gone"}"#,
+                    "REDRIVABLE",
+                ),
+                "it ended in a Fail state",
             ),
             (
                 execution("ABORTED", None, "REDRIVABLE"),

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { schemasOf } from "./fields.js";
 import { machineFiles, type Json, type Machine } from "./machine.js";
@@ -34,14 +35,24 @@ const machines = machineFiles().map(([name, , text]): [string, Machine] => [
 const REASON = (schemasOf("change-channel-members").outcome.$defs?.["SkipReason"]?.oneOf ?? [])
   .map((reason) => reason.const ?? "")
   .reduce((longest, reason) => (reason.length > longest.length ? reason : longest), "");
+/** A letter with four bytes, which names may have. */
+const LONGEST_LETTER = "𐐨";
+const LONGEST_TIME = Number.MAX_SAFE_INTEGER;
 const CHANNEL = {
   id: "C".repeat(32),
-  name: "x".repeat(80),
+  name: LONGEST_LETTER.repeat(80),
   visibility: "private",
   requestedVisibility: "private",
   archived: false,
   created: false,
-  createdByBot: false,
+  ours: false,
+  externallyShared: false,
+  confirmedAt: LONGEST_TIME,
+};
+const MESSAGE = {
+  ts: `${"1".repeat(15)}.${"1".repeat(16)}`,
+  duplicate: false,
+  channelId: "C".repeat(32),
 };
 
 const addresses = (from: number, count: number, length: number): string[] =>
@@ -68,8 +79,8 @@ interface User {
   id: string;
 }
 
-/** Functions with the largest results that they can have. */
-function functions(skippedBy: SkippedBy): Record<string, StepFunction> {
+/** Functions with the largest results that they can have. `checked` is what the check makes of the request. */
+function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepFunction> {
   const skips = (step: number, who: SkippedBy, n: number) =>
     skippedBy === who || (skippedBy === "each" && n % 4 === step);
   const user = (email: string) => ({ email, id: "U".repeat(32) });
@@ -81,7 +92,7 @@ function functions(skippedBy: SkippedBy): Record<string, StepFunction> {
     ((users ?? []) as unknown as User[]).map(({ email }) => email);
   const last = (users: Json | undefined) => split(emails(users), (n) => skips(2, "the last", n));
   return {
-    CheckRequest: ({ request }) => request ?? null,
+    CheckRequest: () => checked,
     FilterByPreference: ({ members }) => {
       const [wanted, out] = split(members as string[], (n) => skips(0, "FilterByPreference", n));
       return { wanted, skipped: out.map(skipped) };
@@ -94,6 +105,7 @@ function functions(skippedBy: SkippedBy): Record<string, StepFunction> {
         users: coming.map(user),
         leaving: going.map(user),
         skipped: [...absent, ...gone].map(skipped),
+        resolvedAt: LONGEST_TIME,
       };
     },
     FindChannel: () => ({ exists: true, channel: CHANNEL }),
@@ -106,7 +118,7 @@ function functions(skippedBy: SkippedBy): Record<string, StepFunction> {
       const [removed, out] = last(users);
       return { removed, skipped: out.map(skipped) };
     },
-    PostMessage: () => ({ ts: "1".repeat(32), duplicate: false }),
+    PostMessage: () => MESSAGE,
     ArchiveChannel: () => ({ channel: CHANNEL }),
   };
 }
@@ -120,32 +132,54 @@ function counted(request: Request): number {
 }
 
 /**
- * The checked request of a workflow with this many addresses in each list, as large as the contract admits it. The
- * check skips entries that are no addresses; they are in `skipped` then.
+ * A workflow's request with this many addresses in each list, as large as the contract admits it, and what the check makes
+ * of it: defaults are filled in, and entries that are no addresses are in `skipped`.
  */
-function largest(workflow: string, count: number, skippedBy: SkippedBy = "nobody"): Request {
+function largest(
+  workflow: string,
+  count: number,
+  skippedBy: SkippedBy = "nobody",
+): { request: Request; checked: Request } {
   const { properties = {} } = schemasOf(workflow).request;
   const lists = ["members", "add", "remove"].filter((field) => field in properties);
-  const request = (length: number, text: string): Request => {
+  const skips = skippedBy === "CheckRequest" && lists.length > 0;
+  const ofLength = (length: number, text: string) => {
     const request: Request = { channelName: "x".repeat(80) };
     for (const [n, list] of lists.entries()) request[list] = addresses(n * count, count, length);
-    if (skippedBy === "CheckRequest") {
-      request["skipped"] = lists.flatMap((list) => (request[list] as string[]).map(skipped));
-      for (const list of lists) request[list] = [];
-    }
     if ("visibility" in properties) {
       Object.assign(request, { visibility: "private", topic: "é".repeat(250), purpose: null });
     }
     if ("message" in properties) {
       // A control character has six bytes in JSON, and a caller can make blocks of any size.
-      request["message"] = { text: "\u0001", blocks: [{ type: "section", text }] };
+      const message = { text: "a\u0001", blocks: [{ type: "section", text }] };
+      request["message"] = {
+        ...message,
+        threadTs: MESSAGE.ts,
+        unfurlLinks: true,
+        unfurlMedia: true,
+      };
     }
-    return request;
+    if ("evenIfNotOurs" in properties) request["evenIfNotOurs"] = true;
+    const checked = { ...request };
+    if (skips) {
+      request["onInvalidAddress"] = "skip";
+      checked["skipped"] = lists.flatMap((list) => (request[list] as string[]).map(skipped));
+      for (const list of lists) checked[list] = [];
+    }
+    return { request, checked };
   };
+  const bytes = (length: number) => counted(ofLength(length, "").checked);
   let length = LONGEST_ADDRESS;
-  while (counted(request(length, "")) > MAX_BYTES) length -= 1;
-  const rest = MAX_BYTES - counted(request(length, ""));
-  return request(length, "x".repeat(rest));
+  while (bytes(length) > MAX_BYTES) length -= 1;
+  return ofLength(length, "x".repeat(MAX_BYTES - bytes(length)));
+}
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
+
+/** What is wrong with a value, by a workflow's schema. */
+function invalid(workflow: string, kind: "request" | "outcome", value: Json): unknown {
+  const schema = schemasOf(workflow)[kind];
+  return ajv.validate(schema, value) ? [] : ajv.errors;
 }
 
 const COUNTS = [0, 1, 100, MAX_ADDRESSES];
@@ -158,8 +192,11 @@ describe.each(machines)("%s", (workflow, machine) => {
   it.each(cases)(
     "with %i addresses in each list, skipped by %s, stays within the limits of Step Functions",
     async (count, skippedBy) => {
-      const request = largest(workflow, count, skippedBy);
-      const { output, sizes } = await simulated(machine, request, functions(skippedBy));
+      const { request, checked } = largest(workflow, count, skippedBy);
+      expect(invalid(workflow, "request", request)).toEqual([]);
+      const steps = functions(skippedBy, checked);
+      const { output, sizes } = await simulated(machine, request, steps);
+      expect(invalid(workflow, "outcome", output)).toEqual([]);
       expect(sizes.filter(({ bytes }) => bytes > LIMIT)).toEqual([]);
       expect(everybodyIn(output)).toBe(everybodyIn(request));
       expect(statesOf(sizes)).toEqual(
@@ -170,12 +207,18 @@ describe.each(machines)("%s", (workflow, machine) => {
 });
 
 it("the largest requests are as large as the contract admits them", () => {
-  expect(counted(largest("notify-private-channel", MAX_ADDRESSES))).toBe(MAX_BYTES);
-  const { add = [] } = largest("change-channel-members", MAX_ADDRESSES);
-  expect(counted(largest("change-channel-members", MAX_ADDRESSES))).toBeGreaterThan(
-    MAX_BYTES - 2 * MAX_ADDRESSES,
-  );
-  expect(add).toHaveLength(MAX_ADDRESSES);
+  expect(counted(largest("notify-private-channel", MAX_ADDRESSES).checked)).toBe(MAX_BYTES);
+  const { checked } = largest("change-channel-members", MAX_ADDRESSES);
+  expect(counted(checked)).toBeGreaterThan(MAX_BYTES - 2 * MAX_ADDRESSES);
+  expect(checked["add"]).toHaveLength(MAX_ADDRESSES);
+});
+
+it.each([
+  ["ChannelRef", CHANNEL],
+  ["PostedMessage", MESSAGE],
+])("the largest %s has every field of its schema", (type, value) => {
+  const schema = schemasOf("notify-private-channel").outcome.$defs?.[type];
+  expect(Object.keys(value).sort()).toEqual(Object.keys(schema?.properties ?? {}).sort());
 });
 
 /** How many addresses there are in a value, in lists or in the results for single people. */

@@ -188,7 +188,7 @@ impl Inspected {
                 let reason = reason.unwrap_or("it can't be redriven");
                 format!("Step Functions can't redrive it ({reason}): start again with a new key")
             }
-            _ => advice(&failure.error, name_of(arn)),
+            _ => advice(&failure, name_of(arn)),
         };
         lines.push(format!("{:<11}{advice}", "what to do"));
         lines.extend(self.where_to_look());

@@ -223,16 +223,14 @@ impl Operation {
 }
 
 impl Operation {
-    /// What to ask before the operation, if it can't be undone.
-    pub fn question(&self) -> Option<String> {
+    /// The channel that the operation archives, if a person must confirm that first.
+    pub fn to_confirm(&self) -> Option<&str> {
         match self {
             Self::DeleteChannel(DeleteChannelArguments {
                 channel,
                 yes: false,
                 ..
-            }) => Some(format!(
-                "Archive {channel:?}? Only a person can undo that in Slack."
-            )),
+            }) => Some(channel),
             _ => None,
         }
     }

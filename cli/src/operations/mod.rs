@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use apgl_client::{Execution, Operation as Workflow, StartError, WaitError, outcome::Outcome};
+use apgl_client::{
+    Execution, Failure as Failed, Operation as Workflow, StartError, WaitError, outcome::Outcome,
+};
 use apgl_contract::request::CheckedRequest;
 use serde_json::json;
 
@@ -21,14 +23,18 @@ use crate::{
 };
 
 pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failure> {
-    let question = operation.question();
+    let to_confirm = operation.to_confirm().map(str::to_owned);
     let asked = operation.asked()?;
     // Check before AWS is needed.
     CheckedRequest::check(asked.workflow, asked.request.clone()).map_err(Failure::input)?;
-    if let Some(question) = question {
-        confirm(&question)?;
+    if to_confirm.is_some() && !io::stdin().is_terminal() {
+        return Err(Failure::input("--yes is required without a terminal"));
     }
-    let client = Deployment::of(target).await?.client().await?;
+    let deployment = Deployment::of(target).await?;
+    if let Some(channel) = to_confirm {
+        confirm(&channel, &deployment).await?;
+    }
+    let client = deployment.client().await?;
     let started = client
         .start(asked.workflow, &asked.key, &asked.request)
         .await;
@@ -39,19 +45,22 @@ pub async fn run(operation: Operation, target: &Target) -> Result<Report, Failur
     }
 }
 
-/// Asks a person. A script says `--yes`.
-fn confirm(question: &str) -> Result<(), Failure> {
-    let mut input = io::stdin().lock();
-    if !input.is_terminal() {
-        return Err(Failure::input("--yes is required without a terminal"));
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    input.read_line(&mut answer).map_err(Failure::input)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+/// Asks a person whether to archive the channel. A script says `--yes`.
+async fn confirm(channel: &str, deployment: &Deployment) -> Result<(), Failure> {
+    let place = deployment.place().await?;
+    eprint!("Archive {channel:?} in {place}? Only a person can undo that in Slack. [y/N] ");
+    if agrees(&mut io::stdin().lock()).map_err(Failure::input)? {
         return Ok(());
     }
     Err(Failure::input("nothing was done"))
+}
+
+/// Whether the next line is a yes. The end of the input is none.
+fn agrees(input: &mut impl BufRead) -> io::Result<bool> {
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    let answer = answer.trim().to_lowercase();
+    Ok(matches!(answer.as_str(), "y" | "yes"))
 }
 
 /// If the execution may have started, only the same key makes it safe to start it again.
@@ -88,7 +97,7 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
             (shown(&outcome), json, exit)
         }
         Err(WaitError::Failed(failure)) => {
-            let (failed, advice) = (styled(BAD, "failed"), advice(&failure.error, name));
+            let (failed, advice) = (styled(BAD, "failed"), advice(&failure, name));
             let text = format!("{failed} {failure}\n{advice}");
             let json = json!({
                 "status": "FAILED", "error": failure.error, "message": failure.message,
@@ -106,7 +115,10 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
             let json = json!({ "status": status, "message": error.to_string() });
             let mut text = styled(BAD, &error);
             if exit == Exit::NotWell {
-                text = format!("{text}\n{}", advice(status_error(status), name));
+                text = format!(
+                    "{text}\n{}",
+                    advice(&Failed::new(status_error(status), ""), name)
+                );
             }
             (text, json, exit)
         }
@@ -121,7 +133,22 @@ async fn end_of(workflow: Workflow, execution: &Execution<Outcome>, at_most: Dur
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    #[rstest]
+    #[case::yes("y\n", true)]
+    #[case::in_full(" Yes \r\n", true)]
+    #[case::without_a_line_break("y", true)]
+    #[case::no("n\n", false)]
+    #[case::nothing("\n", false)]
+    #[case::end_of_the_input("", false)]
+    #[case::something_else("yesterday\n", false)]
+    #[case::a_later_line("\ny\n", false)]
+    fn only_a_yes_agrees(#[case] input: &str, #[case] expected: bool) {
+        assert_eq!(agrees(&mut input.as_bytes()).unwrap(), expected);
+    }
 
     #[test]
     fn a_start_that_may_have_happened_says_how_to_repeat_it_safely() {

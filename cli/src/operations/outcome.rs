@@ -69,5 +69,40 @@ fn shown_channel(channel: &ChannelRef) -> String {
     if channel.archived {
         facts.push("archived");
     }
+    if channel.ours == Some(false) {
+        facts.push("not ours");
+    }
+    if channel.externally_shared {
+        facts.push("shared with another organisation");
+    }
     format!("{:<14}#{}  ({})", "channel", channel.name, facts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::new(json!({ "created": true, "ours": true }), "(public, C1, new)")]
+    #[case::of_somebody_else(json!({ "ours": false }), "(public, C1, not ours)")]
+    #[case::unknown(json!({}), "(public, C1)")]
+    #[case::shared(
+        json!({ "ours": true, "externallyShared": true }),
+        "(public, C1, shared with another organisation)"
+    )]
+    fn a_channel_is_shown_with_what_is_special_about_it(
+        #[case] fields: Value,
+        #[case] expected: &str,
+    ) {
+        let mut channel = json!({
+            "id": "C1", "name": "x", "visibility": "public", "archived": false, "created": false,
+        });
+        let fields = fields.as_object().unwrap().clone();
+        channel.as_object_mut().unwrap().extend(fields);
+        let shown = shown_channel(&serde_json::from_value(channel).unwrap());
+        assert!(shown.ends_with(expected), "{shown}");
+    }
 }

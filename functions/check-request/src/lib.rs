@@ -101,9 +101,31 @@ mod tests {
         }
     }
 
+    #[derive(Deserialize)]
+    struct Patterns {
+        good: Vec<Good>,
+        bad: Vec<String>,
+    }
+
+    #[derive(Deserialize)]
+    struct Good {
+        pattern: String,
+        matches: String,
+    }
+
+    /// The CDK app's tests read the same list, because the app must refuse what this function can't read.
     #[test]
-    fn a_pattern_that_is_no_regular_expression_is_named() {
-        let error = Deps::with_pattern(Some("(")).unwrap_err();
-        assert!(error.to_string().contains("CHANNEL_NAME_PATTERN"));
+    fn patterns_are_read_as_the_deployment_reads_them() {
+        let patterns = include_str!("../tests/channel_name_patterns.json");
+        let Patterns { good, bad } = serde_json::from_str(patterns).unwrap();
+        for Good { pattern, matches } in &good {
+            let deps = Deps::with_pattern(Some(pattern)).unwrap();
+            let whole = deps.channel_name_pattern.unwrap();
+            assert!(whole.is_match(matches), "{pattern}");
+        }
+        for pattern in &bad {
+            let error = Deps::with_pattern(Some(pattern)).expect_err(pattern);
+            assert!(error.to_string().contains("CHANNEL_NAME_PATTERN"));
+        }
     }
 }

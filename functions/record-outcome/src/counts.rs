@@ -1,7 +1,13 @@
 //! The metrics of an execution that has ended: pure rules.
 
+use std::time::Duration;
+
 use apgl_contract::{ErrorName, Origin, outcome::Outcome};
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
+
+/// How long after its end a failure can still be the current release's. A status change that waits longer in its
+/// queue rings an alarm of its own.
+const RECENT: Duration = Duration::from_mins(15);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Count {
@@ -10,12 +16,13 @@ pub(crate) struct Count {
     dimension: Option<(&'static str, String)>,
 }
 
-/// The metrics of an execution that ended in this other status: one failure, by its error, and one of the system if
-/// neither the request nor people in Slack have caused it. A release is taken back for the latter only.
-pub(crate) fn failure(status: &str, error: Option<&str>) -> Vec<Count> {
+/// The metrics of an execution that ended in this other status, so long ago: one failure, by its error, and one of the
+/// system if neither the request nor people in Slack have caused it. A release is taken back for the latter only, so
+/// it leaves out what ended long ago: an operator has moved a dead letter back to the queue.
+pub(crate) fn failure(status: &str, error: Option<&str>, ago: Duration) -> Vec<Count> {
     let error = error.unwrap_or(status);
     let origin = ErrorName::from_name(error).map_or(Origin::System, ErrorName::origin);
-    let is_the_systems = status == "FAILED" && origin == Origin::System;
+    let is_the_systems = status == "FAILED" && origin == Origin::System && ago <= RECENT;
     let of_the_system = Count {
         metric: "SystemFailures",
         value: 1,
@@ -157,9 +164,15 @@ mod tests {
     #[test]
     fn a_failure_is_counted_by_its_error() {
         let expected = |error| [count_by("WorkflowsFailed", 1, "Error", error)];
-        assert_eq!(failure("TIMED_OUT", None), expected("TIMED_OUT"));
+        assert_eq!(
+            failure("TIMED_OUT", None, Duration::ZERO),
+            expected("TIMED_OUT")
+        );
         for unusable in ["", "not a name", "été"] {
-            assert_eq!(failure("ABORTED", Some(unusable)), expected("other"));
+            assert_eq!(
+                failure("ABORTED", Some(unusable), Duration::ZERO),
+                expected("other")
+            );
         }
     }
 
@@ -176,7 +189,7 @@ mod tests {
         #[case] error: &str,
         #[case] is_the_systems: bool,
     ) {
-        let counts = failure(status, Some(error));
+        let counts = failure(status, Some(error), Duration::ZERO);
         let counted = counts.contains(&count("SystemFailures", 1));
         assert_eq!(counted, is_the_systems);
     }

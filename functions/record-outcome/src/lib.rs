@@ -151,7 +151,8 @@ async fn count(deps: &Deps, workflow: &str, end: &End) -> Result<(), StepError> 
         let outcome = parse(end.outcome.as_bytes()).unwrap_or_default();
         counts::successes(&outcome)
     } else {
-        counts::failure(&end.status, end.error.as_deref())
+        let ago = end.at.elapsed().unwrap_or_default();
+        counts::failure(&end.status, end.error.as_deref(), ago)
     };
     if counts.is_empty() {
         return Ok(());

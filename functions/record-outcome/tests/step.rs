@@ -223,6 +223,29 @@ async fn an_end_without_an_output_is_completed_from_the_history(#[case] status: 
     assert!(is_one(failed.await));
 }
 
+/// Dead letters that an operator moves back must not ring an alarm again, which would take a release back.
+#[rstest]
+#[case::just_now(0, true)]
+#[case::hours_ago(3 * 3_600_000, false)]
+#[tokio::test]
+async fn a_failure_that_is_recorded_late_is_none_of_the_system_now(
+    #[case] ago: u64,
+    #[case] is_counted: bool,
+) {
+    let recording = Recording::new().await;
+    let mut ended = recording.event("FAILED", 0, None);
+    ended["detail"]["error"] = json!("Step.Bug");
+    ended["detail"]["startDate"] = json!(millis() - ago);
+    ended["detail"]["stopDate"] = json!(millis() - ago);
+    assert_eq!(recording.deliver(&[&ended]).await, [""; 0]);
+    assert_eq!(
+        is_one(recording.sum("SystemFailures", None).await),
+        is_counted
+    );
+    let failed = recording.sum("WorkflowsFailed", Some(("Error", "Step.Bug")));
+    assert!(is_one(failed.await));
+}
+
 #[tokio::test]
 async fn an_input_that_is_too_large_for_an_event_is_read_from_the_history() {
     let started = json!({

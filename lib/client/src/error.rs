@@ -108,6 +108,9 @@ pub struct Failure {
     pub field: Option<String>,
     /// Slack's own error code, for example `restricted_action`.
     pub slack_error: Option<String>,
+    /// Whether the execution ended in a `Fail` state, from which no redrive continues. Final errors do; executions of
+    /// definitions before 0.2 also did after some errors that can be redriven now, such as `Channel.NotFound`.
+    pub is_in_fail_state: bool,
 }
 
 impl Failure {
@@ -115,18 +118,20 @@ impl Failure {
     /// inside Lambda's cause. Any other cause is left out, because it may quote anything.
     pub fn new(error: &str, cause: &str) -> Self {
         let cause: Value = cause.parse().unwrap_or_default();
-        let ours = match cause["errorMessage"].as_str() {
-            Some(inner) => inner.parse().unwrap_or_default(),
-            None => cause,
+        let (ours, is_from_a_task) = match cause["errorMessage"].as_str() {
+            Some(inner) => (inner.parse().unwrap_or_default(), true),
+            None => (cause, false),
         };
         let text = |field: &str| ours[field].as_str().map(str::to_owned);
         let is_ours = ErrorName::from_name(error).is_some();
+        let is_in_fail_state = is_ours && !is_from_a_task && text("message").is_some();
         let ours = |field| text(field).filter(|_| is_ours);
         Self {
             error: printable(error),
             message: ours("message"),
             field: ours("field"),
             slack_error: ours("slackError"),
+            is_in_fail_state,
         }
     }
 
@@ -135,11 +140,16 @@ impl Failure {
         ErrorName::from_name(&self.error)
     }
 
-    /// Whether the execution can continue from the step that failed, after the cause is fixed. A final error needs
-    /// a new request with a new key.
-    pub fn can_be_redriven(&self) -> bool {
+    /// Whether no fix makes the same request succeed, such as `InvalidRequest`.
+    pub fn is_final(&self) -> bool {
         self.name()
-            .is_none_or(|name| name.recovery() != Recovery::Terminal)
+            .is_some_and(|name| name.recovery() == Recovery::Terminal)
+    }
+
+    /// Whether the execution can continue from the step that failed, after the cause is fixed. If not, it needs a new
+    /// request with a new key.
+    pub fn can_be_redriven(&self) -> bool {
+        !self.is_final() && !self.is_in_fail_state
     }
 }
 
@@ -161,6 +171,8 @@ impl fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -182,6 +194,19 @@ mod tests {
         let failure = Failure::new("Slack.Unauthorized", cause);
         assert_eq!(failure.slack_error.as_deref(), Some("token_revoked"));
         assert!(failure.can_be_redriven());
+    }
+
+    /// As an execution of release 0.1 ends.
+    #[test]
+    fn a_fixable_error_from_a_fail_state_cannot_be_redriven() {
+        let ours = r#"{"message":"the bot can't see #x"}"#;
+        let in_fail_state = Failure::new("Channel.NotFound", ours);
+        assert!(in_fail_state.is_in_fail_state);
+        assert!(!in_fail_state.can_be_redriven());
+        let cause = json!({ "errorType": "Channel.NotFound", "errorMessage": ours });
+        let of_a_task = Failure::new("Channel.NotFound", &cause.to_string());
+        assert!(!of_a_task.is_in_fail_state);
+        assert!(of_a_task.can_be_redriven());
     }
 
     #[test]

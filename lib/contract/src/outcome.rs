@@ -257,5 +257,6 @@ pub struct PostedMessage {
     /// The id of the channel in which the message is, if that is not the outcome's: people have renamed or replaced the
     /// channel since an earlier attempt posted there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub channel_id: Option<String>,
 }

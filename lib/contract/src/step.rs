@@ -20,7 +20,7 @@ const WAITS: i64 = 100;
 /// The execution that a step works for. Every log line contains it.
 ///
 /// Unknown fields are ignored: after a rollback, running executions continue with a definition that is newer
-/// than their functions.
+/// than their functions. Release 0.1 rejects them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -42,15 +42,13 @@ pub struct Run {
     /// How often the workflow has waited for this step.
     #[serde(default)]
     pub waits: u32,
-    /// How often the workflow has gone back to look the channel up again, counted over all redrives. `None` for a
-    /// step from which it does not go back.
+    /// The workflow may go back to look the channel up again once after the start and once after each redrive. This
+    /// is how many of these look-ups are used up; one that is not needed does not stay for a later redrive. `None` for
+    /// a step from which the workflow does not go back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_lookups: Option<u32>,
-    /// The counterpart in definitions that go back only once: 0 or 1.
-    #[serde(default, skip_serializing)]
-    pub lookups: Option<u32>,
     /// When the step's users were resolved, in milliseconds since the epoch. It stands here and not in the step's
-    /// input, because functions of release 0.1 ignore unknown fields only here.
+    /// input, whose fields must all be known to the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<u64>,
     /// The counterpart in definitions of release 0.1: how many more times the workflow will wait.
@@ -69,10 +67,8 @@ impl Run {
 
     /// Whether the workflow goes back to look the channel up again: once, and once more after each redrive.
     pub fn may_look_up_again(&self) -> bool {
-        self.lookups == Some(0)
-            || self
-                .channel_lookups
-                .is_some_and(|lookups| lookups <= self.redrive_count)
+        self.channel_lookups
+            .is_some_and(|used| used <= self.redrive_count)
     }
 
     /// When the execution was last redriven. What was learnt before that may be the cause that somebody has fixed
@@ -177,8 +173,8 @@ mod tests {
     #[case::used_up(json!({ "channelLookups": 1 }), false)]
     #[case::redriven(json!({ "channelLookups": 1, "redriveCount": 1 }), true)]
     #[case::used_up_again(json!({ "channelLookups": 2, "redriveCount": 1 }), false)]
-    #[case::old_definition(json!({ "lookups": 0 }), true)]
-    #[case::old_definition_used_up(json!({ "lookups": 1, "redriveCount": 1 }), false)]
+    #[case::redriven_often(json!({ "channelLookups": 1, "redriveCount": 5 }), true)]
+    #[case::redriven_often_and_used_up(json!({ "channelLookups": 6, "redriveCount": 5 }), false)]
     #[case::step_that_never_goes_back(json!({ "redriveCount": 1 }), false)]
     fn a_channel_is_looked_up_again_once_for_each_start_and_redrive(
         #[case] fields: Value,

@@ -39,10 +39,15 @@ const WAITING = [
 
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
+/**
+ * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
+ * The sum also holds if RedriveCount is missing before the first redrive.
+ */
+export const USED_LOOKUPS = "$sum([1, $states.context.Execution.RedriveCount])";
 
 /**
  * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
- * that may go back to the look-up of the channel is also told how often that has happened, and one that gets users
+ * that may go back to the look-up of the channel is also told how many look-ups are used up, and one that gets users
  * when they were resolved.
  */
 export function run(timeoutSeconds: number, lookups: boolean, users = false): string {
@@ -157,8 +162,8 @@ export function staleChannels(machine: Machine): string[] {
     if (rule === undefined) return [];
     const findings: string[] = [];
     if (rule.ErrorEquals.length > 1) findings.push(`${name}: ${STALE} must be caught by itself`);
-    if (rule.Assign?.["lookups"] !== "{% $lookups + 1 %}" || rule.Assign["waits"] !== 0) {
-      findings.push(`${name}: a Catch of ${STALE} must count in lookups and begin waits anew`);
+    if (rule.Assign?.["lookups"] !== `{% ${USED_LOOKUPS} %}` || rule.Assign["waits"] !== 0) {
+      findings.push(`${name}: a Catch of ${STALE} must use up the look-up and begin waits anew`);
     }
     if (!["FindChannel", "EnsureChannel"].includes(rule.Next ?? "")) {
       findings.push(`${name}: ${STALE} must lead to the look-up of the channel`);

@@ -2,7 +2,7 @@ import jsonata from "jsonata";
 import { describe, expect, it } from "vitest";
 import { machineFiles, type Machine, type Rule, type State } from "../machine.js";
 import { RULES } from "./all.js";
-import { run } from "./errors.js";
+import { run, USED_LOOKUPS } from "./errors.js";
 import { sameEverywhere } from "./structure.js";
 
 const [, , good] = machineFiles().find(([name]) => name.startsWith("notify-private")) ?? [];
@@ -38,8 +38,13 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "staleChannels",
-    "a look-up that is not counted",
+    "a look-up that is not used up",
     (m) => delete catchOf(post(m), "Channel.Stale").Assign?.["lookups"],
+  ],
+  [
+    "staleChannels",
+    "look-ups that earlier redrives did not need",
+    (m) => ((catchOf(post(m), "Channel.Stale").Assign ?? {})["lookups"] = "{% $lookups + 1 %}"),
   ],
   [
     "staleChannels",
@@ -204,5 +209,16 @@ describe("the run that a step receives", () => {
       resolvedAt: 7,
       ...expected,
     });
+  });
+});
+
+describe("a look-up of the channel", () => {
+  it.each([
+    ["the start, without a count", {}, 1],
+    ["the start", { RedriveCount: 0 }, 1],
+    ["the fifth redrive", { RedriveCount: 5 }, 6],
+  ])("is used up for %s", async (_, Execution, used) => {
+    const states = { context: { Execution } };
+    expect(await jsonata(USED_LOOKUPS).evaluate({}, { states })).toBe(used);
   });
 });

@@ -92,4 +92,13 @@ function variablesIn(expression: string): string[] {
 }
 
 /** The JSONata functions that the workflows use. `$eval` is missing, because Step Functions does not have it. */
-const JSONATA_FUNCTIONS = ["append", "count", "exists", "merge", "not", "string", "toMillis"];
+const JSONATA_FUNCTIONS = [
+  "append",
+  "count",
+  "exists",
+  "merge",
+  "not",
+  "string",
+  "sum",
+  "toMillis",
+];

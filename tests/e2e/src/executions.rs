@@ -59,9 +59,13 @@ impl World {
     }
 
     pub async fn end_of(&self, arn: &str) -> Ended {
+        self.end_within(arn, AT_MOST).await
+    }
+
+    pub async fn end_within(&self, arn: &str, at_most: Duration) -> Ended {
         let execution = self
             .executions
-            .wait(arn, AT_MOST)
+            .wait(arn, at_most)
             .await
             .expect("the execution ends");
         let visits = self

@@ -7,7 +7,7 @@ use slack_sandbox::{
     Seed,
     admin::ChannelState,
     calls::Call,
-    faults::{Fault, How},
+    faults::{Effect, Fault, How},
     seed::ChannelSeed,
     server::ChannelChange,
 };
@@ -104,6 +104,18 @@ impl World {
             .add_fault(&fault)
             .await
             .expect("the fault is armed");
+    }
+
+    /// The next post to the channel takes effect, but neither it nor the next looks for it get a response. A step that
+    /// posts meanwhile is busy for 40 seconds: each call has 10.
+    pub async fn hang_post(&self, channel_id: &str) {
+        for (method, times) in [("chat.postMessage", 1), ("conversations.history", 3)] {
+            let hang = How::Hang {
+                millis: 60_000,
+                effect: Effect::Done,
+            };
+            self.fault(method, "channel", channel_id, times, hang).await;
+        }
     }
 
     pub async fn in_slack(&self, channel: &str) -> ChannelState {

@@ -56,7 +56,11 @@ async fn the_node_sdk_can_call_every_method_and_knows_the_responses() {
     let folder = project.root.join("tests/slack-sdks");
     project.install_node_packages(&folder).await.unwrap();
     let mut node = Command::new("node");
-    node.args(["node_modules/vitest/vitest.mjs", "run"]);
+    node.args([
+        "node_modules/vitest/vitest.mjs",
+        "run",
+        "--testTimeout=60000",
+    ]);
     calls_every_method(&project, node).await;
 }
 

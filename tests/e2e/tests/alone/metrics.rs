@@ -96,7 +96,7 @@ async fn channels_and_members_are_counted_by_their_workflow() {
 }
 
 #[tokio::test]
-async fn a_fixable_failure_is_counted_by_its_event_and_fails_its_task() {
+async fn a_failure_of_the_system_is_counted_by_its_event_and_fails_its_task() {
     let world = World::here();
     let channel = unique("event");
     let id = world.public_channel(&channel).await.id;
@@ -109,6 +109,7 @@ async fn a_fixable_failure_is_counted_by_its_event_and_fails_its_task() {
         ("Error", "Slack.Unauthorized"),
     ];
     let before = sum(&world, "WorkflowsFailed", &failed).await;
+    let system = sum(&world, "SystemFailures", &failed[..1]).await;
     let ended = world
         .run(
             "notify-public-channel",
@@ -120,4 +121,23 @@ async fn a_fixable_failure_is_counted_by_its_event_and_fails_its_task() {
         ("Slack.Unauthorized", "PostMessage")
     );
     is_counted_once_more(&world, "WorkflowsFailed", &failed, before).await;
+    is_counted_once_more(&world, "SystemFailures", &failed[..1], system).await;
+}
+
+#[tokio::test]
+async fn a_failure_that_people_have_caused_is_not_counted_as_one_of_the_system() {
+    let world = World::here();
+    let failed = [
+        ("Workflow", "apgl-notify-public-channel"),
+        ("Error", "Channel.NotFound"),
+    ];
+    let before = sum(&world, "WorkflowsFailed", &failed).await;
+    let system = sum(&world, "SystemFailures", &failed[..1]).await;
+    let request = json!({ "channelName": unique("absent"), "message": "hi" });
+    let ended = world.run("notify-public-channel", &request).await;
+    assert_eq!(ended.failure().0, "Channel.NotFound");
+    // Both metrics would be published together.
+    is_counted_once_more(&world, "WorkflowsFailed", &failed, before).await;
+    let after = sum(&world, "SystemFailures", &failed[..1]).await;
+    assert!((after - system).abs() < 0.1);
 }

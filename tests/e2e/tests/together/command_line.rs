@@ -216,10 +216,7 @@ async fn a_stopped_execution_is_redriven_only_on_purpose() {
     let world = World::here();
     let channel = unique("stopped");
     let id = world.public_channel(&channel).await.id;
-    let slow = How::Slow { millis: 8_000 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, slow)
-        .await;
+    world.hang_post(&id).await;
     let request = serde_json::json!({ "channelName": channel, "message": "hi" });
     let arn = world.start("notify-public-channel", &request).await;
     world.is_in(&arn, "PostMessage").await;

@@ -1,6 +1,8 @@
 //! `notify-private-channel`: what a caller gets and what is in Slack afterwards.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use aws_smithy_types::date_time::{DateTime, Format};
 use e2e::{World, unique};
 use rstest::rstest;
@@ -202,6 +204,44 @@ async fn people_invited_before_slack_failed_are_in_the_outcome_as_invited() {
 }
 
 #[tokio::test]
+async fn the_longest_text_is_one_message_with_all_its_words() {
+    let world = World::here();
+    let channel = unique("long");
+    let text = "all of it ".repeat(1_200);
+    let request = json!({ "channelName": channel, "message": text });
+    world.run(WORKFLOW, &request).await.output();
+
+    let messages = world.in_slack(&channel).await.messages;
+    assert_eq!(messages.len(), 1);
+    let blocks = messages[0].blocks.as_ref().and_then(Value::as_array);
+    let sections = blocks.unwrap().iter();
+    let shown: Vec<&str> = sections
+        .filter_map(|section| section["text"]["text"].as_str())
+        .collect();
+    let (shown, text) = (shown.join(" "), text.split_whitespace());
+    assert!(shown.split_whitespace().eq(text));
+}
+
+#[tokio::test]
+async fn slacks_reason_for_an_invalid_block_reaches_the_caller() {
+    let world = World::here();
+    let channel = unique("block");
+    let section =
+        json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(3_001) } });
+    let message = json!({ "text": "hi", "blocks": [section] });
+    let request = json!({ "channelName": channel, "message": message });
+    let ended = world.run(WORKFLOW, &request).await;
+    let (error, cause) = ended.failure();
+    assert_eq!(error, "Slack.MessageRejected");
+    let reason = cause["message"].as_str().unwrap();
+    assert!(
+        reason.contains("must be less than 3001 characters at /blocks/0/text/text"),
+        "{reason}"
+    );
+    assert!(world.in_slack(&channel).await.messages.is_empty());
+}
+
+#[tokio::test]
 async fn a_step_that_waits_too_often_fails_in_its_task_so_that_it_can_be_redriven() {
     let world = World::here();
     let channel = unique("patience");
@@ -209,7 +249,9 @@ async fn a_step_that_waits_too_often_fails_in_its_task_so_that_it_can_be_redrive
     world
         .fault("conversations.create", "name", &channel, 1_000, limit)
         .await;
-    let ended = world.run(WORKFLOW, &request(&channel, &[])).await;
+    let arn = world.start(WORKFLOW, &request(&channel, &[])).await;
+    // A hundred waits and invocations.
+    let ended = world.end_within(&arn, Duration::from_mins(10)).await;
     let (error, _) = ended.failure();
     assert_eq!(
         (error, ended.last_state()),

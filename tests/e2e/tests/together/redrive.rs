@@ -196,21 +196,18 @@ async fn an_execution_that_timed_out_while_it_posted_is_redriven_and_posts_once(
     let copy = world
         .copy_of(WORKFLOW, |definition| {
             assert!(definition.contains(TIMEOUT));
-            definition.replace(TIMEOUT, r#""TimeoutSeconds": 100"#)
+            definition.replace(TIMEOUT, r#""TimeoutSeconds": 400"#)
         })
         .await;
     let channel = unique("timed-out");
     let id = world.private_channel(&channel, &[]).await.id;
-    // Longer than 100 s of Slack's time, which last 5 s here.
-    let slow = How::Slow { millis: 8_000 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, slow)
-        .await;
+    // For longer than 400 s of Slack's time, which last 20 s here.
+    world.hang_post(&id).await;
     let request = json!({ "channelName": channel, "message": "hello" });
     let ended = world.run(&copy, &request).await;
     assert_eq!(ended.execution.status, Status::TimedOut);
 
-    // A redrive resets the time limit. Meanwhile the first attempt posts.
+    // A redrive resets the time limit. It finds what the first attempt has posted.
     let mut ended = ended;
     for _ in 0..20 {
         if ended.execution.status == Status::TimedOut {
@@ -226,10 +223,7 @@ async fn an_execution_that_was_stopped_while_it_posted_is_redriven_and_posts_onc
     let world = World::here();
     let channel = unique("stopped");
     let id = world.private_channel(&channel, &[]).await.id;
-    let slow = How::Slow { millis: 8_000 };
-    world
-        .fault("chat.postMessage", "channel", &id, 1, slow)
-        .await;
+    world.hang_post(&id).await;
     let request = json!({ "channelName": channel, "message": "hello" });
     let arn = world.start(WORKFLOW, &request).await;
     world.is_in(&arn, "PostMessage").await;

@@ -123,7 +123,7 @@ impl World {
         let run = format!("run{}", options.seed);
         let audience = Audience::new(&run, options.channels, Channels::Mixed);
         audience.settle(&self.stack, &self.sandbox).await?;
-        self.people.move_in(&self.sandbox, &audience.people).await;
+        self.people.begin(&self.sandbox, &audience.people).await;
         let notifications = audience.notifications(&run, options.executions);
 
         let began = Instant::now();
@@ -132,7 +132,7 @@ impl World {
         let time = began.elapsed();
         self.sandbox.end_chaos().await?;
         self.dice.end();
-        self.people.rest().await;
+        self.people.wait_until_undone().await;
 
         let mut report = Report {
             executions: sent.len(),

@@ -83,7 +83,7 @@ impl People {
     }
 
     /// Lets them change these people's addresses, and the channels of `sandbox` that executions use.
-    pub async fn move_in(&self, sandbox: &Admin, addresses: &[String]) {
+    pub async fn begin(&self, sandbox: &Admin, addresses: &[String]) {
         let _ = self.sandbox.set(sandbox.clone());
         self.state().await.addresses = addresses.to_vec();
     }
@@ -158,7 +158,7 @@ impl People {
     }
 
     /// Waits until everything is undone.
-    pub async fn rest(&self) {
+    pub async fn wait_until_undone(&self) {
         let tasks = std::mem::take(&mut self.state().await.tasks);
         tasks.join_all().await;
     }

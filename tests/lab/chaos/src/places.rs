@@ -273,8 +273,8 @@ mod tests {
     #[case::before_the_invocation(BEGAN - 1, NO_TRUST, false)]
     #[case::before_it_asked(ASKED - 1, NO_TRUST, false)]
     #[case::after_it_asked(ASKED + 1, NO_TRUST, true)]
-    #[case::longer_ago_than_the_trust(BEGAN - 901 * SECOND, 900, false)]
-    #[case::within_the_trust(BEGAN - 899 * SECOND, 900, true)]
+    #[case::longer_ago_than_channel_trust_seconds(BEGAN - 901 * SECOND, 900, false)]
+    #[case::within_channel_trust_seconds(BEGAN - 899 * SECOND, 900, true)]
     fn a_message_may_be_in_a_changed_channel_only_if_nobody_had_to_know(
         #[case] changed_at: u64,
         #[case] trust_seconds: u64,

@@ -30,9 +30,9 @@ pub struct Report {
     pub delivered_twice: usize,
     /// The message is nowhere, and no failed execution reports that.
     pub lost: usize,
-    /// How the channels of messages had changed, longer before than the deployment's trust allows.
+    /// How the channels of messages had changed, longer before than `channelTrustSeconds` allows.
     pub misplaced: Vec<Changed>,
-    /// How the channels of messages had changed right before them: within the trust, or after the invocation had asked
+    /// How the channels of messages had changed right before them: within `channelTrustSeconds`, or after the invocation had asked
     /// Slack.
     pub just_changed: Vec<Changed>,
     /// How often people changed something, by kind.

@@ -1,6 +1,6 @@
 //! The content of a message: its text, blocks, attachments and metadata.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Call, Refusal, refuse};
 
@@ -10,6 +10,7 @@ const MAX_TEXT_CHARACTERS: usize = 40_000;
 pub(super) const MAX_CHARACTERS_IN_ONE_MESSAGE: usize = 4_000;
 const MAX_BLOCKS: usize = 50;
 const MAX_CHARACTERS_IN_BLOCKS: usize = 13_200;
+const MAX_CHARACTERS_IN_SECTION: usize = 3_000;
 const MAX_ATTACHMENTS: usize = 100;
 const MAX_METADATA_BYTES: usize = 16_000;
 
@@ -73,11 +74,31 @@ fn blocks(json: &str) -> Result<Value, Refusal> {
     if blocks.len() > MAX_BLOCKS || !blocks.iter().all(|block| block["type"].is_string()) {
         return refuse("invalid_blocks");
     }
+    let is_too_long = |block: &Value| {
+        let text = block["text"]["text"].as_str().unwrap_or_default();
+        block["type"] == "section" && text.chars().count() > MAX_CHARACTERS_IN_SECTION
+    };
+    if let Some(n) = blocks.iter().position(is_too_long) {
+        return Err(too_long_section(n));
+    }
     let blocks = Value::Array(blocks);
     if characters(&blocks) > MAX_CHARACTERS_IN_BLOCKS {
         return refuse("msg_blocks_too_long");
     }
     Ok(blocks)
+}
+
+/// Slack says what is wrong and where: slackapi/bolt-js#372.
+fn too_long_section(n: usize) -> Refusal {
+    let limit = MAX_CHARACTERS_IN_SECTION + 1;
+    let message = format!(
+        "[ERROR] must be less than {limit} characters [json-pointer:/blocks/{n}/text/text]"
+    );
+    let metadata = json!({ "messages": [message] });
+    Refusal {
+        error: "invalid_blocks".to_owned(),
+        more: Map::from_iter([("response_metadata".to_owned(), metadata)]),
+    }
 }
 
 /// The number of characters in all texts of the value.

@@ -41,10 +41,27 @@ fn section(length: usize) -> String {
 #[tokio::test]
 async fn blocks_have_a_maximum_length() {
     let slack = Slack::start().await;
-    let blocks = section(13_201);
+    let section =
+        json!({ "type": "section", "text": { "type": "mrkdwn", "text": "x".repeat(2_641) } });
+    let blocks = json!([section, section, section, section, section]).to_string();
     let arguments = [("text", "x"), ("blocks", blocks.as_str())];
     let too_long = slack.call_in("team", "chat.postMessage", &arguments).await;
     assert_eq!(error(&too_long), "msg_blocks_too_long");
+}
+
+#[tokio::test]
+async fn the_text_of_a_section_has_a_maximum_length_which_slack_names() {
+    let slack = Slack::start().await;
+    let post = async |length| {
+        let blocks = section(length);
+        let arguments = [("text", "x"), ("blocks", blocks.as_str())];
+        slack.call_in("team", "chat.postMessage", &arguments).await
+    };
+    assert_eq!(error(&post(3_000).await), "ok");
+    let too_long = post(3_001).await;
+    assert_eq!(error(&too_long), "invalid_blocks");
+    let reason = "[ERROR] must be less than 3001 characters [json-pointer:/blocks/0/text/text]";
+    assert_eq!(too_long["response_metadata"]["messages"], json!([reason]));
 }
 
 #[rstest]
