@@ -47,10 +47,13 @@ export const USED_LOOKUPS = "$sum([1, $states.context.Execution.RedriveCount])";
 
 /**
  * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
- * that may go back to the look-up of the channel is also told how many look-ups are used up, and one that gets users
- * when they were resolved.
+ * that may go back to the look-up of the channel is also told how many look-ups are used up, one that gets users
+ * when they were resolved, and the one that posts when the execution was started.
  */
-export function run(timeoutSeconds: number, lookups: boolean, users = false): string {
+export function run(
+  timeoutSeconds: number,
+  { lookups = false, users = false, posts = false },
+): string {
   const startedAt =
     "$toMillis($exists(Execution.RedriveTime) ? Execution.RedriveTime : Execution.StartTime)";
   const fields = [
@@ -62,6 +65,7 @@ export function run(timeoutSeconds: number, lookups: boolean, users = false): st
     "'waits': $waits",
     ...(lookups ? ["'channelLookups': $lookups"] : []),
     ...(users ? ["'resolvedAt': $resolvedAt"] : []),
+    ...(posts ? ["'executionStartedAt': $toMillis(Execution.StartTime)"] : []),
   ];
   return `$states.context.{${fields.join(", ")}}`;
 }
@@ -140,11 +144,11 @@ export function waits(machine: Machine): string[] {
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (rules.length === 0) return findings;
-    const told = run(
-      machine.TimeoutSeconds ?? 0,
-      catchOfStale(state) !== undefined,
-      ["InviteMembers", "RemoveMembers"].includes(name),
-    );
+    const told = run(machine.TimeoutSeconds ?? 0, {
+      lookups: catchOfStale(state) !== undefined,
+      users: ["InviteMembers", "RemoveMembers"].includes(name),
+      posts: name === "PostMessage",
+    });
     if (runOf(state) !== `{% ${told} %}`) {
       findings.push(`${name} must pass run to its function, with the machine's time-out`);
     }

@@ -54,7 +54,9 @@ const broken: [rule: string, what: string, Break][] = [
   [
     "waits",
     "a function that is not told of look-ups",
-    (m) => ((post(m).Arguments?.Payload as { run: string }).run = `{% ${run(86400, false)} %}`),
+    (m) =>
+      ((post(m).Arguments?.Payload as { run: string }).run =
+        `{% ${run(86400, { posts: true })} %}`),
   ],
   ["retries", "no retry", (m) => delete post(m).Retry],
   ["retries", "no retry of an idle function", (m) => post(m).Retry?.pop()],
@@ -196,7 +198,8 @@ describe("the run that a step receives", () => {
     ],
   ])("has the time of %s", async (_, times, expected) => {
     const context = { Execution: { Id: "arn", ...times }, StateMachine: { Name: "apgl-x" } };
-    const received: unknown = await jsonata(run(86400, true, true)).evaluate(
+    const everything = run(86400, { lookups: true, users: true, posts: true });
+    const received: unknown = await jsonata(everything).evaluate(
       {},
       { states: { context }, waits: 3, lookups: 1, resolvedAt: 7 },
     );
@@ -207,6 +210,7 @@ describe("the run that a step receives", () => {
       waits: 3,
       channelLookups: 1,
       resolvedAt: 7,
+      executionStartedAt: at(StartTime),
       ...expected,
     });
   });
