@@ -35,30 +35,15 @@ pub enum Record {
         /// Where the attempt posts. Release 0.1 did not write it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<Place>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        uncertain_since: Option<u64>,
-        /// No earlier attempt can have posted after this time. Release 0.1 did not write it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        uncertain_until: Option<u64>,
-        /// Where earlier attempts may have posted. People rename and replace channels, and delete threads, meanwhile.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        uncertain_in: BTreeSet<Place>,
-        /// How far the search for the message has come, while there is no new doubt.
-        #[serde(default, skip_serializing_if = "Searched::is_empty")]
-        searched_to: Searched,
+        #[serde(flatten)]
+        doubt: Doubt,
     },
     Released {
         attempt: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         execution_started_at: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        uncertain_since: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        uncertain_until: Option<u64>,
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        uncertain_in: BTreeSet<Place>,
-        #[serde(default, skip_serializing_if = "Searched::is_empty")]
-        searched_to: Searched,
+        #[serde(flatten)]
+        doubt: Doubt,
     },
     Posted {
         attempt: String,
@@ -110,12 +95,21 @@ impl From<String> for Place {
 /// How far a search has come in each place: the last message that was looked at.
 pub type Searched = BTreeMap<Place, MessageTs>;
 
-/// The doubt whether earlier attempts have posted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Doubt {
-    since: Option<u64>,
-    until: Option<u64>,
-    places: BTreeSet<Place>,
+/// Whether, when and where earlier attempts may have posted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubt {
+    /// When the earliest of these attempts began. `None` if none can have posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncertain_since: Option<u64>,
+    /// None of them can have posted after this time. Release 0.1 did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncertain_until: Option<u64>,
+    /// Where they may have posted. People rename and replace channels, and delete threads, meanwhile.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    uncertain_in: BTreeSet<Place>,
+    /// How far the search for the message has come, while there is no new doubt.
+    #[serde(default, skip_serializing_if = "Searched::is_empty")]
     searched_to: Searched,
 }
 
@@ -150,16 +144,13 @@ impl Record {
                 claimed_at: epoch_millis(now),
                 lease_ends_at: epoch_millis(lease_ends_at),
                 place: Some(place.clone()),
-                uncertain_since: doubt.since,
-                uncertain_until: doubt.until,
-                uncertain_in: doubt.places,
-                searched_to: doubt.searched_to,
+                doubt,
             })
         };
         match stored {
             None => claim(Doubt::default()),
             Some(Self::Posted { ts, channel, .. }) => NextStep::Answer(ts.clone(), channel.clone()),
-            Some(released @ Self::Released { .. }) => claim(released.doubt()),
+            Some(Self::Released { doubt, .. }) => claim(doubt.clone()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
             }
@@ -167,8 +158,7 @@ impl Record {
                 claimed_at,
                 lease_ends_at,
                 place,
-                uncertain_since,
-                uncertain_in,
+                doubt,
                 ..
             }) => {
                 // Earlier doubts have ended before this attempt began.
@@ -176,9 +166,9 @@ impl Record {
                 match until.duration_since(now) {
                     Ok(left) if !left.is_zero() => NextStep::Wait(left),
                     _ => claim(Doubt {
-                        since: uncertain_since.or(Some(*claimed_at)),
-                        until: Some(epoch_millis(until)),
-                        places: uncertain_in.iter().chain(place).cloned().collect(),
+                        uncertain_since: doubt.uncertain_since.or(Some(*claimed_at)),
+                        uncertain_until: Some(epoch_millis(until)),
+                        uncertain_in: doubt.uncertain_in.iter().chain(place).cloned().collect(),
                         // The new doubt is about messages that the search may have passed.
                         searched_to: Searched::new(),
                     }),
@@ -221,28 +211,10 @@ impl Record {
         }
     }
 
-    fn doubt(&self) -> Doubt {
+    fn doubt(&self) -> Option<&Doubt> {
         match self {
-            Self::Claimed {
-                uncertain_since,
-                uncertain_until,
-                uncertain_in,
-                searched_to,
-                ..
-            }
-            | Self::Released {
-                uncertain_since,
-                uncertain_until,
-                uncertain_in,
-                searched_to,
-                ..
-            } => Doubt {
-                since: *uncertain_since,
-                until: *uncertain_until,
-                places: uncertain_in.clone(),
-                searched_to: searched_to.clone(),
-            },
-            Self::Posted { .. } => Doubt::default(),
+            Self::Claimed { doubt, .. } | Self::Released { doubt, .. } => Some(doubt),
+            Self::Posted { .. } => None,
         }
     }
 
@@ -265,53 +237,46 @@ impl Record {
     }
 
     pub(super) fn uncertain_since(&self) -> Option<SystemTime> {
-        self.doubt().since.map(time_of)
+        self.doubt()?.uncertain_since.map(time_of)
     }
 
     pub(super) fn uncertain_until(&self) -> Option<SystemTime> {
-        self.doubt().until.map(time_of)
+        self.doubt()?.uncertain_until.map(time_of)
     }
 
     /// Where earlier attempts may have posted.
     pub(super) fn uncertain_in(&self) -> BTreeSet<Place> {
-        self.doubt().places
+        let doubt = self.doubt();
+        doubt
+            .map(|doubt| doubt.uncertain_in.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn searched_to(&self) -> Searched {
-        self.doubt().searched_to
+        let doubt = self.doubt();
+        doubt
+            .map(|doubt| doubt.searched_to.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn set_searched_to(&mut self, searched: Searched) {
-        if let Self::Claimed { searched_to, .. } = self {
-            *searched_to = searched;
+        if let Self::Claimed { doubt, .. } = self {
+            doubt.searched_to = searched;
         }
     }
 
     pub(super) fn certain(mut self) -> Self {
-        if let Self::Claimed {
-            uncertain_since,
-            uncertain_until,
-            uncertain_in,
-            searched_to,
-            ..
-        } = &mut self
-        {
-            (*uncertain_since, *uncertain_until) = (None, None);
-            uncertain_in.clear();
-            searched_to.clear();
+        if let Self::Claimed { doubt, .. } = &mut self {
+            *doubt = Doubt::default();
         }
         self
     }
 
     pub(super) fn released(&self) -> Self {
-        let doubt = self.doubt();
         Self::Released {
             attempt: self.attempt().to_owned(),
             execution_started_at: self.execution_started_at(),
-            uncertain_since: doubt.since,
-            uncertain_until: doubt.until,
-            uncertain_in: doubt.places,
-            searched_to: doubt.searched_to,
+            doubt: self.doubt().cloned().unwrap_or_default(),
         }
     }
 
@@ -351,10 +316,10 @@ mod tests {
             claimed_at: 1_000,
             lease_ends_at: 60_000,
             place: Some(place("C1")),
-            uncertain_since,
-            uncertain_until: None,
-            uncertain_in: BTreeSet::new(),
-            searched_to: Searched::new(),
+            doubt: Doubt {
+                uncertain_since,
+                ..Doubt::default()
+            },
         }
     }
 
@@ -362,10 +327,11 @@ mod tests {
         Record::Released {
             attempt: "a".to_owned(),
             execution_started_at: None,
-            uncertain_since,
-            uncertain_until: uncertain_since.map(|_| 900),
-            uncertain_in: BTreeSet::new(),
-            searched_to: Searched::new(),
+            doubt: Doubt {
+                uncertain_since,
+                uncertain_until: uncertain_since.map(|_| 900),
+                ..Doubt::default()
+            },
         }
     }
 
@@ -393,10 +359,12 @@ mod tests {
             claimed_at: now_millis,
             lease_ends_at: 200_000,
             place: Some(place("C2")),
-            uncertain_since: uncertain.map(|(since, _)| since),
-            uncertain_until: uncertain.map(|(_, until)| until),
-            uncertain_in: places.collect(),
-            searched_to: Searched::new(),
+            doubt: Doubt {
+                uncertain_since: uncertain.map(|(since, _)| since),
+                uncertain_until: uncertain.map(|(_, until)| until),
+                uncertain_in: places.collect(),
+                searched_to: Searched::new(),
+            },
         })
     }
 
@@ -573,6 +541,25 @@ mod tests {
         ]);
         assert_eq!(item, expected);
         assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
+    }
+
+    #[test]
+    fn a_doubt_is_stored_flat_and_read_again() {
+        let thread = Place::from("C1#1.000000".to_owned());
+        let mut record = claimed("a", Some(500));
+        if let Record::Claimed { doubt, .. } = &mut record {
+            doubt.uncertain_until = Some(900);
+            doubt.uncertain_in = BTreeSet::from([thread.clone(), place("C2")]);
+            doubt.searched_to = Searched::from([(thread, ts())]);
+        }
+        for record in [record.released(), record] {
+            let item: Item = serde_dynamo::to_item(&record).unwrap();
+            assert_eq!(item["uncertainSince"], number(500));
+            assert_eq!(item["uncertainUntil"], number(900));
+            let searched_to = item["searchedTo"].as_m().unwrap();
+            assert_eq!(searched_to["C1#1.000000"], text("1.000100"));
+            assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
+        }
     }
 
     #[test]
