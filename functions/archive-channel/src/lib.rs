@@ -174,7 +174,8 @@ impl Archiving<'_> {
                 Ok(())
             }
             Err(error) => match error.rejected_code() {
-                Some("already_archived") => Ok(()),
+                // Slack removes the bot from a public channel that it archives, and says `is_archived` when the bot joins.
+                Some("already_archived" | "is_archived") => Ok(()),
                 // An earlier attempt may have archived it.
                 Some("channel_not_found") | None => Err(error),
                 Some(_) => {

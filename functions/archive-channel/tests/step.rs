@@ -176,8 +176,17 @@ async fn a_channel_that_somebody_has_just_archived_is_archived() {
 #[case::slack_fails_before_the_archiving("conversations.archive", broken(Effect::None))]
 #[case::slack_rate_limits_the_archiving("conversations.archive", How::RateLimited { retry_after: 2 })]
 #[tokio::test]
-async fn the_next_attempt_finishes_an_unfinished_deletion(#[case] method: &str, #[case] how: How) {
-    let step = Archiving::of_our_channel().await;
+async fn the_next_attempt_finishes_an_unfinished_deletion(
+    #[case] method: &str,
+    #[case] how: How,
+    #[values(false, true)] is_private: bool,
+) {
+    let step = Archiving::of(ChannelSeed {
+        is_private,
+        created_by_bot: true,
+        ..ChannelSeed::default()
+    })
+    .await;
     step.fixture.fail(method, how, 1).await;
     step.run().await.unwrap_err();
     let outcome = step.run().await.unwrap();
