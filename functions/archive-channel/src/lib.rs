@@ -110,7 +110,7 @@ impl Archiving<'_> {
             Err(error) => {
                 // If the bot may not archive the channel, the channel gets its old name back.
                 if error.rejected_code().is_some() && name == freeing {
-                    self.rename_back(current).await?;
+                    self.rename_back().await?;
                 }
                 self.failed(error).await
             }
@@ -218,22 +218,16 @@ impl Archiving<'_> {
         }
     }
 
-    async fn rename_back(&self, current: &Channel) -> Result<(), StepError> {
+    async fn rename_back(&self) -> Result<(), StepError> {
         let ChannelRef { id, name, .. } = &self.input.channel;
-        let Directory {
-            slack, channels, ..
-        } = self.directory;
+        let directory = self.directory;
         let asked_at = SystemTime::now();
-        match slack.conversations_rename(id, name).await {
+        match directory.slack.conversations_rename(id, name).await {
             Ok(renamed) => {
                 tracing::info!(channel.name = renamed.name, "renamed the channel back");
-                let channel = Channel {
-                    name: renamed.name,
-                    confirmed_at: asked_at,
-                    ..current.clone()
-                };
+                let channel = directory.channel_of(&renamed, asked_at).await?;
                 let key = self.input.channel_name.as_str();
-                channels.remember(key, &channel).await
+                directory.channels.remember(key, &channel).await
             }
             Err(error) => match error.rejected_code() {
                 Some(code) => {

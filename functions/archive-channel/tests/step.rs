@@ -145,6 +145,21 @@ async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
 }
 
 #[tokio::test]
+async fn a_channel_that_gets_its_name_back_is_remembered_as_slack_shows_it() {
+    let step = Archiving::of_our_channel().await;
+    let how = How::refused("restricted_action");
+    step.fixture.fail("conversations.archive", how, 1).await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.share_channel("guide", true).await.unwrap();
+    step.run().await.unwrap_err();
+    let known = step.known("guide").await;
+    assert!(
+        matches!(&known, Entry::Seen(channel) if channel.externally_shared),
+        "{known:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_channel_that_can_be_neither_archived_nor_renamed_back_keeps_its_new_name() {
     let step = Archiving::of_our_channel().await;
     let how = || How::refused("restricted_action");

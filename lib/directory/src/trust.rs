@@ -151,7 +151,7 @@ impl Directory {
     }
 
     /// Converts what Slack returned when it was asked at this time.
-    pub(crate) async fn channel_of(
+    pub async fn channel_of(
         &self,
         conversation: &Conversation,
         asked_at: SystemTime,
