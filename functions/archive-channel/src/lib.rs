@@ -56,7 +56,7 @@ pub struct Outcome {
 
 /// 1. Asks what the channel is now, and whether it may be archived.
 /// 2. Renames it, and forgets its old name.
-/// 3. Writes down that this execution archives it, and archives it. Slack removes the bot from a channel that is
+/// 3. Writes down that this execution archives it, and under which name, and archives it. Slack removes the bot from a channel that is
 ///    archived, and no longer shows it a private one: a later attempt knows by this record that it is done.
 /// 4. If Slack refuses that, deletes the record and gives the channel its old name back.
 pub async fn handle(
@@ -105,7 +105,7 @@ impl Archiving<'_> {
             let channels = &self.directory.channels;
             channels.forget(channel_name, &current.id).await?;
         }
-        match self.archive().await? {
+        match self.archive(&name).await? {
             Ok(()) => Ok(archived(current.to_ref(self.input.channel.created), name)),
             Err(error) => {
                 // If the bot may not archive the channel, the channel gets its old name back.
@@ -138,13 +138,9 @@ impl Archiving<'_> {
     async fn archived_earlier(&self, error: StepError) -> Result<ChannelRef, StepError> {
         let channel = &self.input.channel;
         let channels = &self.directory.channels;
-        if channels
-            .is_archiving(&channel.id, self.execution_id)
-            .await?
-        {
-            return Ok(archived(channel.clone(), name_of_deleted(channel)));
-        }
-        Err(error)
+        let name = channels.archived_as(&channel.id, self.execution_id).await?;
+        name.map(|name| archived(channel.clone(), name))
+            .ok_or(error)
     }
 
     async fn failed(&self, error: SlackError) -> Result<ChannelRef, StepError> {
@@ -157,14 +153,16 @@ impl Archiving<'_> {
         Err(error)
     }
 
-    /// Archives the channel. Slack's refusal leaves no record of it.
-    async fn archive(&self) -> Result<Result<(), SlackError>, StepError> {
+    /// Archives the channel, which has this name now. Slack's refusal leaves no record of it.
+    async fn archive(&self, name: &str) -> Result<Result<(), SlackError>, StepError> {
         let Directory {
             slack, channels, ..
         } = self.directory;
         let channel = &self.input.channel;
         let id = &channel.id;
-        channels.begin_archiving(id, self.execution_id).await?;
+        channels
+            .begin_archiving(id, self.execution_id, name)
+            .await?;
         let archived = slack
             .in_channel(channel, async || slack.conversations_archive(id).await)
             .await;

@@ -269,6 +269,29 @@ async fn a_private_channel_that_slack_hides_after_it_was_archived_is_deleted() {
     step.assert_archived(&outcome, &step.deleted_name());
 }
 
+#[rstest]
+#[case::right_away(false)]
+#[case::after_a_redrive(true)]
+#[tokio::test]
+async fn a_hidden_channel_that_the_bot_could_not_rename_still_has_its_name(
+    #[case] is_redriven: bool,
+) {
+    let step = Archiving::of_any(ChannelSeed {
+        is_private: true,
+        ..ChannelSeed::default()
+    })
+    .await;
+    let how = broken(Effect::Done);
+    step.fixture.fail("conversations.archive", how, 1).await;
+    step.run().await.unwrap_err();
+    let outcome = if is_redriven {
+        step.run_after_trust().await
+    } else {
+        step.run().await
+    };
+    step.assert_archived(&outcome.unwrap(), "guide");
+}
+
 #[tokio::test]
 async fn a_channel_that_was_renamed_since_it_was_found_is_not_archived() {
     let step = Archiving::of_our_channel().await;
