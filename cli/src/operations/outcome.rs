@@ -23,7 +23,10 @@ pub(super) fn shown(outcome: &Outcome) -> String {
             format!(" in channel {id}, which had the name then")
         });
         let ts = message.ts.as_str();
-        line(format!("{} message {ts}{elsewhere}{twice}", styled(GOOD, "posted")));
+        line(format!(
+            "{} message {ts}{elsewhere}{twice}",
+            styled(GOOD, "posted")
+        ));
     }
     match (outcome.exists, outcome.deleted) {
         (Some(true), _) => line(styled(GOOD, "the channel exists")),

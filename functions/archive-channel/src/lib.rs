@@ -75,7 +75,6 @@ pub async fn handle(
         Some(current) => step.rename_and_archive(&current).await?,
         None => step.archived_earlier(out_of_sight(&input.channel)).await?,
     };
-    directory.archived(&input.channel_name, &channel).await?;
     Ok(Outcome { channel })
 }
 
@@ -105,8 +104,13 @@ impl Archiving<'_> {
             let channels = &self.directory.channels;
             channels.forget(channel_name, &current.id).await?;
         }
+        let asked_at = SystemTime::now();
         match self.archive(&name).await? {
-            Ok(()) => Ok(archived(current.to_ref(self.input.channel.created), name)),
+            Ok(()) => {
+                let channel = archived(current.to_ref(self.input.channel.created), name);
+                self.directory.archived(&channel, asked_at).await?;
+                Ok(channel)
+            }
             Err(error) => {
                 // If the bot may not archive the channel, the channel gets its old name back.
                 if error.rejected_code().is_some() && name == freeing {

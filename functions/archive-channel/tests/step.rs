@@ -290,6 +290,8 @@ async fn a_hidden_channel_that_the_bot_could_not_rename_still_has_its_name(
         step.run().await
     };
     step.assert_archived(&outcome.unwrap(), "guide");
+    let known = step.known("guide").await;
+    assert!(matches!(known, Entry::Outdated { .. }), "{known:?}");
 }
 
 #[tokio::test]

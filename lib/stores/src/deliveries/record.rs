@@ -120,9 +120,7 @@ impl Record {
         };
         match stored {
             None => claim(Doubt::default()),
-            Some(Self::Posted { ts, channel, .. }) => {
-                NextStep::Answer(ts.clone(), channel.clone())
-            }
+            Some(Self::Posted { ts, channel, .. }) => NextStep::Answer(ts.clone(), channel.clone()),
             Some(released @ Self::Released { .. }) => claim(released.doubt()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())

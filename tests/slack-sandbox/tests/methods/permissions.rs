@@ -29,7 +29,10 @@ async fn only_known_tokens_are_accepted() {
     let person = TokenSeed::new("xoxp-person");
     slack.admin.add_token(&person).await.unwrap();
     let who = slack.call_as(&person.token, "auth.test", &[]).await;
-    assert_eq!((who["user"].as_str(), &who["bot_id"]), (Some("owner"), &Value::Null));
+    assert_eq!(
+        (who["user"].as_str(), &who["bot_id"]),
+        (Some("owner"), &Value::Null)
+    );
     slack.admin.revoke_token(TOKEN).await.unwrap();
     assert_eq!(error(&slack.call("auth.test", &[]).await), "token_revoked");
 }
