@@ -76,15 +76,15 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
-/// 1. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
+/// 1. If the request is about these people, confirms that the channel is still the right one.
+/// 2. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none. Of a large channel only some members are read, because listing all would take more
 ///    calls than inviting everybody: Slack says who was already there.
-/// 2. Before the first invitation, confirms that the channel is still the right one, and writes down which of the
-///    users are members: the snapshot.
-/// 3. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
+/// 3. Before the first invitation, confirms the channel, and writes down which of the users are members: the snapshot.
+/// 4. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
 ///    writes down before each call whom it invites.
-/// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
-/// 5. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
+/// 5. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
+/// 6. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -104,6 +104,10 @@ pub async fn handle(
         invocation,
         channel: &input.channel,
     };
+    if input.explicit {
+        // The answer is about this channel, even if nobody is missing.
+        deps.directory.confirm(&input.channel, invocation).await?;
+    }
     let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
     let members = step.members(ids.len(), input.explicit).await?;
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
