@@ -8,17 +8,18 @@ use std::{
 };
 
 use apgl_contract::{
-    ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+    ChannelRef, Email, ErrorName, Invocation, SkipReason, Skipped, SlackUser, SlackUserId,
+    StepError, epoch::epoch_millis,
 };
 use apgl_directory::Purpose;
-use apgl_stores::{Members, Snapshot};
+use apgl_stores::{KnownUser, Members, Snapshot};
 use fixture::{Fixture, invocation, redriven};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use slack_sandbox::{
     faults::{Effect, Fault, How},
     seed::ChannelSeed,
-    workspace::BOT_USER_ID,
+    workspace::{BOT_USER_ID, User},
 };
 
 const KICK: &str = "conversations.kick";
@@ -311,4 +312,81 @@ async fn the_former_owner_of_an_address_is_not_removed() {
     assert_eq!(outcome.unwrap().removed, slice::from_ref(&ana.email));
     assert!(step.is_there(ana).await);
     assert!(!step.is_there(eve).await);
+}
+
+/// An invocation of an execution that began now, and uses ids from this many minutes ago.
+fn with_ids_from(minutes_ago: u64) -> Invocation {
+    let mut invocation = invocation("execution");
+    let now = SystemTime::now();
+    invocation.run.started_at = Some(epoch_millis(now - Duration::from_mins(1)));
+    let resolved_at = now - Duration::from_mins(minutes_ago);
+    invocation.run.resolved_at = Some(epoch_millis(resolved_at));
+    invocation
+}
+
+#[tokio::test]
+async fn the_new_owner_of_an_address_is_removed_if_the_former_one_is_not_there() {
+    let step = Removing::of(&["eve"]).await;
+    let ana = step.fixture.person("ana").await;
+    let eve = &step.people[0];
+    let seen_at = SystemTime::now() - Duration::from_mins(20);
+    let known = KnownUser {
+        id: ana.id.clone(),
+        is_bot: false,
+        seen_at,
+    };
+    let users = &step.deps.people.known;
+    users.remember(&[(ana.email.clone(), known)]).await.unwrap();
+    step.fixture.pass_address(&ana, eve).await;
+    for _ in 0..2 {
+        let input = Input {
+            channel: step.channel.clone(),
+            users: vec![ana.clone()],
+        };
+        let outcome = handle(&step.deps, &with_ids_from(20), input).await;
+        assert_eq!(outcome.unwrap().removed, slice::from_ref(&ana.email));
+        assert!(!step.is_there(eve).await);
+    }
+    // The next attempt knows the new id.
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, 1);
+}
+
+#[rstest]
+#[case::older_than_the_execution(20, 1)]
+#[case::of_the_execution(0, 0)]
+#[tokio::test]
+async fn somebody_who_is_not_there_is_looked_up_again_only_if_the_id_is_older_than_the_execution(
+    #[case] minutes_ago: u64,
+    #[case] look_ups: usize,
+) {
+    let step = Removing::of(&["ana"]).await;
+    let eve = step.fixture.person("eve").await;
+    let input = Input {
+        channel: step.channel.clone(),
+        users: vec![step.people[0].clone(), eve.clone()],
+    };
+    let outcome = handle(&step.deps, &with_ids_from(minutes_ago), input).await;
+    let expected = Outcome {
+        removed: emails(&step.people),
+        skipped: vec![skipped(&eve, SkipReason::NotAMember)],
+    };
+    assert_eq!(outcome.unwrap(), expected);
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, look_ups);
+}
+
+#[tokio::test]
+async fn somebody_who_is_not_there_and_has_left_slack_is_reported_so() {
+    let step = Removing::of(&["ana"]).await;
+    let gone = User {
+        deleted: true,
+        ..User::default()
+    };
+    let eve = step.fixture.account("eve", gone).await;
+    let input = Input {
+        channel: step.channel.clone(),
+        users: vec![eve.clone()],
+    };
+    let outcome = handle(&step.deps, &with_ids_from(20), input).await;
+    let expected = [skipped(&eve, SkipReason::NotInSlack)];
+    assert_eq!(outcome.unwrap().skipped, expected);
 }

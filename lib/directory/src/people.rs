@@ -132,6 +132,26 @@ impl People {
         Ok((renewed.users, renewed.skipped))
     }
 
+    /// The owners of these addresses, as Slack has shown them since the execution began. Empty if the execution's users
+    /// were all resolved since then: Slack would show the same.
+    pub async fn owners_since_start(
+        &self,
+        emails: &[Email],
+        invocation: &Invocation,
+    ) -> Result<HashMap<Email, Person>, StepError> {
+        let run = &invocation.run;
+        // An older workflow does not say when it began.
+        let Some(began_at) = run.began_at() else {
+            return Ok(HashMap::new());
+        };
+        let resolved_at = run.resolved_at.map(time_of);
+        if resolved_at.is_some_and(|at| at >= began_at) {
+            return Ok(HashMap::new());
+        }
+        let (owners, _) = self.owners(emails, began_at, invocation).await?;
+        Ok(owners)
+    }
+
     /// What Slack has returned since then is trusted. That includes whatever it has returned since the execution
     /// began: otherwise an execution with many addresses would begin again before it reaches the last.
     fn resolved_since(&self, purpose: Purpose, run: &Run) -> SystemTime {
