@@ -91,11 +91,16 @@ pub async fn handle(
         present: BTreeSet::new(),
         earlier: Changes::default(),
         bot_is_there: false,
+        calls: 0,
+        refused: Vec::new(),
     };
     let mut results = step.remove(&users).await?;
     let corrected = step.correct_ids(&mut users, &mut results).await?;
     if !corrected.is_empty() {
         results.extend(step.remove(&corrected).await?);
+    }
+    if let Some(refusal) = step.refusal_of_all(&results) {
+        return Err(deps.directory.correct_table(&channel, refusal).await);
     }
     let mut outcome = outcome(users, &results);
     outcome.skipped.extend(skipped);
@@ -120,6 +125,9 @@ struct Removing<'a> {
     earlier: Changes,
     /// Whether Slack has shown that the bot is in the channel.
     bot_is_there: bool,
+    /// How many removals Slack has answered, and the refusals among them whose codes are not known to be about a user.
+    calls: usize,
+    refused: Vec<SlackError>,
 }
 
 impl Removing<'_> {
@@ -206,6 +214,16 @@ impl Removing<'_> {
         Ok(corrected)
     }
 
+    /// Slack's refusal, if it refuses every removal: then it is not about the users.
+    fn refusal_of_all(self, results: &Results) -> Option<SlackError> {
+        let is_all = self.refused.len() == self.calls;
+        // An earlier attempt may have removed somebody.
+        let has_removed = results
+            .values()
+            .any(|result| *result == RemovalResult::Removed);
+        SlackError::of_all(self.refused).filter(|_| is_all && !has_removed)
+    }
+
     async fn kick(
         &mut self,
         slack: &SlackClient,
@@ -238,6 +256,7 @@ impl Removing<'_> {
         kicked: Result<(), SlackError>,
     ) -> Result<RemovalResult, StepError> {
         let Self { deps, channel, .. } = *self;
+        self.calls += 1;
         let error = match kicked {
             Ok(()) => {
                 tracing::info!(slack.user = user.id.0, "removed a member");
@@ -252,8 +271,13 @@ impl Removing<'_> {
         if error.rejected_code() == Some("user_not_found") {
             deps.people.known.forget(&user.email, &user.id).await?;
         }
-        match result_of(error) {
-            Ok(result) => Ok(result),
+        match result_of(error.clone()) {
+            Ok(result) => {
+                if result == RemovalResult::Skipped(SkipReason::CannotRemove) {
+                    self.refused.push(error);
+                }
+                Ok(result)
+            }
             Err(error) => Err(deps.directory.correct_table(channel, error).await),
         }
     }

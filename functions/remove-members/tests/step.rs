@@ -184,6 +184,46 @@ async fn a_member_who_cannot_be_removed_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn an_unknown_refusal_of_every_removal_is_not_about_the_people() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let eve = step.fixture.person("eve").await;
+    let refused = How::refused("a_code_of_tomorrow");
+    step.fixture.fail(KICK, refused, 2).await;
+    let users = [step.people.clone(), vec![eve.clone()]].concat();
+    let error = step.run("execution", &users).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRejected);
+    assert_eq!(step.fixture.calls(KICK).await, 2);
+    // Once it is fixed, a redrive removes them.
+    let outcome = step.run("execution", &users).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+    assert_eq!(outcome.skipped, [skipped(&eve, SkipReason::NotAMember)]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_about_the_person_if_an_earlier_attempt_has_removed_another() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fail_for(&step.people[1], limited, 1).await;
+    step.run("execution", &step.people).await.unwrap_err();
+    let refused = How::refused("a_code_of_tomorrow");
+    step.fail_for(&step.people[1], refused, 1).await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    let cannot = skipped(&step.people[1], SkipReason::CannotRemove);
+    assert_eq!(outcome.removed, [step.people[0].email.clone()]);
+    assert_eq!(outcome.skipped, [cannot]);
+}
+
+#[tokio::test]
+async fn different_refusals_are_about_the_people() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    for (user, code) in step.people.iter().zip(["a_code_of_tomorrow", "another"]) {
+        step.fail_for(user, How::refused(code), 1).await;
+    }
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    assert_eq!(outcome.skipped.len(), 2);
+}
+
+#[tokio::test]
 async fn the_bot_itself_stays() {
     let step = Removing::of(&["ana"]).await;
     let itself = SlackUser {
