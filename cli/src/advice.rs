@@ -17,7 +17,9 @@ pub fn advice(error: &str, execution: &str) -> String {
             "if it is meant, start it with a new key and --even-if-not-ours".to_owned()
         }
         Some(ErrorName::ChannelNotFound) => {
-            format!("create the channel or invite the bot to it, {redrive}")
+            format!(
+                "create the channel or invite the bot to it (unarchive it first if it is archived), {redrive}"
+            )
         }
         Some(ErrorName::ChannelNameTaken) => format!(
             "free the name in Slack, or unarchive the channel that has it and invite the bot to it, {redrive}"
@@ -93,6 +95,12 @@ mod tests {
         for error in [TIMED_OUT, ABORTED, "Runtime.ExitError"] {
             assert!(advice(error, "mpc-event-1").contains("apgl redrive mpc-event-1"));
         }
+    }
+
+    #[test]
+    fn a_channel_that_is_not_found_may_be_an_archived_one() {
+        let advice = advice("Channel.NotFound", "mpc-event-1");
+        assert!(advice.contains("unarchive it first"), "{advice}");
     }
 
     #[test]

@@ -25,8 +25,8 @@ const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(2);
 
 /// What to do about a channel that the bot can't see.
-pub const OUT_OF_SIGHT: &str =
-    "Slack no longer shows it to the bot; invite the bot if it is private";
+pub const OUT_OF_SIGHT: &str = "Slack no longer shows it to the bot; if it is private, invite the bot to it (a \
+                                person must unarchive it first if it is archived)";
 
 #[derive(Debug, Clone)]
 pub struct Directory {

@@ -244,6 +244,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_channel_that_the_bot_cannot_see_may_be_an_archived_one() {
+        let error = reason_not_to_use(&channel().to_ref(false), None).unwrap();
+        assert!(error.to_string().contains("unarchive it first"), "{error}");
+    }
+
     #[rstest]
     #[case::gone(None, Some(ErrorName::ChannelNotFound))]
     #[case::unchanged(Some(channel()), None)]
