@@ -21,7 +21,9 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
             "if it is meant, start it with a new key and --even-if-not-ours".to_owned()
         }
         Some(ErrorName::ChannelNotFound) => {
-            format!("create the channel or invite the bot to it, {redrive}")
+            format!(
+                "create the channel or invite the bot to it (unarchive it first if it is archived), {redrive}"
+            )
         }
         Some(ErrorName::ChannelNameTaken) => format!(
             "free the name in Slack, or unarchive the channel that has it and invite the bot to it, {redrive}"
@@ -106,6 +108,12 @@ mod tests {
             assert!(!advice.contains("apgl redrive"), "{advice}");
             assert!(advice.contains("with a new key"), "{advice}");
         }
+    }
+
+    #[test]
+    fn a_channel_that_is_not_found_may_be_an_archived_one() {
+        let advice = advised("Channel.NotFound", "");
+        assert!(advice.contains("unarchive it first"), "{advice}");
     }
 
     #[test]

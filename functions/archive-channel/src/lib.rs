@@ -56,7 +56,7 @@ pub struct Outcome {
 
 /// 1. Asks what the channel is now, and whether it may be archived.
 /// 2. Renames it, and forgets its old name.
-/// 3. Writes down that this execution archives it, and archives it. Slack removes the bot from a channel that is
+/// 3. Writes down that this execution archives it, and under which name, and archives it. Slack removes the bot from a channel that is
 ///    archived, and no longer shows it a private one: a later attempt knows by this record that it is done.
 /// 4. If Slack refuses that, deletes the record and gives the channel its old name back.
 pub async fn handle(
@@ -75,7 +75,6 @@ pub async fn handle(
         Some(current) => step.rename_and_archive(&current).await?,
         None => step.archived_earlier(out_of_sight(&input.channel)).await?,
     };
-    directory.archived(&input.channel_name, &channel).await?;
     Ok(Outcome { channel })
 }
 
@@ -105,12 +104,17 @@ impl Archiving<'_> {
             let channels = &self.directory.channels;
             channels.forget(channel_name, &current.id).await?;
         }
-        match self.archive().await? {
-            Ok(()) => Ok(archived(current.to_ref(self.input.channel.created), name)),
+        let asked_at = SystemTime::now();
+        match self.archive(&name).await? {
+            Ok(()) => {
+                let channel = archived(current.to_ref(self.input.channel.created), name);
+                self.directory.archived(&channel, asked_at).await?;
+                Ok(channel)
+            }
             Err(error) => {
                 // If the bot may not archive the channel, the channel gets its old name back.
                 if error.rejected_code().is_some() && name == freeing {
-                    self.rename_back(current).await?;
+                    self.rename_back().await?;
                 }
                 self.failed(error).await
             }
@@ -138,13 +142,9 @@ impl Archiving<'_> {
     async fn archived_earlier(&self, error: StepError) -> Result<ChannelRef, StepError> {
         let channel = &self.input.channel;
         let channels = &self.directory.channels;
-        if channels
-            .is_archiving(&channel.id, self.execution_id)
-            .await?
-        {
-            return Ok(archived(channel.clone(), name_of_deleted(channel)));
-        }
-        Err(error)
+        let name = channels.archived_as(&channel.id, self.execution_id).await?;
+        name.map(|name| archived(channel.clone(), name))
+            .ok_or(error)
     }
 
     async fn failed(&self, error: SlackError) -> Result<ChannelRef, StepError> {
@@ -157,14 +157,16 @@ impl Archiving<'_> {
         Err(error)
     }
 
-    /// Archives the channel. Slack's refusal leaves no record of it.
-    async fn archive(&self) -> Result<Result<(), SlackError>, StepError> {
+    /// Archives the channel, which has this name now. Slack's refusal leaves no record of it.
+    async fn archive(&self, name: &str) -> Result<Result<(), SlackError>, StepError> {
         let Directory {
             slack, channels, ..
         } = self.directory;
         let channel = &self.input.channel;
         let id = &channel.id;
-        channels.begin_archiving(id, self.execution_id).await?;
+        channels
+            .begin_archiving(id, self.execution_id, name)
+            .await?;
         let archived = slack
             .in_channel(channel, async || slack.conversations_archive(id).await)
             .await;
@@ -174,7 +176,8 @@ impl Archiving<'_> {
                 Ok(())
             }
             Err(error) => match error.rejected_code() {
-                Some("already_archived") => Ok(()),
+                // Slack removes the bot from a public channel that it archives, and says `is_archived` when the bot joins.
+                Some("already_archived" | "is_archived") => Ok(()),
                 // An earlier attempt may have archived it.
                 Some("channel_not_found") | None => Err(error),
                 Some(_) => {
@@ -217,22 +220,16 @@ impl Archiving<'_> {
         }
     }
 
-    async fn rename_back(&self, current: &Channel) -> Result<(), StepError> {
+    async fn rename_back(&self) -> Result<(), StepError> {
         let ChannelRef { id, name, .. } = &self.input.channel;
-        let Directory {
-            slack, channels, ..
-        } = self.directory;
+        let directory = self.directory;
         let asked_at = SystemTime::now();
-        match slack.conversations_rename(id, name).await {
+        match directory.slack.conversations_rename(id, name).await {
             Ok(renamed) => {
                 tracing::info!(channel.name = renamed.name, "renamed the channel back");
-                let channel = Channel {
-                    name: renamed.name,
-                    confirmed_at: asked_at,
-                    ..current.clone()
-                };
+                let channel = directory.channel_of(&renamed, asked_at).await?;
                 let key = self.input.channel_name.as_str();
-                channels.remember(key, &channel).await
+                directory.channels.remember(key, &channel).await
             }
             Err(error) => match error.rejected_code() {
                 Some(code) => {

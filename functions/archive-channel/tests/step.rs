@@ -145,6 +145,21 @@ async fn a_channel_that_may_not_be_archived_gets_its_name_back() {
 }
 
 #[tokio::test]
+async fn a_channel_that_gets_its_name_back_is_remembered_as_slack_shows_it() {
+    let step = Archiving::of_our_channel().await;
+    let how = How::refused("restricted_action");
+    step.fixture.fail("conversations.archive", how, 1).await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.share_channel("guide", true).await.unwrap();
+    step.run().await.unwrap_err();
+    let known = step.known("guide").await;
+    assert!(
+        matches!(&known, Entry::Seen(channel) if channel.externally_shared),
+        "{known:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_channel_that_can_be_neither_archived_nor_renamed_back_keeps_its_new_name() {
     let step = Archiving::of_our_channel().await;
     let how = || How::refused("restricted_action");
@@ -176,8 +191,17 @@ async fn a_channel_that_somebody_has_just_archived_is_archived() {
 #[case::slack_fails_before_the_archiving("conversations.archive", broken(Effect::None))]
 #[case::slack_rate_limits_the_archiving("conversations.archive", How::RateLimited { retry_after: 2 })]
 #[tokio::test]
-async fn the_next_attempt_finishes_an_unfinished_deletion(#[case] method: &str, #[case] how: How) {
-    let step = Archiving::of_our_channel().await;
+async fn the_next_attempt_finishes_an_unfinished_deletion(
+    #[case] method: &str,
+    #[case] how: How,
+    #[values(false, true)] is_private: bool,
+) {
+    let step = Archiving::of(ChannelSeed {
+        is_private,
+        created_by_bot: true,
+        ..ChannelSeed::default()
+    })
+    .await;
     step.fixture.fail(method, how, 1).await;
     step.run().await.unwrap_err();
     let outcome = step.run().await.unwrap();
@@ -243,6 +267,31 @@ async fn a_private_channel_that_slack_hides_after_it_was_archived_is_deleted() {
     }
     let outcome = step.run_after_trust().await.unwrap();
     step.assert_archived(&outcome, &step.deleted_name());
+}
+
+#[rstest]
+#[case::right_away(false)]
+#[case::after_a_redrive(true)]
+#[tokio::test]
+async fn a_hidden_channel_that_the_bot_could_not_rename_still_has_its_name(
+    #[case] is_redriven: bool,
+) {
+    let step = Archiving::of_any(ChannelSeed {
+        is_private: true,
+        ..ChannelSeed::default()
+    })
+    .await;
+    let how = broken(Effect::Done);
+    step.fixture.fail("conversations.archive", how, 1).await;
+    step.run().await.unwrap_err();
+    let outcome = if is_redriven {
+        step.run_after_trust().await
+    } else {
+        step.run().await
+    };
+    step.assert_archived(&outcome.unwrap(), "guide");
+    let known = step.known("guide").await;
+    assert!(matches!(known, Entry::Outdated { .. }), "{known:?}");
 }
 
 #[tokio::test]

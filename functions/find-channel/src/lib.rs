@@ -92,7 +92,7 @@ fn outcome(found: Option<Channel>, input: &Input) -> Result<Outcome, StepError> 
     };
     match found {
         None if input.required => Err(not_found(
-            "create it, or invite the bot to it if it is private",
+            "create it, or, if it is private, invite the bot to it (a person must unarchive it first if it is archived)",
         )),
         Some(channel) if !input.is_wanted(channel.visibility) && input.required => {
             Err(not_found(match channel.visibility {

@@ -96,6 +96,24 @@ async fn a_channel_is_found_in_slack_and_then_in_the_table() {
 }
 
 #[tokio::test]
+async fn the_error_for_a_private_channel_that_somebody_has_archived_says_how_to_get_it_back() {
+    let step = Finding::of(ChannelSeed {
+        is_private: true,
+        ..ChannelSeed::default()
+    })
+    .await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.archive_channel("guide").await.unwrap();
+    let wanted = Input {
+        visibility: Some(Visibility::Private),
+        ..required()
+    };
+    let error = step.run(wanted).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert!(error.to_string().contains("unarchive it first"), "{error}");
+}
+
+#[tokio::test]
 async fn a_check_asks_slack_even_if_the_table_has_the_channel() {
     let step = Finding::of(public_channel()).await;
     step.run(required()).await.unwrap();

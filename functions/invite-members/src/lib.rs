@@ -22,7 +22,8 @@ use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::results::{
-    InviteResult, Results, correct_by_members, credit_earlier_attempts, outcome, results_of, those,
+    InviteResult, Results, correct_by_members, credit_earlier_attempts, forget_invited, outcome,
+    results_of, those,
 };
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
@@ -76,15 +77,16 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
-/// 1. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
+/// 1. If the request is about these people, confirms that the channel is still the right one.
+/// 2. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none. Of a large channel only some members are read, because listing all would take more
 ///    calls than inviting everybody: Slack says who was already there.
-/// 2. Before the first invitation, confirms that the channel is still the right one, and writes down which of the
-///    users are members: the snapshot.
-/// 3. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
-///    writes down before each call whom it invites.
-/// 4. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
-/// 5. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
+/// 3. Before the first invitation, confirms the channel, and writes down which of the users are members: the snapshot.
+/// 4. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
+///    writes down before each call whom it invites. If Slack refuses some without saying whom, and the members can't be
+///    listed, invites them one by one.
+/// 5. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
+/// 6. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -104,6 +106,10 @@ pub async fn handle(
         invocation,
         channel: &input.channel,
     };
+    if input.explicit {
+        // The answer is about this channel, even if nobody is missing.
+        deps.directory.confirm(&input.channel, invocation).await?;
+    }
     let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
     let members = step.members(ids.len(), input.explicit).await?;
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
@@ -242,9 +248,14 @@ impl Inviting<'_> {
         let missing: Vec<SlackUserId> = missing.into_iter().collect();
         let batches = missing.chunks(INVITE_BATCH);
         let mut left = batches.len();
+        let earlier = (!all_known).then_some(&members.invited.users);
         for batch in batches {
             let slack = self.deps.directory.slack.planning(left);
-            results.extend(self.invite_batch(&slack, batch, members).await?);
+            let invited = self.invite_batch(&slack, batch, earlier).await?;
+            let open = batch.iter().filter(|id| !invited.contains_key(*id));
+            let open: BTreeSet<_> = open.cloned().collect();
+            results.extend(invited);
+            results.extend(self.invite_each(open, earlier).await?);
             left -= 1;
         }
         credit_earlier_attempts(&mut results, before.as_ref(), &members.invited.users);
@@ -273,21 +284,42 @@ impl Inviting<'_> {
         }
     }
 
-    /// Writes down whom it invites if some of them may be members already.
+    /// Invites, one by one, the users who have no result, because Slack has refused some of them without saying whom. A
+    /// refusal of a single invitation is about its user.
+    async fn invite_each(
+        &self,
+        users: BTreeSet<SlackUserId>,
+        earlier: Option<&BTreeSet<SlackUserId>>,
+    ) -> Result<Results, StepError> {
+        // Whoever is a member now was invited together with the others.
+        let earlier = earlier.map(|earlier| earlier | &users);
+        let mut results = Results::new();
+        let mut left = users.len();
+        for user in &users {
+            let slack = self.deps.directory.slack.planning(left);
+            let user = std::slice::from_ref(user);
+            results.extend(self.invite_batch(&slack, user, earlier.as_ref()).await?);
+            left -= 1;
+        }
+        credit_earlier_attempts(&mut results, None, &users);
+        Ok(results)
+    }
+
+    /// If some users may be members already, writes down whom it invites; an `earlier` call may have invited these
+    /// users. Returns no result for those of whom Slack does not say whether they were invited.
     async fn invite_batch(
         &self,
         slack: &SlackClient,
         users: &[SlackUserId],
-        members: &ChannelMembers,
+        earlier: Option<&BTreeSet<SlackUserId>>,
     ) -> Result<Results, StepError> {
         self.invocation
             .need_time_for(TIME_TO_INVITE, "inviting members")?;
         let ids: Vec<String> = users.iter().map(|user| user.0.clone()).collect();
         let (directory, channel) = (&self.deps.directory, self.channel);
         let channels = &directory.channels;
-        let records = !members.present.is_complete;
         let new: BTreeSet<_> = users.iter().cloned().collect();
-        if records {
+        if earlier.is_some() {
             channels
                 .begin_change(Change::Invite, &channel.id, self.execution_id(), &new)
                 .await?;
@@ -302,40 +334,41 @@ impl Inviting<'_> {
             Ok(invited) => invited.errors,
             Err(error) => {
                 let had_no_effect = !matches!(error, SlackError::OutcomeUnknown { .. });
-                if records && had_no_effect {
-                    self.settle(&BTreeSet::new(), new, members).await?;
+                if let Some(earlier) = earlier.filter(|_| had_no_effect) {
+                    self.settle(&BTreeSet::new(), &new - earlier).await?;
                 }
                 return Err(directory.correct_table(channel, error).await);
             }
         };
-        let mut results = results_of(users, &errors)?;
-        if errors.iter().any(|error| error.user.is_none()) {
+        let (mut results, failed) = results_of(users, &errors);
+        if failed.is_none() && errors.iter().any(|error| error.user.is_none()) {
             let listed = directory.members_in_slack(channel, PAGES_TO_CORRECT, self.invocation);
             let present = listed.await?;
             if present.is_complete {
                 correct_by_members(&mut results, &present.ids);
+            } else {
+                forget_invited(&mut results);
             }
         }
         let present = those(&results, InviteResult::is_member);
         channels
             .add_members(&channel.id, &present, asked_at)
             .await?;
-        if records {
+        if let Some(earlier) = earlier {
             let already = those(&results, |result| result == InviteResult::AlreadyMember);
-            self.settle(&present, already, members).await?;
+            self.settle(&present, &already - earlier).await?;
         }
-        Ok(results)
+        // What is known about the others is stored first: Slack would call those whom it has just invited members.
+        failed.map_or(Ok(results), Err)
     }
 
-    /// Writes down who is in the channel now, and whom this attempt did not invite. An earlier one may have.
+    /// Writes down who is in the channel now, and whom this execution did not invite.
     async fn settle(
         &self,
         present: &BTreeSet<SlackUserId>,
         not_invited: BTreeSet<SlackUserId>,
-        members: &ChannelMembers,
     ) -> Result<(), StepError> {
         let (channels, id) = (&self.deps.directory.channels, &self.channel.id);
-        let not_invited = &not_invited - &members.invited.users;
         channels
             .settle_change(
                 Change::Invite,

@@ -24,22 +24,40 @@ impl InviteResult {
 
 pub(crate) type Results = HashMap<SlackUserId, InviteResult>;
 
-/// The results of one call to Slack. A user without an error was invited. An error that does not say whose it is
-/// changes no result, but fails the step if it is transient.
+/// The results of one call to Slack, and the transient error of a user who therefore has none. A user without an error
+/// was invited, unless a transient error does not say whose it is. Another error that does not say it changes no result.
 pub(crate) fn results_of(
     users: &[SlackUserId],
     errors: &[UserError],
-) -> Result<Results, StepError> {
+) -> (Results, Option<StepError>) {
     let invited = users.iter().map(|id| (id.clone(), InviteResult::Invited));
     let mut results: Results = invited.collect();
+    let mut failed = None;
     for error in errors {
-        let result = result_of(error)?;
         let user = error.user.clone().map(SlackUserId);
-        if let Some(of_the_user) = user.and_then(|user| results.get_mut(&user)) {
-            *of_the_user = result;
+        match (result_of(error), user) {
+            (Ok(result), Some(user)) => {
+                if let Some(of_the_user) = results.get_mut(&user) {
+                    *of_the_user = result;
+                }
+            }
+            (Ok(_), None) => {}
+            (Err(error), Some(user)) => {
+                results.remove(&user);
+                failed = failed.or(Some(error));
+            }
+            (Err(error), None) => {
+                forget_invited(&mut results);
+                failed = failed.or(Some(error));
+            }
         }
     }
-    Ok(results)
+    (results, failed)
+}
+
+/// Removes the results of those who count as invited only because Slack has returned no error for them.
+pub(crate) fn forget_invited(results: &mut Results) {
+    results.retain(|_, result| *result != InviteResult::Invited);
 }
 
 fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
@@ -55,7 +73,7 @@ fn result_of(error: &UserError) -> Result<InviteResult, StepError> {
         "app_cannot_join_channel" => InviteResult::Skipped(SkipReason::Bot),
         _ => match error.to_slack_error() {
             SlackError::Rejected { .. } => InviteResult::Skipped(SkipReason::CannotInvite),
-            // The error is not about this user: the step fails, and the next attempt invites the whole batch again.
+            // The error is not about this user: the step fails, and the next attempt invites the user again.
             error => return Err(error.into()),
         },
     })
@@ -200,7 +218,7 @@ mod tests {
             user: None,
             error: "cant_invite".to_owned(),
         };
-        let mut results = results_of(&[ana.clone(), bob.clone()], &[nameless]).unwrap();
+        let (mut results, _) = results_of(&[ana.clone(), bob.clone()], &[nameless]);
         correct_by_members(&mut results, &BTreeSet::from([ana.clone()]));
         assert_eq!(results[&ana], InviteResult::Invited);
         assert_eq!(
@@ -212,7 +230,7 @@ mod tests {
     #[test]
     fn a_user_without_an_error_was_invited() {
         let users = ["U1", "U2"].map(|id| SlackUserId(id.to_owned()));
-        let results = results_of(&users, &[user_error("user_not_found")]).unwrap();
+        let (results, _) = results_of(&users, &[user_error("user_not_found")]);
         assert_eq!(results[&users[0]], InviteResult::UnknownId);
         assert_eq!(results[&users[1]], InviteResult::Invited);
     }

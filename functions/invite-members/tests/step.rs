@@ -354,6 +354,32 @@ async fn nobody_is_invited_to_a_channel_that_has_another_name_now() {
     assert_eq!(step.calls(INVITE).await, 0);
 }
 
+#[rstest]
+#[case::for_a_notification(false)]
+#[case::explicit(true)]
+#[tokio::test]
+async fn an_explicit_request_for_members_of_a_channel_that_has_another_name_now_fails(
+    #[case] explicit: bool,
+) {
+    let step = Inviting::new().await;
+    let users = step.people(1).await;
+    let members: Vec<_> = users.iter().collect();
+    let channel = step.fixture.private_channel("guide", &members).await;
+    let sandbox = &step.fixture.sandbox;
+    sandbox.rename_channel("guide", "guide-old").await.unwrap();
+    let input = Input {
+        channel,
+        users: users.clone(),
+        explicit,
+    };
+    let outcome = handle(&step.deps, &redriven("execution"), input).await;
+    if explicit {
+        assert_eq!(outcome.unwrap_err().name(), ErrorName::ChannelNotFound);
+    } else {
+        assert_eq!(outcome.unwrap().already_members, emails(&users));
+    }
+}
+
 #[tokio::test]
 async fn an_address_that_passed_to_another_active_account_is_looked_up_again_after_a_redrive() {
     let step = Inviting::new().await;

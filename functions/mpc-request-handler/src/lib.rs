@@ -133,6 +133,13 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
         }
     };
     let mut request = body(&event)?;
+    if operation == Operation::DeleteChannel {
+        // With `evenIfNotOurs` in it, anybody who may call the API could archive channels that people have made.
+        if !request.values().all(Value::is_null) {
+            return Err(invalid("body", "must be empty"));
+        }
+        request.clear();
+    }
     if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
         if request
             .get(CHANNEL_NAME)
@@ -369,6 +376,26 @@ mod tests {
         let mut event = event("POST /contexts", None, "eyJjaGFubmVsTmFtZSI6IngifQ==");
         event["isBase64Encoded"] = json!(true);
         assert_eq!(read(event).unwrap().request, json!({ "channelName": "x" }));
+    }
+
+    #[rstest]
+    #[case("", true)]
+    #[case("null", true)]
+    #[case(r#"{"evenIfNotOurs":null}"#, true)]
+    #[case(r#"{"evenIfNotOurs":true}"#, false)]
+    #[case(r#"{"channelName":"x"}"#, false)]
+    fn a_deletion_has_no_body(#[case] body: &str, #[case] is_allowed: bool) {
+        let event = || event("DELETE /contexts/{channelName}", Some("x"), body);
+        if is_allowed {
+            assert_eq!(
+                read(event()).unwrap().request,
+                json!({ "channelName": "x" })
+            );
+        } else {
+            let (status, answer) = refused(event());
+            assert_eq!((status, &answer["field"]), (400, &json!("body")));
+            assert_eq!(answer["message"], "body: must be empty");
+        }
     }
 
     fn refused(event: Value) -> (u16, Value) {

@@ -12,13 +12,18 @@ use serde_json::{Value, json};
 /// Events contain inputs and outputs, so a page takes memory.
 const PAGE: i32 = 200;
 
+/// The states that find the channel.
+const FINDING: [&str; 2] = ["FindChannel", "EnsureChannel"];
+/// The states whose results are about the channel that was found.
+const IN_CHANNEL: [&str; 3] = ["InviteMembers", "RemoveMembers", "PostMessage"];
+
 /// The input of an execution, and the results of its steps.
 #[derive(Debug, Default, PartialEq)]
 pub struct History {
     pub input: Option<String>,
     /// The execution's own output, if it succeeded.
     pub output: Option<String>,
-    /// The last result of each state that succeeded.
+    /// The last result of each state that succeeded, without those about a channel that was replaced.
     pub results: HashMap<String, Value>,
 }
 
@@ -52,8 +57,15 @@ impl History {
         } else if let Some(succeeded) = &event.task_succeeded_event_details {
             let result = succeeded.output.as_deref().unwrap_or_default();
             let result: Value = parse(result.as_bytes()).unwrap_or_default();
-            self.results
-                .insert(state.clone(), result["Payload"].clone());
+            let result = result["Payload"].clone();
+            if FINDING.contains(&state.as_str())
+                && self.result(state, "channel")["id"] != result["channel"]["id"]
+            {
+                // People have replaced the channel: what was done in the former one is not the outcome in this one.
+                self.results
+                    .retain(|state, _| !IN_CHANNEL.contains(&state.as_str()));
+            }
+            self.results.insert(state.clone(), result);
         }
     }
 
@@ -126,6 +138,8 @@ mod tests {
             builders::HistoryEventBuilder,
         },
     };
+
+    use rstest::rstest;
 
     use super::*;
 
@@ -206,6 +220,43 @@ mod tests {
         let outcome = history.partial_outcome();
         assert_eq!(outcome["channel"]["id"], "C2");
         assert_eq!(outcome["message"]["ts"], "1.0");
+    }
+
+    #[rstest]
+    #[case("EnsureChannel")]
+    #[case("FindChannel")]
+    fn what_was_done_in_a_channel_that_was_replaced_is_not_reported_of_the_new_one(
+        #[case] state: &str,
+    ) {
+        let channel = |id: &str| json!({ "channel": { "id": id } });
+        let skipped = json!([{ "email": "a@x.org", "reason": "not_in_slack" }]);
+        let history = history(&[
+            ("ResolveUsers", json!({ "users": [], "skipped": skipped })),
+            (state, channel("C1")),
+            (
+                "InviteMembers",
+                json!({ "invited": ["b@x.org"], "skipped": [{ "email": "c@x.org", "reason": "bot" }] }),
+            ),
+            ("RemoveMembers", json!({ "removed": ["d@x.org"] })),
+            ("PostMessage", json!({ "ts": "1.0", "duplicate": false })),
+            (state, channel("C2")),
+        ]);
+        let expected = json!({ "channel": { "id": "C2" }, "members": { "skipped": skipped } });
+        assert_eq!(history.partial_outcome(), expected);
+    }
+
+    #[test]
+    fn what_was_done_in_a_channel_that_was_found_again_is_reported() {
+        let channel = json!({ "channel": { "id": "C1" } });
+        let history = history(&[
+            ("FindChannel", channel.clone()),
+            ("InviteMembers", json!({ "invited": ["b@x.org"] })),
+            ("FindChannel", channel),
+        ]);
+        assert_eq!(
+            history.partial_outcome()["members"]["invited"],
+            json!(["b@x.org"])
+        );
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use apgl_contract::{
     ChannelRef, Email, Invocation, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
 };
-use apgl_directory::{Directory, People, Purpose};
+use apgl_directory::{Directory, People, Person, Purpose};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::{Change, Changes};
+use apgl_stores::{Change, Changes, Members};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,11 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
 }
 
+/// 1. Confirms that the channel is still the right one, and lists its members.
+/// 2. Writes down whom it removes, and removes those who are in the channel, one by one. In a large channel that is
+///    unknown: then Slack says who was not there.
+/// 3. Looks up again the addresses of those who were not there, if their ids are older than the execution: an address
+///    can have passed to somebody who is there. Does the same for the new ids.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
@@ -67,7 +72,7 @@ pub async fn handle(
     let Input { channel, .. } = input;
     let people = &deps.people;
     let renewed = people.renew(input.users, Purpose::Remove, invocation);
-    let (users, skipped) = renewed.await?;
+    let (mut users, skipped) = renewed.await?;
     if users.is_empty() {
         return Ok(Outcome {
             skipped,
@@ -75,29 +80,28 @@ pub async fn handle(
         });
     }
     deps.directory.confirm(&channel, invocation).await?;
-    let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
     // Listing a larger channel would take more calls than removing everybody.
-    let pages = ids.len();
+    let pages = users.len();
     let listing = deps.directory.members_in_slack(&channel, pages, invocation);
-    let listed = listing.await?;
     let mut step = Removing {
         deps,
         invocation,
         channel: &channel,
-        present: ids.intersection(&listed.ids).cloned().collect(),
-        all_known: listed.is_complete,
+        listed: listing.await?,
+        present: BTreeSet::new(),
         earlier: Changes::default(),
         bot_is_there: false,
+        calls: 0,
+        refused: Vec::new(),
     };
-    step.earlier = step.begin(&step.present).await?;
-    let left = step.left(&ids);
-    // This comes before the first removal, so that the table never lists a removed user as a member.
-    let channels = &deps.directory.channels;
-    channels
-        .forget_members(&channel.id, &left, invocation.deadline)
-        .await?;
-    let mut results = removed_earlier(&step.earlier, &left);
-    step.remove(&users, &left, &mut results).await?;
+    let mut results = step.remove(&users).await?;
+    let corrected = step.correct_ids(&mut users, &mut results).await?;
+    if !corrected.is_empty() {
+        results.extend(step.remove(&corrected).await?);
+    }
+    if let Some(refusal) = step.refusal_of_all(&results) {
+        return Err(deps.directory.correct_table(&channel, refusal).await);
+    }
     let mut outcome = outcome(users, &results);
     outcome.skipped.extend(skipped);
     tracing::info!(
@@ -108,26 +112,22 @@ pub async fn handle(
     Ok(outcome)
 }
 
-/// An earlier attempt of this execution removed the users who need no removal now.
-fn removed_earlier(earlier: &Changes, left: &BTreeSet<SlackUserId>) -> Results {
-    let gone = earlier.users.difference(left);
-    gone.map(|id| (id.clone(), RemovalResult::Removed))
-        .collect()
-}
-
 struct Removing<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     channel: &'a ChannelRef,
-    /// The users who are in the channel.
+    /// The members that Slack listed when the step began. In a large channel there are others: then all users are
+    /// removed, and Slack says who was not there.
+    listed: Members,
+    /// The users among them.
     present: BTreeSet<SlackUserId>,
-    /// Whether the others are not. In a large channel that is unknown: then all are removed, and Slack says who was
-    /// not there.
-    all_known: bool,
     /// Whom earlier attempts have removed.
     earlier: Changes,
     /// Whether Slack has shown that the bot is in the channel.
     bot_is_there: bool,
+    /// How many removals Slack has answered, and the refusals among them whose codes are not known to be about a user.
+    calls: usize,
+    refused: Vec<SlackError>,
 }
 
 impl Removing<'_> {
@@ -142,20 +142,29 @@ impl Removing<'_> {
 
     /// The users who are in the channel, or may be.
     fn left(&self, ids: &BTreeSet<SlackUserId>) -> BTreeSet<SlackUserId> {
-        if self.all_known {
+        if self.listed.is_complete {
             return self.present.clone();
         }
         let open = ids - &self.earlier.settled;
         &open | &self.present
     }
 
-    /// Removes the users who are `left`, and adds their results.
-    async fn remove(
-        &mut self,
-        users: &[SlackUser],
-        left: &BTreeSet<SlackUserId>,
-        results: &mut Results,
-    ) -> Result<(), StepError> {
+    /// Removes the users who are in the channel, or may be. Returns the result of each user, except of those who are not
+    /// in it.
+    async fn remove(&mut self, users: &[SlackUser]) -> Result<Results, StepError> {
+        let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
+        self.present = &ids & &self.listed.ids;
+        self.earlier = self.begin(&self.present).await?;
+        let left = self.left(&ids);
+        // This comes before the first removal, so that the table never lists a removed user as a member.
+        let channels = &self.deps.directory.channels;
+        channels
+            .forget_members(&self.channel.id, &left, self.invocation.deadline)
+            .await?;
+        // An earlier attempt of this execution removed the users who need no removal now.
+        let gone = &(&self.earlier.users & &ids) - &left;
+        let gone = gone.into_iter().map(|id| (id, RemovalResult::Removed));
+        let mut results: Results = gone.collect();
         let mut planned = left.len();
         for user in users {
             if left.contains(&user.id) && !results.contains_key(&user.id) {
@@ -165,7 +174,54 @@ impl Removing<'_> {
                 planned -= 1;
             }
         }
-        Ok(())
+        Ok(results)
+    }
+
+    /// Looks up again the users who are not in the channel, or whose ids Slack does not know. Returns those of their new
+    /// ids that have no result yet.
+    async fn correct_ids(
+        &self,
+        users: &mut [SlackUser],
+        results: &mut Results,
+    ) -> Result<Vec<SlackUser>, StepError> {
+        let was_there = |result: Option<&RemovalResult>| {
+            let absent = [SkipReason::NotAMember, SkipReason::NotInSlack];
+            result.is_some_and(|result| !absent.map(RemovalResult::Skipped).contains(result))
+        };
+        let absent = users
+            .iter()
+            .filter(|user| !was_there(results.get(&user.id)));
+        let emails: Vec<Email> = absent.map(|user| user.email.clone()).collect();
+        let people = &self.deps.people;
+        let owners = people.owners_since_start(&emails, self.invocation).await?;
+        let mut corrected = Vec::new();
+        for user in users {
+            let reason = match owners.get(&user.email) {
+                Some(Person::Human(id) | Person::Bot(id)) if *id != user.id => {
+                    tracing::info!(slack.user = id.0, "the address has passed to this user");
+                    user.id = id.clone();
+                    if !results.contains_key(id) {
+                        corrected.push(user.clone());
+                    }
+                    continue;
+                }
+                Some(Person::Human(_) | Person::Bot(_)) | None => continue,
+                Some(Person::Absent) => SkipReason::NotInSlack,
+                Some(Person::NotLookedUp) => SkipReason::CannotLookUp,
+            };
+            results.insert(user.id.clone(), RemovalResult::Skipped(reason));
+        }
+        Ok(corrected)
+    }
+
+    /// Slack's refusal, if it refuses every removal: then it is not about the users.
+    fn refusal_of_all(self, results: &Results) -> Option<SlackError> {
+        let is_all = self.refused.len() == self.calls;
+        // An earlier attempt may have removed somebody.
+        let has_removed = results
+            .values()
+            .any(|result| *result == RemovalResult::Removed);
+        SlackError::of_all(self.refused).filter(|_| is_all && !has_removed)
     }
 
     async fn kick(
@@ -187,7 +243,7 @@ impl Removing<'_> {
         };
         let is_unknown = matches!(kicked, Err(SlackError::OutcomeUnknown { .. }));
         let result = self.result(user, kicked).await;
-        if !self.all_known {
+        if !self.listed.is_complete {
             self.settle(&user.id, result.as_ref().ok(), is_unknown)
                 .await?;
         }
@@ -200,6 +256,7 @@ impl Removing<'_> {
         kicked: Result<(), SlackError>,
     ) -> Result<RemovalResult, StepError> {
         let Self { deps, channel, .. } = *self;
+        self.calls += 1;
         let error = match kicked {
             Ok(()) => {
                 tracing::info!(slack.user = user.id.0, "removed a member");
@@ -214,8 +271,13 @@ impl Removing<'_> {
         if error.rejected_code() == Some("user_not_found") {
             deps.people.known.forget(&user.email, &user.id).await?;
         }
-        match result_of(error) {
-            Ok(result) => Ok(result),
+        match result_of(error.clone()) {
+            Ok(result) => {
+                if result == RemovalResult::Skipped(SkipReason::CannotRemove) {
+                    self.refused.push(error);
+                }
+                Ok(result)
+            }
             Err(error) => Err(deps.directory.correct_table(channel, error).await),
         }
     }

@@ -1,7 +1,11 @@
 //! Removals from channels that are too large to list their members.
 #![allow(clippy::unwrap_used)]
 
-use apgl_contract::{ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, StepError};
+use std::time::{Duration, SystemTime};
+
+use apgl_contract::{
+    ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, StepError, epoch::epoch_millis,
+};
 use fixture::{Fixture, invocation};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
@@ -119,6 +123,26 @@ async fn a_large_channel_without_the_bot_is_not_a_channel_without_the_people() {
     sandbox.remove_member("all", bot).await.unwrap();
     let error = step.run("execution").await.unwrap_err();
     assert_eq!(error.name(), ErrorName::ChannelNotFound);
+}
+
+#[tokio::test]
+async fn the_new_owner_of_an_address_is_removed_from_a_large_channel() {
+    let step = Removing::from_a_large_channel(Fixture::new().await, 2_500, 1).await;
+    let [member, other] = [&step.users[0], &step.users[1]];
+    step.fixture.pass_address(other, member).await;
+    for _ in 0..2 {
+        let mut invocation = invocation("execution");
+        invocation.run.started_at = Some(epoch_millis(SystemTime::now()));
+        invocation.run.resolved_at =
+            Some(epoch_millis(SystemTime::now() - Duration::from_mins(20)));
+        let input = Input {
+            channel: step.channel.clone(),
+            users: vec![other.clone()],
+        };
+        let outcome = handle(&step.deps, &invocation, input).await.unwrap();
+        assert_eq!(outcome.removed, [other.email.clone()]);
+        assert!(!step.fixture.is_member("all", member).await);
+    }
 }
 
 #[rstest]

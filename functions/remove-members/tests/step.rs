@@ -8,17 +8,18 @@ use std::{
 };
 
 use apgl_contract::{
-    ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
+    ChannelRef, Email, ErrorName, Invocation, SkipReason, Skipped, SlackUser, SlackUserId,
+    StepError, epoch::epoch_millis,
 };
 use apgl_directory::Purpose;
-use apgl_stores::{Members, Snapshot};
+use apgl_stores::{KnownUser, Members, Snapshot};
 use fixture::{Fixture, invocation, redriven};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use slack_sandbox::{
     faults::{Effect, Fault, How},
     seed::ChannelSeed,
-    workspace::BOT_USER_ID,
+    workspace::{BOT_USER_ID, User},
 };
 
 const KICK: &str = "conversations.kick";
@@ -183,6 +184,46 @@ async fn a_member_who_cannot_be_removed_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn an_unknown_refusal_of_every_removal_is_not_about_the_people() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let eve = step.fixture.person("eve").await;
+    let refused = How::refused("a_code_of_tomorrow");
+    step.fixture.fail(KICK, refused, 2).await;
+    let users = [step.people.clone(), vec![eve.clone()]].concat();
+    let error = step.run("execution", &users).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRejected);
+    assert_eq!(step.fixture.calls(KICK).await, 2);
+    // Once it is fixed, a redrive removes them.
+    let outcome = step.run("execution", &users).await.unwrap();
+    assert_eq!(outcome.removed, emails(&step.people));
+    assert_eq!(outcome.skipped, [skipped(&eve, SkipReason::NotAMember)]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_about_the_person_if_an_earlier_attempt_has_removed_another() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fail_for(&step.people[1], limited, 1).await;
+    step.run("execution", &step.people).await.unwrap_err();
+    let refused = How::refused("a_code_of_tomorrow");
+    step.fail_for(&step.people[1], refused, 1).await;
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    let cannot = skipped(&step.people[1], SkipReason::CannotRemove);
+    assert_eq!(outcome.removed, [step.people[0].email.clone()]);
+    assert_eq!(outcome.skipped, [cannot]);
+}
+
+#[tokio::test]
+async fn different_refusals_are_about_the_people() {
+    let step = Removing::of(&["ana", "bob"]).await;
+    for (user, code) in step.people.iter().zip(["a_code_of_tomorrow", "another"]) {
+        step.fail_for(user, How::refused(code), 1).await;
+    }
+    let outcome = step.run("execution", &step.people).await.unwrap();
+    assert_eq!(outcome.skipped.len(), 2);
+}
+
+#[tokio::test]
 async fn the_bot_itself_stays() {
     let step = Removing::of(&["ana"]).await;
     let itself = SlackUser {
@@ -311,4 +352,81 @@ async fn the_former_owner_of_an_address_is_not_removed() {
     assert_eq!(outcome.unwrap().removed, slice::from_ref(&ana.email));
     assert!(step.is_there(ana).await);
     assert!(!step.is_there(eve).await);
+}
+
+/// An invocation of an execution that began now, and uses ids from this many minutes ago.
+fn with_ids_from(minutes_ago: u64) -> Invocation {
+    let mut invocation = invocation("execution");
+    let now = SystemTime::now();
+    invocation.run.started_at = Some(epoch_millis(now - Duration::from_mins(1)));
+    let resolved_at = now - Duration::from_mins(minutes_ago);
+    invocation.run.resolved_at = Some(epoch_millis(resolved_at));
+    invocation
+}
+
+#[tokio::test]
+async fn the_new_owner_of_an_address_is_removed_if_the_former_one_is_not_there() {
+    let step = Removing::of(&["eve"]).await;
+    let ana = step.fixture.person("ana").await;
+    let eve = &step.people[0];
+    let seen_at = SystemTime::now() - Duration::from_mins(20);
+    let known = KnownUser {
+        id: ana.id.clone(),
+        is_bot: false,
+        seen_at,
+    };
+    let users = &step.deps.people.known;
+    users.remember(&[(ana.email.clone(), known)]).await.unwrap();
+    step.fixture.pass_address(&ana, eve).await;
+    for _ in 0..2 {
+        let input = Input {
+            channel: step.channel.clone(),
+            users: vec![ana.clone()],
+        };
+        let outcome = handle(&step.deps, &with_ids_from(20), input).await;
+        assert_eq!(outcome.unwrap().removed, slice::from_ref(&ana.email));
+        assert!(!step.is_there(eve).await);
+    }
+    // The next attempt knows the new id.
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, 1);
+}
+
+#[rstest]
+#[case::older_than_the_execution(20, 1)]
+#[case::of_the_execution(0, 0)]
+#[tokio::test]
+async fn somebody_who_is_not_there_is_looked_up_again_only_if_the_id_is_older_than_the_execution(
+    #[case] minutes_ago: u64,
+    #[case] look_ups: usize,
+) {
+    let step = Removing::of(&["ana"]).await;
+    let eve = step.fixture.person("eve").await;
+    let input = Input {
+        channel: step.channel.clone(),
+        users: vec![step.people[0].clone(), eve.clone()],
+    };
+    let outcome = handle(&step.deps, &with_ids_from(minutes_ago), input).await;
+    let expected = Outcome {
+        removed: emails(&step.people),
+        skipped: vec![skipped(&eve, SkipReason::NotAMember)],
+    };
+    assert_eq!(outcome.unwrap(), expected);
+    assert_eq!(step.fixture.calls("users.lookupByEmail").await, look_ups);
+}
+
+#[tokio::test]
+async fn somebody_who_is_not_there_and_has_left_slack_is_reported_so() {
+    let step = Removing::of(&["ana"]).await;
+    let gone = User {
+        deleted: true,
+        ..User::default()
+    };
+    let eve = step.fixture.account("eve", gone).await;
+    let input = Input {
+        channel: step.channel.clone(),
+        users: vec![eve.clone()],
+    };
+    let outcome = handle(&step.deps, &with_ids_from(20), input).await;
+    let expected = [skipped(&eve, SkipReason::NotInSlack)];
+    assert_eq!(outcome.unwrap().skipped, expected);
 }

@@ -28,8 +28,8 @@ const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(2);
 
 /// What to do about a channel that the bot can't see.
-pub const OUT_OF_SIGHT: &str =
-    "Slack no longer shows it to the bot; invite the bot if it is private";
+pub const OUT_OF_SIGHT: &str = "Slack no longer shows it to the bot; if it is private, invite the bot to it (a \
+                                person must unarchive it first if it is archived)";
 
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -251,25 +251,22 @@ impl Directory {
         })
     }
 
-    /// Records that the channel, which was found as `name`, is now archived under its current name.
+    /// Records that the channel is archived under this name, as Slack answered when it was asked at `asked_at`.
     pub async fn archived(
         &self,
-        name: &ChannelName,
         channel: &ChannelRef,
+        asked_at: SystemTime,
     ) -> Result<(), StepError> {
-        let now = Channel {
+        let archived = Channel {
             name: channel.name.clone(),
             id: channel.id.clone(),
             visibility: channel.visibility,
             archived: true,
             externally_shared: channel.externally_shared,
             ours: channel.ours,
-            confirmed_at: SystemTime::now(),
+            confirmed_at: asked_at,
         };
-        if channel.name != name.as_str() {
-            self.channels.forget(name, &channel.id).await?;
-        }
-        self.channels.remember(&now.name, &now).await
+        self.channels.remember(&archived.name, &archived).await
     }
 
     /// Corrects the table if Slack's error shows that its entry for the channel is wrong. Returns the step's error.

@@ -132,6 +132,26 @@ impl People {
         Ok((renewed.users, renewed.skipped))
     }
 
+    /// The owners of these addresses, as Slack has shown them since the execution began. Empty if the execution's users
+    /// were all resolved since then: Slack would show the same.
+    pub async fn owners_since_start(
+        &self,
+        emails: &[Email],
+        invocation: &Invocation,
+    ) -> Result<HashMap<Email, Person>, StepError> {
+        let run = &invocation.run;
+        // An older workflow does not say when it began.
+        let Some(began_at) = run.began_at() else {
+            return Ok(HashMap::new());
+        };
+        let resolved_at = run.resolved_at.map(time_of);
+        if resolved_at.is_some_and(|at| at >= began_at) {
+            return Ok(HashMap::new());
+        }
+        let (owners, _) = self.owners(emails, began_at, invocation).await?;
+        Ok(owners)
+    }
+
     /// What Slack has returned since then is trusted. That includes whatever it has returned since the execution
     /// began: otherwise an execution with many addresses would begin again before it reaches the last.
     fn resolved_since(&self, purpose: Purpose, run: &Run) -> SystemTime {
@@ -181,9 +201,18 @@ impl People {
             .look_up_each(&unknown, &mut people, &mut absent, invocation)
             .await;
         let kept = self.known.keep_absent(execution_id, &absent).await;
-        looked_up?;
+        let refused = looked_up?;
         kept?;
-        Ok((people, earliest))
+        let began_at = invocation.run.began_at();
+        let since_start = |user: &KnownUser| began_at.is_some_and(|at| user.seen_at >= at);
+        let has_been_answered = refused.len() < unknown.len()
+            || !look_ups.absent.is_empty()
+            || look_ups.known.values().any(since_start);
+        match SlackError::of_all(refused) {
+            // Slack refuses every look-up of this execution.
+            Some(refusal) if !has_been_answered => Err(refusal.into()),
+            _ => Ok((people, earliest)),
+        }
     }
 
     /// The owner of an address whose stored id, `wrong`, Slack no longer knows.
@@ -215,13 +244,15 @@ impl People {
         Ok(people.remove(email).unwrap_or(Person::Absent))
     }
 
+    /// Returns the refusals whose codes are not known to be about an address.
     async fn look_up_each(
         &self,
         unknown: &[Email],
         people: &mut HashMap<Email, Person>,
         absent: &mut Vec<Email>,
         invocation: &Invocation,
-    ) -> Result<(), StepError> {
+    ) -> Result<Vec<SlackError>, StepError> {
+        let mut refused = Vec::new();
         let mut left = unknown.len();
         for some in unknown.chunks(AT_ONCE) {
             invocation.need_time_for(TIME_FOR_A_CALL, "looking up users")?;
@@ -246,6 +277,9 @@ impl People {
                             "Slack refuses to look up an address"
                         );
                         people.insert(email.clone(), Person::NotLookedUp);
+                        if !is_known_to_be_about_the_address(&error) {
+                            refused.push(error);
+                        }
                     }
                     // Preferred to other errors, because it says how long to wait.
                     Err(limited @ SlackError::RateLimited { .. }) => failed = Some(limited),
@@ -260,7 +294,7 @@ impl People {
             remembered?;
             left -= some.len();
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Looks for the `unknown` addresses in users.list. Those without a result stay in `unknown`.
@@ -391,12 +425,16 @@ fn active(user: &User, asked_at: SystemTime) -> Option<KnownUser> {
     })
 }
 
-/// Whether Slack's refusal concerns this address alone. An unknown code counts as such: then the others are invited,
-/// and the message is posted. Transient errors, and those about the token, are not `Rejected`.
+/// Whether Slack's refusal may concern this address alone: then the others are invited, and the message is posted.
+/// Transient errors, and those about the token, are not `Rejected`.
 fn is_about_the_address(error: &SlackError) -> bool {
+    let is_known = is_known_to_be_about_the_address(error);
+    error.rejected_code().is_some() && (is_known || !error.is_about_the_call())
+}
+
+fn is_known_to_be_about_the_address(error: &SlackError) -> bool {
     // Slack may say so of a strange address.
-    let is_invalid = error.rejected_code() == Some("invalid_arguments");
-    error.rejected_code().is_some() && (is_invalid || !error.is_about_the_call())
+    error.rejected_code() == Some("invalid_arguments")
 }
 
 /// What an execution has found out is kept for each of its redrives: somebody may have joined Slack before the redrive.

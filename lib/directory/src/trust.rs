@@ -158,7 +158,7 @@ impl Directory {
     }
 
     /// Converts what Slack returned when it was asked at this time.
-    pub(crate) async fn channel_of(
+    pub async fn channel_of(
         &self,
         conversation: &Conversation,
         asked_at: SystemTime,
@@ -251,6 +251,12 @@ mod tests {
             ours: None,
             confirmed_at: UNIX_EPOCH,
         }
+    }
+
+    #[test]
+    fn a_channel_that_the_bot_cannot_see_may_be_an_archived_one() {
+        let error = reason_not_to_use(&channel().to_ref(false), None).unwrap();
+        assert!(error.to_string().contains("unarchive it first"), "{error}");
     }
 
     #[rstest]

@@ -7,9 +7,9 @@ use std::{
 };
 
 use apgl_contract::{
-    Email, ErrorName, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId,
+    Email, ErrorName, Invocation, Run, SkipReason, Skipped, SlackUser, SlackUserId, StepError,
 };
-use apgl_directory::{People, Purpose};
+use apgl_directory::{People, Purpose, Resolved};
 use apgl_slack::{
     FixedToken, LimitedBy, RateLimiter, SlackClient, SlackToken,
     quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
@@ -141,10 +141,50 @@ async fn a_refusal_that_is_about_one_address_does_not_stop_the_others(
     assert_eq!(found.skipped, [Skipped::new(bob, expected)]);
 }
 
+/// Slack's answers to the look-ups of `ana` and `bob`.
+async fn resolve_two(codes: [&str; 2]) -> Result<Resolved, StepError> {
+    let slack = MockServer::start().await;
+    for (name, code) in ["ana", "bob"].iter().zip(codes) {
+        let refusal = json!({ "ok": false, "error": code });
+        Mock::given(body_string_contains(format!("email={name}")))
+            .respond_with(ResponseTemplate::new(200).set_body_json(refusal))
+            .mount(&slack)
+            .await;
+    }
+    let people = people(&slack, empty_table().0);
+    let emails = emails(&["ana", "bob"]);
+    people.resolve(emails, Purpose::Invite, &invocation()).await
+}
+
+#[tokio::test]
+async fn an_unknown_refusal_of_every_look_up_is_not_about_the_addresses() {
+    let refused = resolve_two(["a_code_of_tomorrow"; 2]).await;
+    assert_eq!(refused.unwrap_err().name(), ErrorName::SlackRejected);
+}
+
+#[rstest]
+#[case::two_codes(["a_code_of_tomorrow", "another_code"], [SkipReason::CannotLookUp; 2])]
+#[case::a_known_code(["invalid_arguments"; 2], [SkipReason::CannotLookUp; 2])]
+#[case::one_of_them_is_absent(["a_code_of_tomorrow", "users_not_found"], [SkipReason::CannotLookUp, SkipReason::NotInSlack])]
+#[tokio::test]
+async fn any_other_refusals_are_about_the_addresses(
+    #[case] codes: [&str; 2],
+    #[case] expected: [SkipReason; 2],
+) {
+    let resolved = resolve_two(codes).await.unwrap();
+    let reasons: Vec<SkipReason> = resolved
+        .skipped
+        .iter()
+        .map(|skipped| skipped.reason)
+        .collect();
+    assert_eq!(reasons, expected);
+}
+
 #[rstest]
 #[case("missing_scope", ErrorName::SlackUnauthorized)]
 #[case("fatal_error", ErrorName::SlackUnavailable)]
 #[case("method_deprecated", ErrorName::StepBug)]
+#[case("a_code_of_tomorrow", ErrorName::SlackRejected)]
 #[tokio::test]
 async fn a_refusal_that_is_not_about_the_address_fails_the_step(
     #[case] code: &str,

@@ -126,6 +126,16 @@ impl SlackError {
         )
     }
 
+    /// The one refusal that all these calls about different users or addresses got, if there is one. Slack may add codes
+    /// at any time: a code that is not documented counts as being about the user only if another call got a different
+    /// answer.
+    pub fn of_all(mut refusals: Vec<Self>) -> Option<Self> {
+        let last = refusals.pop()?;
+        let code = last.rejected_code()?;
+        let is_the_same = |refusal: &Self| refusal.rejected_code() == Some(code);
+        refusals.iter().all(is_the_same).then_some(last)
+    }
+
     /// Whether a new token may help. It does not help against a missing scope or a workspace's policy.
     pub(crate) fn is_about_the_token(&self) -> bool {
         matches!(self, Self::Unauthorized { code, .. } if matches!(code.as_str(),

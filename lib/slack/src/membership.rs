@@ -1,7 +1,8 @@
 //! The members of a channel.
 
-use apgl_contract::{ChannelRef, decode::null_as_absent};
-use serde::Deserialize;
+use apgl_contract::ChannelRef;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     SlackClient, SlackError,
@@ -77,7 +78,7 @@ impl SlackClient {
     ) -> Result<Invite, SlackError> {
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(default, deserialize_with = "null_as_absent")]
+            #[serde(default, deserialize_with = "errors_of_any_shape")]
             errors: Entries<UserError>,
         }
         let list = users.join(",");
@@ -105,6 +106,15 @@ impl SlackClient {
             (None, _) => Ok(Invite { errors }),
             // Slack returns `ok: false` if any user could not be invited.
             (Some(SlackError::Rejected { code, .. }), _) if is_about_users(&code) => {
+                let is_named =
+                    |user: &String| errors.iter().any(|error| error.user.as_ref() == Some(user));
+                if !is_about_the_user(&code) && !users.iter().all(is_named) {
+                    // Slack does not say whether the others were invited.
+                    errors.push(UserError {
+                        user: None,
+                        error: code,
+                    });
+                }
                 Ok(Invite { errors })
             }
             // For a single user, Slack may return only the error code.
@@ -161,6 +171,27 @@ impl SlackClient {
             answer => answer,
         }
     }
+}
+
+/// Slack's errors about users. Whatever is not a list counts as one error that can't be read, unless it is empty.
+fn errors_of_any_shape<'de, D>(deserializer: D) -> Result<Entries<UserError>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let errors = Box::<RawValue>::deserialize(deserializer)?;
+    if let Ok(list) = serde_json::from_str(errors.get()) {
+        return Ok(list);
+    }
+    let is_empty = match serde_json::from_str(errors.get()) {
+        Ok(Value::Null) => true,
+        Ok(Value::Object(fields)) => fields.is_empty(),
+        Ok(Value::String(text)) => text.is_empty(),
+        _ => false,
+    };
+    Ok(Entries {
+        unreadable: usize::from(!is_empty),
+        ..Entries::default()
+    })
 }
 
 /// Whether an error code of conversations.invite is about the invited user and not about the call.

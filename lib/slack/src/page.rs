@@ -30,7 +30,7 @@ impl<T> Page<T> {
 /// The entries of a list in a response. One that does not have the documented shape is left out, so that it does not
 /// make the others unreadable.
 pub(crate) struct Entries<T> {
-    items: Vec<T>,
+    pub items: Vec<T>,
     pub unreadable: usize,
 }
 

@@ -5,18 +5,20 @@ use std::time::SystemTime;
 use apgl_contract::StepError;
 
 use super::{Channels, KEPT_FOR_REDRIVES};
-use crate::table::{epoch_seconds, number, text};
+use crate::table::{epoch_seconds, key_of, number, text};
 
 impl Channels {
-    /// Remembers that this execution archives the channel now.
+    /// Remembers that this execution archives the channel now, under this name.
     pub async fn begin_archiving(
         &self,
         channel_id: &str,
         execution_id: &str,
+        slack_name: &str,
     ) -> Result<(), StepError> {
         let expires_at = epoch_seconds(SystemTime::now() + KEPT_FOR_REDRIVES);
         let item = [
             ("name", text(&key(channel_id, execution_id))),
+            ("slackName", text(slack_name)),
             ("expiresAt", number(expires_at)),
         ];
         let item = item.map(|(field, value)| (field.to_owned(), value));
@@ -41,14 +43,15 @@ impl Channels {
         Ok(())
     }
 
-    /// Whether this execution has archived the channel, as far as it knows.
-    pub async fn is_archiving(
+    /// The name under which this execution has archived the channel, as far as it knows; `None` if it has not.
+    pub async fn archived_as(
         &self,
         channel_id: &str,
         execution_id: &str,
-    ) -> Result<bool, StepError> {
+    ) -> Result<Option<String>, StepError> {
         let item = self.0.get("name", &key(channel_id, execution_id)).await?;
-        Ok(item.is_some())
+        let name = item.as_ref().and_then(|item| key_of(item, "slackName"));
+        Ok(name.map(str::to_owned))
     }
 }
 

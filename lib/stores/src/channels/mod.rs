@@ -8,7 +8,7 @@
 //! | `project-x` | id, name in Slack, visibility, whether it is archived, externally shared or created by the bot, and when Slack confirmed this; or since when the id is known to be wrong, or the name free |
 //! | `#creator/project-x` | the execution that created the channel |
 //! | `#creating/project-x` | the execution that is creating the channel, and its lease; or when Slack said that the name is taken |
-//! | `#archiving/C012AB3CD/<execution>` | that the execution archives the channel, or has done so |
+//! | `#archiving/C012AB3CD/<execution>` | under which name the execution archives the channel, or has done so |
 //! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
 //! | `#refresh` | the same for users.conversations |
 //! | `#members/C012AB3CD` | the ids of users who were seen in the channel, whether there are others, when this expires, and until when somebody is being removed |
