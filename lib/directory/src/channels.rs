@@ -6,40 +6,24 @@
 //!
 //! Slack's list of channels is scanned only for a name that the table does not know.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use apgl_aws::{SettingError, seconds};
 use apgl_contract::{
     ChannelName, ChannelRef, Invocation, SlackUserId, StepError, Visibility,
     epoch::{epoch_millis, time_of},
 };
-use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::{Channel, Channels, CreationClaim, Entry, List, LookUp, Members, Scanned};
-use aws_types::SdkConfig;
+use apgl_slack::SlackClient;
+use apgl_stores::{Channel, CreationClaim, Entry, List, LookUp, Members, Scanned};
 
-use crate::trust::{Row, channel_from};
+use crate::{
+    directory::{Directory, channel_from},
+    trust::Row,
+};
 
 /// The largest difference allowed between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 /// The longest time that a page of members and the first call after the list take.
 const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(2);
-
-/// What to do about a channel that the bot can't see.
-pub const OUT_OF_SIGHT: &str = "Slack no longer shows it to the bot; if it is private, invite the bot to it (a \
-                                person must unarchive it first if it is archived)";
-
-#[derive(Debug, Clone)]
-pub struct Directory {
-    pub channels: Channels,
-    pub slack: SlackClient,
-    /// How long what Slack has confirmed is trusted.
-    pub(crate) trust: Duration,
-    /// The bot's user id, once it is known.
-    pub(crate) bot: Arc<OnceLock<String>>,
-}
 
 /// A channel with the requested name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,36 +39,7 @@ impl Found {
     }
 }
 
-impl LimitedBy for Directory {
-    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
-        Self {
-            slack: self.slack.limited_by(limiter),
-            ..self.clone()
-        }
-    }
-}
-
 impl Directory {
-    /// `trust` is how long what Slack has confirmed is trusted.
-    pub fn new(channels: Channels, slack: SlackClient, trust: Duration) -> Self {
-        Self {
-            channels,
-            slack,
-            trust,
-            bot: Arc::default(),
-        }
-    }
-
-    /// Uses the table that `CHANNELS_TABLE` names, and trusts its entries for `CHANNEL_TRUST_SECONDS`.
-    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
-        let channels = Channels::from_env(aws)?;
-        Ok(Self::new(
-            channels,
-            slack,
-            seconds("CHANNEL_TRUST_SECONDS")?,
-        ))
-    }
-
     /// The channel with this name, if the table knows it. A channel that is not `usable`, or that Slack has not
     /// confirmed recently, is confirmed first. `None` does not prove that the channel does not exist: see
     /// [`Directory::find`].
@@ -269,33 +224,6 @@ impl Directory {
         self.channels.remember(&archived.name, &archived).await
     }
 
-    /// Corrects the table if Slack's error shows that its entry for the channel is wrong. Returns the step's error.
-    pub async fn correct_table(&self, channel: &ChannelRef, error: SlackError) -> StepError {
-        let code = error.rejected_code().unwrap_or_default().to_owned();
-        let error = about_channel(error, &channel.name);
-        let corrected = match error {
-            StepError::ChannelNotFound { .. } => {
-                self.channels
-                    .mark_outdated(&channel.name, &channel.id, SystemTime::now())
-                    .await
-            }
-            StepError::ChannelArchived { .. } => {
-                self.channels
-                    .mark_archived(&channel.name, &channel.id)
-                    .await
-            }
-            _ => return error,
-        };
-        if let Err(not_corrected) = corrected {
-            return not_corrected;
-        }
-        tracing::warn!(
-            slack.error = code,
-            "the table was wrong about the channel; corrected it"
-        );
-        error
-    }
-
     /// The ids of everyone in the channel, including the bot, if they fit on this many pages. Otherwise, or if time
     /// runs short, some of them: the caller must do without the others, because no later attempt would read more.
     pub async fn members_in_slack(
@@ -338,18 +266,5 @@ impl Directory {
             Ok(info) => Ok(info.is_member != Some(false)),
             Err(error) => Err(self.correct_table(channel, error).await),
         }
-    }
-}
-
-/// Converts the error of a call about one channel into the step's error.
-fn about_channel(error: SlackError, name: &str) -> StepError {
-    let channel = name.to_owned();
-    match error.rejected_code() {
-        Some("channel_not_found" | "not_in_channel") => StepError::ChannelNotFound {
-            channel,
-            hint: OUT_OF_SIGHT,
-        },
-        Some("is_archived") => StepError::ChannelArchived { channel },
-        _ => error.into(),
     }
 }

@@ -4,9 +4,11 @@
 //! shown that it is wrong. What Slack returns is written to the tables.
 
 mod channels;
+mod directory;
 mod people;
 mod scan;
 mod trust;
 
-pub use channels::{Directory, Found, OUT_OF_SIGHT};
+pub use channels::Found;
+pub use directory::{Directory, OUT_OF_SIGHT};
 pub use people::{People, Person, Purpose, Resolved};

@@ -9,7 +9,7 @@ use apgl_contract::{Invocation, StepError};
 use apgl_slack::{Conversation, Page, SlackClient, SlackError};
 use apgl_stores::{Channel, List, Scan, ScanClaim, Scanned};
 
-use crate::channels::Directory;
+use crate::directory::Directory;
 
 /// The longest time that one page takes: Slack's response, and about a thousand writes.
 const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Duration::from_secs(8));

@@ -7,11 +7,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility, composed, epoch::time_of};
-use apgl_slack::Conversation;
+use apgl_contract::{ChannelRef, Invocation, Run, StepError, Visibility, epoch::time_of};
 use apgl_stores::{Channel, List};
 
-use crate::channels::{Directory, OUT_OF_SIGHT};
+use crate::directory::{Directory, OUT_OF_SIGHT};
 
 /// A channel that the table has.
 #[derive(Debug, Clone, Copy)]
@@ -155,44 +154,6 @@ impl Directory {
         let known = self.channels.known(key).await?;
         let known = known.filter(|known| known.id == id && known.confirmed_at >= refresh.began);
         known.ok_or(limited)
-    }
-
-    /// Converts what Slack returned when it was asked at this time.
-    pub async fn channel_of(
-        &self,
-        conversation: &Conversation,
-        asked_at: SystemTime,
-    ) -> Result<Channel, StepError> {
-        let ours = match &conversation.creator {
-            Some(creator) => Some(creator == self.bot().await?),
-            None => None,
-        };
-        Ok(channel_from(conversation, ours, asked_at))
-    }
-
-    /// The bot's user id. A new token does not change it.
-    async fn bot(&self) -> Result<&String, StepError> {
-        if let Some(bot) = self.bot.get() {
-            return Ok(bot);
-        }
-        let bot = self.slack.auth_test().await?.user_id;
-        Ok(self.bot.get_or_init(|| bot))
-    }
-}
-
-pub(crate) fn channel_from(
-    conversation: &Conversation,
-    ours: Option<bool>,
-    asked_at: SystemTime,
-) -> Channel {
-    Channel {
-        name: composed(&conversation.name),
-        id: conversation.id.clone(),
-        visibility: Visibility::from_is_private(conversation.is_private),
-        archived: conversation.is_archived,
-        externally_shared: conversation.is_ext_shared,
-        ours,
-        confirmed_at: asked_at,
     }
 }
 
