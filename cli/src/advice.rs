@@ -22,7 +22,8 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
         }
         Some(ErrorName::ChannelNotFound) => {
             format!(
-                "create the channel or invite the bot to it (unarchive it first if it is archived), {redrive}"
+                "unless the error says otherwise: create the channel or invite the bot to it (unarchive it first if it \
+                 is archived), {redrive}"
             )
         }
         Some(ErrorName::ChannelNameTaken) => format!(

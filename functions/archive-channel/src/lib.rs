@@ -56,8 +56,9 @@ pub struct Outcome {
 
 /// 1. Asks what the channel is now, and whether it may be archived.
 /// 2. Renames it, and forgets its old name.
-/// 3. Writes down that this execution archives it, and under which name, and archives it. Slack removes the bot from a channel that is
-///    archived, and no longer shows it a private one: a later attempt knows by this record that it is done.
+/// 3. Writes down that this execution archives it, and under which name, and archives it. Slack removes the bot from a
+///    channel that is archived, and no longer shows it a private one: a later attempt knows by this record that it is
+///    done.
 /// 4. If Slack refuses that, deletes the record and gives the channel its old name back.
 pub async fn handle(
     deps: &Deps,
@@ -164,7 +165,7 @@ impl Archiving<'_> {
         } = self.directory;
         let channel = &self.input.channel;
         let id = &channel.id;
-        channels
+        let has_begun = channels
             .begin_archiving(id, self.execution_id, name)
             .await?;
         let archived = slack
@@ -179,7 +180,8 @@ impl Archiving<'_> {
                 // Slack removes the bot from a public channel that it archives, and says `is_archived` when the bot joins.
                 Some("already_archived" | "is_archived") => Ok(()),
                 // An earlier attempt may have archived it.
-                Some("channel_not_found") | None => Err(error),
+                Some("channel_not_found") if has_begun => Err(error),
+                None => Err(error),
                 Some(_) => {
                     channels.end_archiving(id, self.execution_id).await?;
                     Err(error)

@@ -319,6 +319,17 @@ async fn a_private_channel_that_this_execution_has_not_archived_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_private_channel_from_which_the_bot_is_removed_in_between_is_not_deleted() {
+    let step = Archiving::of_our_channel().await;
+    let hidden = How::refused("channel_not_found");
+    step.fixture.fail("conversations.archive", hidden, 1).await;
+    let error = step.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    // Somebody has invited it again.
+    assert!(step.run_after_trust().await.unwrap().channel.archived);
+}
+
+#[tokio::test]
 async fn the_old_name_is_free_as_soon_as_the_channel_is_renamed() {
     let step = Archiving::of_our_channel().await;
     let limited = How::RateLimited { retry_after: 300 };

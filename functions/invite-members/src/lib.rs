@@ -284,8 +284,8 @@ impl Inviting<'_> {
         }
     }
 
-    /// Invites, one by one, the users who have no result, because Slack has refused some of them without saying whom. A
-    /// refusal of a single invitation is about its user.
+    /// Invites, one by one, the users who have no result, because Slack has refused some of them without saying whom. The
+    /// refusal of a single invitation is about its user, unless Slack refuses all of them alike.
     async fn invite_each(
         &self,
         users: BTreeSet<SlackUserId>,
@@ -294,12 +294,30 @@ impl Inviting<'_> {
         // Whoever is a member now was invited together with the others.
         let earlier = earlier.map(|earlier| earlier | &users);
         let mut results = Results::new();
+        let mut refusals = Vec::new();
         let mut left = users.len();
         for user in &users {
             let slack = self.deps.directory.slack.planning(left);
-            let user = std::slice::from_ref(user);
-            results.extend(self.invite_batch(&slack, user, earlier.as_ref()).await?);
+            let single = std::slice::from_ref(user);
+            match self.invite_batch(&slack, single, earlier.as_ref()).await {
+                Ok(invited) => results.extend(invited),
+                Err(refusal @ StepError::SlackRejected { .. }) => {
+                    results.insert(
+                        user.clone(),
+                        InviteResult::Skipped(SkipReason::CannotInvite),
+                    );
+                    refusals.push(refusal);
+                }
+                Err(error) => return Err(error),
+            }
             left -= 1;
+        }
+        if let Some(refusal) = refusals.pop()
+            && refusals.len() + 1 == users.len()
+            && !refusals.is_empty()
+            && refusals.iter().all(|other| *other == refusal)
+        {
+            return Err(refusal);
         }
         credit_earlier_attempts(&mut results, None, &users);
         Ok(results)

@@ -28,6 +28,8 @@ struct LargeChannel(Arc<Mutex<State>>);
 struct State {
     members: BTreeSet<String>,
     refused: BTreeSet<String>,
+    /// Slack refuses a single invitation of them without a list of errors, with a code that is not documented.
+    refused_anew: BTreeSet<String>,
     fails_once: BTreeSet<String>,
     /// How many people each invitation was for.
     invitations: Vec<usize>,
@@ -49,7 +51,11 @@ impl State {
         self.invitations.push(users.len());
         let mut errors = Vec::new();
         for user in users {
-            if self.refused.contains(user) && users.len() > 1 {
+            let is_refused_anew = self.refused_anew.contains(user);
+            if is_refused_anew && users.len() == 1 {
+                return json!({ "ok": false, "error": "a_code_of_tomorrow" });
+            }
+            if is_refused_anew || self.refused.contains(user) && users.len() > 1 {
                 errors.push(json!({ "error": "cant_invite" }));
             } else if self.refused.contains(user) {
                 errors.push(json!({ "user": user, "error": "cant_invite" }));
@@ -157,6 +163,22 @@ async fn a_refused_person_whom_slack_does_not_name_is_found_by_single_invitation
     // The table does not have the refused person as a member.
     assert_eq!(step.run(&users).await.unwrap(), expected);
     assert_eq!(step.slack.0.lock().unwrap().invitations, [3, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn an_undocumented_refusal_of_a_single_invitation_is_about_its_user_unless_all_get_it() {
+    let refused_anew = ids(&["UBOB", "UGUS"]);
+    let step = Inviting::to(State {
+        refused_anew,
+        ..State::default()
+    })
+    .await;
+    let outcome = step.run(&["UBOB", "UEVE"]).await.unwrap();
+    let skipped = [Skipped::new(email("UBOB"), SkipReason::CannotInvite)];
+    assert_eq!(outcome.invited, [email("UEVE")]);
+    assert_eq!(outcome.skipped, skipped);
+    let error = step.run(&["UBOB", "UGUS"]).await.unwrap_err();
+    assert_eq!(error, ErrorName::SlackRejected);
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ impl Inviting {
                 Err(StepError::SlackRateLimited { retry_after, .. }) => {
                     tokio::time::sleep(retry_after.mul_f64(TIME_FACTOR)).await;
                 }
+                Err(StepError::StepUnfinished { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }

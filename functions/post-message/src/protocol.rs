@@ -207,9 +207,8 @@ async fn look(
         return Ok(None);
     };
     let mut places = attempt.uncertain_in();
-    if places.is_empty() {
-        places.insert(place.clone());
-    }
+    // Release 0.1 did not write where; and of a thread that could not be read, the first message may be another one.
+    places.insert(place.clone());
     let mut search = Search {
         since,
         until: attempt.uncertain_until(),

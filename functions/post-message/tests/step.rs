@@ -257,6 +257,25 @@ async fn a_thread_can_be_named_by_any_of_its_messages() {
     assert_eq!(step.messages().await.len(), 2);
 }
 
+#[tokio::test]
+async fn a_reply_is_looked_for_in_its_thread_though_the_attempt_that_posted_it_could_not_read_the_thread()
+ {
+    let mut step = Posting::to_a_private_channel().await;
+    let parent = handle(&step.deps, &invocation("other"), step.input(None)).await;
+    let parent = parent.unwrap().ts;
+    let reply = handle(
+        &step.deps,
+        &invocation("another"),
+        step.input(Some(parent.as_str())),
+    )
+    .await;
+    let reply = reply.unwrap().ts;
+    let posted = step.post(Some(reply.as_str())).await.unwrap().ts;
+    step.forget_outcome_in(Some(reply.as_str())).await;
+    let found = step.post(Some(reply.as_str())).await.unwrap();
+    assert_eq!((found.ts, found.duplicate), (posted, true));
+}
+
 #[rstest]
 #[case::deleted("thread_not_found")]
 #[case::unreadable("not_allowed_token_type")]

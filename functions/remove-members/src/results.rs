@@ -30,7 +30,7 @@ pub(crate) fn result_of(error: SlackError) -> Result<RemovalResult, SlackError> 
         )
         | None => Err(error),
         Some(code) if code.starts_with("invalid_") => Err(error),
-        // Not known to Slack's documentation: about this user, unless Slack refuses everybody so.
+        // Undocumented. It counts as being about this user, unless Slack refuses all removals with it.
         Some(_) => Ok(RemovalResult::Skipped(SkipReason::CannotRemove)),
     }
 }

@@ -66,6 +66,7 @@ impl Removing {
                 Err(StepError::SlackRateLimited { retry_after, .. }) => {
                     tokio::time::sleep(retry_after.mul_f64(TIME_FACTOR)).await;
                 }
+                Err(StepError::StepUnfinished { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }

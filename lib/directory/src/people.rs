@@ -203,14 +203,10 @@ impl People {
         let kept = self.known.keep_absent(execution_id, &absent).await;
         let refused = looked_up?;
         kept?;
-        let began_at = invocation.run.began_at();
-        let since_start = |user: &KnownUser| began_at.is_some_and(|at| user.seen_at >= at);
-        let has_been_answered = refused.len() < unknown.len()
-            || !look_ups.absent.is_empty()
-            || look_ups.known.values().any(since_start);
+        let is_anybody_known = people.values().any(|person| *person != Person::NotLookedUp);
         match SlackError::of_all(refused) {
-            // Slack refuses every look-up of this execution.
-            Some(refusal) if !has_been_answered => Err(refusal.into()),
+            // Slack refuses every look-up, and there is nobody to go on with.
+            Some(refusal) if !is_anybody_known => Err(refusal.into()),
             _ => Ok((people, earliest)),
         }
     }

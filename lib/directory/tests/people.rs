@@ -180,11 +180,26 @@ async fn any_other_refusals_are_about_the_addresses(
     assert_eq!(reasons, expected);
 }
 
+#[tokio::test]
+async fn an_unknown_refusal_of_one_address_does_not_fail_the_step() {
+    let slack = MockServer::start().await;
+    let refusal = json!({ "ok": false, "error": "a_code_of_tomorrow" });
+    Mock::given(body_string_contains("email="))
+        .respond_with(ResponseTemplate::new(200).set_body_json(refusal))
+        .mount(&slack)
+        .await;
+    let people = people(&slack, empty_table().0);
+    let emails = emails(&["ana"]);
+    let ana = emails[0].clone();
+    let resolved = people.resolve(emails, Purpose::Invite, &invocation()).await;
+    let expected = [Skipped::new(ana, SkipReason::CannotLookUp)];
+    assert_eq!(resolved.unwrap().skipped, expected);
+}
+
 #[rstest]
 #[case("missing_scope", ErrorName::SlackUnauthorized)]
 #[case("fatal_error", ErrorName::SlackUnavailable)]
 #[case("method_deprecated", ErrorName::StepBug)]
-#[case("a_code_of_tomorrow", ErrorName::SlackRejected)]
 #[tokio::test]
 async fn a_refusal_that_is_not_about_the_address_fails_the_step(
     #[case] code: &str,

@@ -126,11 +126,11 @@ impl SlackError {
         )
     }
 
-    /// The one refusal that all these calls about different users or addresses got, if there is one. Slack may add codes
-    /// at any time: a code that is not documented counts as being about the user only if another call got a different
-    /// answer.
+    /// The one refusal that all these calls about different users or addresses got, if there are at least two. Slack may
+    /// add codes at any time: a code that is not documented counts as being about the user, unless all get it.
     pub fn of_all(mut refusals: Vec<Self>) -> Option<Self> {
         let last = refusals.pop()?;
+        refusals.first()?;
         let code = last.rejected_code()?;
         let is_the_same = |refusal: &Self| refusal.rejected_code() == Some(code);
         refusals.iter().all(is_the_same).then_some(last)
@@ -204,8 +204,11 @@ pub(crate) fn safe_scopes(scopes: &str) -> &str {
 /// itself.
 impl From<SlackError> for StepError {
     fn from(error: SlackError) -> Self {
-        if error.is_about_the_call() {
-            let what = error.to_string().into();
+        if let SlackError::Rejected { detail, .. } = &error
+            && error.is_about_the_call()
+        {
+            let detail = detail.iter().map(|detail| format!(" ({detail})"));
+            let what = format!("{error}{}", detail.collect::<String>()).into();
             return Self::StepBug { what };
         }
         match error {

@@ -3,26 +3,34 @@
 use std::time::SystemTime;
 
 use apgl_contract::StepError;
+use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::{Channels, KEPT_FOR_REDRIVES};
 use crate::table::{epoch_seconds, key_of, number, text};
 
 impl Channels {
-    /// Remembers that this execution archives the channel now, under this name.
+    /// Remembers that this execution archives the channel now, under this name. Returns whether an earlier attempt of it
+    /// may have done so.
     pub async fn begin_archiving(
         &self,
         channel_id: &str,
         execution_id: &str,
         slack_name: &str,
-    ) -> Result<(), StepError> {
+    ) -> Result<bool, StepError> {
         let expires_at = epoch_seconds(SystemTime::now() + KEPT_FOR_REDRIVES);
-        let item = [
-            ("name", text(&key(channel_id, execution_id))),
-            ("slackName", text(slack_name)),
-            ("expiresAt", number(expires_at)),
-        ];
-        let item = item.map(|(field, value)| (field.to_owned(), value));
-        self.0.put(item.into()).await
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.name)
+            .item("name", text(&key(channel_id, execution_id)))
+            .item("slackName", text(slack_name))
+            .item("expiresAt", number(expires_at))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await;
+        let put = put.map_err(|error| self.0.error("PutItem", &error))?;
+        Ok(put.attributes.is_some())
     }
 
     /// Forgets it, because Slack has refused to archive the channel.

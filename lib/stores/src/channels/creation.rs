@@ -32,7 +32,7 @@ pub struct CreationClaim {
     pub uncertain_since: Option<SystemTime>,
     /// When Slack said that the name is taken. Then no execution creates the channel, and any may look for it.
     pub name_taken_at: Option<SystemTime>,
-    /// When Slack said so again, after a scan had not found the channel.
+    /// When Slack first said so again, after a scan had not found the channel.
     pub refused_again_at: Option<SystemTime>,
 }
 
@@ -176,7 +176,7 @@ impl CreationClaim {
         Self {
             lease_ends_at: now,
             uncertain_since: None,
-            refused_again_at: Some(now),
+            refused_again_at: self.refused_again_at.or(Some(now)),
             ..self.clone()
         }
     }

@@ -207,7 +207,9 @@ impl Record {
             (None, Self::Posted { ts, .. }) => {
                 is_before_the_start(ts.epoch_seconds().saturating_mul(1_000))
             }
-            (None, Self::Released { .. }) => false,
+            (None, Self::Released { doubt, .. }) => {
+                doubt.uncertain_since.is_some_and(is_before_the_start)
+            }
         }
     }
 

@@ -32,8 +32,8 @@ pub struct Report {
     pub lost: usize,
     /// How the channels of messages had changed, longer before than `channelTrustSeconds` allows.
     pub misplaced: Vec<Changed>,
-    /// How the channels of messages had changed right before them: within `channelTrustSeconds`, or after the invocation had asked
-    /// Slack.
+    /// How the channels of messages had changed right before them: within `channelTrustSeconds`, or after the invocation
+    /// had asked Slack.
     pub just_changed: Vec<Changed>,
     /// How often people changed something, by kind.
     pub changes: BTreeMap<&'static str, u64>,
