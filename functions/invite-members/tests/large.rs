@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{ChannelRef, Email, ErrorName, SlackUser, StepError};
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, with_waits};
 use invite_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use slack_sandbox::faults::{Effect, Fault, How};
@@ -13,8 +13,6 @@ const MEMBERS: &str = "conversations.members";
 const LARGE: usize = 2_500;
 /// How long a second of Slack's limits lasts, in seconds.
 const TIME_FACTOR: f64 = 0.005;
-/// As many as the workflow allows a step.
-const MOST_WAITS: usize = 100;
 
 struct Inviting {
     fixture: Fixture,
@@ -57,19 +55,8 @@ impl Inviting {
         handle(&self.deps, &invocation(execution), input).await
     }
 
-    /// Runs the step as the workflow does: again after each wait.
     async fn run_with_waits(&self, execution: &str) -> Outcome {
-        for _ in 0..MOST_WAITS {
-            match self.run(execution, true).await {
-                Ok(outcome) => return outcome,
-                Err(StepError::SlackRateLimited { retry_after, .. }) => {
-                    tokio::time::sleep(retry_after.mul_f64(TIME_FACTOR)).await;
-                }
-                Err(StepError::StepUnfinished { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("the step still waits after {MOST_WAITS} waits");
+        with_waits(TIME_FACTOR, async || self.run(execution, true).await).await
     }
 
     fn expected(&self) -> Outcome {

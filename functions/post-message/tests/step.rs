@@ -66,6 +66,16 @@ impl Posting {
         handle(&self.deps, &invocation(EXECUTION), self.input(thread_ts)).await
     }
 
+    /// In an invocation that has time for one page of messages.
+    async fn post_in_twelve_seconds(
+        &self,
+        thread_ts: Option<&str>,
+    ) -> Result<PostedMessage, StepError> {
+        let mut short = invocation(EXECUTION);
+        short.deadline = SystemTime::now() + Duration::from_secs(12);
+        handle(&self.deps, &short, self.input(thread_ts)).await
+    }
+
     fn input(&self, thread_ts: Option<&str>) -> Input {
         let mut message = json!({ "text": "hello" });
         if let Some(thread_ts) = thread_ts {
@@ -354,9 +364,7 @@ async fn a_search_that_runs_out_of_time_goes_on_in_the_next_invocation(
     step.fixture.sandbox.clear_calls().await.unwrap();
     // An attempt asks for the thread first.
     let pages = |calls: usize, attempts: usize| calls - if is_reply { attempts } else { 0 };
-    let mut short = invocation(EXECUTION);
-    short.deadline = SystemTime::now() + Duration::from_secs(12);
-    let error = handle(&step.deps, &short, step.input(thread)).await;
+    let error = step.post_in_twelve_seconds(thread).await;
     let error = error.unwrap_err();
     // Definitions of every release wait for this error.
     assert_eq!(error.name(), ErrorName::SlackOutcomeUnknown);
@@ -551,9 +559,7 @@ async fn a_channel_that_the_bot_cannot_see_is_not_forgotten_when_the_search_runs
     step.others_post(None).await;
     step.fixture.sandbox.clear_calls().await.unwrap();
 
-    let mut short = invocation(EXECUTION);
-    short.deadline = SystemTime::now() + Duration::from_secs(12);
-    let error = handle(&step.deps, &short, step.input(None)).await;
+    let error = step.post_in_twelve_seconds(None).await;
     assert_eq!(error.unwrap_err().name(), ErrorName::SlackOutcomeUnknown);
     let error = step.run().await.unwrap_err();
     assert_eq!(error.name(), ErrorName::ChannelNotFound);
@@ -571,9 +577,7 @@ async fn the_place_in_a_thread_does_not_bound_the_search_in_the_channel() {
     step.others_post(thread).await;
     let posted = step.run().await.unwrap().ts;
     step.forget_outcome_in(thread).await;
-    let mut short = invocation(EXECUTION);
-    short.deadline = SystemTime::now() + Duration::from_secs(12);
-    let error = handle(&step.deps, &short, step.input(thread)).await;
+    let error = step.post_in_twelve_seconds(thread).await;
     assert_eq!(error.unwrap_err().name(), ErrorName::SlackOutcomeUnknown);
     // Then the thread is deleted.
     let how = How::refused("thread_not_found");

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use apgl_contract::{
     ChannelRef, Email, ErrorName, SkipReason, Skipped, SlackUser, StepError, epoch::epoch_millis,
 };
-use fixture::{Fixture, invocation};
+use fixture::{Fixture, invocation, with_waits};
 use remove_members::{Deps, Input, Outcome, handle};
 use rstest::rstest;
 use slack_sandbox::faults::{Effect, Fault, How};
@@ -15,8 +15,6 @@ const KICK: &str = "conversations.kick";
 const MEMBERS: &str = "conversations.members";
 /// How long a second of Slack's limits lasts, in seconds.
 const TIME_FACTOR: f64 = 0.005;
-/// As many as the workflow allows a step.
-const MOST_WAITS: usize = 100;
 
 struct Removing {
     fixture: Fixture,
@@ -58,19 +56,8 @@ impl Removing {
         handle(&self.deps, &invocation(execution), input).await
     }
 
-    /// Runs the step as the workflow does: again after each wait.
     async fn run_with_waits(&self, execution: &str) -> Outcome {
-        for _ in 0..MOST_WAITS {
-            match self.run(execution).await {
-                Ok(outcome) => return outcome,
-                Err(StepError::SlackRateLimited { retry_after, .. }) => {
-                    tokio::time::sleep(retry_after.mul_f64(TIME_FACTOR)).await;
-                }
-                Err(StepError::StepUnfinished { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("the step still waits after {MOST_WAITS} waits");
+        with_waits(TIME_FACTOR, async || self.run(execution).await).await
     }
 
     fn assert_expected(&self, outcome: &Outcome) {
