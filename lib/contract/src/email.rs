@@ -58,6 +58,14 @@ impl Members {
     pub fn as_slice(&self) -> &[Email] {
         &self.0
     }
+
+    /// These people and those whom the message addresses.
+    #[must_use]
+    pub(crate) fn with(mut self, mention: &Mentions) -> Self {
+        self.0.extend_from_slice(mention.as_slice());
+        remove_duplicates(&mut self.0);
+        self
+    }
 }
 
 impl TryFrom<Vec<Email>> for Members {
@@ -67,8 +75,38 @@ impl TryFrom<Vec<Email>> for Members {
         if emails.len() > Self::MAX {
             return Err(TOO_MANY);
         }
-        let mut seen = HashSet::new();
-        emails.retain(|email| seen.insert(email.clone()));
+        remove_duplicates(&mut emails);
+        Ok(Self(emails))
+    }
+}
+
+fn remove_duplicates(emails: &mut Vec<Email>) {
+    let mut seen = HashSet::new();
+    emails.retain(|email| seen.insert(email.clone()));
+}
+
+/// The people whom a message addresses: at most [`Mentions::MAX`], without duplicates, in the request's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Email>")]
+pub struct Mentions(Vec<Email>);
+
+impl Mentions {
+    /// The maximum number of addresses, including duplicates. A message that addresses more people addresses nobody.
+    pub const MAX: usize = 50;
+
+    pub fn as_slice(&self) -> &[Email] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Email>> for Mentions {
+    type Error = &'static str;
+
+    fn try_from(mut emails: Vec<Email>) -> Result<Self, Self::Error> {
+        if emails.len() > Self::MAX {
+            return Err("must contain at most 50 addresses");
+        }
+        remove_duplicates(&mut emails);
         Ok(Self(emails))
     }
 }

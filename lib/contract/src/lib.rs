@@ -2,6 +2,7 @@
 //!
 //! * [`request`]: what a caller sends to a workflow. Deserialising a request validates it, so every value of
 //!   these types is valid and no separate validation can be forgotten.
+//! * [`notice`]: what a notification says about itself besides its message.
 //! * [`step`]: the envelope in which a workflow passes each step its input.
 //! * [`outcome`]: what a workflow returns.
 //! * `schema`, with the feature of that name: JSON Schemas of the requests and outcomes.
@@ -9,12 +10,14 @@
 //!
 //! Nothing here talks to Slack or AWS.
 
+mod category;
 pub mod channel;
 pub mod decode;
 pub mod email;
 pub mod epoch;
 pub mod error;
 pub mod message;
+pub mod notice;
 pub mod outcome;
 pub mod request;
 #[cfg(feature = "schema")]
@@ -23,10 +26,12 @@ mod size;
 pub mod step;
 pub mod surrogates;
 
+pub use category::Category;
 pub use channel::{ChannelName, ChannelRef, ChannelText, Visibility, composed};
 pub use decode::{InvalidField, decode};
-pub use email::{Email, Members, ReportedAddress, UncheckedAddresses};
+pub use email::{Email, Members, Mentions, ReportedAddress, UncheckedAddresses};
 pub use error::{ErrorName, Origin, Recovery, StepError};
 pub use message::{Message, MessageTs};
+pub use notice::{Notice, Sequence, Timestamp};
 pub use outcome::{SkipReason, Skipped};
 pub use step::{Invocation, Run, SlackUser, SlackUserId, Step};

@@ -20,7 +20,10 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<ChangedMembers>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<PostedMessage>,
+    pub message: Option<MessageOutcome>,
+    /// The person who was to be notified and was not, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
 }
 
 /// The output of `create-channel`.
@@ -51,8 +54,8 @@ pub struct NotifyPrivateChannelOutcome {
     pub channel: ChannelRef,
     /// The result for each person whom the request named.
     pub members: InvitedMembers,
-    /// The message that was posted.
-    pub message: PostedMessage,
+    /// What became of the message.
+    pub message: MessageOutcome,
 }
 
 /// The output of `notify-public-channel`.
@@ -66,8 +69,8 @@ pub struct NotifyPrivateChannelOutcome {
 pub struct NotifyPublicChannelOutcome {
     /// The channel that was found.
     pub channel: ChannelRef,
-    /// The message that was posted.
-    pub message: PostedMessage,
+    /// What became of the message.
+    pub message: MessageOutcome,
 }
 
 /// The output of `change-channel-members`.
@@ -120,6 +123,24 @@ pub struct DeleteChannelOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
     pub channel: Option<ChannelRef>,
+}
+
+/// The output of `notify-person`: either `message`, or the person in `skipped`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
+pub struct NotifyPersonOutcome {
+    /// What became of the message; left out if the person was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
+    pub message: Option<MessageOutcome>,
+    /// The person, if nothing was posted to them, and why. Empty otherwise.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
 }
 
 /// The result for each person to be invited. Nobody is left out.
@@ -215,6 +236,10 @@ pub enum SkipReason {
     NotAMember,
     /// Slack does not let this bot remove this person.
     CannotRemove,
+    /// Slack does not let this bot write to this person.
+    CannotMessage,
+    /// The person did that of which the message tells.
+    Acted,
     /// A reason that this version of the contract does not know.
     #[serde(other)]
     #[cfg_attr(feature = "schema", schemars(skip))]
@@ -236,8 +261,77 @@ impl SkipReason {
             Self::Bot => "bot",
             Self::NotAMember => "not_a_member",
             Self::CannotRemove => "cannot_remove",
+            Self::CannotMessage => "cannot_message",
+            Self::Acted => "acted",
             Self::Other => "other",
         }
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum MessageOutcome {
+    Posted(PostedMessage),
+    NotPosted(NotPosted),
+}
+
+impl MessageOutcome {
+    /// The message, if it is in Slack.
+    pub fn posted(&self) -> Option<&PostedMessage> {
+        match self {
+            Self::Posted(posted) => Some(posted),
+            Self::NotPosted(_) => None,
+        }
+    }
+}
+
+/// Why a message was not posted, and never will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+pub enum NotPosted {
+    /// The request's `expiresAt` passed before the message could be posted.
+    Expired(True),
+    /// A message with the same key and a higher number in the request's `sequence` has been posted to the same channel
+    /// or person.
+    Superseded(True),
+}
+
+impl NotPosted {
+    pub const EXPIRED: Self = Self::Expired(True);
+    pub const SUPERSEDED: Self = Self::Superseded(True);
+
+    /// The name of the outcome's field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired(True) => "expired",
+            Self::Superseded(True) => "superseded",
+        }
+    }
+}
+
+/// The value `true`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "bool", into = "bool")]
+pub struct True;
+
+impl From<True> for bool {
+    fn from(True: True) -> Self {
+        true
+    }
+}
+
+impl TryFrom<bool> for True {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<Self, Self::Error> {
+        value.then_some(Self).ok_or("must be true")
     }
 }
 
@@ -254,9 +348,15 @@ pub struct PostedMessage {
     pub ts: MessageTs,
     /// Whether an earlier attempt of this execution had already posted the message.
     pub duplicate: bool,
-    /// The id of the channel in which the message is, if that is not the outcome's: people have renamed or replaced the
-    /// channel since an earlier attempt posted there.
+    /// The id of the channel in which the message is, if that is not the outcome's: the message went to a person, or
+    /// people have renamed or replaced the channel since an earlier attempt posted there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub channel_id: Option<String>,
+    /// The people whom the message mentions, so that Slack notifies them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned: Vec<Email>,
+    /// The people whom the message addresses by name only, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_mentioned: Vec<Skipped>,
 }

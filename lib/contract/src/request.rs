@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    ChannelName, ChannelText, Email, InvalidField, Members, Message, ReportedAddress, SkipReason,
-    Skipped, UncheckedAddresses, Visibility,
+    Category, ChannelName, ChannelText, Email, InvalidField, Members, Mentions, Message, Notice,
+    ReportedAddress, Sequence, SkipReason, Skipped, Timestamp, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
     message::MessageText,
     size,
@@ -28,16 +28,18 @@ pub enum Operation {
     ChangeChannelMembers,
     CheckChannelExists,
     DeleteChannel,
+    NotifyPerson,
 }
 
 impl Operation {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CreateChannel,
         Self::NotifyPrivateChannel,
         Self::NotifyPublicChannel,
         Self::ChangeChannelMembers,
         Self::CheckChannelExists,
         Self::DeleteChannel,
+        Self::NotifyPerson,
     ];
 
     /// The workflow's file name, for example `create-channel`. The state machine's name is the deployment's
@@ -50,6 +52,7 @@ impl Operation {
             Self::ChangeChannelMembers => "change-channel-members",
             Self::CheckChannelExists => "check-channel-exists",
             Self::DeleteChannel => "delete-channel",
+            Self::NotifyPerson => "notify-person",
         }
     }
 }
@@ -111,10 +114,32 @@ pub struct NotifyPrivateChannel {
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Members>"))]
     pub members: Members,
-    /// What to do about an entry of `members` that is not an e-mail address.
+    /// The people whom the message addresses, at most 50. Slack notifies those who want it. They are invited like members:
+    /// only members can see a private channel.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
+    pub mention: Mentions,
+    /// Who did that of which the message tells. They are not mentioned.
+    #[serde(default)]
+    pub actor: Option<Email>,
+    /// What to do about an entry of `members` or `mention` that is not an e-mail address.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
     pub on_invalid_address: OnInvalidAddress,
+    /// What the message is about. People choose by it what they get.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
+    pub category: Category,
+    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time the message is not posted any more, and the outcome says `expired`.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
+    /// `superseded`.
+    #[serde(default)]
+    pub sequence: Option<Sequence>,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
@@ -130,6 +155,31 @@ pub struct NotifyPublicChannel {
     pub channel_name: ChannelName,
     /// The message to post.
     pub message: Message,
+    /// The people whom the message addresses, at most 50. Slack notifies those who want it. Nobody is invited.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
+    pub mention: Mentions,
+    /// Who did that of which the message tells. They are not mentioned.
+    #[serde(default)]
+    pub actor: Option<Email>,
+    /// What to do about an entry of `mention` that is not an e-mail address.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
+    pub on_invalid_address: OnInvalidAddress,
+    /// What the message is about. People choose by it what they get.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
+    pub category: Category,
+    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time the message is not posted any more, and the outcome says `expired`.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
+    /// `superseded`.
+    #[serde(default)]
+    pub sequence: Option<Sequence>,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
@@ -180,6 +230,31 @@ pub struct DeleteChannel {
     pub even_if_not_ours: bool,
 }
 
+/// The input of `notify-person`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotifyPerson {
+    /// The person. If they do not want direct messages, the outcome says so in `skipped`.
+    pub email: Email,
+    /// The message to post.
+    pub message: Message,
+    /// What the message is about. People choose by it what they get.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
+    pub category: Category,
+    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time the message is not posted any more, and the outcome says `expired`.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
+    /// `superseded`.
+    #[serde(default)]
+    pub sequence: Option<Sequence>,
+}
+
 /// A request that obeys every rule, in the form that the steps work with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -197,7 +272,9 @@ pub enum CheckedRequest {
     NotifyPrivateChannel {
         channel_name: ChannelName,
         message: Message,
+        /// The request's members and those whom the message addresses.
         members: Members,
+        notice: Notice,
         /// The entries that are not addresses.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         skipped: Vec<Skipped>,
@@ -205,6 +282,7 @@ pub enum CheckedRequest {
     NotifyPublicChannel {
         channel_name: ChannelName,
         message: Message,
+        notice: Notice,
     },
     ChangeChannelMembers {
         channel_name: ChannelName,
@@ -222,6 +300,11 @@ pub enum CheckedRequest {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         even_if_not_ours: bool,
     },
+    NotifyPerson {
+        email: Email,
+        message: Message,
+        notice: Notice,
+    },
 }
 
 impl CheckedRequest {
@@ -233,18 +316,21 @@ impl CheckedRequest {
             | Self::ChangeChannelMembers { skipped, .. } => skipped,
             Self::NotifyPublicChannel { .. }
             | Self::CheckChannelExists { .. }
-            | Self::DeleteChannel { .. } => &[],
+            | Self::DeleteChannel { .. }
+            | Self::NotifyPerson { .. } => &[],
         }
     }
 
-    pub fn channel_name(&self) -> &ChannelName {
+    /// `None` for a request that is about no channel.
+    pub fn channel_name(&self) -> Option<&ChannelName> {
         match self {
             Self::CreateChannel { channel_name, .. }
             | Self::NotifyPrivateChannel { channel_name, .. }
             | Self::NotifyPublicChannel { channel_name, .. }
             | Self::ChangeChannelMembers { channel_name, .. }
             | Self::CheckChannelExists { channel_name }
-            | Self::DeleteChannel { channel_name, .. } => channel_name,
+            | Self::DeleteChannel { channel_name, .. } => Some(channel_name),
+            Self::NotifyPerson { .. } => None,
         }
     }
 
@@ -267,7 +353,10 @@ impl CheckedRequest {
             Value::String(_) => "message",
             _ => "message.text",
         };
-        let skipped = skip_invalid_addresses(operation, &mut request)?;
+        let Invalid {
+            skipped,
+            not_mentioned,
+        } = skip_invalid_addresses(operation, &mut request)?;
         match operation {
             Operation::CreateChannel => {
                 let request: CreateChannel = decode(request)?;
@@ -285,20 +374,10 @@ impl CheckedRequest {
                 })
             }
             Operation::NotifyPrivateChannel => {
-                let request: NotifyPrivateChannel = decode(request)?;
-                Ok(Self::NotifyPrivateChannel {
-                    channel_name: request.channel_name,
-                    message: checked_message(request.message, request.allow_broadcast, text_field)?,
-                    members: request.members,
-                    skipped,
-                })
+                Self::notify_private_channel(request, text_field, skipped, not_mentioned)
             }
             Operation::NotifyPublicChannel => {
-                let request: NotifyPublicChannel = decode(request)?;
-                Ok(Self::NotifyPublicChannel {
-                    channel_name: request.channel_name,
-                    message: checked_message(request.message, request.allow_broadcast, text_field)?,
-                })
+                Self::notify_public_channel(request, text_field, not_mentioned)
             }
             Operation::ChangeChannelMembers => {
                 let request: ChangeChannelMembers = decode(request)?;
@@ -334,7 +413,68 @@ impl CheckedRequest {
                     even_if_not_ours: request.even_if_not_ours,
                 })
             }
+            Operation::NotifyPerson => Self::notify_person(request, text_field),
         }
+    }
+
+    fn notify_private_channel(
+        request: Value,
+        text_field: &str,
+        skipped: Vec<Skipped>,
+        not_mentioned: Vec<Skipped>,
+    ) -> Result<Self, InvalidField> {
+        let request: NotifyPrivateChannel = decode(request)?;
+        Ok(Self::NotifyPrivateChannel {
+            channel_name: request.channel_name,
+            message: checked_message(request.message, request.allow_broadcast, text_field)?,
+            members: request.members.with(&request.mention),
+            notice: Notice {
+                category: request.category,
+                occurred_at: request.occurred_at,
+                expires_at: request.expires_at,
+                sequence: request.sequence,
+                mention: request.mention,
+                not_mentioned,
+                actor: request.actor,
+            },
+            skipped,
+        })
+    }
+
+    fn notify_public_channel(
+        request: Value,
+        text_field: &str,
+        not_mentioned: Vec<Skipped>,
+    ) -> Result<Self, InvalidField> {
+        let request: NotifyPublicChannel = decode(request)?;
+        Ok(Self::NotifyPublicChannel {
+            channel_name: request.channel_name,
+            message: checked_message(request.message, request.allow_broadcast, text_field)?,
+            notice: Notice {
+                category: request.category,
+                occurred_at: request.occurred_at,
+                expires_at: request.expires_at,
+                sequence: request.sequence,
+                mention: request.mention,
+                not_mentioned,
+                actor: request.actor,
+            },
+        })
+    }
+
+    fn notify_person(request: Value, text_field: &str) -> Result<Self, InvalidField> {
+        let request: NotifyPerson = decode(request)?;
+        Ok(Self::NotifyPerson {
+            email: request.email,
+            message: checked_message(request.message, false, text_field)?,
+            notice: Notice {
+                category: request.category,
+                occurred_at: request.occurred_at,
+                expires_at: request.expires_at,
+                sequence: request.sequence,
+                ..Notice::default()
+            },
+        })
     }
 }
 
@@ -357,22 +497,34 @@ fn checked_message(
 /// The fields of a request that are lists of addresses.
 fn address_fields(operation: Operation) -> &'static [&'static str] {
     match operation {
-        Operation::CreateChannel | Operation::NotifyPrivateChannel => &["members"],
+        Operation::CreateChannel => &["members"],
+        Operation::NotifyPrivateChannel => &["members", MENTION],
+        Operation::NotifyPublicChannel => &[MENTION],
         Operation::ChangeChannelMembers => &["add", "remove"],
-        Operation::NotifyPublicChannel
-        | Operation::CheckChannelExists
-        | Operation::DeleteChannel => &[],
+        Operation::CheckChannelExists | Operation::DeleteChannel | Operation::NotifyPerson => &[],
     }
+}
+
+/// The field that lists whom a message addresses.
+const MENTION: &str = "mention";
+
+/// The entries of a request that are not addresses.
+#[derive(Default)]
+struct Invalid {
+    /// Those of the lists of members.
+    skipped: Vec<Skipped>,
+    /// Those of `mention`.
+    not_mentioned: Vec<Skipped>,
 }
 
 /// Takes the entries that are not addresses out of the request, if the request says so.
 fn skip_invalid_addresses(
     operation: Operation,
     request: &mut Value,
-) -> Result<Vec<Skipped>, InvalidField> {
-    let mut skipped = Vec::new();
+) -> Result<Invalid, InvalidField> {
+    let mut found = Invalid::default();
     if request["onInvalidAddress"] != json!(OnInvalidAddress::Skip) {
-        return Ok(skipped);
+        return Ok(found);
     }
     for field in address_fields(operation) {
         // Something that is not a list is an error of its own.
@@ -383,12 +535,17 @@ fn skip_invalid_addresses(
         let addresses: UncheckedAddresses = addresses?;
         let (valid, invalid) = addresses.divided();
         *list = json!(valid);
-        skipped.extend(invalid.iter().map(|text| {
+        let entries = if *field == MENTION {
+            &mut found.not_mentioned
+        } else {
+            &mut found.skipped
+        };
+        entries.extend(invalid.iter().map(|text| {
             let reported = ReportedAddress::of_invalid(text);
             Skipped::new(reported, SkipReason::InvalidAddress)
         }));
     }
-    Ok(skipped)
+    Ok(found)
 }
 
 /// The position, in the caller's own list, of an address that is to be added as well.

@@ -12,14 +12,17 @@ use schemars::{
 use serde_json::Value;
 
 use crate::{
-    ChannelName, ChannelText, Email, Members, Message, MessageTs, ReportedAddress,
+    ChannelName, ChannelText, Email, Members, Mentions, Message, MessageTs, ReportedAddress,
+    Timestamp,
     message::{Blocks, MessageText},
+    notice::{SequenceKey, SequenceNumber},
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
-        DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome,
+        DeleteChannelOutcome, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
+        NotifyPublicChannelOutcome, True,
     },
     request::{
-        ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel,
+        ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, NotifyPerson,
         NotifyPrivateChannel, NotifyPublicChannel,
     },
 };
@@ -34,7 +37,7 @@ pub struct WorkflowSchemas {
 }
 
 /// The schemas of every workflow.
-pub fn all() -> [WorkflowSchemas; 6] {
+pub fn all() -> [WorkflowSchemas; 7] {
     [
         of::<CreateChannel, CreateChannelOutcome>("create-channel"),
         of::<NotifyPrivateChannel, NotifyPrivateChannelOutcome>("notify-private-channel"),
@@ -42,6 +45,7 @@ pub fn all() -> [WorkflowSchemas; 6] {
         of::<ChangeChannelMembers, ChangeChannelMembersOutcome>("change-channel-members"),
         of::<CheckChannelExists, CheckChannelExistsOutcome>("check-channel-exists"),
         of::<DeleteChannel, DeleteChannelOutcome>("delete-channel"),
+        of::<NotifyPerson, NotifyPersonOutcome>("notify-person"),
     ]
 }
 
@@ -128,6 +132,34 @@ schema_of!(Members, "Members", |generator| json_schema!({
     "items": generator.subschema_for::<Email>(),
     "maxItems": Members::MAX,
 }));
+
+schema_of!(Mentions, "Mentions", |generator| json_schema!({
+    "description": "People, by their e-mail addresses. Duplicates count as one.",
+    "type": "array",
+    "items": generator.subschema_for::<Email>(),
+    "maxItems": Mentions::MAX,
+}));
+
+schema_of!(Timestamp, "Timestamp", |_generator| json_schema!({
+    "description": "A moment, for example 2026-11-25T10:00:00Z.",
+    "type": "string",
+    "format": "date-time",
+}));
+
+schema_of!(SequenceKey, "SequenceKey", |_generator| json_schema!({
+    "description": "Text that is not all white space.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": SequenceKey::MAX_CHARACTERS,
+}));
+
+schema_of!(
+    SequenceNumber,
+    "SequenceNumber",
+    |_generator| json_schema!({ "type": "integer", "minimum": 0, "maximum": SequenceNumber::MAX })
+);
+
+schema_of!(True, "True", |_generator| json_schema!({ "const": true }));
 
 schema_of!(MessageText, "MessageText", |_generator| json_schema!({
     "description": "Text in Slack's mrkdwn that is not all white space.",

@@ -31,8 +31,8 @@ fn addresses(request: &CheckedRequest) -> usize {
         CheckedRequest::ChangeChannelMembers { add, remove, .. } => {
             add.as_slice().len() + remove.as_slice().len()
         }
-        CheckedRequest::NotifyPublicChannel { .. }
-        | CheckedRequest::CheckChannelExists { .. }
-        | CheckedRequest::DeleteChannel { .. } => 0,
+        CheckedRequest::NotifyPublicChannel { notice, .. } => notice.mention.as_slice().len(),
+        CheckedRequest::NotifyPerson { .. } => 1,
+        CheckedRequest::CheckChannelExists { .. } | CheckedRequest::DeleteChannel { .. } => 0,
     }
 }

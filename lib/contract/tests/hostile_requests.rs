@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
-    ChannelName, ChannelText, Email, InvalidField, Members, MessageTs, Step, decode,
+    ChannelName, ChannelText, Email, InvalidField, Members, Mentions, MessageTs, Step, decode,
     message::{Blocks, MessageText},
     request::{CheckedRequest, Operation},
 };
@@ -22,6 +22,8 @@ fn valid(operation: Operation) -> Value {
         "threadTs": "1712345678.000200",
     });
     let members = json!(["ana@example.com", "bob@example.com"]);
+    let (category, sequence) = ("news", json!({ "key": "x", "number": 7 }));
+    let (occurred_at, expires_at) = ("2026-05-12T09:30:00Z", "2026-05-12T12:30:00.5+02:00");
     match operation {
         Operation::CreateChannel => json!({
             "channelName": "#project-x", "visibility": "public", "members": members,
@@ -29,10 +31,18 @@ fn valid(operation: Operation) -> Value {
         }),
         Operation::NotifyPrivateChannel => json!({
             "channelName": "x", "message": message, "members": members, "allowBroadcast": false,
+            "mention": members, "actor": "cem@example.com", "onInvalidAddress": "skip",
+            "category": category, "occurredAt": occurred_at, "expiresAt": expires_at,
+            "sequence": sequence,
         }),
-        Operation::NotifyPublicChannel => {
-            json!({ "channelName": "x", "message": message, "allowBroadcast": true })
-        }
+        Operation::NotifyPublicChannel => json!({
+            "channelName": "x", "message": message, "allowBroadcast": true, "mention": members,
+            "category": category, "expiresAt": expires_at, "sequence": sequence,
+        }),
+        Operation::NotifyPerson => json!({
+            "email": "ana@example.com", "message": message, "category": category,
+            "occurredAt": occurred_at, "sequence": sequence,
+        }),
         Operation::ChangeChannelMembers => {
             json!({
                 "channelName": "x", "add": members, "remove": ["cem@example.com"],
@@ -92,8 +102,18 @@ fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
     assert_within_limits(&checked)?;
     // What was left out is not part of the request.
     checked.as_object_mut().unwrap().remove("skipped");
+    if let Some(notice) = checked.get_mut("notice") {
+        notice.as_object_mut().unwrap().remove("notMentioned");
+    }
 
     let mut again = checked.clone();
+    let again_fields = again.as_object_mut().unwrap();
+    if let Some(Value::Object(mut notice)) = again_fields.remove("notice") {
+        if operation == Operation::NotifyPerson {
+            notice.retain(|field, _| field != "mention" && field != "actor");
+        }
+        again_fields.extend(notice);
+    }
     if let Some(allowed) = request.get("allowBroadcast") {
         again["allowBroadcast"] = allowed.clone();
     }
@@ -115,13 +135,14 @@ fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
 fn assert_within_limits(checked: &Value) -> Result<(), TestCaseError> {
     let characters = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
     let fits = |text: &Value, most: usize| (1..=most).contains(&characters(text));
-    prop_assert!(fits(&checked["channelName"], ChannelName::MAX_CHARACTERS));
+    let names_a_person = checked.get("channelName").is_none() && checked.get("email").is_some();
+    prop_assert!(names_a_person || fits(&checked["channelName"], ChannelName::MAX_CHARACTERS));
     for text in ["topic", "purpose"].map(|field| &checked[field]) {
         prop_assert!(text.is_null() || fits(text, ChannelText::MAX_CHARACTERS));
     }
     for people in ["members", "add", "remove"] {
         let people = checked[people].as_array().map_or(&[][..], Vec::as_slice);
-        prop_assert!(people.len() <= Members::MAX);
+        prop_assert!(people.len() <= Members::MAX + Mentions::MAX);
         for address in people {
             // Source: RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.2.
             let address = address.as_str().unwrap();

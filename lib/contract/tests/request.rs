@@ -8,9 +8,12 @@ use apgl_contract::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
+/// The checked request without its notice, which has tests of its own.
 fn check_private(request: Value) -> Result<Value, InvalidField> {
-    CheckedRequest::check(Operation::NotifyPrivateChannel, request)
-        .map(|checked| serde_json::to_value(checked).unwrap())
+    let checked = CheckedRequest::check(Operation::NotifyPrivateChannel, request)?;
+    let mut checked = serde_json::to_value(checked).unwrap();
+    checked.as_object_mut().unwrap().remove("notice");
+    Ok(checked)
 }
 
 fn refusal(request: Value) -> (String, String) {
@@ -153,7 +156,7 @@ fn an_existing_channel_may_have_a_name_in_any_script(#[case] name: &str) {
 #[case::address_with_a_name(with("members", json!(["Ana <ana@example.com>"])), "members[0]", "must be an e-mail address such as ana@example.com")]
 #[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
 #[case::broadcast_is_a_string(with("allowBroadcast", json!("yes")), "allowBroadcast", "must be a boolean")]
-#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `onInvalidAddress`, `allowBroadcast`")]
+#[case::unknown_field(with("chanelName", json!("x")), "chanelName", "is not a known field; known fields: `channelName`, `message`, `members`, `mention`, `actor`, `onInvalidAddress`, `category`, `occurredAt`, `expiresAt`, `sequence`, `allowBroadcast`")]
 #[case::bad_choice(with("onInvalidAddress", json!("ignore")), "onInvalidAddress", "must be `refuse` or `skip`")]
 #[case::invalid_addresses_are_refused(
     json!({ "channelName": "x", "message": "x", "members": ["bob"], "onInvalidAddress": "refuse" }),

@@ -36,14 +36,15 @@ fn change(count: usize, bytes: usize) -> Value {
     })
 }
 
-/// A request of which 249,999 bytes count, if `more` is empty.
+/// A request of which 249,999 bytes count once it is checked, if `more` is empty.
 fn notify(more: &str) -> Value {
     let members = addresses(0, 1_000, 150);
     let request = |text: &str| {
         let blocks = [json!({ "type": "section", "text": text })];
         json!({ "channelName": "x", "message": { "text": "x", "blocks": blocks }, "members": members })
     };
-    let fixed = request("").to_string().len() + 50 * members.len();
+    let notice = r#","notice":{"category":"action","mention":[]}"#;
+    let fixed = request("").to_string().len() + notice.len() + 50 * members.len();
     request(&format!("{}{more}", "x".repeat(249_999 - fixed)))
 }
 

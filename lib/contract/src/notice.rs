@@ -1,0 +1,243 @@
+//! What a notification says about itself besides its message: when it happened, until when it matters, which
+//! notification it follows, and who must act.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Email, Mentions, Skipped, decode::null_as_absent};
+
+/// A moment, in RFC 3339 with a date, a time with seconds, and an offset: `2026-11-25T10:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(jiff::Timestamp);
+
+impl TryFrom<String> for Timestamp {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // The parser also accepts times without seconds, and spaces in place of the T.
+        let parsed = if is_rfc3339(&text) {
+            text.parse().ok()
+        } else {
+            None
+        };
+        let at_or_after_1970 = parsed.filter(|at: &jiff::Timestamp| at.as_second() >= 0);
+        at_or_after_1970
+            .map(Self)
+            .ok_or("must be a time such as 2026-11-25T10:00:00Z")
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(Timestamp(at): Timestamp) -> Self {
+        at.to_string()
+    }
+}
+
+impl Timestamp {
+    pub fn time(self) -> SystemTime {
+        let nanoseconds = u64::try_from(self.0.as_nanosecond()).unwrap_or_default();
+        UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+    }
+}
+
+/// Whether each character is where RFC 3339 has one of its kind.
+fn is_rfc3339(text: &str) -> bool {
+    const UNTIL_SECONDS: &str = "dddd-dd-ddTdd:dd:dd";
+    let fits = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(c, kind)| match kind {
+                b'd' => c.is_ascii_digit(),
+                kind => c.eq_ignore_ascii_case(&kind),
+            })
+    };
+    let Some((seconds, rest)) = text.split_at_checked(UNTIL_SECONDS.len()) else {
+        return false;
+    };
+    let (fraction, offset) = rest.split_at(rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len()));
+    let is_fraction = |digits: &str| {
+        (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    fits(seconds, UNTIL_SECONDS)
+        && (fraction.is_empty() || fraction.strip_prefix('.').is_some_and(is_fraction))
+        && ["Z", "+dd:dd", "-dd:dd"]
+            .iter()
+            .any(|form| fits(offset, form))
+}
+
+/// What a sequence is about, for example an article: 1 to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SequenceKey(String);
+
+impl SequenceKey {
+    pub const MAX_CHARACTERS: usize = 200;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SequenceKey {
+    type Error = &'static str;
+
+    fn try_from(key: String) -> Result<Self, Self::Error> {
+        if key.trim().is_empty() {
+            return Err("must not be empty");
+        }
+        if key.chars().count() > Self::MAX_CHARACTERS {
+            return Err("must have at most 200 characters");
+        }
+        Ok(Self(key))
+    }
+}
+
+/// A message's place in a sequence: 0 to 9,007,199,254,740,991, the largest integer that JSONata represents exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Number")]
+pub struct SequenceNumber(u64);
+
+impl SequenceNumber {
+    pub const MAX: u64 = (1 << 53) - 1;
+
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for SequenceNumber {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        if number > Self::MAX {
+            return Err("must be an integer from 0 to 9007199254740991");
+        }
+        Ok(Self(number))
+    }
+}
+
+impl TryFrom<serde_json::Number> for SequenceNumber {
+    type Error = &'static str;
+
+    /// JSONata may write an integer with a fraction of zero.
+    fn try_from(number: serde_json::Number) -> Result<Self, Self::Error> {
+        let whole = number.as_f64().filter(|float| float.fract() == 0.0);
+        let float = whole.filter(|float| (0.0..=9_007_199_254_740_991.0).contains(float));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is an integer in the range that both types represent exactly"
+        )]
+        let integer = number.as_u64().or(float.map(|float| float as u64));
+        Self::try_from(integer.unwrap_or(u64::MAX))
+    }
+}
+
+/// Which message this one follows. A message is posted only if none with a higher number and the same key has been
+/// posted to the same channel or person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Sequence {
+    /// What the sequence is about.
+    pub key: SequenceKey,
+    /// Higher for what happened later.
+    pub number: SequenceNumber,
+}
+
+/// The checked form of what a request says about its notification, as the steps get it.
+///
+/// Unknown fields are ignored, since a definition can be newer than a function. A field that is absent or `null` has its
+/// default: definitions before 0.2 pass none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    #[serde(default, deserialize_with = "null_as_absent")]
+    pub category: Category,
+    /// When that of which the message tells happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time the message is not posted any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Sequence>,
+    /// The people whom the message addresses.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    pub mention: Mentions,
+    /// Entries of the request's `mention` that are not addresses.
+    #[serde(
+        default,
+        deserialize_with = "null_as_absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub not_mentioned: Vec<Skipped>,
+    /// Who did that of which the message tells: nobody is notified of their own act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Email>,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case("2026-11-25T10:00:00Z", "2026-11-25T10:00:00Z")]
+    #[case("2026-11-25t10:00:00z", "2026-11-25T10:00:00Z")]
+    #[case("2026-11-25T10:00:00.25+01:00", "2026-11-25T09:00:00.25Z")]
+    #[case("2024-02-29T23:59:59-00:30", "2024-03-01T00:29:59Z")]
+    fn a_time_is_kept_in_utc(#[case] text: &str, #[case] expected: &str) {
+        let at = Timestamp::try_from(text.to_owned()).unwrap();
+        assert_eq!(String::from(at), expected);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("tomorrow")]
+    #[case("2026-11-25")]
+    #[case("2026-11-25T10:00:00")]
+    #[case("2026-11-25T10:00Z")]
+    #[case("2026-11-25 10:00:00Z")]
+    #[case("2026-02-29T10:00:00Z")]
+    #[case("2026-11-25T25:00:00Z")]
+    #[case("2026-11-25T10:00:00.Z")]
+    #[case("2026-11-25T10:00:00+0100")]
+    #[case("2026-11-25T10:00:00Z[Europe/Rome]")]
+    #[case("1969-12-31T23:59:59Z")]
+    #[case("2026-11-25T10:00:0é")]
+    fn other_text_is_not_a_time(#[case] text: &str) {
+        assert_eq!(
+            Timestamp::try_from(text.to_owned()),
+            Err("must be a time such as 2026-11-25T10:00:00Z")
+        );
+    }
+
+    #[rstest]
+    #[case(json!(0), Some(0))]
+    #[case(json!(7.0), Some(7))]
+    #[case(json!(9_007_199_254_740_991_u64), Some(9_007_199_254_740_991))]
+    #[case(json!(9_007_199_254_740_992_u64), None)]
+    #[case(json!(1e300), None)]
+    #[case(json!(-1), None)]
+    #[case(json!(1.5), None)]
+    #[case(json!("1"), None)]
+    fn a_sequence_number_is_an_integer_that_jsonata_keeps(
+        #[case] number: Value,
+        #[case] expected: Option<u64>,
+    ) {
+        let read = serde_json::from_value::<SequenceNumber>(number);
+        assert_eq!(read.ok().map(SequenceNumber::get), expected);
+    }
+
+    #[test]
+    fn a_definition_that_says_nothing_is_about_an_act_that_never_expires() {
+        let notice: Notice =
+            serde_json::from_value(json!({ "category": null, "later": 1 })).unwrap();
+        assert_eq!(notice, Notice::default());
+        assert_eq!(notice.category, Category::Action);
+    }
+}
