@@ -34,6 +34,17 @@ struct ChannelAnswer {
     channel: Conversation,
 }
 
+#[derive(Deserialize)]
+struct OpenAnswer {
+    channel: DirectMessage,
+}
+
+/// A direct message: unlike a channel it has no name.
+#[derive(Deserialize)]
+struct DirectMessage {
+    id: String,
+}
+
 /// A response with nothing to read except `ok`.
 #[derive(Deserialize)]
 pub(crate) struct Done {}
@@ -48,6 +59,15 @@ impl SlackClient {
         let arguments = [("name", name), ("is_private", bool_argument(is_private))];
         let answer: ChannelAnswer = self.call("conversations.create", &arguments).await?;
         Ok(answer.channel)
+    }
+
+    /// Opens the bot's direct message with this user. Returns its id, `D…`. Safe to repeat: Slack returns the same id for
+    /// a direct message that exists, open or not.
+    ///
+    /// <https://docs.slack.dev/reference/methods/conversations.open>
+    pub async fn conversations_open(&self, user: &str) -> Result<String, SlackError> {
+        let answer: OpenAnswer = self.call("conversations.open", &[("users", user)]).await?;
+        Ok(answer.channel.id)
     }
 
     /// <https://docs.slack.dev/reference/methods/conversations.info>

@@ -184,6 +184,7 @@ fn calls_per_minute(method: &str) -> u32 {
         | "conversations.kick"
         | "conversations.info"
         | "conversations.join"
+        | "conversations.open"
         | "conversations.history"
         | "conversations.replies" => 50,
         _ => 20,
@@ -192,6 +193,8 @@ fn calls_per_minute(method: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -212,13 +215,20 @@ mod tests {
         assert!(!is_further_page("conversations.list", &further));
     }
 
-    #[test]
-    fn any_other_method_has_the_quota_of_its_tier() {
-        let quotas = quotas_of("users.lookupByEmail", &[("email", "a@example.com")]);
+    #[rstest]
+    #[case("users.lookupByEmail", 50)]
+    #[case("conversations.open", 50)]
+    #[case("conversations.members", 100)]
+    #[case("conversations.create", 20)]
+    fn any_other_method_has_the_quota_of_its_tier(
+        #[case] method: &'static str,
+        #[case] calls: u32,
+    ) {
+        let quotas = quotas_of(method, &[("email", "a@example.com")]);
         let [quota] = &quotas[..] else {
             panic!("one quota");
         };
-        assert_eq!(quota.name, "users.lookupByEmail");
-        assert_eq!(quota.interval, Duration::from_millis(1_200));
+        assert_eq!(quota.name, method);
+        assert_eq!(quota.interval, Duration::from_mins(1) / calls);
     }
 }

@@ -77,6 +77,32 @@ async fn every_code_has_one_class_and_an_unknown_code_is_permanent(
     assert_eq!(class(&error), expected);
 }
 
+/// The codes of Slack's page, and the one for a bot.
+#[rstest]
+#[case("user_not_found")]
+#[case("user_not_visible")]
+#[case("user_disabled")]
+#[case("cannot_dm_bot")]
+#[case("invalid_user_combination")]
+#[case("channel_not_found")]
+#[case("method_not_supported_for_channel_type")]
+#[case("too_many_users")]
+#[case("not_enough_users")]
+#[case("users_list_not_supplied")]
+#[tokio::test]
+async fn a_direct_message_that_slack_does_not_open_is_refused_with_its_code(#[case] code: &str) {
+    let server = slack_answers(json_answer(json!({ "ok": false, "error": code }))).await;
+    let error = client(&server).conversations_open("U1").await.unwrap_err();
+    assert_eq!(error.rejected_code(), Some(code));
+}
+
+#[tokio::test]
+async fn a_direct_message_without_an_id_has_an_unknown_outcome() {
+    let server = slack_answers(json_answer(json!({ "ok": true, "channel": {} }))).await;
+    let error = client(&server).conversations_open("U1").await.unwrap_err();
+    assert_eq!(class(&error), Class::OutcomeUnknown);
+}
+
 #[rstest]
 #[case::html_500(ResponseTemplate::new(500).set_body_string("<html>"), Class::OutcomeUnknown)]
 #[case::http_503(ResponseTemplate::new(503), Class::OutcomeUnknown)]

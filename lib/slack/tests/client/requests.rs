@@ -63,6 +63,19 @@ async fn blocks_and_metadata_are_sent_as_json_strings() {
     );
 }
 
+#[tokio::test]
+async fn a_direct_message_is_opened_for_one_user() {
+    let channel = json!({ "id": "D069C7QFK" });
+    let answer = json!({ "ok": true, "no_op": true, "already_open": true, "channel": channel });
+    let server = slack_answers(json_answer(answer)).await;
+    let id = client(&server).conversations_open("U1").await.unwrap();
+    assert_eq!(id, "D069C7QFK");
+    let sent = &server.received_requests().await.unwrap()[0];
+    assert_eq!(sent.url.path(), "/api/conversations.open");
+    let arguments = [("users".to_owned(), "U1".to_owned())];
+    assert_eq!(form_of(sent), arguments.into());
+}
+
 fn form_of(request: &wiremock::Request) -> HashMap<String, String> {
     let body = std::str::from_utf8(&request.body).unwrap();
     let url: reqwest::Url = format!("http://form/?{body}").parse().unwrap();

@@ -9,6 +9,7 @@ pub enum Call {
     AuthTest,
     Post,
     Create,
+    Open,
     List,
     Invite,
     Members,
@@ -19,10 +20,11 @@ pub enum Call {
 }
 
 impl Call {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AuthTest,
         Self::Post,
         Self::Create,
+        Self::Open,
         Self::List,
         Self::Invite,
         Self::Members,
@@ -46,6 +48,7 @@ impl Call {
             }),
             Self::Post => json!({ "ok": true, "channel": "C1", "ts": "1712345678.000200" }),
             Self::Create => json!({ "ok": true, "channel": channel }),
+            Self::Open => json!({ "ok": true, "channel": { "id": "D1" } }),
             Self::List => json!({ "ok": true, "channels": [channel], "response_metadata": more }),
             Self::Invite => json!({
                 "ok": false, "error": "cant_invite",
@@ -84,6 +87,7 @@ impl Call {
             Self::Post => slack.chat_post_message(post).await.map(drop),
             Self::Create => slack.conversations_create("x", true).await.map(drop),
             Self::List => slack.conversations_list(None).await.map(drop),
+            Self::Open => slack.conversations_open("U1").await.map(drop),
             Self::Invite => slack
                 .conversations_invite("C1", &["U1".to_owned()])
                 .await
