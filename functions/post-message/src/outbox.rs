@@ -60,6 +60,7 @@ impl<'a> SlackOutbox<'a> {
             unfurl_links: message.unfurl_links,
             unfurl_media: message.unfurl_media,
             metadata: &self.metadata,
+            not_after: None,
         };
         let posted = self.directory.slack.chat_post_message(post).await?;
         timestamp(posted.ts)

@@ -135,6 +135,7 @@ impl Posting {
                 unfurl_links: false,
                 unfurl_media: false,
                 metadata: &metadata,
+                not_after: None,
             };
             self.fixture.slack.chat_post_message(post).await.unwrap();
         }

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +21,9 @@ pub struct Post<'a> {
     pub unfurl_links: bool,
     pub unfurl_media: bool,
     pub metadata: &'a Metadata,
+    /// The message is not sent after this time, by this machine's clock. A message that is sent in time may still reach
+    /// Slack up to [`SlackClient::CALL_TIMEOUT`] later.
+    pub not_after: Option<SystemTime>,
 }
 
 /// Metadata of a message. Every member of the channel can read it. `Debug` does not show it, because it may come
@@ -48,6 +51,9 @@ impl SlackClient {
     /// Posts a message. Not safe to repeat: Slack has no idempotency key.
     ///
     /// <https://docs.slack.dev/reference/methods/chat.postMessage>
+    ///
+    /// # Errors
+    /// [`SlackError::TooLate`] if `not_after` has passed once the rate limiter allows the call.
     pub async fn chat_post_message(&self, post: Post<'_>) -> Result<PostedMessage, SlackError> {
         let blocks = post.blocks.map(|blocks| Value::from(blocks).to_string());
         let metadata = serde_json::json!(post.metadata).to_string();
@@ -60,6 +66,7 @@ impl SlackClient {
         ];
         arguments.extend(blocks.as_deref().map(|blocks| ("blocks", blocks)));
         arguments.extend(post.thread_ts.map(|ts| ("thread_ts", ts)));
-        self.call(CHAT_POST_MESSAGE, &arguments).await
+        let slack = self.before(post.not_after);
+        slack.call(CHAT_POST_MESSAGE, &arguments).await
     }
 }

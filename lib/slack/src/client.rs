@@ -1,6 +1,9 @@
 //! Makes calls to Slack: form encoding, time-outs, and the conversion of a response to a value or a [`SlackError`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apgl_http::TrustError;
 use futures_util::future::{join, join_all};
@@ -44,6 +47,8 @@ pub struct SlackClient {
     limiter: Arc<dyn RateLimiter>,
     /// How many calls of a method the caller plans to make, including the next one.
     planned_calls: u32,
+    /// After this time no call is sent.
+    not_after: Option<SystemTime>,
 }
 
 /// The part that the responses of all methods have in common.
@@ -74,6 +79,7 @@ impl SlackClient {
             tokens,
             limiter: Arc::new(Unlimited),
             planned_calls: 1,
+            not_after: None,
         })
     }
 
@@ -83,6 +89,14 @@ impl SlackClient {
     pub fn planning(&self, calls: usize) -> Self {
         Self {
             planned_calls: count(calls).max(1),
+            ..self.clone()
+        }
+    }
+
+    /// Returns a client that sends nothing after this time: its calls then fail with [`SlackError::TooLate`].
+    pub(crate) fn before(&self, not_after: Option<SystemTime>) -> Self {
+        Self {
+            not_after,
             ..self.clone()
         }
     }
@@ -208,6 +222,11 @@ impl SlackClient {
         method: &'static str,
         arguments: &[(&str, &str)],
     ) -> Result<Reply, SlackError> {
+        // Asked last, because the rate limiter and the tokens may take their time. The rate limiter's permit is lost then,
+        // as if the call had been sent: that costs one slot of a quota.
+        if self.not_after.is_some_and(|time| SystemTime::now() > time) {
+            return Err(SlackError::TooLate { method });
+        }
         let url = format!("{}/{method}", self.base_url.as_str().trim_end_matches('/'));
         let http = if method == CHAT_POST_MESSAGE {
             &self.http_for_posts

@@ -25,6 +25,11 @@ pub enum SlackError {
         method: &'static str,
         wait: Duration,
     },
+    /// The call was not made: its time limit had passed. Calling again later does not help.
+    #[error(
+        "{method} may not be called any more: its time limit had passed when the call was about to be sent"
+    )]
+    TooLate { method: &'static str },
     /// Transient. The call had no effect.
     #[error("Slack is unavailable for {method}: {reason}")]
     Unavailable {
@@ -200,8 +205,8 @@ pub(crate) fn safe_scopes(scopes: &str) -> &str {
     }
 }
 
-/// For calls that are safe to repeat. A post is not, so `post-message` handles [`SlackError::OutcomeUnknown`]
-/// itself.
+/// For calls that are safe to repeat and have no time limit. A post is not safe to repeat and can have one, so
+/// `post-message` handles [`SlackError::OutcomeUnknown`] and [`SlackError::TooLate`] itself.
 impl From<SlackError> for StepError {
     fn from(error: SlackError) -> Self {
         if let SlackError::Rejected { detail, .. } = &error
@@ -222,6 +227,9 @@ impl From<SlackError> for StepError {
                 is_certain,
             },
             SlackError::QueueTooLong { method, wait } => Self::SlackQueueTooLong { method, wait },
+            SlackError::TooLate { .. } => Self::StepBug {
+                what: error.to_string().into(),
+            },
             SlackError::Unavailable { method, reason }
             | SlackError::OutcomeUnknown { method, reason } => {
                 Self::SlackUnavailable { method, reason }
@@ -274,7 +282,7 @@ impl From<NoToken> for StepError {
 
 #[cfg(test)]
 mod tests {
-    use apgl_contract::{Origin, Recovery};
+    use apgl_contract::{ErrorName, Origin, Recovery};
     use rstest::rstest;
 
     use super::*;
@@ -321,6 +329,19 @@ mod tests {
         assert!(error.to_string().contains(code), "{error}");
         // Once it is fixed, a redrive delivers.
         assert_eq!(error.name().recovery(), Recovery::Redrive);
+    }
+
+    #[test]
+    fn a_step_that_does_not_handle_its_time_limit_has_a_bug() {
+        let error = StepError::from(SlackError::TooLate {
+            method: "chat.postMessage",
+        });
+        assert_eq!(error.name(), ErrorName::StepBug);
+        assert_eq!(
+            error.to_string(),
+            "this is a bug of the step: chat.postMessage may not be called any more: its time limit had passed when the \
+             call was about to be sent"
+        );
     }
 
     #[test]

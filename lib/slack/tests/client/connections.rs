@@ -41,6 +41,7 @@ async fn post(slack: &SlackClient) -> bool {
         unfurl_links: false,
         unfurl_media: false,
         metadata: &metadata,
+        not_after: None,
     };
     slack.chat_post_message(post).await.is_ok()
 }

@@ -21,6 +21,7 @@ pub enum Class {
 pub fn class(error: &SlackError) -> Class {
     match error {
         SlackError::QueueTooLong { .. } => panic!("Slack has no queue"),
+        SlackError::TooLate { .. } => panic!("the call has no time limit"),
         SlackError::RateLimited { retry_after, .. } => Class::RateLimited(retry_after.as_secs()),
         SlackError::Unavailable { .. } => Class::Unavailable,
         SlackError::OutcomeUnknown { .. } => Class::OutcomeUnknown,

@@ -7,4 +7,5 @@ mod connections;
 mod errors;
 mod fake_slack;
 mod requests;
+mod time_limits;
 mod tokens;

@@ -46,6 +46,7 @@ async fn blocks_and_metadata_are_sent_as_json_strings() {
         unfurl_links: false,
         unfurl_media: false,
         metadata: &metadata(),
+        not_after: None,
     };
     let posted = client(&server).chat_post_message(post).await.unwrap();
     assert_eq!(posted.ts, "1.000100");

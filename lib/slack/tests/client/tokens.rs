@@ -60,6 +60,7 @@ async fn a_refused_token_is_replaced_once() {
         unfurl_links: false,
         unfurl_media: false,
         metadata: &metadata(),
+        not_after: None,
     };
     assert!(
         client_with(&server, Arc::new(RotatedToken::default()))

@@ -81,13 +81,14 @@ impl Call {
             unfurl_links: false,
             unfurl_media: false,
             metadata: &metadata,
+            not_after: None,
         };
         match self {
             Self::AuthTest => slack.auth_test().await.map(drop),
             Self::Post => slack.chat_post_message(post).await.map(drop),
             Self::Create => slack.conversations_create("x", true).await.map(drop),
-            Self::List => slack.conversations_list(None).await.map(drop),
             Self::Open => slack.conversations_open("U1").await.map(drop),
+            Self::List => slack.conversations_list(None).await.map(drop),
             Self::Invite => slack
                 .conversations_invite("C1", &["U1".to_owned()])
                 .await
