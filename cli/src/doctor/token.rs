@@ -147,6 +147,7 @@ mod tests {
     #[rstest]
     #[case(&[], Verdict::Good, "as in the manifest")]
     #[case(&["-chat:write", "-users:read"], Verdict::Bad, "chat:write, users:read missing")]
+    #[case::app_of_an_earlier_release(&["-im:write", "-im:history"], Verdict::Bad, "im:history, im:write missing")]
     #[case(&["admin"], Verdict::Warning, "admin not needed")]
     fn a_tokens_scopes_are_compared_with_the_manifest(
         #[case] changes: &[&str],
@@ -164,5 +165,10 @@ mod tests {
         let finding = scopes(Some(&granted));
         assert_eq!(finding.verdict, verdict);
         assert_eq!(finding.what, format!("scopes: {expected}"));
+        let advice = finding.advice.unwrap_or_default();
+        assert_eq!(
+            advice.contains("install it again"),
+            verdict != Verdict::Good
+        );
     }
 }

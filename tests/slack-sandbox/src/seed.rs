@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::workspace::{Channel, User, Workspace};
 
 /// The bot scopes of the app's manifest.
-pub const ALL_SCOPES: [&str; 10] = [
+pub const ALL_SCOPES: [&str; 12] = [
     "channels:read",
     "channels:manage",
     "channels:join",
@@ -15,6 +15,8 @@ pub const ALL_SCOPES: [&str; 10] = [
     "groups:read",
     "groups:write",
     "groups:history",
+    "im:write",
+    "im:history",
     "chat:write",
     "users:read",
     "users:read.email",

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use slack_sandbox::seed::ALL_SCOPES;
 
 fn manifest() -> Value {
@@ -17,6 +17,21 @@ fn the_app_requests_the_scopes_that_the_sandbox_grants() {
     let scopes: BTreeSet<String> = serde_json::from_value(scopes).unwrap();
     assert_eq!(scopes, ALL_SCOPES.map(str::to_owned).into());
     assert!(manifest()["oauth_config"]["scopes"]["user"].is_null());
+}
+
+/// Without its messages tab, an app can't write to people: chat.postMessage then fails with `messages_tab_disabled`.
+/// Nobody reads what people write there, so they can't.
+#[test]
+fn people_get_the_apps_messages_in_its_messages_tab_and_cannot_answer() {
+    let app_home = manifest()["features"]["app_home"].clone();
+    assert_eq!(
+        app_home,
+        json!({
+            "home_tab_enabled": false,
+            "messages_tab_enabled": true,
+            "messages_tab_read_only_enabled": true,
+        })
+    );
 }
 
 #[test]

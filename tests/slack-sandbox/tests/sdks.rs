@@ -10,9 +10,8 @@ use xtask::{Project, prepare::install_tools};
 
 const TOKEN: &str = "xoxb-sdk";
 /// The scopes that the product doesn't ask for.
-const OTHER_SCOPES: [&str; 8] = [
+const OTHER_SCOPES: [&str; 7] = [
     "im:read",
-    "im:write",
     "mpim:read",
     "mpim:write",
     "pins:read",

@@ -9,10 +9,8 @@ use slack_sandbox::{
 
 pub const TOKEN: &str = "xoxb-test";
 /// The scopes that only other apps have.
-const OTHER_SCOPES: [&str; 8] = [
+const OTHER_SCOPES: [&str; 6] = [
     "im:read",
-    "im:write",
-    "im:history",
     "mpim:write",
     "pins:read",
     "pins:write",
