@@ -32,6 +32,11 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
         Some(ErrorName::ChannelArchived) => format!(
             "unarchive the channel in Slack as a person and invite the bot again, since a bot can't, {redrive}"
         ),
+        Some(ErrorName::SlackRejected) if failure.slack_error.as_deref() == Some(MESSAGES_TAB_OFF) => {
+            format!(
+                "enable the messages tab in the App Home of the Slack app (as slack/manifest.json does), {redrive}"
+            )
+        }
         Some(ErrorName::SlackRejected) => format!(
             "look up Slack's error code, change the workspace's setting, its quota or the channel, {redrive}"
         ),
@@ -68,6 +73,10 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
     }
 }
 
+/// Slack's error code for a direct message of an app whose messages tab is off:
+/// <https://docs.slack.dev/reference/methods/chat.postMessage>. A bot token can't read that setting, so `apgl doctor` says
+/// nothing about it.
+const MESSAGES_TAB_OFF: &str = "messages_tab_disabled";
 /// Step Functions' own error name for a time-out.
 const TIMED_OUT: &str = "States.Timeout";
 /// Our name for an execution that was stopped; Step Functions has none.
@@ -115,6 +124,18 @@ mod tests {
     fn a_channel_that_is_not_found_may_be_an_archived_one() {
         let advice = advised("Channel.NotFound", "");
         assert!(advice.contains("unarchive it first"), "{advice}");
+    }
+
+    #[test]
+    fn an_app_without_a_messages_tab_needs_it_for_direct_messages() {
+        let cause =
+            r#"{"errorMessage":"{\"message\":\"no\",\"slackError\":\"messages_tab_disabled\"}"}"#;
+        let advice = advised("Slack.Rejected", cause);
+        assert!(advice.contains("enable the messages tab"), "{advice}");
+        assert!(advice.contains("apgl redrive mpc-event-1"), "{advice}");
+        let cause = cause.replace("messages_tab_disabled", "restricted_action");
+        let advice = advised("Slack.Rejected", &cause);
+        assert!(!advice.contains("messages tab"), "{advice}");
     }
 
     #[test]
