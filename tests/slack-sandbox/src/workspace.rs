@@ -109,7 +109,7 @@ pub struct Token {
     pub revoked: bool,
 }
 
-/// Workspace settings that restrict a bot despite its scopes.
+/// Settings of the workspace or the app that restrict a bot despite its scopes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
@@ -121,6 +121,8 @@ pub struct Restrictions {
     pub archive: bool,
     pub rename: bool,
     pub create: bool,
+    /// Posts to direct messages: the app's messages tab is off.
+    pub messages_tab: bool,
 }
 
 /// How lists are split into pages.

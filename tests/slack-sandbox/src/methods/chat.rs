@@ -7,13 +7,24 @@ use super::{
     content::{Content, MAX_CHARACTERS_IN_ONE_MESSAGE},
     refuse, shapes,
 };
-use crate::workspace::{Channel, Edited, Message, Workspace};
+use crate::workspace::{Channel, Edited, Kind, Message, Workspace};
 
 /// Where a post goes to.
 enum Target {
     Channel(String),
     /// A direct message that is opened by the post.
     User(String),
+}
+
+impl Target {
+    /// Whether one user sees it in the app's messages tab.
+    fn is_direct_message(&self, workspace: &Workspace) -> bool {
+        let Self::Channel(id) = self else {
+            return true;
+        };
+        let channel = workspace.channel(id);
+        channel.is_some_and(|channel| matches!(channel.kind, Kind::Direct { .. }))
+    }
 }
 
 /// The argument `channel`: an id, a channel's name with or without `#`, or a user's id.
@@ -50,6 +61,9 @@ pub(crate) fn channel_named<'w>(workspace: &'w Workspace, named: &str) -> Option
 pub(super) fn post_message(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     call.needs("chat:write")?;
     let target = target(workspace, call)?;
+    if workspace.restrictions.messages_tab && target.is_direct_message(workspace) {
+        return refuse("messages_tab_disabled");
+    }
     let content = Content::of(call)?;
     let (parts, is_truncated) = content.parts();
     let bot = &call.token.bot_user_id;

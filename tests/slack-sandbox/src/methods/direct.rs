@@ -13,15 +13,13 @@ const MAX_USERS: usize = 8;
 /// Opens the direct message with these users, or the one with the id `channel` again.
 pub(super) fn open(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let bot = &call.token.bot_user_id;
-    let users = match call.argument("channel") {
-        Some(_) => direct_message(workspace, call)?.members.clone(),
-        None => users(workspace, call)?,
-    };
-    call.needs(if users.len() == 2 {
-        "im:write"
+    let users = if call.argument("channel").is_some() {
+        let channel = direct_message(workspace, call)?;
+        call.needs_for(channel, "write")?;
+        channel.members.clone()
     } else {
-        "mpim:write"
-    })?;
+        users(workspace, call)?
+    };
     let before = workspace.direct_message(&users);
     let was_open = before.is_some_and(|channel| channel.is_open);
     if before.is_none() && call.flag("prevent_creation") {
@@ -46,8 +44,14 @@ fn users(workspace: &Workspace, call: &Call<'_>) -> Result<BTreeSet<String>, Ref
     let Some(users) = call.argument("users") else {
         return refuse("users_list_not_supplied");
     };
+    let ids: BTreeSet<&str> = users.split(',').map(str::trim).collect();
+    call.needs(if ids.len() == 1 {
+        "im:write"
+    } else {
+        "mpim:write"
+    })?;
     let mut members = BTreeSet::new();
-    for id in users.split(',').map(str::trim) {
+    for id in ids {
         match workspace.user(id) {
             None => return refuse("user_not_found"),
             Some(user) if user.deleted => return refuse("user_disabled"),

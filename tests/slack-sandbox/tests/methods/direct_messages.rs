@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 use serde_json::json;
+use slack_sandbox::seed::TokenSeed;
 
 use crate::slack::{Slack, error};
 
@@ -101,6 +102,60 @@ async fn a_direct_message_is_closed_and_opened_again() {
     let opened = slack.call("conversations.open", &users).await;
     assert!(opened["already_open"].is_null());
     assert_eq!(opened["channel"]["id"], id);
+}
+
+#[tokio::test]
+async fn a_message_to_a_person_is_found_in_the_history_of_the_direct_message() {
+    let slack = Slack::start().await;
+    let opened = slack.call("conversations.open", &[("users", "UANA")]).await;
+    let id = opened["channel"]["id"].as_str().unwrap();
+    let metadata = json!({ "event_type": "e", "event_payload": { "n": 1 } });
+    let post = [
+        ("channel", id),
+        ("text", "hi"),
+        ("metadata", &metadata.to_string()),
+    ];
+    let posted = slack.call("chat.postMessage", &post).await;
+    assert_eq!((error(&posted), &posted["channel"]), ("ok", &json!(id)));
+    let arguments = [("channel", id), ("include_all_metadata", "true")];
+    let history = slack.call("conversations.history", &arguments).await;
+    let message = &history["messages"][0];
+    assert_eq!(
+        (&message["ts"], &message["metadata"]),
+        (&posted["ts"], &metadata)
+    );
+}
+
+/// Opens a direct message, posts to it and reads it, without one of the app's scopes.
+#[rstest]
+#[case("im:write", "conversations.open")]
+#[case("chat:write", "chat.postMessage")]
+#[case("im:history", "conversations.history")]
+#[tokio::test]
+async fn each_call_for_a_direct_message_needs_its_own_scope(
+    #[case] missing: &str,
+    #[case] fails: &str,
+) {
+    let slack = Slack::start().await;
+    let opened = slack.call("conversations.open", &[("users", "UANA")]).await;
+    let id = opened["channel"]["id"].as_str().unwrap();
+    let mut token = TokenSeed::new("xoxb-app");
+    assert!(token.scopes.remove(missing));
+    slack.admin.add_token(&token).await.unwrap();
+    let calls: [(&str, &[(&str, &str)]); 3] = [
+        ("conversations.open", &[("users", "UANA")]),
+        ("chat.postMessage", &[("channel", id), ("text", "hi")]),
+        ("conversations.history", &[("channel", id)]),
+    ];
+    for (method, arguments) in calls {
+        let answer = slack.call_as(&token.token, method, arguments).await;
+        let (expected, needed) = if method == fails {
+            ("missing_scope", json!(missing))
+        } else {
+            ("ok", json!(null))
+        };
+        assert_eq!((error(&answer), &answer["needed"]), (expected, &needed));
+    }
 }
 
 #[tokio::test]

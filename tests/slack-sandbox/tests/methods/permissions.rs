@@ -62,6 +62,7 @@ async fn only_known_tokens_are_accepted() {
 #[case("conversations.leave", &[("channel", "C00000003")], "groups:write")]
 #[case("conversations.unarchive", &[("channel", "C00000005")], "channels:manage")]
 #[case("conversations.open", &[("users", "UANA")], "im:write")]
+#[case("conversations.open", &[("users", "UNOBODY")], "im:write")]
 #[case("conversations.open", &[("users", "UANA,UBOB")], "mpim:write")]
 #[case("pins.add", &[("channel", "C00000001")], "pins:write")]
 #[case("pins.remove", &[("channel", "C00000001")], "pins:write")]
@@ -86,6 +87,37 @@ async fn a_missing_scope_is_reported_with_the_scopes_that_are_needed(
 }
 
 #[rstest]
+#[case::the_id("D", "messages_tab_disabled")]
+#[case::the_user("UANA", "messages_tab_disabled")]
+#[case::a_channel("#team", "ok")]
+#[tokio::test]
+async fn an_app_without_a_messages_tab_posts_to_channels_only(
+    #[case] target: &str,
+    #[case] expected: &str,
+) {
+    let slack = Slack::start().await;
+    let opened = slack.call("conversations.open", &[("users", "UANA")]).await;
+    let id = opened["channel"]["id"].as_str().unwrap();
+    let target = if target == "D" { id } else { target };
+    let post = async || {
+        let arguments = [("channel", target), ("text", "hi")];
+        let answer = slack.call("chat.postMessage", &arguments).await;
+        error(&answer).to_owned()
+    };
+    assert_eq!(post().await, "ok");
+    let restrictions = Restrictions {
+        messages_tab: true,
+        ..Restrictions::default()
+    };
+    let settings = Settings {
+        restrictions: Some(restrictions),
+        ..Settings::default()
+    };
+    slack.admin.change_settings(&settings).await.unwrap();
+    assert_eq!(post().await, expected);
+}
+
+#[rstest]
 #[case("conversations.kick", &[("user", "UANA")], "restricted_action")]
 #[case("conversations.archive", &[], "restricted_action")]
 #[case("conversations.rename", &[("name", "x")], "restricted_action")]
@@ -101,6 +133,7 @@ async fn a_workspace_can_forbid_what_the_scopes_allow(
         archive: true,
         rename: true,
         create: true,
+        messages_tab: true,
     };
     slack
         .admin
