@@ -30,10 +30,11 @@ pub enum AdminError {
     Refused(String),
 }
 
-/// The current state of a channel.
+/// The current state of a channel or of a direct message.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ChannelState {
     pub id: String,
+    /// The id, for a direct message with one user.
     pub name: String,
     pub is_private: bool,
     pub is_archived: bool,
@@ -70,20 +71,17 @@ impl Admin {
         self.send(Method::POST, "seed", seed).await
     }
 
-    /// Returns the channel with this name, if it exists.
+    /// Returns the channel with this name, if it exists. The name of a direct message with one user is its id.
     pub async fn channel(&self, name: &str) -> Result<Option<ChannelState>, AdminError> {
-        let answer = self
-            .http
-            .get(format!("{}/admin/channels/{name}", self.url))
-            .send()
-            .await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        Ok(Some(answer.error_for_status()?.json().await?))
+        self.find(&format!("channels/{name}")).await
     }
 
-    /// Returns every channel.
+    /// Returns the bot's direct message with the user with this id or address, if it was ever opened.
+    pub async fn direct_message(&self, user: &str) -> Result<Option<ChannelState>, AdminError> {
+        self.find(&format!("users/{user}/direct-message")).await
+    }
+
+    /// Returns every channel, and every direct message.
     pub async fn channels(&self) -> Result<Vec<ChannelState>, AdminError> {
         #[derive(Deserialize)]
         struct State {
@@ -245,6 +243,15 @@ impl Admin {
         let mut changed = ChannelChange::default();
         change(&mut changed);
         self.change_channel(name, &changed).await
+    }
+
+    async fn find(&self, route: &str) -> Result<Option<ChannelState>, AdminError> {
+        let url = format!("{}/admin/{route}", self.url);
+        let answer = self.http.get(url).send().await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(answer.error_for_status()?.json().await?))
     }
 
     async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, AdminError> {

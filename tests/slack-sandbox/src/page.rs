@@ -1,4 +1,4 @@
-//! The web page at `/`: channels, members and messages, as in a chat; and the log of calls.
+//! The web page at `/`: channels, direct messages, members and messages, as in a chat; and the log of calls.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::{
     calls::{self, Call},
-    workspace::{Channel, Message, Workspace},
+    workspace::{Channel, Kind, Message, Workspace},
 };
 
-/// The maximum number of channels in the sidebar.
+/// The maximum number of channels, and of direct messages, in the sidebar.
 const SHOWN_CHANNELS: usize = 300;
 /// The maximum number of calls in the log.
 const SHOWN_CALLS: usize = 200;
@@ -22,7 +22,7 @@ pub(crate) struct View {
     channel: Option<String>,
     /// Shows the calls instead of a channel.
     calls: Option<String>,
-    /// Shows only channels whose name contains this text.
+    /// Shows only channels and people whose name contains this text.
     #[serde(default)]
     q: String,
     /// Reloads the page after this many seconds.
@@ -67,34 +67,66 @@ fn sidebar(
     view: &View,
     current: Option<&Channel>,
 ) -> Markup {
-    let found = || {
-        workspace
-            .channels
-            .iter()
-            .filter(|channel| channel.name.contains(&view.q))
-    };
-    let count = found().count();
+    let current = current.filter(|_| view.calls.is_none());
+    let (channels, direct_messages): (Vec<&Channel>, Vec<&Channel>) = workspace
+        .channels
+        .iter()
+        .partition(|channel| channel.kind == Kind::Channel);
     html! {
         nav {
             h1 { "Slack sandbox" }
-            p { (counted(workspace.users.len(), "user")) " · " (counted(workspace.channels.len(), "channel")) }
-            form { input type="search" name="q" value=(view.q) placeholder="Find a channel" aria-label="Find a channel"; }
+            p { (counted(workspace.users.len(), "user")) " · " (counted(channels.len(), "channel")) }
+            form { input type="search" name="q" value=(view.q) placeholder="Find a channel or a person" aria-label="Find a channel or a person"; }
             a.on[view.calls.is_some()] href="/?calls=1" { span { "⇄" } span { "Calls" } span.count { (calls.len()) } }
             h2 { "Channels" }
-            @if count == 0 { p { "None yet." } }
-            @for channel in found().take(SHOWN_CHANNELS) {
-                @let is_current = view.calls.is_none() && current.is_some_and(|current| current.id == channel.id);
-                a.on[is_current].archived[channel.is_archived] href={ "/?channel=" (channel.name) } title=(channel.name) {
-                    span { (sign(channel)) } span { (channel.name) }
-                }
-            }
-            @if count > SHOWN_CHANNELS { p { "and " (count - SHOWN_CHANNELS) " more" } }
+            (links(workspace, &channels, &view.q, current))
+            h2 { "Direct messages" }
+            (links(workspace, &direct_messages, &view.q, current))
         }
     }
 }
 
-/// `#` for a public channel, a lock for a private one. The lock is drawn, because not every machine has the emoji.
+/// Links to those of these channels or direct messages whose title contains `q`.
+fn links(
+    workspace: &Workspace,
+    channels: &[&Channel],
+    q: &str,
+    current: Option<&Channel>,
+) -> Markup {
+    let found = || {
+        let titled = channels
+            .iter()
+            .map(|channel| (*channel, title(workspace, channel)));
+        titled.filter(|(_, title)| title.contains(q))
+    };
+    let count = found().count();
+    html! {
+        @if count == 0 { p { "None yet." } }
+        @for (channel, title) in found().take(SHOWN_CHANNELS) {
+            @let is_current = current.is_some_and(|current| current.id == channel.id);
+            a.on[is_current].archived[channel.is_archived] href={ "/?channel=" (channel.name) } title=(title) {
+                span { (sign(channel)) } span { (title) }
+            }
+        }
+        @if count > SHOWN_CHANNELS { p { "and " (count - SHOWN_CHANNELS) " more" } }
+    }
+}
+
+/// The channel's name, or the name of the person whom the bot writes to.
+fn title<'w>(workspace: &'w Workspace, channel: &'w Channel) -> &'w str {
+    let user = match &channel.kind {
+        Kind::Direct { user } => workspace.user(user),
+        Kind::Channel | Kind::Group => None,
+    };
+    user.map_or(&channel.name, |user| &user.name)
+}
+
+/// `#` for a public channel, a lock for a private one, `@` for a direct message. The lock is drawn, because not every
+/// machine has the emoji.
 fn sign(channel: &Channel) -> Markup {
+    if channel.kind != Kind::Channel {
+        return html! { "@" };
+    }
     if !channel.is_private {
         return html! { "#" };
     }
@@ -106,10 +138,10 @@ fn sign(channel: &Channel) -> Markup {
 }
 
 fn conversation(workspace: &Workspace, channel: &Channel) -> Markup {
-    let kind = if channel.is_private {
-        "Private channel"
-    } else {
-        "Public channel"
+    let kind = match channel.kind {
+        Kind::Direct { .. } | Kind::Group => "Direct message",
+        Kind::Channel if channel.is_private => "Private channel",
+        Kind::Channel => "Public channel",
     };
     let name_of = |id: &String| {
         workspace.user(id).map_or_else(
@@ -122,7 +154,7 @@ fn conversation(workspace: &Workspace, channel: &Channel) -> Markup {
     };
     html! {
         header {
-            h2 { (sign(channel)) " " (channel.name) }
+            h2 { (sign(channel)) " " (title(workspace, channel)) }
             p {
                 (kind) " · " (counted(channel.members.len(), "member"))
                 @if channel.is_archived { " · archived" }

@@ -95,9 +95,26 @@ pub(super) async fn channel_state(
     State(shared): State<Shared>,
     Path(name): Path<String>,
 ) -> Response {
-    let inner = shared.lock();
-    match inner.workspace.channel_by_name(&name) {
-        Some(channel) => Json(channel_json(&inner.workspace, channel)).into_response(),
+    let workspace = &shared.lock().workspace;
+    channel_response(workspace, workspace.channel_by_name(&name))
+}
+
+/// The bot's direct message with the user with this id or address.
+pub(super) async fn direct_message(
+    State(shared): State<Shared>,
+    Path(user): Path<String>,
+) -> Response {
+    let workspace = &shared.lock().workspace;
+    let channel = workspace.user_named(&user).and_then(|user| {
+        let users = [user.id.as_str(), BOT_USER_ID].map(str::to_owned);
+        workspace.direct_message(&users.into())
+    });
+    channel_response(workspace, channel)
+}
+
+fn channel_response(workspace: &Workspace, channel: Option<&Channel>) -> Response {
+    match channel {
+        Some(channel) => Json(channel_json(workspace, channel)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -172,6 +172,10 @@ fn router(shared: Shared) -> Router {
         .route("/admin/methods", get(admin::method_names))
         .route("/admin/users/{user}", patch(people::change_user))
         .route(
+            "/admin/users/{user}/direct-message",
+            get(admin::direct_message),
+        )
+        .route(
             "/admin/calls",
             get(admin::call_log).delete(admin::clear_calls),
         )

@@ -25,6 +25,23 @@ async fn the_page_shows_messages_and_escapes_them_once() {
     assert!(!page.contains("javascript:"));
 }
 
+#[tokio::test]
+async fn a_direct_message_is_shown_under_the_persons_name() {
+    let (sandbox, admin) = start(1.0).await;
+    let arguments = [("channel", "UANA"), ("text", "for you")];
+    call(&sandbox, "chat.postMessage", &arguments)
+        .await
+        .unwrap();
+    let id = admin.direct_message("UANA").await.unwrap().unwrap().id;
+    let page = page_of(&sandbox, &id).await;
+    assert!(page.contains("<h2>@ ana</h2>"), "{page}");
+    assert!(page.contains("Direct message · 2 members"));
+    assert!(page.contains("for you"));
+    let link = format!("href=\"/?channel={id}\" title=\"ana\"");
+    assert!(page.contains(&link), "{page}");
+    assert!(page.contains(" · 1 channel</p>"), "{page}");
+}
+
 async fn page_of(sandbox: &Sandbox, channel: &str) -> String {
     let page = reqwest::get(format!("{}/?channel={channel}", sandbox.url()));
     page.await.unwrap().text().await.unwrap()

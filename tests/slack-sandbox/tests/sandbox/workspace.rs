@@ -139,6 +139,36 @@ async fn a_bad_change_of_a_channel_is_rejected_as_a_whole_with_its_field(
     assert_eq!(admin.channel("team").await.unwrap(), before);
 }
 
+#[rstest]
+#[case::by_id("UANA")]
+#[case::by_address("ana@example.com")]
+#[tokio::test]
+async fn what_a_person_got_can_be_read(#[case] user: &str) {
+    let (sandbox, admin) = start(1.0).await;
+    assert_eq!(admin.direct_message(user).await.unwrap(), None);
+    for (channel, text) in [("UANA", "one"), ("UBOB", "not for Ana"), ("UANA", "two")] {
+        let arguments = [("channel", channel), ("text", text)];
+        call(&sandbox, "chat.postMessage", &arguments)
+            .await
+            .unwrap();
+    }
+    let arguments = [("users", "UANA,UBOB")];
+    call(&sandbox, "conversations.open", &arguments)
+        .await
+        .unwrap();
+    let got = admin.direct_message(user).await.unwrap().unwrap();
+    let texts: Vec<&str> = got.messages.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["one", "two"]);
+    assert_eq!(got.emails, ["ana@example.com"]);
+    assert_eq!(admin.channel(&got.id).await.unwrap(), Some(got));
+}
+
+#[tokio::test]
+async fn nobody_unknown_has_a_direct_message() {
+    let (_sandbox, admin) = start(1.0).await;
+    assert_eq!(admin.direct_message("UNOBODY").await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn an_address_can_pass_to_another_active_account() {
     let (sandbox, admin) = start(1.0).await;
