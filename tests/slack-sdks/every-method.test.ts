@@ -265,11 +265,14 @@ describe("messages", () => {
     );
     expect(opened.channel?.user).toBe("UANA");
     const channel = defined(opened.channel?.id);
+    await post(channel, "one");
     const posted = await of(
       "chat.postMessage",
-      slack.chat.postMessage({ channel: "UANA", text: "hi" }),
+      slack.chat.postMessage({ channel: "UANA", text: "two" }),
     );
     expect(posted.channel).toBe(channel);
+    const history = await of("conversations.history", slack.conversations.history({ channel }));
+    expect(history.messages?.map(({ text }) => text)).toEqual(["two", "one"]);
     await of("conversations.info", slack.conversations.info({ channel }));
     const open = await of("conversations.open", slack.conversations.open({ channel }));
     expect(open.already_open).toBe(true);

@@ -119,9 +119,13 @@ class EveryMethod(unittest.TestCase):
         self.assertIn("message_ts", shown)
         opened = slack.conversations_open(users=["UANA"], return_im=True)
         self.assertEqual(opened["channel"]["user"], "UANA")
-        direct = slack.chat_postMessage(channel="UANA", text="hi")
-        self.assertEqual(direct["channel"], opened["channel"]["id"])
-        slack.conversations_close(channel=direct["channel"])
+        direct = opened["channel"]["id"]
+        slack.chat_postMessage(channel=direct, text="one")
+        posted = slack.chat_postMessage(channel="UANA", text="two")
+        self.assertEqual(posted["channel"], direct)
+        history = slack.conversations_history(channel=direct)
+        self.assertEqual([message["text"] for message in history["messages"]], ["two", "one"])
+        slack.conversations_close(channel=direct)
 
     def test_pins(self):
         channel = self.new_channel("sdk-pins")

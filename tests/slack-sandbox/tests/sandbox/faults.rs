@@ -40,6 +40,41 @@ async fn chaos_lasts_until_it_is_stopped_and_rejects_an_invalid_rate() {
     assert!(refused.to_string().contains("rate: must be"), "{refused}");
 }
 
+#[tokio::test]
+async fn chaos_affects_every_method() {
+    let (sandbox, admin) = start(0.001).await;
+    let chaos = Chaos {
+        kinds: vec![FaultKind::Html500],
+        ..Chaos::new(1, 1.0)
+    };
+    admin.begin_chaos(&chaos).await.unwrap();
+    for method in admin.methods().await.unwrap() {
+        let answer = call(&sandbox, &method, &[]).await.unwrap();
+        assert_eq!(answer.status(), 500, "{method}");
+    }
+}
+
+/// As a client meets it that has lost the response, and calls again.
+#[rstest]
+#[case(Effect::None)]
+#[case(Effect::Done)]
+#[tokio::test]
+async fn a_direct_message_is_opened_once_although_the_response_is_lost(#[case] effect: Effect) {
+    let (sandbox, admin) = start(0.001).await;
+    let lost = Fault::new("conversations.open", How::Reset { effect });
+    let lost = lost.only_where("users", "UANA").times(1);
+    admin.add_fault(&lost).await.unwrap();
+    let users = [("users", "UANA")];
+    assert!(call(&sandbox, "conversations.open", &users).await.is_err());
+    let before = admin.direct_message("UANA").await.unwrap();
+    assert_eq!(before.is_some(), effect == Effect::Done);
+    let answer = call(&sandbox, "conversations.open", &users).await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let opened = admin.direct_message("UANA").await.unwrap().unwrap();
+    assert_eq!(answer["channel"]["id"], opened.id);
+    assert!(before.is_none_or(|before| before.id == opened.id));
+}
+
 #[rstest]
 #[case(How::RateLimited { retry_after: 7 }, Some(429), 0)]
 #[case(How::Html500 { effect: Effect::None }, Some(500), 0)]
