@@ -3,25 +3,41 @@
 //! Slack has no idempotency key. So each attempt claims the delivery in the delivery table before it posts. If the
 //! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
 
+mod addressees;
 mod outbox;
 pub mod protocol;
+mod target;
 mod text;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use apgl_contract::{ChannelRef, Invocation, Message, StepError, outcome::PostedMessage};
+use apgl_contract::{
+    ChannelRef, DirectMessage, Invocation, Message, Notice, Skipped, SlackUser, StepError,
+    Timestamp,
+    decode::null_as_absent,
+    outcome::{MessageOutcome, PostedMessage},
+};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
-use apgl_stores::Deliveries;
+use apgl_stores::{Deliveries, Delivery};
 use aws_types::SdkConfig;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    outbox::{SlackOutbox, place_of},
-    protocol::{Delivery, NotDelivered, deliver},
+    addressees::Addressees,
+    outbox::{SlackOutbox, metadata, place_of},
+    protocol::{NotDelivered, deliver},
+    target::Target,
+    text::Shown,
 };
+
+/// A message that is posted longer than this after what it tells of happened says when that was.
+const LATE_AFTER: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 pub struct Deps {
@@ -47,39 +63,105 @@ impl LimitedBy for Deps {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where to post, `channel` or `conversation`, and what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
-    pub channel: ChannelRef,
+    #[serde(default)]
+    pub channel: Option<ChannelRef>,
+    #[serde(default)]
+    pub conversation: Option<DirectMessage>,
     pub message: Message,
+    #[serde(default, deserialize_with = "null_as_absent")]
+    pub notice: Notice,
+    /// The Slack users among those whom the message addresses. Others may be among them.
+    #[serde(default)]
+    pub users: Vec<SlackUser>,
+    /// Those who are not to be mentioned, and why. Others may be among them.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+    /// Tells the messages of an execution apart. The first message of a workflow for channels has none, because release
+    /// 0.1 did not know it.
+    #[serde(default)]
+    pub purpose: Option<String>,
 }
 
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
     input: Input,
-) -> Result<PostedMessage, StepError> {
+) -> Result<MessageOutcome, StepError> {
+    let Input {
+        channel,
+        conversation,
+        message,
+        notice,
+        users,
+        skipped,
+        purpose,
+    } = &input;
+    let target = Target::of(channel.as_ref(), conversation.as_ref())?;
+    let directory = &deps.directory;
     let delivery = Delivery {
-        // An execution posts one message, and a redrive keeps the execution's id.
-        id: invocation.run.execution_id.clone(),
+        id: delivery_id(invocation, purpose.as_deref()),
         // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
         // Boxed, because its future is large.
-        place: Box::pin(place_of(&deps.directory, &input)).await?,
+        place: Box::pin(place_of(directory, target, message)).await?,
         execution_started_at: invocation.run.execution_started_at(),
+        expires_at: notice.expires_at.map(Timestamp::time),
+        in_sequence: notice
+            .sequence
+            .as_ref()
+            .map(|sequence| target.in_sequence(sequence)),
         deadline: invocation.deadline,
     };
-    let outbox = SlackOutbox::new(&deps.directory, invocation, &input, &delivery);
+    let addressees = Addressees::of(notice, users, skipped);
+    let outbox = SlackOutbox {
+        directory,
+        invocation,
+        target,
+        message,
+        shown: Shown::of(message, &addressees, late_since(notice)),
+        delivery: &delivery,
+        metadata: metadata(&delivery.id),
+    };
     match deliver(&deps.deliveries, &outbox, &delivery).await {
-        Ok(posted) => Ok(posted),
+        Ok(MessageOutcome::Posted(posted)) => Ok(MessageOutcome::Posted(PostedMessage {
+            channel_id: posted.channel_id.or(match target {
+                // The outcome of a workflow for a person names no other channel.
+                Target::Person(conversation) => Some(conversation.id.clone()),
+                Target::Channel(_) => None,
+            }),
+            mentioned: addressees.mentioned,
+            not_mentioned: addressees.not_mentioned,
+            ..posted
+        })),
+        Ok(not_posted) => Ok(not_posted),
         Err(NotDelivered::Slack(error)) => match error {
             SlackError::Rejected { code, detail, .. } if is_about_the_message(&code) => {
                 Err(StepError::SlackMessageRejected { code, detail })
             }
-            error => Err(deps.directory.correct_table(&input.channel, error).await),
+            error => Err(target.error(directory, error).await),
         },
         Err(error) => Err(error.into()),
     }
+}
+
+/// A redrive keeps the execution's id.
+fn delivery_id(invocation: &Invocation, purpose: Option<&str>) -> String {
+    let execution = &invocation.run.execution_id;
+    purpose.map_or_else(
+        || execution.clone(),
+        |purpose| format!("{execution}#{purpose}"),
+    )
+}
+
+/// When that of which the message tells happened, if people must be told that it is late.
+fn late_since(notice: &Notice) -> Option<Timestamp> {
+    let occurred_at = notice.occurred_at?;
+    let since = SystemTime::now().duration_since(occurred_at.time()).ok()?;
+    (since > LATE_AFTER).then_some(occurred_at)
 }
 
 /// Whether Slack has refused the message itself: no redrive could help. Every other code, and every code that Slack

@@ -5,16 +5,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{ChannelRef, Invocation, MessageTs, StepError, Visibility};
+use apgl_contract::{Invocation, Message, MessageTs, StepError};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
-use apgl_stores::Place;
+use apgl_stores::{Delivery, Place};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Input,
-    protocol::{Delivery, Found, Outbox, Search},
+    protocol::{Found, Outbox, Search},
+    target::Target,
     text::Shown,
 };
 
@@ -26,41 +26,29 @@ const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Durat
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
 pub(crate) struct SlackOutbox<'a> {
-    directory: &'a Directory,
-    invocation: &'a Invocation,
-    input: &'a Input,
-    place: &'a Place,
-    metadata: Metadata,
+    pub directory: &'a Directory,
+    pub invocation: &'a Invocation,
+    pub target: Target<'a>,
+    pub message: &'a Message,
+    pub shown: Shown<'a>,
+    pub delivery: &'a Delivery,
+    pub metadata: Metadata,
 }
 
-impl<'a> SlackOutbox<'a> {
-    pub fn new(
-        directory: &'a Directory,
-        invocation: &'a Invocation,
-        input: &'a Input,
-        delivery: &'a Delivery,
-    ) -> Self {
-        Self {
-            directory,
-            invocation,
-            input,
-            place: &delivery.place,
-            metadata: metadata(&delivery.id),
-        }
-    }
-
-    async fn post_to_channel(&self) -> Result<MessageTs, SlackError> {
-        let Input { channel, message } = self.input;
-        let Shown { text, blocks } = Shown::of(message);
+impl SlackOutbox<'_> {
+    async fn post_now(&self) -> Result<MessageTs, SlackError> {
+        let Self {
+            message, delivery, ..
+        } = self;
         let post = Post {
-            channel: &channel.id,
-            text: &text,
-            blocks: blocks.as_deref(),
-            thread_ts: self.place.thread.as_deref(),
+            channel: self.target.id(),
+            text: &self.shown.text,
+            blocks: self.shown.blocks.as_deref(),
+            thread_ts: delivery.place.thread.as_deref(),
             unfurl_links: message.unfurl_links,
             unfurl_media: message.unfurl_media,
             metadata: &self.metadata,
-            not_after: None,
+            not_after: delivery.expires_at,
         };
         let posted = self.directory.slack.chat_post_message(post).await?;
         timestamp(posted.ts)
@@ -107,11 +95,11 @@ impl<'a> SlackOutbox<'a> {
             oldest: &oldest,
             latest: Some(&latest),
         };
-        let joined = self.joined(&place.channel);
         let mut cursor = None;
         loop {
-            let page = slack
-                .in_channel(&joined, async || {
+            let page = self
+                .target
+                .reach(self.directory, &place.channel, async || {
                     self.page(place, span, cursor.as_deref()).await
                 })
                 .await?;
@@ -133,22 +121,6 @@ impl<'a> SlackOutbox<'a> {
             }
         }
     }
-
-    /// The channel that the bot joins if somebody has removed it since it posted. Whether an earlier channel is public is
-    /// not known: a private one can't be joined.
-    fn joined(&self, channel: &str) -> ChannelRef {
-        let current = &self.input.channel;
-        let visibility = if channel == current.id {
-            current.visibility
-        } else {
-            Visibility::Public
-        };
-        ChannelRef {
-            id: channel.to_owned(),
-            visibility,
-            ..current.clone()
-        }
-    }
 }
 
 impl Outbox for SlackOutbox<'_> {
@@ -158,10 +130,12 @@ impl Outbox for SlackOutbox<'_> {
 
     async fn confirm(&self) -> Result<(), StepError> {
         let Self {
-            directory, input, ..
+            directory,
+            invocation,
+            ..
         } = self;
         // Boxed, because its future is large and rarely needed.
-        Box::pin(directory.confirm(&input.channel, self.invocation)).await
+        Box::pin(self.target.confirm(directory, invocation)).await
     }
 
     async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {
@@ -176,10 +150,11 @@ impl Outbox for SlackOutbox<'_> {
     }
 
     async fn post(&self) -> Result<MessageTs, SlackError> {
-        let channel = &self.input.channel;
-        let slack = &self.directory.slack;
-        let posted = slack
-            .in_channel(channel, async || self.post_to_channel().await)
+        let Self {
+            directory, target, ..
+        } = self;
+        let posted = target
+            .reach(directory, target.id(), async || self.post_now().await)
             .await;
         match posted {
             // If the outcome of joining the channel is unknown, the message was still not posted.
@@ -193,14 +168,18 @@ impl Outbox for SlackOutbox<'_> {
 
 /// Where the message belongs: in the channel, or in the thread of the message that the request names. A caller may name
 /// any message of a thread, but conversations.replies needs the first one.
-pub(crate) async fn place_of(directory: &Directory, input: &Input) -> Result<Place, SlackError> {
-    let (slack, channel) = (&directory.slack, &input.channel);
-    let mut place = Place::in_channel(&channel.id);
-    if let Some(ts) = &input.message.thread_ts {
+pub(crate) async fn place_of(
+    directory: &Directory,
+    target: Target<'_>,
+    message: &Message,
+) -> Result<Place, SlackError> {
+    let (slack, channel) = (&directory.slack, target.id());
+    let mut place = Place::in_channel(channel);
+    if let Some(ts) = &message.thread_ts {
         let ts = ts.as_str();
-        let thread = slack
-            .in_channel(channel, async || {
-                slack.conversations_replies_thread_of(&channel.id, ts).await
+        let thread = target
+            .reach(directory, channel, async || {
+                slack.conversations_replies_thread_of(channel, ts).await
             })
             .await;
         let thread = match thread {
@@ -219,7 +198,7 @@ fn is_gone(error: &SlackError) -> bool {
 }
 
 /// Every member of the channel can read a message's metadata, so it holds only a hash.
-fn metadata(delivery_id: &str) -> Metadata {
+pub(crate) fn metadata(delivery_id: &str) -> Metadata {
     let hash = Sha256::digest(delivery_id);
     let event_payload = [(
         "delivery".to_owned(),

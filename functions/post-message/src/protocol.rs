@@ -1,18 +1,23 @@
 //! The delivery protocol.
 //!
-//! 1. Claim the delivery.
+//! 1. Claim the delivery, and the lock of its sequence.
 //! 2. If an earlier attempt may have posted the message, look for it in Slack.
 //! 3. Confirm that the channel is still the right one.
-//! 4. Post the message.
+//! 4. Post the message, unless it has expired.
 //! 5. Record its timestamp.
 //!
 //! `docs/delivery.md` explains why each step is necessary. The model in `tests/model` runs this code.
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{MessageTs, StepError, outcome::PostedMessage};
+use apgl_contract::{
+    MessageTs, StepError,
+    outcome::{MessageOutcome, PostedMessage},
+};
 use apgl_slack::{SlackClient, SlackError};
-use apgl_stores::{Attempt, Claim, Deliveries, Ledger, Place, SETTLE_TIME, Searched};
+use apgl_stores::{
+    Attempt, Claim, Deliveries, Delivery, Ledger, NotMine, Place, SETTLE_TIME, Searched,
+};
 
 /// Enough time to post, join the channel if the bot is not in it, post again, and take these calls from the rate
 /// limiter.
@@ -20,20 +25,6 @@ const TIME_TO_POST: Duration = SlackClient::CALL_TIMEOUT.saturating_mul(4);
 
 /// How soon a search that ran out of time is continued.
 const CONTINUES_AFTER: Duration = Duration::from_secs(1);
-
-/// One run of the step for a delivery.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    pub id: String,
-    /// Identifies this run, even among copies of the same invocation.
-    pub attempt_id: String,
-    /// Where this run posts.
-    pub place: Place,
-    /// When the execution was started, in milliseconds since the epoch; `None` if that is unknown.
-    pub execution_started_at: Option<u64>,
-    /// When Lambda ends this run.
-    pub deadline: SystemTime,
-}
 
 /// One message and its channel. Production implements it with Slack, the model in memory.
 #[expect(
@@ -50,7 +41,7 @@ pub trait Outbox {
     async fn confirm(&self) -> Result<(), StepError>;
 
     /// Posts the message. [`SlackError::OutcomeUnknown`] means that Slack may have posted it. Any other error means
-    /// that Slack did not.
+    /// that Slack did not; [`SlackError::TooLate`] that the message had expired when it was about to be sent.
     async fn post(&self) -> Result<MessageTs, SlackError>;
 }
 
@@ -128,7 +119,7 @@ impl From<NotDelivered> for StepError {
     }
 }
 
-/// Delivers the message, unless an earlier attempt has delivered it.
+/// Delivers the message, unless an earlier attempt has delivered it, or it is not to be posted any more.
 ///
 /// # Errors
 /// [`NotDelivered`].
@@ -136,24 +127,11 @@ pub async fn deliver(
     deliveries: &Deliveries<impl Ledger>,
     outbox: &impl Outbox,
     delivery: &Delivery,
-) -> Result<PostedMessage, NotDelivered> {
-    let Delivery {
-        id,
-        attempt_id,
-        place,
-        execution_started_at,
-        deadline,
-    } = delivery;
-    let now = outbox.now();
-    let claim = deliveries
-        .claim(id, attempt_id, place, *execution_started_at, now, *deadline)
-        .await?;
-    let mut attempt = match claim {
+) -> Result<MessageOutcome, NotDelivered> {
+    let place = &delivery.place;
+    let mut attempt = match deliveries.claim(delivery, outbox.now()).await? {
         Claim::Mine(attempt) => attempt,
-        Claim::Posted { ts, channel } => return Ok(already_posted(ts, channel, place)),
-        Claim::Held(retry_after) => {
-            return Err(NotDelivered::InProgress { retry_after });
-        }
+        Claim::NotMine(reason) => return not_mine(reason, place),
     };
     match look(outbox, &mut attempt, place).await {
         Ok(Some((ts, found_in))) => {
@@ -165,12 +143,15 @@ pub async fn deliver(
         Ok(None) => attempt = attempt.certain(),
         Err(error) => return Err(release(deliveries, outbox, &attempt, error).await),
     }
+    if delivery.has_expired(outbox.now()) {
+        return expire(deliveries, outbox, &attempt, place).await;
+    }
     if let Err(error) = outbox.confirm().await {
         let error = NotDelivered::NotConfirmed(error);
         return Err(release(deliveries, outbox, &attempt, error).await);
     }
     // An attempt that still posts when its lease has expired could post at the same time as its successor.
-    if outbox.now() + TIME_TO_POST > *deadline {
+    if outbox.now() + TIME_TO_POST > delivery.deadline {
         let error = SlackError::Unavailable {
             method: "chat.postMessage",
             reason: "too little time is left in this invocation".to_owned(),
@@ -183,17 +164,40 @@ pub async fn deliver(
                 .posted(&attempt, &ts, &place.channel, outbox.now())
                 .await?;
             tracing::info!(message.ts = ts.as_str(), "posted the message");
-            Ok(PostedMessage {
-                ts,
-                duplicate: false,
-                channel_id: None,
-            })
+            Ok(MessageOutcome::Posted(PostedMessage::new(ts)))
         }
         Err(SlackError::OutcomeUnknown { method, reason }) => {
             deliveries.give_up(&attempt, outbox.now()).await?;
             Err(NotDelivered::OutcomeUnknown { method, reason })
         }
+        Err(SlackError::TooLate { .. }) => expire(deliveries, outbox, &attempt, place).await,
         Err(error) => Err(release(deliveries, outbox, &attempt, error.into()).await),
+    }
+}
+
+/// Ends a delivery that has certainly not been posted in time.
+async fn expire(
+    deliveries: &Deliveries<impl Ledger>,
+    outbox: &impl Outbox,
+    attempt: &Attempt,
+    place: &Place,
+) -> Result<MessageOutcome, NotDelivered> {
+    let reason = deliveries.expired(attempt, outbox.now()).await?;
+    not_mine(reason, place)
+}
+
+/// What becomes of the step if this attempt may not post.
+fn not_mine(reason: NotMine, place: &Place) -> Result<MessageOutcome, NotDelivered> {
+    match reason {
+        NotMine::Held(retry_after) => Err(NotDelivered::InProgress { retry_after }),
+        NotMine::Posted { ts, channel } => Ok(already_posted(ts, channel, place)),
+        NotMine::NotPosted(reason) => {
+            tracing::info!(
+                message.reason = reason.as_str(),
+                "the message is not posted any more"
+            );
+            Ok(MessageOutcome::NotPosted(reason))
+        }
     }
 }
 
@@ -245,11 +249,11 @@ async fn release(
     }
 }
 
-fn already_posted(ts: MessageTs, channel: Option<String>, place: &Place) -> PostedMessage {
+fn already_posted(ts: MessageTs, channel: Option<String>, place: &Place) -> MessageOutcome {
     tracing::info!(message.ts = ts.as_str(), "the message was posted already");
-    PostedMessage {
-        ts,
+    MessageOutcome::Posted(PostedMessage {
         duplicate: true,
         channel_id: channel.filter(|channel| *channel != place.channel),
-    }
+        ..PostedMessage::new(ts)
+    })
 }

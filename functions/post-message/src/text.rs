@@ -7,10 +7,14 @@
 use std::{borrow::Cow, ops::Range};
 
 use apgl_contract::{
-    Message,
-    message::{Blocks, MessageText, names_everybody},
+    Message, Timestamp,
+    message::{
+        Blocks, MessageText, is_place_for_mentions, leaves_place_for_mentions, names_everybody,
+    },
 };
 use serde_json::{Value, json};
+
+use crate::addressees::Addressees;
 
 /// Slack: "for best results, limit the number of characters in the text field to 4,000 characters".
 const LONGEST_TEXT: usize = 4_000;
@@ -28,27 +32,92 @@ pub(crate) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub fn of(message: &'a Message) -> Self {
+    /// The people whom the message addresses come first, unless its blocks leave another place for them. If it is
+    /// late, the time at which that of which it tells happened comes last.
+    pub fn of(message: &'a Message, addressees: &Addressees, late: Option<Timestamp>) -> Self {
         let text = message.text.as_str();
-        let blocks = message.blocks.as_ref().map(Blocks::as_slice);
-        let characters = text.chars().count();
-        if let Some(blocks) = blocks {
+        let late = late.map(delayed);
+        if let Some(blocks) = &message.blocks {
             return Self {
-                text: cut(text),
-                blocks: Some(blocks.into()),
+                text: cut(between(addressees.mrkdwn(), text, None)),
+                blocks: Some(with_additions(blocks, addressees, late.as_deref())),
             };
         }
+        let characters = text.chars().count();
+        let text = between(addressees.mrkdwn(), text, late);
         // A longer text is from an execution that an earlier release has started.
-        if characters <= LONGEST_TEXT || characters > MessageText::MAX_WITHOUT_BLOCKS {
-            return Self {
-                text: text.into(),
-                blocks: None,
-            };
+        if text.chars().count() <= LONGEST_TEXT || characters > MessageText::MAX_WITHOUT_BLOCKS {
+            return Self { text, blocks: None };
         }
         Self {
+            blocks: Some(sections(&text).into()),
             text: cut(text),
-            blocks: Some(sections(text).into()),
         }
+    }
+}
+
+/// The text between these lines, if there are any.
+fn between(first: Option<String>, text: &str, last: Option<String>) -> Cow<'_, str> {
+    if first.is_none() && last.is_none() {
+        return text.into();
+    }
+    let lines = [first, Some(text.to_owned()), last];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    lines.join("\n").into()
+}
+
+/// When that of which a late message tells happened, in the reader's own time zone.
+///
+/// Source: Slack's "Formatting text for app surfaces", "Date formatting".
+fn delayed(occurred_at: Timestamp) -> String {
+    let (seconds, words) = (occurred_at.epoch_seconds(), occurred_at.in_words());
+    format!("<!date^{seconds}^{{date_short}}, {{time}}|{words}>, delayed")
+}
+
+/// The caller's blocks, with the people whom the message addresses, and with a last line if there is room for it.
+fn with_additions<'a>(
+    blocks: &'a Blocks,
+    addressees: &Addressees,
+    last_line: Option<&str>,
+) -> Cow<'a, [Value]> {
+    let blocks = blocks.as_slice();
+    let people = addressees.elements();
+    let has_place = blocks.iter().any(leaves_place_for_mentions);
+    if people.is_empty() && !has_place && last_line.is_none() {
+        return blocks.into();
+    }
+    let mut all = Vec::with_capacity(blocks.len() + 2);
+    if !people.is_empty() && !has_place {
+        let section = json!({ "type": "rich_text_section", "elements": people });
+        all.push(json!({ "type": "rich_text", "elements": [section] }));
+    }
+    all.extend(blocks.iter().map(|block| with_mentions(block, &people)));
+    if let Some(line) = last_line.filter(|_| all.len() < Blocks::MAX) {
+        let line = json!({ "type": "mrkdwn", "text": line });
+        all.push(json!({ "type": "context", "elements": [line] }));
+    }
+    all.into()
+}
+
+/// Puts the people where the blocks leave a place for them.
+fn with_mentions(part: &Value, people: &[Value]) -> Value {
+    match part {
+        Value::Array(parts) => {
+            let parts = parts.iter().flat_map(|part| {
+                if is_place_for_mentions(part) {
+                    people.to_vec()
+                } else {
+                    vec![with_mentions(part, people)]
+                }
+            });
+            parts.collect()
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (name.clone(), with_mentions(value, people)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -70,17 +139,17 @@ fn sections(text: &str) -> Vec<Value> {
 }
 
 /// The beginning of a text that is too long, up to the end of a word.
-fn cut(text: &str) -> Cow<'_, str> {
-    let Some(end) = end_of(text, LONGEST_TEXT) else {
-        return text.into();
+fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
+    let Some(end) = end_of(&text, LONGEST_TEXT) else {
+        return text;
     };
     // Room for the ellipsis.
     let end = text[..end]
         .char_indices()
         .next_back()
         .map_or(0, |(at, _)| at);
-    let word = ends_of_words(text, end).rfind(|at| !is_in_token(text, *at));
-    let start = &text[..word.unwrap_or_else(|| anywhere(text, end))];
+    let word = ends_of_words(&text, end).rfind(|at| !is_in_token(&text, *at));
+    let start = &text[..word.unwrap_or_else(|| anywhere(&text, end))];
     format!("{}…", start.trim_end()).into()
 }
 

@@ -7,13 +7,14 @@ use std::{
 };
 
 use apgl_contract::{
-    ChannelName, ChannelRef, ErrorName, Message, StepError, outcome::PostedMessage,
+    ChannelName, ChannelRef, DirectMessage, ErrorName, Invocation, Message, Notice, StepError,
+    outcome::{MessageOutcome, NotPosted, PostedMessage},
 };
 use apgl_slack::{Metadata, Post};
-use apgl_stores::{Claim, Deliveries, Entry, Place, SETTLE_TIME};
+use apgl_stores::{Claim, Deliveries, Delivery, Entry, Place, SETTLE_TIME};
 use fixture::{Fixture, invocation, redriven};
 use futures_util::future::join_all;
-use post_message::{Deps, Input, handle};
+use post_message::{Deps, Input};
 use rstest::rstest;
 use serde_json::json;
 use slack_sandbox::{
@@ -23,6 +24,41 @@ use slack_sandbox::{
 
 const POST: &str = "chat.postMessage";
 const EXECUTION: &str = "execution";
+
+/// Runs the step, which posts the message or finds it.
+async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<PostedMessage, StepError> {
+    let outcome = post_message::handle(deps, invocation, input).await?;
+    Ok(outcome.posted().unwrap().clone())
+}
+
+fn to_channel(channel: &ChannelRef, message: Message) -> Input {
+    Input {
+        channel: Some(channel.clone()),
+        conversation: None,
+        message,
+        notice: Notice::default(),
+        users: Vec::new(),
+        skipped: Vec::new(),
+        purpose: None,
+    }
+}
+
+/// An attempt of this execution that began at `now` and ends at `deadline`.
+fn attempt(id: &str, place: &Place, deadline: SystemTime) -> Delivery {
+    Delivery {
+        id: EXECUTION.to_owned(),
+        attempt_id: id.to_owned(),
+        place: place.clone(),
+        execution_started_at: None,
+        expires_at: None,
+        in_sequence: None,
+        deadline,
+    }
+}
 
 /// The step in a workspace with the channel `guide`.
 struct Posting {
@@ -81,10 +117,7 @@ impl Posting {
         if let Some(thread_ts) = thread_ts {
             message["threadTs"] = json!(thread_ts);
         }
-        Input {
-            channel: self.channel.clone(),
-            message: serde_json::from_value::<Message>(message).unwrap(),
-        }
+        to_channel(&self.channel, serde_json::from_value(message).unwrap())
     }
 
     /// Replaces the table by one in which an attempt began 40 seconds ago and never ended.
@@ -108,8 +141,9 @@ impl Posting {
             channel: self.channel.id.clone(),
             thread: thread.map(str::to_owned),
         };
-        let claim = deliveries.claim(EXECUTION, "earlier", &place, None, began, deadline);
-        assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
+        let earlier = attempt("earlier", &place, deadline);
+        let claim = deliveries.claim(&earlier, began).await.unwrap();
+        assert!(matches!(claim, Claim::Mine(_)));
         self.deps.deliveries = deliveries;
     }
 
@@ -314,10 +348,8 @@ async fn a_thread_that_cannot_be_read_is_left_to_slack(#[case] error: &str) {
 async fn a_long_text_is_one_message() {
     let step = Posting::to_a_private_channel().await;
     let text = format!("{}\n\n{}", "a ".repeat(2_500), "b ".repeat(2_500));
-    let input = Input {
-        channel: step.channel.clone(),
-        message: serde_json::from_value(json!({ "text": text })).unwrap(),
-    };
+    let message = serde_json::from_value(json!({ "text": text })).unwrap();
+    let input = to_channel(&step.channel, message);
     let posted = handle(&step.deps, &invocation(EXECUTION), input).await;
     assert_eq!(step.messages().await, [posted.unwrap().ts.as_str()]);
     let sent = step.sent().await;
@@ -555,8 +587,8 @@ async fn a_channel_that_the_bot_cannot_see_is_not_forgotten_when_the_search_runs
     let at = SystemTime::now() - SETTLE_TIME;
     let place = Place::in_channel(&step.channel.id);
     let deliveries = &step.deps.deliveries;
-    let claim = deliveries.claim(EXECUTION, "second", &place, None, at, at);
-    assert!(matches!(claim.await.unwrap(), Claim::Mine(_)));
+    let claim = deliveries.claim(&attempt("second", &place, at), at).await;
+    assert!(matches!(claim.unwrap(), Claim::Mine(_)));
     step.others_post(None).await;
     step.fixture.sandbox.clear_calls().await.unwrap();
 
@@ -585,4 +617,259 @@ async fn the_place_in_a_thread_does_not_bound_the_search_in_the_channel() {
     step.fixture.fail("conversations.replies", how, 2).await;
     let found = step.post(thread).await.unwrap();
     assert_eq!((found.ts, found.duplicate), (posted, true));
+}
+
+/// The step's outcome for a request that says this about its notification.
+async fn notify(
+    step: &Posting,
+    execution: &str,
+    notice: serde_json::Value,
+) -> Result<MessageOutcome, StepError> {
+    let mut input = step.input(None);
+    input.notice = serde_json::from_value(notice).unwrap();
+    post_message::handle(&step.deps, &invocation(execution), input).await
+}
+
+/// A time as requests give it.
+fn rfc3339(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let at = jiff::Timestamp::from_second(since_epoch.as_secs().cast_signed());
+    at.unwrap().to_string()
+}
+
+fn expires(after: Duration) -> serde_json::Value {
+    json!({ "expiresAt": rfc3339(SystemTime::now() + after) })
+}
+
+fn expired() -> serde_json::Value {
+    json!({ "expiresAt": "2026-05-12T09:30:00Z" })
+}
+
+fn number(number: u64) -> serde_json::Value {
+    json!({ "sequence": { "key": "guide", "number": number } })
+}
+
+const EXPIRED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::EXPIRED);
+const SUPERSEDED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::SUPERSEDED);
+
+#[tokio::test]
+async fn a_message_is_not_posted_after_it_has_expired_however_often_the_step_runs() {
+    let step = Posting::to_a_private_channel().await;
+    for _ in 0..2 {
+        let outcome = notify(&step, EXECUTION, expired()).await;
+        assert_eq!(outcome.unwrap(), EXPIRED);
+    }
+    assert_eq!(step.fixture.calls(POST).await, 0);
+    // Its end is final, whatever a later attempt believes the time to be.
+    let outcome = notify(&step, EXECUTION, json!({})).await;
+    assert_eq!(outcome.unwrap(), EXPIRED);
+    let other = notify(&step, "other", expires(Duration::from_hours(1))).await;
+    assert!(other.unwrap().posted().is_some());
+}
+
+#[tokio::test]
+async fn a_message_that_expires_while_it_waits_for_slack_is_not_posted() {
+    let step = Posting::to_a_private_channel().await;
+    let limited = How::RateLimited { retry_after: 1 };
+    step.fixture.fail(POST, limited, 1).await;
+    let expires = expires(Duration::from_secs(3));
+    let error = notify(&step, EXECUTION, expires.clone()).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(notify(&step, EXECUTION, expires).await.unwrap(), EXPIRED);
+    assert_eq!(step.messages().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_been_posted_is_looked_for_though_it_has_expired() {
+    let mut step = Posting::to_a_private_channel().await;
+    let posted = step.run().await.unwrap().ts;
+    step.forget_outcome().await;
+    let found = notify(&step, EXECUTION, expired()).await.unwrap();
+    let found = found.posted().unwrap();
+    assert_eq!((&found.ts, found.duplicate), (&posted, true));
+
+    let mut step = Posting::to_a_private_channel().await;
+    step.forget_outcome().await;
+    assert_eq!(notify(&step, EXECUTION, expired()).await.unwrap(), EXPIRED);
+    assert_eq!(step.fixture.calls("conversations.history").await, 1);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_after_a_later_one_of_its_sequence_is_superseded() {
+    let step = Posting::to_a_private_channel().await;
+    let second = notify(&step, "second", number(2)).await.unwrap();
+    assert!(second.posted().is_some());
+    for _ in 0..2 {
+        let first = notify(&step, "first", number(1)).await.unwrap();
+        assert_eq!(first, SUPERSEDED);
+    }
+    for (execution, number) in [("again", 2), ("third", 3)] {
+        let outcome = notify(&step, execution, self::number(number)).await;
+        assert!(outcome.unwrap().posted().is_some());
+    }
+    let another = json!({ "sequence": { "key": "another", "number": 1 } });
+    let another = notify(&step, "another", another).await.unwrap();
+    assert!(another.posted().is_some());
+    let again = notify(&step, "second", number(2)).await.unwrap();
+    assert!(again.posted().unwrap().duplicate);
+    assert_eq!(step.messages().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_later_message_waits_while_the_outcome_of_an_earlier_one_is_unknown() {
+    let step = Posting::to_a_private_channel().await;
+    let lost = How::Reset {
+        effect: Effect::Done,
+    };
+    step.fixture.fail(POST, lost, 1).await;
+    let first = notify(&step, "first", number(1)).await.unwrap_err();
+    assert_eq!(first.name(), ErrorName::SlackOutcomeUnknown);
+    for number in [1, 2] {
+        let other = notify(&step, "other", self::number(number)).await;
+        assert_eq!(other.unwrap_err().name(), ErrorName::DeliveryInProgress);
+    }
+    tokio::time::sleep(SETTLE_TIME + Duration::from_secs(1)).await;
+    let first = notify(&step, "first", number(1)).await.unwrap();
+    assert!(first.posted().unwrap().duplicate);
+    let other = notify(&step, "other", number(2)).await.unwrap();
+    assert!(!other.posted().unwrap().duplicate);
+    assert_eq!(step.messages().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_slack_has_refused_does_not_hold_up_its_sequence() {
+    let step = Posting::to_a_private_channel().await;
+    step.fixture
+        .fail(POST, How::refused("restricted_action"), 1)
+        .await;
+    let first = notify(&step, "first", number(1)).await.unwrap_err();
+    assert_eq!(first.name(), ErrorName::SlackRejected);
+    let second = notify(&step, "second", number(2)).await.unwrap();
+    assert!(second.posted().is_some());
+    // Somebody redrives the first one.
+    let first = notify(&step, "first", number(1)).await.unwrap();
+    assert_eq!(first, SUPERSEDED);
+}
+
+#[tokio::test]
+async fn the_latest_of_many_messages_at_once_is_the_last_one() {
+    let step = Posting::to_a_private_channel().await;
+    let attempts = (1..=8).map(async |n| {
+        loop {
+            match notify(&step, &n.to_string(), number(n)).await {
+                Ok(outcome) => return outcome.posted().map(|posted| (posted.ts.clone(), n)),
+                Err(StepError::DeliveryInProgress { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let mut posted: Vec<_> = join_all(attempts).await.into_iter().flatten().collect();
+    posted.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+    let numbers: Vec<u64> = posted.into_iter().map(|(_, n)| n).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    assert_eq!(numbers.last(), Some(&8));
+}
+
+#[tokio::test]
+async fn an_execution_can_post_several_messages_each_for_its_purpose() {
+    let step = Posting::to_a_private_channel().await;
+    let mut posted = Vec::new();
+    for purpose in [None, Some("reminder"), Some("escalation")] {
+        for duplicate in [false, true] {
+            let mut input = step.input(None);
+            input.purpose = purpose.map(str::to_owned);
+            let message = handle(&step.deps, &invocation(EXECUTION), input).await;
+            let message = message.unwrap();
+            assert_eq!(message.duplicate, duplicate, "{purpose:?}");
+            posted.push(message.ts.as_str().to_owned());
+        }
+    }
+    posted.dedup();
+    assert_eq!(step.messages().await, posted);
+}
+
+/// The direct message with Ana, and its input.
+async fn to_ana(step: &Posting) -> (DirectMessage, Input) {
+    let ana = step.fixture.person("ana").await;
+    let id = step.fixture.slack.conversations_open(&ana.id.0).await;
+    let conversation = DirectMessage {
+        id: id.unwrap(),
+        email: ana.email,
+        user_id: ana.id,
+    };
+    let input = Input {
+        channel: None,
+        conversation: Some(conversation.clone()),
+        ..step.input(None)
+    };
+    (conversation, input)
+}
+
+#[tokio::test]
+async fn a_direct_message_is_posted_once_and_found_after_an_unknown_outcome() {
+    let step = Posting::to_a_private_channel().await;
+    let (conversation, mut input) = to_ana(&step).await;
+    let posted = post_message::handle(&step.deps, &invocation("first"), input.clone()).await;
+    let posted = posted.unwrap();
+    let posted = posted.posted().unwrap();
+    assert_eq!(posted.channel_id.as_deref(), Some(conversation.id.as_str()));
+
+    let lost = How::Reset {
+        effect: Effect::Done,
+    };
+    step.fixture.fail(POST, lost, 1).await;
+    input.purpose = Some("direct-message".to_owned());
+    let unknown = handle(&step.deps, &invocation(EXECUTION), input.clone()).await;
+    assert_eq!(unknown.unwrap_err().name(), ErrorName::SlackOutcomeUnknown);
+    tokio::time::sleep(SETTLE_TIME + Duration::from_secs(1)).await;
+    let found = handle(&step.deps, &invocation(EXECUTION), input).await;
+    assert!(found.unwrap().duplicate);
+    let got = step
+        .fixture
+        .sandbox
+        .direct_message(&conversation.user_id.0)
+        .await;
+    assert_eq!(got.unwrap().unwrap().messages.len(), 2);
+    // Nobody is asked about a direct message, which can't become anything else.
+    assert_eq!(step.fixture.calls("conversations.info").await, 0);
+}
+
+#[tokio::test]
+async fn a_direct_message_that_slack_does_not_know_is_opened_again() {
+    let step = Posting::to_a_private_channel().await;
+    let (_, mut input) = to_ana(&step).await;
+    if let Some(conversation) = &mut input.conversation {
+        conversation.id = "D0NOWHERE".to_owned();
+    }
+    let error = handle(&step.deps, &invocation(EXECUTION), input).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::ChannelNotFound);
+}
+
+#[tokio::test]
+async fn a_message_mentions_those_whom_it_addresses() {
+    let step = Posting::to_a_private_channel().await;
+    let (ana, bob) = (
+        step.fixture.person("ana").await,
+        step.fixture.person("bob").await,
+    );
+    let mut input = step.input(None);
+    let notice = json!({ "mention": [ana.email, bob.email], "actor": bob.email });
+    input.notice = serde_json::from_value(notice).unwrap();
+    input.users = vec![ana.clone(), bob.clone()];
+    let posted = handle(&step.deps, &invocation(EXECUTION), input)
+        .await
+        .unwrap();
+    assert_eq!(posted.mentioned, std::slice::from_ref(&ana.email));
+    assert_eq!(
+        json!(posted.not_mentioned),
+        json!([{ "email": bob.email, "reason": "acted" }])
+    );
+    assert_eq!(
+        step.sent().await["text"],
+        format!("<@{}>, bob\nhello", ana.id.0)
+    );
 }

@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 ///
 /// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors"
 /// and "`SendMessage`" (SQS), AWS.
-const TRANSIENT: [&str; 10] = [
+const TRANSIENT: [&str; 11] = [
     "InternalServerError",
     "InternalServiceError",
     "ProvisionedThroughputExceededException",
@@ -17,6 +17,7 @@ const TRANSIENT: [&str; 10] = [
     "ServiceUnavailableException",
     "Throttling",
     "ThrottlingException",
+    "TransactionConflictException",
 ];
 
 /// Why an AWS call failed, after the SDK's own retries: AWS's error code, or our description of what happened.

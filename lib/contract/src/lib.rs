@@ -34,4 +34,4 @@ pub use error::{ErrorName, Origin, Recovery, StepError};
 pub use message::{Message, MessageTs};
 pub use notice::{Notice, Sequence, Timestamp};
 pub use outcome::{SkipReason, Skipped};
-pub use step::{Invocation, Run, SlackUser, SlackUserId, Step};
+pub use step::{DirectMessage, Invocation, Run, SlackUser, SlackUserId, Step};

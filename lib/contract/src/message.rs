@@ -30,6 +30,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether the blocks leave a place for mentions.
+    pub fn has_place_for_mentions(&self) -> bool {
+        let blocks = self.blocks.as_ref().map_or(&[][..], Blocks::as_slice);
+        blocks.iter().any(leaves_place_for_mentions)
+    }
+
     /// Defuses broadcast mentions, so that they notify nobody: `<!channel>` becomes `@channel`, which Slack is
     /// told to show as plain text and not to read as a mention.
     #[must_use]
@@ -212,6 +218,23 @@ impl TryFrom<String> for MessageTs {
             }
             _ => Err("must be a message's timestamp such as 1712345678.000200"),
         }
+    }
+}
+
+/// The element of rich text that stands where the people whom a message addresses are to be mentioned:
+/// `{"type": "mentions"}`. It is not Slack's own, so nothing that is only text can become one.
+pub fn is_place_for_mentions(element: &Value) -> bool {
+    element["type"] == "mentions"
+}
+
+/// Whether the block leaves a place for mentions.
+pub fn leaves_place_for_mentions(part: &Value) -> bool {
+    match part {
+        Value::Array(parts) => parts.iter().any(leaves_place_for_mentions),
+        Value::Object(fields) => {
+            is_place_for_mentions(part) || fields.values().any(leaves_place_for_mentions)
+        }
+        _ => false,
     }
 }
 

@@ -36,6 +36,15 @@ impl From<Timestamp> for String {
 }
 
 impl Timestamp {
+    /// For example `12 May 2026, 09:30 UTC`.
+    pub fn in_words(self) -> String {
+        self.0.strftime("%-d %B %Y, %H:%M UTC").to_string()
+    }
+
+    pub fn epoch_seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
     pub fn time(self) -> SystemTime {
         let nanoseconds = u64::try_from(self.0.as_nanosecond()).unwrap_or_default();
         UNIX_EPOCH + Duration::from_nanos(nanoseconds)
@@ -193,6 +202,12 @@ mod tests {
     fn a_time_is_kept_in_utc(#[case] text: &str, #[case] expected: &str) {
         let at = Timestamp::try_from(text.to_owned()).unwrap();
         assert_eq!(String::from(at), expected);
+    }
+
+    #[test]
+    fn a_time_is_shown_as_people_write_it() {
+        let at = Timestamp::try_from("2026-05-02T09:30:59+01:00".to_owned()).unwrap();
+        assert_eq!(at.in_words(), "2 May 2026, 08:30 UTC");
     }
 
     #[rstest]

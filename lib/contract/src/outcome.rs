@@ -360,3 +360,16 @@ pub struct PostedMessage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_mentioned: Vec<Skipped>,
 }
+
+impl PostedMessage {
+    /// A message that was posted now, and mentions nobody.
+    pub fn new(ts: MessageTs) -> Self {
+        Self {
+            ts,
+            duplicate: false,
+            channel_id: None,
+            mentioned: Vec::new(),
+            not_mentioned: Vec::new(),
+        }
+    }
+}

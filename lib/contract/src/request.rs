@@ -13,7 +13,7 @@ use crate::{
     Category, ChannelName, ChannelText, Email, InvalidField, Members, Mentions, Message, Notice,
     ReportedAddress, Sequence, SkipReason, Skipped, Timestamp, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
-    message::MessageText,
+    message::{Blocks, MessageText},
     size,
 };
 
@@ -426,7 +426,8 @@ impl CheckedRequest {
         let request: NotifyPrivateChannel = decode(request)?;
         Ok(Self::NotifyPrivateChannel {
             channel_name: request.channel_name,
-            message: checked_message(request.message, request.allow_broadcast, text_field)?,
+            message: checked_message(request.message, request.allow_broadcast, text_field)
+                .and_then(|message| with_room_for(&request.mention, message))?,
             members: request.members.with(&request.mention),
             notice: Notice {
                 category: request.category,
@@ -449,7 +450,8 @@ impl CheckedRequest {
         let request: NotifyPublicChannel = decode(request)?;
         Ok(Self::NotifyPublicChannel {
             channel_name: request.channel_name,
-            message: checked_message(request.message, request.allow_broadcast, text_field)?,
+            message: checked_message(request.message, request.allow_broadcast, text_field)
+                .and_then(|message| with_room_for(&request.mention, message))?,
             notice: Notice {
                 category: request.category,
                 occurred_at: request.occurred_at,
@@ -492,6 +494,17 @@ fn checked_message(
         return Ok(message);
     }
     Ok(message.without_broadcasts())
+}
+
+/// Blocks that leave no place for mentions get one more.
+fn with_room_for(mention: &Mentions, message: Message) -> Result<Message, InvalidField> {
+    let blocks = message.blocks.as_ref();
+    let is_full = blocks.is_some_and(|blocks| blocks.as_slice().len() == Blocks::MAX);
+    if is_full && !mention.as_slice().is_empty() && !message.has_place_for_mentions() {
+        let rule = "must contain at most 49 blocks if `mention` is given, or leave a place for the mentions";
+        return Err(InvalidField::new("message.blocks", rule));
+    }
+    Ok(message)
 }
 
 /// The fields of a request that are lists of addresses.

@@ -141,6 +141,16 @@ pub struct SlackUser {
     pub id: SlackUserId,
 }
 
+/// The direct message between the bot and a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirectMessage {
+    /// Slack's id of the conversation, for example `D012AB3CD`.
+    pub id: String,
+    pub email: Email,
+    pub user_id: SlackUserId,
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

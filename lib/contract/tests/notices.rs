@@ -113,6 +113,31 @@ fn whom_a_message_addresses_is_checked(
 }
 
 #[test]
+fn blocks_need_room_for_the_mentions() {
+    let place = json!({ "type": "rich_text", "elements": [
+        { "type": "rich_text_section", "elements": [{ "type": "mentions" }] },
+    ] });
+    let dividers = |count| vec![json!({ "type": "divider" }); count];
+    let full = |first: Value| [vec![first], dividers(49)].concat();
+    for (blocks, is_accepted) in [
+        (dividers(49), true),
+        (dividers(50), false),
+        (full(place), true),
+    ] {
+        let fields = json!({
+            "mention": ["ana@example.com"], "message": { "text": "hello", "blocks": blocks },
+        });
+        let [private, public, _] = requests(&fields);
+        for (operation, request) in [private, public] {
+            let refused = check(operation, request).err();
+            assert_eq!(refused.is_none(), is_accepted, "{refused:?}");
+            let field = refused.map_or("message.blocks".to_owned(), |refused| refused.field);
+            assert_eq!(field, "message.blocks");
+        }
+    }
+}
+
+#[test]
 fn those_whom_a_private_message_addresses_become_members() {
     let fields = json!({
         "members": ["ana@example.com"],

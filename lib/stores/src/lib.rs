@@ -23,7 +23,8 @@ pub use channels::{
     KnownMembers, List, LookUp, Members, Scan, ScanClaim, Scanned, Snapshot,
 };
 pub use deliveries::{
-    Attempt, Claim, Deliveries, Ledger, Place, Record, Replaced, SETTLE_TIME, Searched,
+    Attempt, Claim, Deliveries, Delivery, InSequence, Ledger, LockChange, NotMine, Place, Record,
+    RecordChange, Replaced, SETTLE_TIME, Searched, SequenceState,
 };
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};

@@ -266,7 +266,7 @@ fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         .is_some_and(|error| error.code() == Some("ConditionalCheckFailedException"))
 }
 
-async fn pause_before(attempt: u32) {
+pub(crate) async fn pause_before(attempt: u32) {
     if attempt > 0 {
         tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
     }

@@ -20,9 +20,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::{Recovery, StepError, outcome::PostedMessage};
-use apgl_stores::{Deliveries, Place, SETTLE_TIME};
-use post_message::protocol::{Delivery, NotDelivered, deliver};
+use apgl_contract::{Recovery, StepError, outcome::MessageOutcome};
+use apgl_stores::{Deliveries, Delivery, Place, SETTLE_TIME};
+use post_message::protocol::{NotDelivered, deliver};
 
 use crate::{
     choices::{Choices, Explored, by_chance, every_way},
@@ -40,7 +40,7 @@ const BACKOFF: Duration = Duration::from_secs(2);
 /// More attempts than a workflow needs for any number of faults in these tests.
 const MAX_ATTEMPTS: usize = 30;
 
-type Run = Pin<Box<dyn Future<Output = Result<PostedMessage, NotDelivered>>>>;
+type Run = Pin<Box<dyn Future<Output = Result<MessageOutcome, NotDelivered>>>>;
 
 /// One running copy of the function.
 struct Copy {
@@ -63,6 +63,8 @@ impl Copy {
             attempt_id: name.clone(),
             place: Place::in_channel(channel),
             execution_started_at: None,
+            expires_at: None,
+            in_sequence: None,
             deadline,
         };
         let run = async move {
@@ -77,7 +79,7 @@ impl Copy {
     }
 
     /// Runs to the next await. Returns `Some` when the function has ended.
-    fn step(&mut self) -> Option<Result<PostedMessage, NotDelivered>> {
+    fn step(&mut self) -> Option<Result<MessageOutcome, NotDelivered>> {
         let mut context = Context::from_waker(Waker::noop());
         match self.run.as_mut().poll(&mut context) {
             Poll::Ready(result) => Some(result),
@@ -222,7 +224,7 @@ impl Execution {
     }
 
     /// Handles the step's result as the workflow does.
-    fn ended(&mut self, result: Result<PostedMessage, NotDelivered>) -> Option<End> {
+    fn ended(&mut self, result: Result<MessageOutcome, NotDelivered>) -> Option<End> {
         let error = match result {
             Ok(_) => return Some(End::Well),
             Err(error) => StepError::from(error),

@@ -10,7 +10,7 @@ use std::{
 
 use apgl_contract::{MessageTs, StepError};
 use apgl_slack::SlackError;
-use apgl_stores::{Ledger, Place, Record, Replaced};
+use apgl_stores::{Ledger, Place, Record, RecordChange, Replaced};
 use post_message::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
@@ -239,11 +239,12 @@ impl Drop for SentWrite<'_> {
 impl Ledger for View {
     async fn replace(
         &self,
-        _delivery_id: &str,
-        expected: Option<&Record>,
-        record: &Record,
+        change: RecordChange<'_>,
         _now: SystemTime,
     ) -> Result<Replaced, StepError> {
+        let RecordChange {
+            expected, record, ..
+        } = change;
         let mut sent = SentWrite {
             view: self,
             write: None,

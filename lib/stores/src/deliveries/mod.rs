@@ -9,6 +9,9 @@
 //! of time is continued by the next attempt. It looks in every channel and thread in which such an attempt posted:
 //! people rename and replace channels, and delete messages, meanwhile.
 //!
+//! A message can be one of a sequence: see `sequence.rs`. A message that has expired, or of whose sequence a later one was
+//! posted, is not posted any more, which its record says for good.
+//!
 //! A write replaces only the record that the writer last saw: see [`Ledger::replace`]. The rules therefore do not
 //! depend on a table, and the model of the protocol runs the same rules.
 //!
@@ -16,6 +19,8 @@
 //! can't be reused (90 days). An execution that reuses the name finds the record of another start, and replaces it.
 
 mod record;
+mod sequence;
+mod table;
 
 use std::{
     collections::BTreeSet,
@@ -23,27 +28,51 @@ use std::{
 };
 
 use apgl_aws::SettingError;
-use apgl_contract::{MessageTs, StepError};
-use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
-};
+use apgl_contract::{MessageTs, StepError, outcome::NotPosted};
 
 use self::record::NextStep;
-pub use self::record::{Place, Record, Searched};
-use crate::table::{Item, Table, epoch_seconds, number, text};
+pub use self::{
+    record::{Place, Record, Searched},
+    sequence::{InSequence, LockChange, SequenceState},
+};
+use crate::table::Table;
 use aws_types::SdkConfig;
 
 /// Slack may still process a request after its sender has given up. Attempts look for the message only after this
 /// time.
 pub const SETTLE_TIME: Duration = Duration::from_secs(10);
-const RETENTION: Duration = Duration::from_hours(105 * 24);
 /// How many times an attempt tries to write a record that other attempts keep changing.
 const MAX_CONFLICTS: usize = 4;
+
+/// A message that is to be posted once, and the attempt that is to post it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: String,
+    /// Identifies this run of the step, even among copies of the same invocation.
+    pub attempt_id: String,
+    /// Where this attempt posts.
+    pub place: Place,
+    /// When the execution was started, in milliseconds since the epoch; `None` if that is unknown. The record of an
+    /// execution with another start does not count.
+    pub execution_started_at: Option<u64>,
+    /// After this time, the message is not posted any more.
+    pub expires_at: Option<SystemTime>,
+    pub in_sequence: Option<InSequence>,
+    /// When Lambda ends this run.
+    pub deadline: SystemTime,
+}
+
+impl Delivery {
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at < now)
+    }
+}
 
 /// The right to post for a delivery, until the lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     delivery_id: String,
+    in_sequence: Option<InSequence>,
     /// The record that claims the delivery.
     record: Record,
 }
@@ -52,6 +81,12 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     Mine(Attempt),
+    NotMine(NotMine),
+}
+
+/// Why an attempt may not post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotMine {
     /// Another attempt, or its request to Slack, may still be in progress. Try again after this time.
     Held(Duration),
     Posted {
@@ -59,6 +94,23 @@ pub enum Claim {
         /// The id of the channel in which the message is. `None` if release 0.1 posted it.
         channel: Option<String>,
     },
+    /// The message is not posted any more.
+    NotPosted(NotPosted),
+}
+
+impl NotMine {
+    const EXPIRED: Self = Self::NotPosted(NotPosted::EXPIRED);
+    const SUPERSEDED: Self = Self::NotPosted(NotPosted::SUPERSEDED);
+}
+
+/// A change of a delivery's record, and of the lock of its sequence.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordChange<'a> {
+    pub delivery_id: &'a str,
+    /// What must be stored, which its attempt and state show. `None`: no record.
+    pub expected: Option<&'a Record>,
+    pub record: &'a Record,
+    pub lock: Option<(&'a InSequence, LockChange)>,
 }
 
 /// Where the records are stored: in a DynamoDB table, or in the memory of the protocol's model.
@@ -67,13 +119,10 @@ pub enum Claim {
     reason = "a Lambda function runs on one thread, so nobody needs the futures to be Send"
 )]
 pub trait Ledger {
-    /// Writes `record` if `expected` is still stored, which its attempt and state show. For `None`, writes it if no
-    /// record is stored.
+    /// Makes the change, the record and the lock together, if both may be changed.
     async fn replace(
         &self,
-        delivery_id: &str,
-        expected: Option<&Record>,
-        record: &Record,
+        change: RecordChange<'_>,
         now: SystemTime,
     ) -> Result<Replaced, StepError>;
 }
@@ -84,6 +133,8 @@ pub enum Replaced {
     Done,
     /// Nothing was written. Contains the stored record, if there is one.
     Conflict(Option<Record>),
+    /// Nothing was written: the sequence does not allow it.
+    Locked(SequenceState),
 }
 
 /// The deliveries in a ledger.
@@ -102,49 +153,56 @@ impl<L: Ledger> Deliveries<L> {
         Self(ledger)
     }
 
-    /// Claims the delivery for the attempt `attempt_id`, which posts in `place` and whose process ends before
-    /// `lease_ends_at`. No two attempts may have the same id. The record of an execution with another start does not
-    /// count.
-    pub async fn claim(
-        &self,
-        delivery_id: &str,
-        attempt_id: &str,
-        place: &Place,
-        execution_started_at: Option<u64>,
-        now: SystemTime,
-        lease_ends_at: SystemTime,
-    ) -> Result<Claim, StepError> {
+    /// Claims the delivery, and the lock of its sequence. No two attempts may have the same id.
+    pub async fn claim(&self, delivery: &Delivery, now: SystemTime) -> Result<Claim, StepError> {
         let mine = |record| {
             Claim::Mine(Attempt {
-                delivery_id: delivery_id.to_owned(),
+                delivery_id: delivery.id.clone(),
+                in_sequence: delivery.in_sequence.clone(),
                 record,
             })
         };
         let mut stored: Option<Record> = None;
+        let mut is_superseded = false;
         for _ in 0..MAX_CONFLICTS {
-            let claimed = match Record::next_step(
-                stored.as_ref(),
-                attempt_id,
-                place,
-                execution_started_at,
-                now,
-                lease_ends_at,
-            ) {
-                NextStep::Wait(left) => return Ok(Claim::Held(left)),
-                NextStep::Answer(ts, channel) => return Ok(Claim::Posted { ts, channel }),
+            let record = match Record::next_step(stored.as_ref(), delivery, now) {
+                NextStep::Wait(left) => return Ok(Claim::NotMine(NotMine::Held(left))),
+                NextStep::Answer(ts, channel) => {
+                    return Ok(Claim::NotMine(NotMine::Posted { ts, channel }));
+                }
+                NextStep::AnswerNotPosted(reason) => {
+                    return Ok(Claim::NotMine(NotMine::NotPosted(reason)));
+                }
                 NextStep::GoOn(record) => return Ok(mine(record)),
-                NextStep::Claim(record) => record,
+                NextStep::Claim(record) if is_superseded => record.superseded(),
+                NextStep::Claim(record) | NextStep::End(record) => record,
             };
-            let replaced = self
-                .0
-                .replace(delivery_id, stored.as_ref(), &claimed, now)
-                .await?;
-            match replaced {
-                Replaced::Done => return Ok(mine(claimed)),
+            // A delivery that is not claimed has no lock to free.
+            let in_sequence = delivery.in_sequence.as_ref();
+            let change = RecordChange {
+                delivery_id: &delivery.id,
+                expected: stored.as_ref(),
+                record: &record,
+                lock: in_sequence
+                    .zip(record.claims_the_lock())
+                    .filter(|_| !is_superseded),
+            };
+            match self.0.replace(change, now).await? {
+                Replaced::Done => {
+                    return Ok(match record {
+                        Record::Expired { .. } => Claim::NotMine(NotMine::EXPIRED),
+                        Record::Superseded { .. } => Claim::NotMine(NotMine::SUPERSEDED),
+                        claimed => mine(claimed),
+                    });
+                }
                 Replaced::Conflict(actual) => stored = actual,
+                Replaced::Locked(sequence) => match sequence.held_for(now) {
+                    Some(left) => return Ok(Claim::NotMine(NotMine::Held(left))),
+                    None => is_superseded = true,
+                },
             }
         }
-        Ok(Claim::Held(SETTLE_TIME))
+        Ok(Claim::NotMine(NotMine::Held(SETTLE_TIME)))
     }
 
     /// Records that the attempt ended and certainly posted nothing.
@@ -164,10 +222,25 @@ impl<L: Ledger> Deliveries<L> {
         record: Record,
         now: SystemTime,
     ) -> Result<(), StepError> {
-        self.0
-            .replace(&attempt.delivery_id, Some(&attempt.record), &record, now)
+        self.write(attempt, Some(&attempt.record), &record, now)
             .await
             .map(drop)
+    }
+
+    /// Records that the message is not posted any more, because it has expired. Returns what has become of it: another
+    /// attempt may have taken over.
+    pub async fn expired(&self, attempt: &Attempt, now: SystemTime) -> Result<NotMine, StepError> {
+        let record = attempt.record.expired();
+        let written = self
+            .write(attempt, Some(&attempt.record), &record, now)
+            .await?;
+        Ok(match written {
+            Replaced::Conflict(Some(Record::Posted { ts, channel, .. })) => {
+                NotMine::Posted { ts, channel }
+            }
+            Replaced::Conflict(Some(Record::Expired { .. })) | Replaced::Done => NotMine::EXPIRED,
+            Replaced::Conflict(_) | Replaced::Locked(_) => NotMine::Held(SETTLE_TIME),
+        })
     }
 
     /// Records that the message is in Slack, in this channel. This is true no matter which attempt holds the claim now.
@@ -181,12 +254,9 @@ impl<L: Ledger> Deliveries<L> {
         let posted = attempt.record.posted(ts, channel);
         let mut stored = Some(attempt.record.clone());
         for _ in 0..MAX_CONFLICTS {
-            let replaced = self
-                .0
-                .replace(&attempt.delivery_id, stored.as_ref(), &posted, now)
-                .await?;
+            let replaced = self.write(attempt, stored.as_ref(), &posted, now).await?;
             match replaced {
-                Replaced::Done => return Ok(()),
+                Replaced::Done | Replaced::Locked(_) => return Ok(()),
                 Replaced::Conflict(Some(Record::Posted { ts: other, .. })) => {
                     if other != *ts {
                         tracing::error!(
@@ -205,6 +275,35 @@ impl<L: Ledger> Deliveries<L> {
             operation: "PutItem",
             reason: "other attempts kept changing the delivery's record".to_owned(),
         })
+    }
+
+    /// Writes the record of an attempt that has claimed the delivery. If its sequence has moved on without it, which
+    /// happens only if Slack took a post after it was looked for, the record alone is written.
+    async fn write(
+        &self,
+        attempt: &Attempt,
+        expected: Option<&Record>,
+        record: &Record,
+        now: SystemTime,
+    ) -> Result<Replaced, StepError> {
+        let lock = attempt
+            .in_sequence
+            .as_ref()
+            .map(|in_sequence| (in_sequence, record.lock_change()));
+        let change = RecordChange {
+            delivery_id: &attempt.delivery_id,
+            expected,
+            record,
+            lock,
+        };
+        match self.0.replace(change, now).await? {
+            Replaced::Locked(_) => {
+                tracing::error!("the message's sequence has moved on without it");
+                let lock = None;
+                self.0.replace(RecordChange { lock, ..change }, now).await
+            }
+            replaced => Ok(replaced),
+        }
     }
 }
 
@@ -242,48 +341,5 @@ impl Attempt {
             record: self.record.certain(),
             ..self
         }
-    }
-}
-
-impl Ledger for Table {
-    async fn replace(
-        &self,
-        delivery_id: &str,
-        expected: Option<&Record>,
-        record: &Record,
-        now: SystemTime,
-    ) -> Result<Replaced, StepError> {
-        let item: Item =
-            serde_dynamo::to_item(record).map_err(|_| self.unreadable("PutItem", "delivery"))?;
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .item("deliveryId", text(delivery_id))
-            .item("expiresAt", number(epoch_seconds(now + RETENTION)))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match expected {
-            None => put
-                .condition_expression("attribute_not_exists(deliveryId) OR expiresAt < :now")
-                .expression_attribute_values(":now", number(epoch_seconds(now))),
-            Some(expected) => put
-                .condition_expression("attempt = :attempt AND #state = :state")
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":attempt", text(expected.attempt()))
-                .expression_attribute_values(":state", text(expected.state())),
-        };
-        let Err(error) = put.send().await else {
-            return Ok(Replaced::Done);
-        };
-        let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
-        else {
-            return Err(self.error("PutItem", &error));
-        };
-        let stored = failed.item().cloned().map(serde_dynamo::from_item);
-        stored
-            .transpose()
-            .map(Replaced::Conflict)
-            .map_err(|_| self.unreadable("PutItem", "delivery"))
     }
 }

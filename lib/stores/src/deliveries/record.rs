@@ -5,10 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::MessageTs;
+use apgl_contract::{MessageTs, outcome::NotPosted};
 use serde::{Deserialize, Serialize};
 
-use super::SETTLE_TIME;
+use super::{Delivery, SETTLE_TIME, sequence::LockChange};
 use crate::table::{epoch_millis, time_of};
 
 /// The largest expected difference between Slack's clock, Step Functions' and ours, in milliseconds.
@@ -51,6 +51,18 @@ pub enum Record {
         /// The id of the channel in which the message is. Release 0.1 did not write it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
+    },
+    /// The message was not posted in time, and no attempt posts it any more.
+    Expired {
+        attempt: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution_started_at: Option<u64>,
+    },
+    /// A later message of its sequence was posted first, and no attempt posts this one any more.
+    Superseded {
+        attempt: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         execution_started_at: Option<u64>,
     },
@@ -122,34 +134,45 @@ pub(super) enum NextStep {
     GoOn(Record),
     /// Wait: another attempt, or its request to Slack, may be in progress for this long.
     Wait(Duration),
+    /// Write this record: the message is not posted any more.
+    End(Record),
     /// Return the message that is in Slack, in this channel if that is known.
     Answer(MessageTs, Option<String>),
+    /// Return why the message is not posted.
+    AnswerNotPosted(NotPosted),
 }
 
 impl Record {
     pub(super) fn next_step(
         stored: Option<&Self>,
-        attempt_id: &str,
-        place: &Place,
-        execution_started_at: Option<u64>,
+        delivery: &Delivery,
         now: SystemTime,
-        lease_ends_at: SystemTime,
     ) -> NextStep {
-        let stored = stored.filter(|stored| !stored.is_of_another(execution_started_at));
+        let attempt_id = &delivery.attempt_id;
+        let stored = stored.filter(|stored| !stored.is_of_another(delivery.execution_started_at));
         let known = stored.and_then(Self::execution_started_at);
+        let execution_started_at = delivery.execution_started_at.or(known);
         let claim = |doubt: Doubt| {
+            if delivery.has_expired(now) && doubt.uncertain_since.is_none() {
+                return NextStep::End(Self::Expired {
+                    attempt: attempt_id.clone(),
+                    execution_started_at,
+                });
+            }
             NextStep::Claim(Self::Claimed {
-                attempt: attempt_id.to_owned(),
-                execution_started_at: execution_started_at.or(known),
+                attempt: attempt_id.clone(),
+                execution_started_at,
                 claimed_at: epoch_millis(now),
-                lease_ends_at: epoch_millis(lease_ends_at),
-                place: Some(place.clone()),
+                lease_ends_at: epoch_millis(delivery.deadline),
+                place: Some(delivery.place.clone()),
                 doubt,
             })
         };
         match stored {
             None => claim(Doubt::default()),
             Some(Self::Posted { ts, channel, .. }) => NextStep::Answer(ts.clone(), channel.clone()),
+            Some(Self::Expired { .. }) => NextStep::AnswerNotPosted(NotPosted::EXPIRED),
+            Some(Self::Superseded { .. }) => NextStep::AnswerNotPosted(NotPosted::SUPERSEDED),
             Some(Self::Released { doubt, .. }) => claim(doubt.clone()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
@@ -177,6 +200,26 @@ impl Record {
         }
     }
 
+    /// The change of the lock that comes with a claim.
+    pub(super) fn claims_the_lock(&self) -> Option<LockChange> {
+        Some(self.lock_change()).filter(|change| matches!(change, LockChange::Take { .. }))
+    }
+
+    /// What writing this record changes in the lock of the delivery's sequence. A delivery holds the lock from its claim
+    /// until it is certain whether it was posted.
+    pub(super) fn lock_change(&self) -> LockChange {
+        match self {
+            Self::Claimed { lease_ends_at, .. } => LockChange::Take {
+                lease_ends_at: *lease_ends_at,
+            },
+            Self::Released { doubt, .. } if doubt.uncertain_since.is_some() => LockChange::Keep,
+            Self::Released { .. } | Self::Expired { .. } | Self::Superseded { .. } => {
+                LockChange::Free
+            }
+            Self::Posted { .. } => LockChange::Advance,
+        }
+    }
+
     fn execution_started_at(&self) -> Option<u64> {
         match self {
             Self::Claimed {
@@ -188,6 +231,14 @@ impl Record {
                 ..
             }
             | Self::Posted {
+                execution_started_at,
+                ..
+            }
+            | Self::Expired {
+                execution_started_at,
+                ..
+            }
+            | Self::Superseded {
                 execution_started_at,
                 ..
             } => *execution_started_at,
@@ -210,13 +261,15 @@ impl Record {
             (None, Self::Released { doubt, .. }) => {
                 doubt.uncertain_since.is_some_and(is_before_the_start)
             }
+            // Release 0.1 wrote none.
+            (None, Self::Expired { .. } | Self::Superseded { .. }) => false,
         }
     }
 
     fn doubt(&self) -> Option<&Doubt> {
         match self {
             Self::Claimed { doubt, .. } | Self::Released { doubt, .. } => Some(doubt),
-            Self::Posted { .. } => None,
+            Self::Posted { .. } | Self::Expired { .. } | Self::Superseded { .. } => None,
         }
     }
 
@@ -225,7 +278,9 @@ impl Record {
         match self {
             Self::Claimed { attempt, .. }
             | Self::Released { attempt, .. }
-            | Self::Posted { attempt, .. } => attempt,
+            | Self::Posted { attempt, .. }
+            | Self::Expired { attempt, .. }
+            | Self::Superseded { attempt, .. } => attempt,
         }
     }
 
@@ -235,6 +290,8 @@ impl Record {
             Self::Claimed { .. } => "CLAIMED",
             Self::Released { .. } => "RELEASED",
             Self::Posted { .. } => "POSTED",
+            Self::Expired { .. } => "EXPIRED",
+            Self::Superseded { .. } => "SUPERSEDED",
         }
     }
 
@@ -282,6 +339,20 @@ impl Record {
         }
     }
 
+    pub(super) fn expired(&self) -> Self {
+        Self::Expired {
+            attempt: self.attempt().to_owned(),
+            execution_started_at: self.execution_started_at(),
+        }
+    }
+
+    pub(super) fn superseded(&self) -> Self {
+        Self::Superseded {
+            attempt: self.attempt().to_owned(),
+            execution_started_at: self.execution_started_at(),
+        }
+    }
+
     pub(super) fn given_up(&self, now: SystemTime) -> Self {
         let mut record = self.clone();
         if let Self::Claimed { lease_ends_at, .. } = &mut record {
@@ -309,6 +380,19 @@ mod tests {
 
     fn place(channel: &str) -> Place {
         Place::in_channel(channel)
+    }
+
+    /// The delivery of an attempt that posts in this channel and ends before `deadline`.
+    fn delivery(attempt_id: &str, channel: &str, deadline: u64) -> Delivery {
+        Delivery {
+            id: "d".to_owned(),
+            attempt_id: attempt_id.to_owned(),
+            place: place(channel),
+            execution_started_at: None,
+            expires_at: None,
+            in_sequence: None,
+            deadline: time_of(deadline),
+        }
     }
 
     fn claimed(attempt: &str, uncertain_since: Option<u64>) -> Record {
@@ -401,31 +485,16 @@ mod tests {
         #[case] now_millis: u64,
         #[case] expected: NextStep,
     ) {
-        let (now, lease_ends_at) = (time_of(now_millis), time_of(200_000));
-        let step = Record::next_step(
-            stored.as_ref(),
-            "new",
-            &place("C2"),
-            None,
-            now,
-            lease_ends_at,
-        );
+        let delivery = delivery("new", "C2", 200_000);
+        let step = Record::next_step(stored.as_ref(), &delivery, time_of(now_millis));
         assert_eq!(step, expected);
     }
 
     #[test]
     fn an_attempt_that_gives_up_ends_its_lease_and_keeps_the_doubt() {
         let given_up = claimed("a", Some(500)).given_up(time_of(20_000));
-        let step = |now| {
-            Record::next_step(
-                Some(&given_up),
-                "new",
-                &place("C2"),
-                None,
-                time_of(now),
-                time_of(200_000),
-            )
-        };
+        let delivery = delivery("new", "C2", 200_000);
+        let step = |now| Record::next_step(Some(&given_up), &delivery, time_of(now));
         assert_eq!(step(29_000), waits(1));
         assert_eq!(
             step(30_000),
@@ -435,17 +504,12 @@ mod tests {
 
     #[test]
     fn every_channel_in_which_an_attempt_may_have_posted_is_kept() {
-        let now = time_of(100_000);
-        let next = |stored: &Record, attempt, channel| match Record::next_step(
-            Some(stored),
-            attempt,
-            &place(channel),
-            None,
-            now,
-            now,
-        ) {
-            NextStep::Claim(record) => record,
-            other => panic!("{other:?}"),
+        let next = |stored: &Record, attempt, channel| {
+            let delivery = delivery(attempt, channel, 100_000);
+            match Record::next_step(Some(stored), &delivery, time_of(100_000)) {
+                NextStep::Claim(record) => record,
+                other => panic!("{other:?}"),
+            }
         };
         let second = next(&claimed("a", None), "b", "C2");
         let second = second.released();
@@ -464,15 +528,8 @@ mod tests {
             (Place::from("C1#1.000000".to_owned()), ts()),
         ]);
         let next = |attempt, stored: &Record| {
-            let (now, lease_ends_at) = (time_of(100_000), time_of(150_000));
-            match Record::next_step(
-                Some(stored),
-                attempt,
-                &place("C2"),
-                None,
-                now,
-                lease_ends_at,
-            ) {
+            let delivery = delivery(attempt, "C2", 150_000);
+            match Record::next_step(Some(stored), &delivery, time_of(100_000)) {
                 NextStep::Claim(record) => record,
                 other => panic!("{other:?}"),
             }
@@ -517,8 +574,11 @@ mod tests {
         {
             *execution_started_at = stored;
         }
-        let (now, lease_ends_at) = (time_of(2_000), time_of(200_000));
-        let step = Record::next_step(Some(&record), "new", &place("C2"), mine, now, lease_ends_at);
+        let delivery = Delivery {
+            execution_started_at: mine,
+            ..delivery("new", "C2", 200_000)
+        };
+        let step = Record::next_step(Some(&record), &delivery, time_of(2_000));
         if counts {
             assert_eq!(step, answers());
             return;
@@ -528,6 +588,36 @@ mod tests {
         };
         assert_eq!(claimed.execution_started_at(), mine);
         assert_eq!(claimed.uncertain_since(), None);
+    }
+
+    fn expired(attempt: &str) -> Record {
+        Record::Expired {
+            attempt: attempt.to_owned(),
+            execution_started_at: None,
+        }
+    }
+
+    #[rstest]
+    #[case::first_attempt(None, NextStep::End(expired("new")))]
+    #[case::certainly_not_posted(Some(released(None)), NextStep::End(expired("new")))]
+    #[case::it_may_be_posted(Some(released(Some(500))), claims(50_000, Some((500, 900))))]
+    #[case::another_is_running(Some(claimed("a", None)), waits(20))]
+    #[case::it_was_posted(Some(posted()), answers())]
+    #[case::it_has_expired(Some(expired("a")), NextStep::AnswerNotPosted(NotPosted::EXPIRED))]
+    #[case::superseded(
+        Some(claimed("a", None).superseded()),
+        NextStep::AnswerNotPosted(NotPosted::SUPERSEDED)
+    )]
+    fn what_has_expired_is_posted_no_more_and_looked_for_if_in_doubt(
+        #[case] stored: Option<Record>,
+        #[case] expected: NextStep,
+    ) {
+        let delivery = Delivery {
+            expires_at: Some(time_of(49_999)),
+            ..delivery("new", "C2", 200_000)
+        };
+        let step = Record::next_step(stored.as_ref(), &delivery, time_of(50_000));
+        assert_eq!(step, expected);
     }
 
     #[test]
@@ -542,6 +632,18 @@ mod tests {
             ("place".to_owned(), text("C1")),
         ]);
         assert_eq!(item, expected);
+        assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
+    }
+
+    #[rstest]
+    #[case(claimed("a", None).expired(), "EXPIRED")]
+    #[case(claimed("a", None).superseded(), "SUPERSEDED")]
+    fn an_end_is_stored_and_read_again(#[case] record: Record, #[case] state: &str) {
+        let item: Item = serde_dynamo::to_item(&record).unwrap();
+        let expected = [("state", text(state)), ("attempt", text("a"))];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(item, Item::from(expected));
+        assert_eq!(record.state(), state);
         assert_eq!(serde_dynamo::from_item::<_, Record>(item).unwrap(), record);
     }
 

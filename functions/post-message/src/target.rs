@@ -1,0 +1,144 @@
+//! To whom a message goes: a channel, or one person.
+
+use apgl_contract::{ChannelRef, DirectMessage, Invocation, Sequence, StepError, Visibility};
+use apgl_directory::Directory;
+use apgl_slack::SlackError;
+use apgl_stores::InSequence;
+use sha2::{Digest, Sha256};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    Channel(&'a ChannelRef),
+    Person(&'a DirectMessage),
+}
+
+impl<'a> Target<'a> {
+    /// # Errors
+    /// [`StepError::StepMalformed`] unless exactly one of them is given.
+    pub fn of(
+        channel: Option<&'a ChannelRef>,
+        conversation: Option<&'a DirectMessage>,
+    ) -> Result<Self, StepError> {
+        match (channel, conversation) {
+            (Some(channel), None) => Ok(Self::Channel(channel)),
+            (None, Some(conversation)) => Ok(Self::Person(conversation)),
+            _ => Err(StepError::StepMalformed {
+                field: "input.channel".to_owned(),
+                rule: "is required, or `conversation`, but not both".to_owned(),
+            }),
+        }
+    }
+
+    /// The id of the channel or conversation.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Channel(channel) => &channel.id,
+            Self::Person(conversation) => &conversation.id,
+        }
+    }
+
+    /// The place in a sequence of messages to this target. A channel is known by its name: people may replace it by
+    /// another one while its messages are delivered.
+    pub fn in_sequence(&self, sequence: &Sequence) -> InSequence {
+        let target = match self {
+            Self::Channel(channel) => format!("channel {}", channel.name),
+            Self::Person(conversation) => format!("person {}", conversation.email.as_str()),
+        };
+        let hash = Sha256::digest(format!("{target}\n{}", sequence.key.as_str()));
+        InSequence {
+            sequence_id: base16ct::lower::encode_string(&hash),
+            number: sequence.number.get(),
+        }
+    }
+
+    /// Makes a call about the channel `id`: this one, or one in which an earlier attempt posted. Joins it if the bot is
+    /// not in it. Whether an earlier channel is public is not known: a private one can't be joined.
+    pub async fn reach<T>(
+        &self,
+        directory: &Directory,
+        id: &str,
+        call: impl AsyncFn() -> Result<T, SlackError>,
+    ) -> Result<T, SlackError> {
+        let Self::Channel(current) = self else {
+            return call().await;
+        };
+        let visibility = if id == current.id {
+            current.visibility
+        } else {
+            Visibility::Public
+        };
+        let joined = ChannelRef {
+            id: id.to_owned(),
+            visibility,
+            ..(*current).clone()
+        };
+        directory.slack.in_channel(&joined, call).await
+    }
+
+    /// Confirms, right before the message is posted, that it goes where the request wants it. A direct message can't
+    /// become anything else.
+    pub async fn confirm(
+        &self,
+        directory: &Directory,
+        invocation: &Invocation,
+    ) -> Result<(), StepError> {
+        match self {
+            Self::Channel(channel) => directory.confirm(channel, invocation).await,
+            Self::Person(_) => Ok(()),
+        }
+    }
+
+    /// The step's error for a refusal by Slack. What the table says about a channel is corrected.
+    pub async fn error(&self, directory: &Directory, error: SlackError) -> StepError {
+        match self {
+            Self::Channel(channel) => directory.correct_table(channel, error).await,
+            Self::Person(conversation) if error.rejected_code() == Some("channel_not_found") => {
+                StepError::ChannelNotFound {
+                    channel: conversation.id.clone(),
+                    hint: "Slack does not show this direct message to the bot",
+                }
+            }
+            Self::Person(_) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    fn channel(id: &str) -> ChannelRef {
+        let channel = json!({
+            "id": id, "name": "guide-42", "visibility": "private", "archived": false, "created": false,
+        });
+        from_value(channel).unwrap()
+    }
+
+    fn conversation(email: &str) -> DirectMessage {
+        from_value(json!({ "id": "D1", "email": email, "userId": "U1" })).unwrap()
+    }
+
+    #[test]
+    fn a_message_goes_to_a_channel_or_to_a_person() {
+        let (channel, person) = (channel("C1"), conversation("ana@example.com"));
+        for (channel, person) in [(None, None), (Some(&channel), Some(&person))] {
+            let error = Target::of(channel, person).unwrap_err();
+            assert!(matches!(error, StepError::StepMalformed { .. }));
+        }
+    }
+
+    #[test]
+    fn each_target_has_its_own_sequences() {
+        let sequence = |key: &str| from_value(json!({ "key": key, "number": 7 })).unwrap();
+        let id = |target: Target<'_>, key: &str| target.in_sequence(&sequence(key)).sequence_id;
+        let guide = id(Target::Channel(&channel("C1")), "x");
+        let replaced = id(Target::Channel(&channel("C2")), "x");
+        assert_eq!(guide, replaced);
+        let ana = id(Target::Person(&conversation("ana@example.com")), "x");
+        let bob = id(Target::Person(&conversation("bob@example.com")), "x");
+        let other = id(Target::Channel(&channel("C1")), "y");
+        assert!(ana != bob && ana != guide && other != guide);
+    }
+}
