@@ -2,7 +2,7 @@
 //!
 //! | type | table | key | who writes it |
 //! |---|---|---|---|
-//! | [`UserProfiles`] | user profiles | `email` | the library's back end; read only here |
+//! | [`UserProfiles`] | user profiles | `email` | the library's back end; here only `apgl preferences` writes |
 //! | [`SlackUsers`] | Slack users | `email` | every step that learns a user's id |
 //! | [`Channels`] | channels | `name` | every step that learns something about a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
@@ -29,4 +29,6 @@ pub use deliveries::{
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;
-pub use user_profiles::{Preference, UserProfiles};
+pub use user_profiles::{
+    InvalidPreference, Preference, PreferenceField, Preferences, UserProfiles,
+};

@@ -126,7 +126,7 @@ async fn profiles_are_read_in_hundreds() {
     assert!(
         preferences
             .values()
-            .all(|preference| *preference == Preference::Wanted)
+            .all(|preferences| preferences.slack == Preference::Wanted)
     );
     let mut asked = keys_asked(&http);
     asked.sort_unstable();

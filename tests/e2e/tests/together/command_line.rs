@@ -342,11 +342,23 @@ async fn a_preference_is_written_into_an_existing_profile() {
         assert_eq!(preference(&["set", &email, wanted]).await, wanted);
         assert_eq!(preference(&["get", &email.to_uppercase()]).await, wanted);
     }
+    for (part, place) in [
+        (&["--category", "news"][..], "/categories/news"),
+        (&["--direct"], "/direct"),
+    ] {
+        let set = [&["preferences", "set", &email, "off"], part].concat();
+        for arguments in [&set[..], &["preferences", "get", &email]] {
+            let shown = json(&world, arguments).await;
+            assert_eq!(shown.pointer(place).unwrap(), "off", "{shown}");
+            assert_eq!(shown["slack"], "on");
+        }
+    }
     let nobody = format!("{}@example.com", unique("nobody"));
     for arguments in [
         &["preferences", "get", &nobody][..],
         &["preferences", "set", &nobody, "on"],
         &["preferences", "set", &nobody, "unset"],
+        &["preferences", "set", &nobody, "off", "--direct"],
     ] {
         let output = apgl(&world, arguments).await;
         assert_eq!(output.status.code(), Some(2), "{output:?}");
