@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use apgl_client::outcome::Outcome;
+use apgl_client::outcome::{MessageOutcome, Outcome, PostedMessage, Skipped};
 use apgl_contract::{ChannelRef, Email};
 
 use crate::report::{BAD, GOOD, styled};
@@ -13,20 +13,13 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     let mut line = |what: String| {
         let _ = writeln!(text, "{what}");
     };
-    if let Some(message) = &outcome.message {
-        let twice = if message.duplicate {
-            "; an earlier attempt had already posted it"
-        } else {
-            ""
-        };
-        let elsewhere = message.channel_id.as_ref().map_or_else(String::new, |id| {
-            format!(" in channel {id}, which had the name then")
-        });
-        let ts = message.ts.as_str();
-        line(format!(
-            "{} message {ts}{elsewhere}{twice}",
-            styled(GOOD, "posted")
-        ));
+    match &outcome.message {
+        Some(MessageOutcome::Posted(message)) => line(shown_message(message)),
+        Some(MessageOutcome::NotPosted(reason)) => {
+            let what = styled(BAD, format!("not posted: {}", reason.as_str()));
+            line(what);
+        }
+        None => {}
     }
     match (outcome.exists, outcome.deleted) {
         (Some(true), _) => line(styled(GOOD, "the channel exists")),
@@ -49,11 +42,50 @@ pub(super) fn shown(outcome: &Outcome) -> String {
             }
         }
         for skipped in &members.skipped {
-            let (email, reason) = (skipped.email.as_str(), skipped.reason.as_str());
-            line(format!("{:<14}{email}  ({reason})", "skipped"));
+            line(shown_skipped("skipped", skipped));
+        }
+    }
+    for skipped in &outcome.skipped {
+        line(shown_skipped("skipped", skipped));
+    }
+    if let Some(message) = outcome.message.as_ref().and_then(MessageOutcome::posted) {
+        for email in &message.mentioned {
+            line(format!("{:<14}{}", "mentioned", email.as_str()));
+        }
+        for skipped in &message.not_mentioned {
+            line(shown_skipped("not mentioned", skipped));
         }
     }
     text.trim_end().to_owned()
+}
+
+fn shown_message(message: &PostedMessage) -> String {
+    let twice = if message.duplicate {
+        "; an earlier attempt had already posted it"
+    } else {
+        ""
+    };
+    let elsewhere = message.channel_id.as_ref().map_or_else(String::new, |id| {
+        let is_direct = id.starts_with('D');
+        let which = if is_direct {
+            "direct message"
+        } else {
+            "channel"
+        };
+        let then = if is_direct {
+            ""
+        } else {
+            ", which had the name then"
+        };
+        format!(" in {which} {id}{then}")
+    });
+    let ts = message.ts.as_str();
+    format!("{} message {ts}{elsewhere}{twice}", styled(GOOD, "posted"))
+}
+
+fn shown_skipped(what: &str, skipped: &Skipped) -> String {
+    let (email, reason) = (skipped.email.as_str(), skipped.reason.as_str());
+    format!("{what:<14}{email}  ({reason})")
 }
 
 fn shown_channel(channel: &ChannelRef) -> String {

@@ -280,7 +280,12 @@ async fn a_wait_ends_with_the_outcome_of_the_workflow() {
     ];
     let outcome = wait(answers).await.unwrap();
     assert_eq!(outcome.channel.id, "C1");
-    assert!(outcome.message.duplicate);
+    assert!(
+        outcome
+            .message
+            .posted()
+            .is_some_and(|posted| posted.duplicate)
+    );
 }
 
 #[test]

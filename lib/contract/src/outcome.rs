@@ -216,11 +216,11 @@ pub enum SkipReason {
     /// The request has something else in place of an e-mail address. Reported only if it says
     /// `"onInvalidAddress": "skip"`.
     InvalidAddress,
-    /// The person does not want Slack notifications.
+    /// The person does not want Slack notifications, not those of this category, or no direct messages.
     OptedOut,
     /// No user profile has this address.
     NoProfile,
-    /// The profile's `notificationPreferences.slack` is something else than a boolean, NULL or an empty map.
+    /// A preference in the profile on which this depends is something else than a boolean, NULL or an empty map.
     InvalidProfile,
     /// No active Slack user has this address.
     NotInSlack,
