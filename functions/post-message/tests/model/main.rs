@@ -4,8 +4,11 @@
 //! crash or stall at every await, and where a second copy of it can run at the same time. The model tries every
 //! combination of a given number of faults, and checks after each run:
 //!
-//! * Slack has the message at most once.
-//! * If the workflow succeeded, Slack has the message exactly once.
+//! * Slack has each message at most once.
+//! * If a workflow says that its message is posted, Slack has it exactly once; if it says that it is not, Slack has it
+//!   not.
+//! * No message is in Slack after a later one of its sequence, and none was sent after it had expired.
+//! * Every workflow ends.
 #![allow(clippy::unwrap_used)]
 
 mod choices;
@@ -16,17 +19,18 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    slice,
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 
 use apgl_contract::{Recovery, StepError, outcome::MessageOutcome};
-use apgl_stores::{Deliveries, Delivery, Place, SETTLE_TIME};
+use apgl_stores::{Deliveries, Delivery, InSequence, Place, SETTLE_TIME};
 use post_message::protocol::{NotDelivered, deliver};
 
 use crate::{
     choices::{Choices, Explored, by_chance, every_way},
-    world::{Bounds, Broken, View, World},
+    world::{Bounds, Broken, View, World, start},
 };
 
 /// How long Lambda lets an invocation run.
@@ -49,22 +53,38 @@ struct Copy {
     deadline: SystemTime,
 }
 
+/// What one execution is to post.
+#[derive(Debug, Clone)]
+struct Message {
+    delivery: String,
+    /// Its place in the sequence of all messages.
+    number: Option<u64>,
+    /// How long after the start it expires.
+    expires_after: Option<Duration>,
+}
+
 impl Copy {
-    fn start(world: &Rc<RefCell<World>>, name: String, channel: String) -> Self {
+    fn start(world: &Rc<RefCell<World>>, message: &Message, name: String, channel: String) -> Self {
         let deadline = world.borrow().now + TIMEOUT;
+        let expires_at = message.expires_after.map(|after| start() + after);
         let view = View {
             world: world.clone(),
             copy: name.clone(),
+            delivery: message.delivery.clone(),
             channel: channel.clone(),
+            expires_at,
         };
         world.borrow_mut().tell(format!("{name}: starts"));
         let delivery = Delivery {
-            id: "delivery".to_owned(),
+            id: message.delivery.clone(),
             attempt_id: name.clone(),
             place: Place::in_channel(channel),
             execution_started_at: None,
-            expires_at: None,
-            in_sequence: None,
+            expires_at,
+            in_sequence: message.number.map(|number| InSequence {
+                sequence_id: "sequence".to_owned(),
+                number,
+            }),
             deadline,
         };
         let run = async move {
@@ -89,9 +109,9 @@ impl Copy {
 }
 
 /// How a workflow's execution ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
-    Well,
+    Well(MessageOutcome),
     Failed,
 }
 
@@ -99,45 +119,143 @@ enum End {
 /// second copy of one of the invocations.
 struct Execution {
     world: Rc<RefCell<World>>,
+    message: Message,
     attempts: usize,
     current: Option<Copy>,
     /// If `current` is `None`, the time at which the workflow runs the step again.
     resumes_at: SystemTime,
     copy: Option<Copy>,
     copies_left: usize,
+    end: Option<End>,
+}
+
+/// The executions that run at the same time.
+struct Executions {
+    world: Rc<RefCell<World>>,
+    all: Vec<Execution>,
+    /// Which of them runs.
+    turn: usize,
+}
+
+impl Executions {
+    fn run(mut self) -> Result<Vec<End>, String> {
+        while let Some(turn) = self.next() {
+            let fault = self.all[turn].prepare()?;
+            match fault {
+                1 => self.all[turn].crash(),
+                2 => {
+                    let until = self.world.borrow().now + STALL;
+                    self.world.borrow_mut().tell("everything stands still");
+                    self.let_time_pass(until);
+                }
+                _ => self.all[turn].step(),
+            }
+        }
+        for execution in &mut self.all {
+            execution.finish_copy();
+        }
+        self.world.borrow_mut().let_requests_land();
+        Ok(self.all.into_iter().filter_map(|one| one.end).collect())
+    }
+
+    /// The execution that runs next; `None` when all have ended. If all of them wait, time passes.
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let now = self.world.borrow().now;
+            let ready: Vec<usize> = (0..self.all.len())
+                .filter(|one| self.all[*one].is_ready(now))
+                .collect();
+            if ready.is_empty() {
+                let waiting = self.all.iter().filter(|one| one.end.is_none());
+                let until = waiting.map(|one| one.resumes_at).min()?;
+                self.let_time_pass(until);
+                continue;
+            }
+            let goes_on = ready.contains(&self.turn);
+            if !goes_on || ready.len() > 1 && self.world.borrow_mut().switches() {
+                let later = ready.iter().find(|one| **one > self.turn);
+                self.turn = *later.unwrap_or(&ready[0]);
+            }
+            return Some(self.turn);
+        }
+    }
+
+    /// Moves the clock to `until`. Lambda ends each copy at its deadline.
+    fn let_time_pass(&mut self, until: SystemTime) {
+        let deadlines = self.all.iter().flat_map(Execution::deadlines);
+        let mut deadlines: Vec<SystemTime> = deadlines.filter(|time| *time <= until).collect();
+        deadlines.sort();
+        for deadline in deadlines {
+            self.world.borrow_mut().wait_until(deadline);
+            for execution in &mut self.all {
+                execution.end_at(deadline);
+            }
+        }
+        self.world.borrow_mut().wait_until(until);
+    }
 }
 
 impl Execution {
-    fn run(mut self) -> Result<End, String> {
-        let end = loop {
-            self.start_copy_or_run_it();
-            if self.current.is_none() {
-                self.start_next()?;
-                continue;
-            }
-            let fault = self.world.borrow_mut().fault(2);
-            match (fault, &mut self.current) {
-                (1, _) => self.crash(),
-                (2, _) => self.stall(),
-                (_, Some(current)) => {
-                    if let Some(result) = current.step()
-                        && let Some(end) = self.ended(result)
-                    {
-                        break end;
-                    }
-                }
-                (_, None) => {}
-            }
-        };
-        // The second copy may still be running. Let it finish.
+    fn new(world: &Rc<RefCell<World>>, message: Message, copies: usize) -> Self {
+        Self {
+            world: world.clone(),
+            message,
+            attempts: 0,
+            current: None,
+            resumes_at: start(),
+            copy: None,
+            copies_left: copies,
+            end: None,
+        }
+    }
+
+    fn is_ready(&self, now: SystemTime) -> bool {
+        self.end.is_none() && (self.current.is_some() || self.resumes_at <= now)
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = SystemTime> {
+        let copies = [&self.current, &self.copy];
+        copies.into_iter().flatten().map(|copy| copy.deadline)
+    }
+
+    /// Lambda ends the copies whose deadline this is.
+    fn end_at(&mut self, deadline: SystemTime) {
+        let is_over =
+            |copy: &Option<Copy>| copy.as_ref().is_some_and(|one| one.deadline <= deadline);
+        if is_over(&self.copy) {
+            self.copy = None;
+        }
+        if is_over(&self.current) {
+            self.crash();
+        }
+    }
+
+    /// Continues the second copy, starts the next attempt if none is running, and chooses what goes wrong with it.
+    fn prepare(&mut self) -> Result<usize, String> {
+        self.start_copy_or_run_it();
+        if self.current.is_none() {
+            self.start_next()?;
+            return Ok(0);
+        }
+        Ok(self.world.borrow_mut().fault(2))
+    }
+
+    fn step(&mut self) {
+        if let Some(current) = &mut self.current
+            && let Some(result) = current.step()
+        {
+            self.ended(result);
+        }
+    }
+
+    /// The second copy may still be running when the execution has ended.
+    fn finish_copy(&mut self) {
         self.current = None;
         while let Some(copy) = &mut self.copy {
             if copy.step().is_some() {
                 self.copy = None;
             }
         }
-        self.world.borrow_mut().let_requests_land();
-        Ok(end)
     }
 
     /// Starts the second copy, or continues it, until the model switches back.
@@ -149,8 +267,8 @@ impl Execution {
             match &mut self.copy {
                 None => {
                     self.copies_left -= 1;
-                    let name = format!("{}'", self.attempts);
-                    self.copy = Some(Copy::start(&self.world, name, self.channel()));
+                    let name = format!("{}'", self.name());
+                    self.copy = Some(self.start_copy(name));
                 }
                 Some(copy) => {
                     let crashes = self.world.borrow_mut().fault(1) == 1;
@@ -162,6 +280,14 @@ impl Execution {
         }
     }
 
+    fn start_copy(&self, name: String) -> Copy {
+        Copy::start(&self.world, &self.message, name, self.channel())
+    }
+
+    fn name(&self) -> String {
+        format!("{}{}", self.message.delivery, self.attempts)
+    }
+
     fn crash(&mut self) {
         if let Some(current) = self.current.take() {
             let line = format!("{}: crashes", current.name);
@@ -170,50 +296,12 @@ impl Execution {
         self.pause_for(BACKOFF);
     }
 
-    /// Lets time pass while nothing runs.
-    fn stall(&mut self) {
-        let until = self.world.borrow().now + STALL;
-        self.world.borrow_mut().tell("everything stands still");
-        self.let_time_pass(until);
-    }
-
-    /// Moves the clock to `until`. Lambda ends each copy at its deadline.
-    fn let_time_pass(&mut self, until: SystemTime) {
-        let deadline = |copy: &Option<Copy>| copy.as_ref().map(|copy| copy.deadline);
-        let mut deadlines = [deadline(&self.current), deadline(&self.copy)];
-        deadlines.sort();
-        for deadline in deadlines
-            .into_iter()
-            .flatten()
-            .filter(|time| *time <= until)
-        {
-            self.world.borrow_mut().wait_until(deadline);
-            if self
-                .copy
-                .as_ref()
-                .is_some_and(|copy| copy.deadline <= deadline)
-            {
-                self.copy = None;
-            }
-            if self
-                .current
-                .as_ref()
-                .is_some_and(|current| current.deadline <= deadline)
-            {
-                self.crash();
-            }
-        }
-        self.world.borrow_mut().wait_until(until);
-    }
-
     fn start_next(&mut self) -> Result<(), String> {
         if self.attempts == MAX_ATTEMPTS {
             return Err("the workflow does not end".to_owned());
         }
-        self.let_time_pass(self.resumes_at);
         self.attempts += 1;
-        let name = self.attempts.to_string();
-        self.current = Some(Copy::start(&self.world, name, self.channel()));
+        self.current = Some(self.start_copy(self.name()));
         Ok(())
     }
 
@@ -224,9 +312,13 @@ impl Execution {
     }
 
     /// Handles the step's result as the workflow does.
-    fn ended(&mut self, result: Result<MessageOutcome, NotDelivered>) -> Option<End> {
+    fn ended(&mut self, result: Result<MessageOutcome, NotDelivered>) {
+        self.current = None;
         let error = match result {
-            Ok(_) => return Some(End::Well),
+            Ok(outcome) => {
+                self.end = Some(End::Well(outcome));
+                return;
+            }
             Err(error) => StepError::from(error),
         };
         match error.name().recovery() {
@@ -234,9 +326,8 @@ impl Execution {
             Recovery::Transient => self.pause_for(BACKOFF),
             // An operator fixes the problem and redrives the execution.
             Recovery::Redrive => self.pause_for(FIXED_AFTER),
-            Recovery::Terminal | Recovery::LookUp => return Some(End::Failed),
+            Recovery::Terminal | Recovery::LookUp => self.end = Some(End::Failed),
         }
-        None
     }
 
     fn pause_for(&mut self, time: Duration) {
@@ -246,25 +337,66 @@ impl Execution {
 }
 
 fn run_once(choices: &mut Choices, bounds: Bounds) -> Result<(), String> {
-    let world = Rc::new(RefCell::new(World::new(choices.clone(), bounds)));
-    let now = world.borrow().now;
-    let execution = Execution {
-        world: world.clone(),
-        attempts: 0,
-        current: None,
-        resumes_at: now,
-        copy: None,
-        copies_left: usize::from(bounds.switches > 0),
-    };
-    let end = execution.run();
-    let world = Rc::into_inner(world).unwrap().into_inner();
-    let (posts, story) = (world.messages.len(), world.story.join("\n"));
-    *choices = world.into_choices();
-    match end? {
-        _ if posts > 1 => Err(format!("posted {posts} times:\n{story}")),
-        End::Well if posts == 0 => Err(format!("succeeded and posted nothing:\n{story}")),
-        _ => Ok(()),
+    run_all(choices, bounds, &[message("a")])
+}
+
+/// A message that never expires and is in no sequence.
+fn message(delivery: &str) -> Message {
+    Message {
+        delivery: delivery.to_owned(),
+        number: None,
+        expires_after: None,
     }
+}
+
+/// Runs an execution for each of these messages, all at the same time.
+fn run_all(choices: &mut Choices, bounds: Bounds, messages: &[Message]) -> Result<(), String> {
+    let world = Rc::new(RefCell::new(World::new(choices.clone(), bounds)));
+    // With several executions, the switches are between these.
+    let copies = usize::from(bounds.switches > 0 && messages.len() == 1);
+    let executions = messages.iter().cloned();
+    let executions = executions.map(|message| Execution::new(&world, message, copies));
+    let executions = Executions {
+        world: world.clone(),
+        all: executions.collect(),
+        turn: 0,
+    };
+    let ends = executions.run();
+    let world = Rc::into_inner(world).unwrap().into_inner();
+    let story = world.story.join("\n");
+    let problem = match ends {
+        Ok(ends) => problem(&world, messages, &ends),
+        Err(problem) => Some(problem),
+    };
+    *choices = world.into_choices();
+    problem.map_or(Ok(()), |problem| Err(format!("{problem}:\n{story}")))
+}
+
+/// The promise that was not kept, if there is one.
+fn problem(world: &World, messages: &[Message], ends: &[End]) -> Option<String> {
+    for (message, end) in messages.iter().zip(ends) {
+        let is_it = |delivery: &String| *delivery == message.delivery;
+        let posts = world.messages.iter();
+        let posts = posts.filter(|posted| is_it(&posted.delivery)).count();
+        match end {
+            _ if posts > 1 => return Some(format!("posted {posts} times")),
+            End::Well(outcome) if usize::from(outcome.posted().is_some()) != posts => {
+                return Some(format!("ended with {outcome:?} and posted {posts} times"));
+            }
+            _ => {}
+        }
+        let mut sent = world.sent.iter();
+        let expires_at = message.expires_after.map(|after| start() + after);
+        if sent.any(|(delivery, at)| is_it(delivery) && expires_at.is_some_and(|end| *at > end)) {
+            return Some("sent after it had expired".to_owned());
+        }
+    }
+    let number = |delivery: &str| messages.iter().find(|one| one.delivery == delivery)?.number;
+    let posted = world.messages.iter();
+    let numbers: Vec<u64> = posted
+        .filter_map(|posted| number(&posted.delivery))
+        .collect();
+    (!numbers.is_sorted()).then(|| format!("posted out of sequence: {numbers:?}"))
 }
 
 /// Slack has processed every request before another attempt looks for the message.
@@ -326,6 +458,74 @@ fn a_message_is_posted_in_one_channel_though_people_replace_the_channel_between_
         run_once(choices, bounds)
     })
     .unwrap();
+}
+
+/// Two messages of a sequence, the later one second.
+fn two_in_sequence() -> [Message; 2] {
+    [("a", 1), ("b", 2)].map(|(delivery, number)| Message {
+        number: Some(number),
+        ..message(delivery)
+    })
+}
+
+#[test]
+fn two_messages_of_a_sequence_stay_in_order_despite_any_fault() {
+    let runs = every_way(|choices| run_all(choices, bounds(1, 4), &two_in_sequence()));
+    println!("{} ways", runs.unwrap());
+}
+
+#[test]
+fn two_messages_of_a_sequence_stay_in_order_despite_any_two_faults() {
+    let runs = every_way(|choices| run_all(choices, bounds(2, 2), &two_in_sequence()));
+    println!("{} ways", runs.unwrap());
+}
+
+#[test]
+fn messages_of_a_sequence_stay_in_order_despite_many_random_faults() {
+    let third = Message {
+        number: Some(2),
+        expires_after: Some(Duration::from_secs(40)),
+        ..message("c")
+    };
+    let messages = [&two_in_sequence()[..], &[third]].concat();
+    by_chance(3, 30_000, |choices| {
+        run_all(choices, bounds(8, 20), &messages)
+    })
+    .unwrap();
+}
+
+#[test]
+fn without_the_lock_two_messages_are_posted_out_of_sequence() {
+    let broken = Broken::Lock;
+    let bounds = Bounds {
+        broken,
+        ..bounds(0, 20)
+    };
+    let problem = every_way(|choices| run_all(choices, bounds, &two_in_sequence())).unwrap_err();
+    println!("{problem}");
+    assert!(problem.starts_with("posted out of sequence"), "{problem}");
+}
+
+/// A message that expires at this many seconds.
+fn expiring(seconds: u64) -> Message {
+    Message {
+        expires_after: Some(Duration::from_secs(seconds)),
+        ..message("a")
+    }
+}
+
+/// Before the first attempt, between it and the end of a doubt, and after two attempts.
+#[test]
+fn nothing_is_sent_after_it_has_expired_despite_any_two_faults() {
+    for seconds in [0, 1, 20, 60] {
+        let message = expiring(seconds);
+        let runs = every_way(|choices| run_all(choices, bounds(2, 0), slice::from_ref(&message)));
+        println!("{seconds} s: {} ways", runs.unwrap());
+        by_chance(4, 5_000, |choices| {
+            run_all(choices, bounds(8, 20), slice::from_ref(&message))
+        })
+        .unwrap();
+    }
 }
 
 fn posts_twice(bounds: Bounds) {

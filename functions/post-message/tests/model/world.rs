@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     future::poll_fn,
     rc::Rc,
     task::Poll,
@@ -10,10 +11,17 @@ use std::{
 
 use apgl_contract::{MessageTs, StepError};
 use apgl_slack::SlackError;
-use apgl_stores::{Ledger, Place, Record, RecordChange, Replaced};
+use apgl_stores::{
+    InSequence, Ledger, LockChange, Place, Record, RecordChange, Replaced, SequenceState,
+};
 use post_message::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
+
+/// When the executions start.
+pub fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_hours(24)
+}
 
 /// A part that is removed from the protocol, to show that the model notices its absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +33,8 @@ pub enum Broken {
     Search,
     /// A search looks at no message after the beginning of the doubt.
     Bound,
+    /// The lock of a sequence is never held.
+    Lock,
 }
 
 /// The limits on what can go wrong in one run.
@@ -45,6 +55,7 @@ pub struct Bounds {
 #[derive(Debug)]
 struct Request {
     id: usize,
+    delivery: String,
     channel: String,
     /// The latest time at which Slack processes the request. `None` until the sender is gone.
     over_at: Option<SystemTime>,
@@ -53,8 +64,31 @@ struct Request {
 /// A write whose sender has crashed. The ledger can perform it at any time, or never.
 #[derive(Debug)]
 struct LateWrite {
+    delivery: String,
     expected: Option<Record>,
     record: Record,
+    lock: Option<(InSequence, LockChange)>,
+}
+
+impl LateWrite {
+    fn change(&self) -> RecordChange<'_> {
+        RecordChange {
+            delivery_id: &self.delivery,
+            expected: self.expected.as_ref(),
+            record: &self.record,
+            lock: self.lock.as_ref().map(|(place, change)| (place, *change)),
+        }
+    }
+}
+
+/// A message in Slack.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The id of its request.
+    id: usize,
+    pub delivery: String,
+    channel: String,
+    posted_at: SystemTime,
 }
 
 #[derive(Debug)]
@@ -62,12 +96,16 @@ pub struct World {
     choices: Choices,
     bounds: Bounds,
     pub now: SystemTime,
-    record: Option<Record>,
+    /// The record of each delivery.
+    records: BTreeMap<String, Record>,
+    /// All deliveries are in one sequence.
+    sequence: SequenceState,
     requests: Vec<Request>,
     late_writes: Vec<LateWrite>,
-    /// The messages in Slack: the id of the request, its channel, and the time of posting.
-    pub messages: Vec<(usize, String, SystemTime)>,
-    requests_sent: usize,
+    /// The messages in Slack, oldest first.
+    pub messages: Vec<Message>,
+    /// The delivery of each request to post, and when it was sent.
+    pub sent: Vec<(String, SystemTime)>,
     /// What happened, for the report of a bad run.
     pub story: Vec<String>,
 }
@@ -77,12 +115,13 @@ impl World {
         Self {
             choices,
             bounds,
-            now: UNIX_EPOCH + Duration::from_hours(24),
-            record: None,
+            now: start(),
+            records: BTreeMap::new(),
+            sequence: SequenceState::default(),
             requests: Vec::new(),
             late_writes: Vec::new(),
             messages: Vec::new(),
-            requests_sent: 0,
+            sent: Vec::new(),
             story: Vec::new(),
         }
     }
@@ -96,8 +135,8 @@ impl World {
     }
 
     pub fn tell(&mut self, event: impl Into<String>) {
-        let since = self.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = since.as_secs_f64() - 86_400.0;
+        let since = self.now.duration_since(start()).unwrap_or_default();
+        let seconds = since.as_secs_f64();
         self.story
             .push(format!("{seconds:>6.1} s  {}", event.into()));
     }
@@ -112,7 +151,7 @@ impl World {
         chosen
     }
 
-    /// Whether the other copy runs now.
+    /// Whether another copy runs now.
     pub fn switches(&mut self) -> bool {
         let switches = self.bounds.switches > 0 && self.choices.choose(2) == 1;
         self.bounds.switches -= usize::from(switches);
@@ -123,14 +162,11 @@ impl World {
     pub fn let_requests_land(&mut self) {
         for write in std::mem::take(&mut self.late_writes) {
             if self.choices.choose(2) == 1 {
-                let holds = self.is_unchanged(write.expected.as_ref());
+                let replaced = self.write(write.change());
                 self.tell(format!(
-                    "a late write of {} lands: {holds}",
+                    "a late write of {} lands: {replaced:?}",
                     write.record.state()
                 ));
-                if holds {
-                    self.record = Some(write.record);
-                }
             } else {
                 self.late_writes.push(write);
             }
@@ -154,15 +190,33 @@ impl World {
             .retain(|request| request.over_at.is_none_or(|over_at| over_at > now));
     }
 
-    /// Whether the stored record is still the one that a write expects.
-    fn is_unchanged(&self, expected: Option<&Record>) -> bool {
-        match (&self.record, expected) {
+    /// Makes the change as a table does.
+    fn write(&mut self, change: RecordChange<'_>) -> Replaced {
+        let stored = self.records.get(change.delivery_id);
+        let is_unchanged = match (stored, change.expected) {
             (None, None) => true,
             (Some(stored), Some(expected)) => {
                 (stored.attempt(), stored.state()) == (expected.attempt(), expected.state())
             }
             _ => false,
+        };
+        if !is_unchanged && self.bounds.broken != Broken::Claim {
+            return Replaced::Conflict(stored.cloned());
         }
+        if let Some((in_sequence, lock)) = change.lock
+            && self.bounds.broken != Broken::Lock
+        {
+            let after = self
+                .sequence
+                .after(lock, change.delivery_id, in_sequence.number);
+            match after {
+                Some(after) => self.sequence = after,
+                None => return Replaced::Locked(self.sequence.clone()),
+            }
+        }
+        let record = change.record.clone();
+        self.records.insert(change.delivery_id.to_owned(), record);
+        Replaced::Done
     }
 
     /// Marks the request as abandoned, because its sender is gone.
@@ -175,9 +229,20 @@ impl World {
         }
     }
 
-    fn land(&mut self, Request { id, channel, .. }: Request, how: &str) {
+    fn land(&mut self, request: Request, how: &str) {
+        let Request {
+            id,
+            delivery,
+            channel,
+            ..
+        } = request;
         self.tell(format!("Slack takes post {id} to {channel} ({how})"));
-        self.messages.push((id, channel, self.now));
+        self.messages.push(Message {
+            id,
+            delivery,
+            channel,
+            posted_at: self.now,
+        });
     }
 }
 
@@ -186,8 +251,10 @@ impl World {
 pub struct View {
     pub world: Rc<RefCell<World>>,
     pub copy: String,
+    pub delivery: String,
     /// The channel in which the copy posts.
     pub channel: String,
+    pub expires_at: Option<SystemTime>,
 }
 
 impl View {
@@ -242,47 +309,44 @@ impl Ledger for View {
         change: RecordChange<'_>,
         _now: SystemTime,
     ) -> Result<Replaced, StepError> {
-        let RecordChange {
-            expected, record, ..
-        } = change;
         let mut sent = SentWrite {
             view: self,
             write: None,
         };
         pause().await;
         sent.write = Some(LateWrite {
-            expected: expected.cloned(),
-            record: record.clone(),
+            delivery: change.delivery_id.to_owned(),
+            expected: change.expected.cloned(),
+            record: change.record.clone(),
+            lock: change
+                .lock
+                .map(|(in_sequence, lock)| (in_sequence.clone(), lock)),
         });
         pause().await;
         sent.write = None;
         let world = &mut *self.world.borrow_mut();
-        let holds = world.is_unchanged(expected);
-        let holds = holds || world.bounds.broken == Broken::Claim;
         let unavailable = || StepError::StoreUnavailable {
             store: "deliveries".to_owned(),
             operation: "PutItem",
             reason: "by the model".to_owned(),
         };
-        let fault = world.fault(if holds { 3 } else { 1 });
+        // 1: nothing is written. 2: the record is written, but the response is lost. 3: the SDK did not get the response
+        // either, wrote again, and found its own record.
+        let fault = world.fault(3);
         if fault == 1 {
             world.tell(format!("{}: the ledger is unavailable", self.copy));
             return Err(unavailable());
         }
-        if !holds {
-            world.tell(format!("{}: finds {:?}", self.copy, world.record));
-            return Ok(Replaced::Conflict(world.record.clone()));
-        }
-        world.record = Some(record.clone());
-        world.tell(format!("{}: writes {}", self.copy, record.state()));
-        match fault {
-            0 => Ok(Replaced::Done),
-            2 => {
+        let replaced = world.write(change);
+        let state = change.record.state();
+        world.tell(format!("{}: writes {state}: {replaced:?}", self.copy));
+        match (fault, &replaced) {
+            (2, _) => {
                 world.tell(format!("{}: gets no answer from the ledger", self.copy));
                 Err(unavailable())
             }
-            // The SDK did not get the response either, wrote again, and found its own record.
-            _ => Ok(Replaced::Conflict(world.record.clone())),
+            (3, Replaced::Done) => Ok(Replaced::Conflict(Some(change.record.clone()))),
+            _ => Ok(replaced),
         }
     }
 }
@@ -338,10 +402,12 @@ impl Outbox for View {
             }
             let searches = world.bounds.broken != Broken::Search;
             let mut messages = world.messages.iter();
-            let found = messages.find(|(_, posted_in, posted_at)| {
-                posted_in == channel && (since..=until).contains(posted_at)
+            let found = messages.find(|message| {
+                message.delivery == self.delivery
+                    && message.channel == *channel
+                    && (since..=until).contains(&message.posted_at)
             });
-            let found = found.map(|(id, ..)| *id).filter(|_| searches);
+            let found = found.map(|message| message.id).filter(|_| searches);
             if fault == 2 {
                 search.searched.insert(place.clone(), ts_at(since));
             }
@@ -392,11 +458,17 @@ impl Outbox for View {
                 world.tell(format!("{}: {refusal}", self.copy));
                 return Err(refusal);
             }
-            world.requests_sent += 1;
-            let id = world.requests_sent;
+            if self.expires_at.is_some_and(|time| world.now > time) {
+                world.tell(format!("{}: is too late to post", self.copy));
+                return Err(SlackError::TooLate { method });
+            }
+            let now = world.now;
+            world.sent.push((self.delivery.clone(), now));
+            let id = world.sent.len();
             world.tell(format!("{}: sends post {id}", self.copy));
             world.requests.push(Request {
                 id,
+                delivery: self.delivery.clone(),
                 channel: self.channel.clone(),
                 over_at: None,
             });
