@@ -73,7 +73,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
 
 async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
     let BountyChanged { id, bounty } = read(record.body.as_deref().unwrap_or_default())?;
-    let message = bounty.render();
+    let message = bounty.render(false);
     let message = Message::new(message.text).blocks(message.blocks);
     let request = NotifyPublicChannel::new(deps.channel.as_str(), message);
     let execution = deps.client.notify_public_channel(&id, &request).await?;
@@ -185,7 +185,7 @@ mod tests {
         assert!(
             message
                 .bounty
-                .render()
+                .render(false)
                 .text
                 .starts_with("Bounty posted: Rust on Lambda")
         );
@@ -196,7 +196,7 @@ mod tests {
         let mut body = body();
         body["bounty"]["title"] = json!("HALF");
         let body = body.to_string().replace("HALF", r"Rust \ud83e");
-        let text = read(&body).unwrap().bounty.render().text;
+        let text = read(&body).unwrap().bounty.render(false).text;
         assert!(text.starts_with("Bounty posted: Rust \u{fffd}\n"), "{text}");
     }
 

@@ -87,7 +87,7 @@ fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
     if key.is_empty() {
         return Err(InvalidField::new(field, "must not be empty").into());
     }
-    let message = content_item.render();
+    let message = content_item.render(false);
     let message = Message::new(message.text).blocks(message.blocks);
     let (valid, invalid) = members.divided();
     let members = valid.iter().map(Email::as_str);

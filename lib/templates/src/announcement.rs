@@ -18,7 +18,8 @@ use crate::{DueDate, Link, PersonName, Reward, Title, mrkdwn::escaped};
 pub struct Rendered {
     /// The text that notifications show, in mrkdwn: a complete message in two lines.
     pub text: String,
-    /// What the channel shows: Block Kit blocks.
+    /// What the channel shows: Block Kit blocks. Where `post-message` is to put mentions, they have the element
+    /// `{"type": "mentions"}`, which is not Slack's own.
     pub blocks: Vec<Value>,
 }
 
@@ -43,6 +44,30 @@ pub(crate) struct Wording {
     pub actor: &'static str,
     /// The words before the date, in a state with a deadline.
     pub due_date: Option<&'static str>,
+    /// The wording to a person who must act; `None` in a state in which nobody must.
+    pub to_person: Option<ToPerson>,
+}
+
+/// The wording to a person who must act.
+pub(crate) struct ToPerson {
+    pub headline: &'static str,
+    pub next_step: &'static str,
+}
+
+impl Wording {
+    /// The same state, told to a person who must act; `None` if nobody must.
+    pub fn to_person(self) -> Option<Self> {
+        let ToPerson {
+            headline,
+            next_step,
+        } = self.to_person?;
+        Some(Self {
+            headline,
+            next_step,
+            to_person: None,
+            ..self
+        })
+    }
 }
 
 /// News about an article.
@@ -53,6 +78,8 @@ pub(crate) struct Announcement<'a> {
     pub actor: Option<&'a PersonName>,
     pub due_date: Option<DueDate>,
     pub reward: Option<&'a Reward>,
+    /// Whether the message leaves a place for mentions of the people who must act.
+    pub mentions: bool,
 }
 
 impl Announcement<'_> {
@@ -108,16 +135,15 @@ impl Announcement<'_> {
                 { "type": "text", "text": format!("\n{}", self.wording.next_step) },
             ],
         })];
-        if !facts.is_empty() {
-            let items: Vec<Value> = facts
-                .iter()
-                .map(|fact| {
-                    json!({
-                        "type": "rich_text_section",
-                        "elements": [{ "type": "text", "text": fact }],
-                    })
-                })
-                .collect();
+        let text = |text: &str| json!({ "type": "text", "text": text });
+        let mut items: Vec<Value> = facts.iter().map(|fact| item(&[text(fact)])).collect();
+        if self.mentions {
+            items.insert(
+                0,
+                item(&[text("Waiting for "), json!({ "type": "mentions" })]),
+            );
+        }
+        if !items.is_empty() {
             elements
                 .push(json!({ "type": "rich_text_list", "style": "bullet", "elements": items }));
         }
@@ -129,4 +155,9 @@ impl Announcement<'_> {
             json!({ "type": "rich_text", "elements": elements }),
         ]
     }
+}
+
+/// An item of a list in rich text.
+fn item(elements: &[Value]) -> Value {
+    json!({ "type": "rich_text_section", "elements": elements })
 }

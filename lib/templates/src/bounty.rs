@@ -31,8 +31,8 @@ pub struct ContentBounty {
 }
 
 impl ContentBounty {
-    /// The message to everybody who may want to write the article.
-    pub fn render(&self) -> Rendered {
+    /// The message to everybody who may want to write the article. If `mentions`, it has a place for those who must act.
+    pub fn render(&self, mentions: bool) -> Rendered {
         Announcement {
             wording: self.state.wording(),
             title: &self.title,
@@ -40,6 +40,7 @@ impl ContentBounty {
             actor: self.actor.as_ref(),
             due_date: self.due_date,
             reward: self.reward.as_ref(),
+            mentions,
         }
         .render()
     }
@@ -61,6 +62,11 @@ pub enum BountyState {
 }
 
 impl BountyState {
+    /// Whether somebody must act in this state.
+    pub fn asks_for_action(self) -> bool {
+        self != Self::Awarded
+    }
+
     fn wording(self) -> Wording {
         match self {
             Self::Posted => Wording {
@@ -69,12 +75,14 @@ impl BountyState {
                             claim the bounty.",
                 actor: "Posted by",
                 due_date: Some("Open until"),
+                to_person: None,
             },
             Self::Claimed => Wording {
                 headline: "Bounty claimed",
                 next_step: "This article has found its author. The bounty can no longer be claimed.",
                 actor: "Claimed by",
                 due_date: Some("Article due"),
+                to_person: None,
             },
             Self::Awarded => Wording {
                 headline: "Bounty awarded",
@@ -82,6 +90,7 @@ impl BountyState {
                             Congratulations!",
                 actor: "Awarded to",
                 due_date: None,
+                to_person: None,
             },
             Self::Expiring => Wording {
                 headline: "Bounty ends soon",
@@ -89,6 +98,7 @@ impl BountyState {
                             it, claim the bounty while it is open.",
                 actor: "Posted by",
                 due_date: Some("Open until"),
+                to_person: None,
             },
         }
     }

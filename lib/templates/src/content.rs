@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     DueDate, Link, PersonName, Rendered, Title,
-    announcement::{Announcement, Wording},
+    announcement::{Announcement, ToPerson, Wording},
 };
 
 /// An article of the AWS Prescriptive Guidance Library whose state has just changed.
@@ -28,17 +28,27 @@ pub struct ContentItem {
 }
 
 impl ContentItem {
-    /// The message to the article's authors and reviewers.
-    pub fn render(&self) -> Rendered {
+    /// The message to the article's authors and reviewers. If `mentions`, it has a place for those who must act.
+    pub fn render(&self, mentions: bool) -> Rendered {
+        self.announcement(self.state.wording(), mentions).render()
+    }
+
+    /// The message to a person who must act; `None` in a state in which nobody must.
+    pub fn render_to_person(&self) -> Option<Rendered> {
+        let wording = self.state.wording().to_person()?;
+        Some(self.announcement(wording, false).render())
+    }
+
+    fn announcement(&self, wording: Wording, mentions: bool) -> Announcement<'_> {
         Announcement {
-            wording: self.state.wording(),
+            wording,
             title: &self.title,
             link: &self.link,
             actor: self.actor.as_ref(),
             due_date: self.due_date,
             reward: None,
+            mentions,
         }
-        .render()
     }
 }
 
@@ -62,6 +72,11 @@ pub enum ContentState {
 }
 
 impl ContentState {
+    /// Whether somebody must act in this state.
+    pub fn asks_for_action(self) -> bool {
+        self.wording().to_person.is_some()
+    }
+
     fn wording(self) -> Wording {
         match self {
             Self::Submitted => Wording {
@@ -69,6 +84,10 @@ impl ContentState {
                 next_step: "Reviewers, the article is ready for you: please start the review.",
                 actor: "Submitted by",
                 due_date: Some("Review due"),
+                to_person: Some(ToPerson {
+                    headline: "Ready for your review",
+                    next_step: "Please start the review.",
+                }),
             },
             Self::InReview => Wording {
                 headline: "In review",
@@ -76,6 +95,10 @@ impl ContentState {
                             leave it as it is until the review is over.",
                 actor: "Review started by",
                 due_date: Some("Review due"),
+                to_person: Some(ToPerson {
+                    headline: "Waiting for your review",
+                    next_step: "Please read the article and comment on it.",
+                }),
             },
             Self::ChangesRequested => Wording {
                 headline: "Changes requested",
@@ -83,6 +106,11 @@ impl ContentState {
                             the article again.",
                 actor: "Requested by",
                 due_date: Some("Due"),
+                to_person: Some(ToPerson {
+                    headline: "Waiting for your changes",
+                    next_step: "Please make the changes that the review asks for, then submit the \
+                                article again.",
+                }),
             },
             Self::Approved => Wording {
                 headline: "Approved",
@@ -90,6 +118,7 @@ impl ContentState {
                             left for you to do.",
                 actor: "Approved by",
                 due_date: None,
+                to_person: None,
             },
             Self::Published => Wording {
                 headline: "Published",
@@ -97,6 +126,7 @@ impl ContentState {
                             authors and reviewers! Please share the link.",
                 actor: "Published by",
                 due_date: None,
+                to_person: None,
             },
             Self::Withdrawn => Wording {
                 headline: "Withdrawn",
@@ -104,6 +134,7 @@ impl ContentState {
                             working on it.",
                 actor: "Withdrawn by",
                 due_date: None,
+                to_person: None,
             },
         }
     }

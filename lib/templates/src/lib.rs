@@ -20,7 +20,7 @@
 //!     "actor": "Ana",
 //!     "dueDate": "2026-11-25",
 //! }))?;
-//! let Rendered { text, blocks } = item.render();
+//! let Rendered { text, blocks } = item.render(false);
 //! assert_eq!(
 //!     text,
 //!     "Changes requested: Rust on &lt;Lambda&gt;\n\

@@ -20,8 +20,9 @@ const BOUNTY_STATES: [&str; 4] = ["posted", "claimed", "awarded", "expiring"];
 
 /// Both kinds of data, of the first that reads it.
 fn rendered(data: &Value) -> Option<Rendered> {
-    let item = serde_json::from_value(data.clone()).map(|item: ContentItem| item.render());
-    let bounty = serde_json::from_value(data.clone()).map(|bounty: ContentBounty| bounty.render());
+    let item = serde_json::from_value(data.clone()).map(|item: ContentItem| item.render(true));
+    let bounty =
+        serde_json::from_value(data.clone()).map(|bounty: ContentBounty| bounty.render(true));
     item.or(bounty).ok()
 }
 
@@ -169,6 +170,7 @@ fn assert_in_place(rendered: &Rendered, link: &str) -> Result<(), TestCaseError>
             "rich_text_list",
             "link",
             "text",
+            "mentions",
         ];
         prop_assert!(
             part.get("type")
@@ -176,6 +178,9 @@ fn assert_in_place(rendered: &Rendered, link: &str) -> Result<(), TestCaseError>
             "{part}"
         );
     }
+    let places = parts(rich_text).into_iter();
+    let places = places.filter(|part| part["type"] == "mentions");
+    prop_assert_eq!(places.count(), 1);
 
     // Source: Slack's `chat.postMessage`, "Truncating content"; where `msg_blocks_too_long` has been met.
     prop_assert!(text.chars().count() <= 4_000);

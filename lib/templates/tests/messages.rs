@@ -40,6 +40,50 @@ fn a_bounty_is_rendered_in_each_state(#[case] state: &str) {
     assert_snapshot(&format!("bounty_{state}"), &rendered);
 }
 
+#[rstest]
+#[case("submitted")]
+#[case("in_review")]
+#[case("changes_requested")]
+fn content_is_rendered_for_a_person_who_must_act(#[case] state: &str) {
+    let rendered = item(state).render_to_person().unwrap();
+    assert_snapshot(&format!("person_{state}"), &rendered);
+}
+
+#[rstest]
+fn nobody_must_act_when_the_work_is_done(
+    #[values("approved", "published", "withdrawn")] state: &str,
+) {
+    assert_eq!(item(state).render_to_person(), None);
+    assert!(!item(state).state.asks_for_action());
+}
+
+#[test]
+fn a_message_that_people_must_act_on_leaves_a_place_for_them() {
+    let without = item("in_review").render(false);
+    let with = item("in_review").render(true);
+    assert_eq!(with.text, without.text);
+    let facts = |rendered: &Rendered| rendered.blocks[1]["elements"][1]["elements"].clone();
+    let [first, rest @ ..] = &facts(&with).as_array().unwrap().clone()[..] else {
+        panic!("there are facts");
+    };
+    assert_eq!(json!(rest), facts(&without));
+    assert_eq!(
+        first["elements"],
+        json!([{ "type": "text", "text": "Waiting for " }, { "type": "mentions" }])
+    );
+}
+
+fn item(state: &str) -> ContentItem {
+    serde_json::from_value(json!({
+        "title": "Rust on Lambda",
+        "link": "https://library.example/rust-on-lambda",
+        "state": state,
+        "actor": "Ana",
+        "dueDate": "2026-11-25",
+    }))
+    .unwrap()
+}
+
 /// Sorts the fields, because their order depends on a feature of `serde_json` that other crates enable.
 fn assert_snapshot(name: &str, rendered: &Rendered) {
     insta::with_settings!({ sort_maps => true }, {
@@ -201,18 +245,18 @@ fn debug_shows_no_text() {
         "actor": "Secretary",
     }))
     .unwrap();
-    let shown = format!("{item:?} {:?}", item.render());
+    let shown = format!("{item:?} {:?}", item.render(false));
     assert!(!shown.to_lowercase().contains("secret"), "{shown}");
 }
 
 fn content(data: Value) -> Rendered {
     serde_json::from_value::<ContentItem>(data)
         .unwrap()
-        .render()
+        .render(false)
 }
 
 fn bounty(data: Value) -> Rendered {
     serde_json::from_value::<ContentBounty>(data)
         .unwrap()
-        .render()
+        .render(false)
 }
