@@ -64,7 +64,7 @@ pub struct Input {
     pub channel: ChannelRef,
     pub users: Vec<SlackUser>,
     /// Whether the request is about these people and not about a message: then Slack is always asked who is in the
-    /// channel. A notification does not invite again somebody who has left it recently.
+    /// channel. A notification does not invite again somebody who was in the channel and is gone.
     #[serde(default)]
     pub explicit: bool,
 }
@@ -81,11 +81,14 @@ pub struct Outcome {
 /// 2. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none. Of a large channel only some members are read, because listing all would take more
 ///    calls than inviting everybody: Slack says who was already there.
+///    For a notification, whoever was seen in the channel and is gone stays so. Where not all members are known, they
+///    count as members: they were.
 /// 3. Before the first invitation, confirms the channel, and writes down which of the users are members: the snapshot.
 /// 4. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
 ///    writes down before each call whom it invites. If Slack refuses some without saying whom, and the members can't be
 ///    listed, invites them one by one.
 /// 5. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
+///    Remembers for good who was seen in the channel.
 /// 6. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
 pub async fn handle(
     deps: &Deps,
@@ -105,13 +108,14 @@ pub async fn handle(
         deps,
         invocation,
         channel: &input.channel,
+        is_explicit: input.explicit,
     };
     if input.explicit {
         // The answer is about this channel, even if nobody is missing.
         deps.directory.confirm(&input.channel, invocation).await?;
     }
     let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
-    let members = step.members(ids.len(), input.explicit).await?;
+    let members = step.members(ids.len()).await?;
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
     let corrected = step.correct_ids(&mut users, &mut results).await?;
     let members = members.for_another_snapshot();
@@ -129,11 +133,14 @@ struct Inviting<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     channel: &'a ChannelRef,
+    is_explicit: bool,
 }
 
 /// The channel's members when the step began.
 struct ChannelMembers {
     present: Members,
+    /// Who was ever seen in it.
+    seen: BTreeSet<SlackUserId>,
     earlier: EarlierSnapshot,
     /// Whom earlier attempts have invited without knowing all members.
     invited: Changes,
@@ -154,14 +161,11 @@ impl ChannelMembers {
 }
 
 impl Inviting<'_> {
-    /// The members in the table. If it has none, or if Slack `must_be_asked`, stores those that Slack lists on as many
+    /// The members in the table. If it has none, or if the request is explicit, stores those that Slack lists on as many
     /// pages as there would be calls to invite this many users.
-    async fn members(
-        &self,
-        users: usize,
-        must_be_asked: bool,
-    ) -> Result<ChannelMembers, StepError> {
+    async fn members(&self, users: usize) -> Result<ChannelMembers, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
+        let must_be_asked = self.is_explicit;
         let known = directory
             .channels
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
@@ -175,6 +179,7 @@ impl Inviting<'_> {
             };
             return Ok(ChannelMembers {
                 present,
+                seen: known.seen,
                 earlier: EarlierSnapshot::Read(known.before),
                 invited,
             });
@@ -204,6 +209,7 @@ impl Inviting<'_> {
         };
         Ok(ChannelMembers {
             present,
+            seen: known.seen,
             // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
             earlier: EarlierSnapshot::Unread,
             invited,
@@ -232,6 +238,8 @@ impl Inviting<'_> {
             members.present.ids.contains(id) || !all_known && members.invited.settled.contains(id)
         };
         let (present, missing): (BTreeSet<_>, BTreeSet<_>) = users.into_iter().partition(is_member);
+        let gone = self.gone(&missing, members);
+        let missing = &missing - &gone;
         if !missing.is_empty() {
             let directory = &self.deps.directory;
             directory.confirm(self.channel, self.invocation).await?;
@@ -241,10 +249,16 @@ impl Inviting<'_> {
         let before = self
             .snapshot(snapshot, &members.earlier, &present, takes_snapshot)
             .await?;
-        let mut results: Results = present
+        let of_gone = if all_known {
+            InviteResult::Skipped(SkipReason::LeftChannel)
+        } else {
+            InviteResult::AlreadyMember
+        };
+        let present = present
             .into_iter()
-            .map(|id| (id, InviteResult::AlreadyMember))
-            .collect();
+            .map(|id| (id, InviteResult::AlreadyMember));
+        let gone = gone.into_iter().map(|id| (id, of_gone));
+        let mut results: Results = present.chain(gone).collect();
         let missing: Vec<SlackUserId> = missing.into_iter().collect();
         let batches = missing.chunks(INVITE_BATCH);
         let mut left = batches.len();
@@ -258,8 +272,26 @@ impl Inviting<'_> {
             results.extend(self.invite_each(open, earlier).await?);
             left -= 1;
         }
+        let there = &members.present.ids | &those(&results, InviteResult::is_member);
+        let channels = &self.deps.directory.channels;
+        channels
+            .remember_seen(&self.channel.id, &there, &members.seen)
+            .await?;
         credit_earlier_attempts(&mut results, before.as_ref(), &members.invited.users);
         Ok(results)
+    }
+
+    /// Those of the missing users who were in the channel, and whom only an explicit request invites again. Those whom
+    /// this execution has invited are not among them.
+    fn gone(
+        &self,
+        missing: &BTreeSet<SlackUserId>,
+        members: &ChannelMembers,
+    ) -> BTreeSet<SlackUserId> {
+        if self.is_explicit {
+            return BTreeSet::new();
+        }
+        &(missing & &members.seen) - &members.invited.users
     }
 
     /// The snapshot of an earlier attempt, if there was one. Otherwise `takes` the snapshot, for later attempts.

@@ -108,6 +108,29 @@ async fn after_a_call_without_effect_the_next_attempt_tells_members_from_invited
     assert_eq!(step.fixture.calls(INVITE).await, 3);
 }
 
+/// Who else has left is unknown, but nobody who was there is invited again.
+#[tokio::test]
+async fn whoever_was_in_a_large_channel_is_not_invited_again_by_a_notification() {
+    let step = Inviting::to_a_large_channel(Fixture::new().await, LARGE).await;
+    step.run("first", false).await.unwrap();
+    let left = step.users.last().unwrap();
+    let sandbox = &step.fixture.sandbox;
+    sandbox.remove_member("all", &left.id.0).await.unwrap();
+    // An explicit request for others reads a part of the members again.
+    let channel = step.channel.clone();
+    let users = step.users[..1].to_vec();
+    let explicit = Input {
+        channel,
+        users,
+        explicit: true,
+    };
+    let read = handle(&step.deps, &invocation("add"), explicit).await;
+    read.unwrap();
+    let outcome = step.run("second", false).await.unwrap();
+    assert_eq!(outcome.already_members.len(), 150);
+    assert!(!step.fixture.is_member("all", left).await);
+}
+
 #[tokio::test]
 async fn people_whose_invitation_was_not_answered_count_as_invited() {
     let step = Inviting::to_a_large_channel(Fixture::new().await, LARGE).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeSet,
     slice,
     time::{Duration, SystemTime},
 };
@@ -398,4 +399,89 @@ async fn an_address_that_passed_to_another_active_account_is_looked_up_again_aft
     assert_eq!(outcome.unwrap().invited, slice::from_ref(&ana.email));
     assert!(step.fixture.is_member("guide", &eve).await);
     assert!(!step.fixture.is_member("guide", &ana).await);
+}
+
+#[rstest]
+#[case::invited_by_us(false)]
+#[case::seen_there(true)]
+#[tokio::test]
+async fn whoever_was_in_the_channel_and_is_gone_is_invited_again_only_by_an_explicit_request(
+    #[case] was_there_before: bool,
+) {
+    let step = Inviting::new().await;
+    let people = step.people(3).await;
+    let [ana, bob, cem] = &people[..] else {
+        panic!("three people");
+    };
+    let before = if was_there_before {
+        vec![ana, bob]
+    } else {
+        vec![bob]
+    };
+    let channel = step.fixture.private_channel("guide", &before).await;
+    let seen = if was_there_before {
+        // Ana is in no request, but Slack lists her.
+        slice::from_ref(bob)
+    } else {
+        &people[..2]
+    };
+    step.run("first", &channel, seen).await.unwrap();
+    let sandbox = &step.fixture.sandbox;
+    sandbox.remove_member("guide", &ana.id.0).await.unwrap();
+    // Slack lists the members again.
+    add(&step, &channel, slice::from_ref(bob)).await;
+    for execution in ["second", "third"] {
+        let outcome = step.run(execution, &channel, &people).await.unwrap();
+        let left = Skipped::new(ana.email.clone(), SkipReason::LeftChannel);
+        assert_eq!(outcome.skipped, [left]);
+        let (invited, already) = match execution {
+            "second" => (vec![cem], vec![bob]),
+            _ => (vec![], vec![bob, cem]),
+        };
+        let emails = |users: Vec<&SlackUser>| -> Vec<Email> {
+            users.into_iter().map(|user| user.email.clone()).collect()
+        };
+        assert_eq!(outcome.invited, emails(invited));
+        assert_eq!(outcome.already_members, emails(already));
+    }
+    assert!(!step.fixture.is_member("guide", ana).await);
+
+    let added = add(&step, &channel, slice::from_ref(ana)).await;
+    assert_eq!(added.invited, slice::from_ref(&ana.email));
+    let outcome = step.run("fourth", &channel, &people).await.unwrap();
+    assert_eq!(outcome.already_members, emails(&people));
+}
+
+#[tokio::test]
+async fn whoever_comes_back_by_themselves_is_a_member_again() {
+    let step = Inviting::new().await;
+    let people = step.people(2).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.run("first", &channel, &people).await.unwrap();
+    let (sandbox, ana) = (&step.fixture.sandbox, &people[0]);
+    sandbox.remove_member("guide", &ana.id.0).await.unwrap();
+    add(&step, &channel, &people[1..]).await;
+    let gone = step.run("second", &channel, &people).await.unwrap();
+    assert_eq!(gone.skipped.len(), 1);
+    sandbox.add_member("guide", &ana.id.0).await.unwrap();
+    add(&step, &channel, &people[1..]).await;
+    let back = step.run("third", &channel, &people).await.unwrap();
+    assert_eq!(back.already_members, emails(&people));
+}
+
+#[tokio::test]
+async fn whom_a_request_has_removed_is_invited_by_the_next_notification() {
+    let step = Inviting::new().await;
+    let people = step.people(2).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.run("first", &channel, &people).await.unwrap();
+    let (sandbox, ana) = (&step.fixture.sandbox, &people[0]);
+    // As remove-members does.
+    let removed = BTreeSet::from([ana.id.clone()]);
+    let channels = &step.deps.directory.channels;
+    let forgotten = channels.forget_members(&channel.id, &removed, SystemTime::now());
+    forgotten.await.unwrap();
+    sandbox.remove_member("guide", &ana.id.0).await.unwrap();
+    let outcome = step.run("second", &channel, &people).await.unwrap();
+    assert_eq!(outcome.invited, slice::from_ref(&ana.email));
 }

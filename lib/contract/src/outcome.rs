@@ -232,6 +232,9 @@ pub enum SkipReason {
     CannotInvite,
     /// The address belongs to a bot or an app. Bots and apps are not invited, and our own bot is never removed.
     Bot,
+    /// The person was in the channel and is no longer, without a request to remove them: no notification invites them
+    /// again.
+    LeftChannel,
     /// The person was to be removed but was not in the channel.
     NotAMember,
     /// Slack does not let this bot remove this person.
@@ -259,6 +262,7 @@ impl SkipReason {
             Self::Restricted => "restricted",
             Self::CannotInvite => "cannot_invite",
             Self::Bot => "bot",
+            Self::LeftChannel => "left_channel",
             Self::NotAMember => "not_a_member",
             Self::CannotRemove => "cannot_remove",
             Self::CannotMessage => "cannot_message",

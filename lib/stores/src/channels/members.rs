@@ -1,4 +1,5 @@
-//! The users who are in a channel, and those who were there before an execution invited others.
+//! The users who are in a channel, those who were ever seen there, and those who were there before an execution invited
+//! others.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +17,7 @@ use crate::table::{
 /// How long a user counts as a member without asking Slack. A user who leaves the channel is not invited again
 /// during this time.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
-/// The members of a larger channel are not remembered, because an item can hold at most 400 KB.
+/// More users of a channel are not remembered, because an item can hold at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
 /// The attribute of an item that does not have all members.
 const INCOMPLETE: &str = "incomplete";
@@ -56,12 +57,15 @@ pub struct Members {
 pub struct KnownMembers {
     /// The users who are known to be in the channel; `None` if that is unknown or too old.
     pub present: Option<Members>,
+    /// The users who were ever seen in the channel. Whoever of them is gone has left it, or somebody has removed them:
+    /// Slack does not tell which.
+    pub seen: BTreeSet<SlackUserId>,
     /// The snapshot of an earlier attempt, if there is one.
     pub before: Option<BTreeSet<SlackUserId>>,
 }
 
 impl Channels {
-    /// Reads the known members and the execution's snapshot in one request.
+    /// Reads the known members, those who were ever seen, and the execution's snapshot in one request.
     pub async fn members(
         &self,
         snapshot: Snapshot,
@@ -69,8 +73,9 @@ impl Channels {
         execution_id: &str,
     ) -> Result<KnownMembers, StepError> {
         let members = members_key(channel_id);
+        let seen = seen_key(channel_id);
         let before = snapshot.key(channel_id, execution_id);
-        let keys = [members.as_str(), before.as_str()];
+        let keys = [members.as_str(), seen.as_str(), before.as_str()];
         let mut found = KnownMembers::default();
         for item in self.0.get_many_consistently("name", keys).await? {
             match key_of(&item, "name") {
@@ -81,6 +86,7 @@ impl Channels {
                     });
                 }
                 Some(key) if key == members => {}
+                Some(key) if key == seen => found.seen = user_ids(&item, "userIds"),
                 _ => found.before = users_in(&item),
             }
         }
@@ -137,7 +143,28 @@ impl Channels {
         Ok(())
     }
 
-    /// Removes members from the remembered ones, before they are removed in Slack, which ends at `until` at the
+    /// Remembers for good that these users were in the channel, unless the item would become too large. `seen` are those
+    /// whom it has already.
+    pub async fn remember_seen(
+        &self,
+        channel_id: &str,
+        users: &BTreeSet<SlackUserId>,
+        seen: &BTreeSet<SlackUserId>,
+    ) -> Result<(), StepError> {
+        let new = users - seen;
+        let Some(users) = string_set(&new).filter(|_| new.len() + seen.len() <= MAX_MEMBERS) else {
+            return Ok(());
+        };
+        self.update(&seen_key(channel_id))
+            .update_expression("ADD userIds :users")
+            .expression_attribute_values(":users", users)
+            .send()
+            .await
+            .map_err(|error| self.0.error("UpdateItem", &error))?;
+        Ok(())
+    }
+
+    /// Removes members from the remembered ones, and from those who were ever seen, before they are removed in Slack, which ends at `until` at the
     /// latest. What others read from Slack before then is not remembered: it may show somebody who is removed a
     /// moment later.
     pub async fn forget_members(
@@ -149,6 +176,12 @@ impl Channels {
         let Some(members) = string_set(members) else {
             return Ok(());
         };
+        self.update(&seen_key(channel_id))
+            .update_expression("DELETE userIds :members")
+            .expression_attribute_values(":members", members.clone())
+            .send()
+            .await
+            .map_err(|error| self.0.error("UpdateItem", &error))?;
         let key = members_key(channel_id);
         let begin = self
             .update(&key)
@@ -238,6 +271,10 @@ pub(super) fn user_ids(item: &Item, attribute: &str) -> BTreeSet<SlackUserId> {
 
 fn members_key(channel_id: &str) -> String {
     format!("#members/{channel_id}")
+}
+
+fn seen_key(channel_id: &str) -> String {
+    format!("#seen/{channel_id}")
 }
 
 fn users_item(key: &str, users: &BTreeSet<SlackUserId>, max_age: Duration) -> Item {

@@ -12,6 +12,7 @@
 //! | `#scan` | the progress of the scan of conversations.list, its owner, and when the last scan was complete |
 //! | `#refresh` | the same for users.conversations |
 //! | `#members/C012AB3CD` | the ids of users who were seen in the channel, whether there are others, when this expires, and until when somebody is being removed |
+//! | `#seen/C012AB3CD` | the ids of users who were ever seen in the channel, except those whom a request removed; it does not expire |
 //! | `#first-look/C012AB3CD/<execution>` | which of an execution's users were in the channel before it invited them |
 //! | `#second-look/C012AB3CD/<execution>` | the same, for users whose ids had to be corrected |
 //! | `#to-join/C012AB3CD/<execution>` | which users an execution has invited, or may have, to a channel whose members were not all known |
