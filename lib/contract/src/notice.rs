@@ -1,7 +1,10 @@
 //! What a notification says about itself besides its message: when it happened, until when it matters, which
 //! notification it follows, and who must act.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,19 @@ impl TryFrom<String> for Timestamp {
         at_or_after_1970
             .map(Self)
             .ok_or("must be a time such as 2026-11-25T10:00:00Z")
+    }
+}
+
+impl TryFrom<SystemTime> for Timestamp {
+    type Error = &'static str;
+
+    fn try_from(at: SystemTime) -> Result<Self, Self::Error> {
+        let at_or_after_1970 = jiff::Timestamp::try_from(at)
+            .ok()
+            .filter(|at| at.as_second() >= 0);
+        at_or_after_1970
+            .map(Self)
+            .ok_or("must be a time from 1970 to 9999")
     }
 }
 
@@ -75,8 +91,9 @@ fn is_rfc3339(text: &str) -> bool {
             .any(|form| fits(offset, form))
 }
 
-/// What a sequence is about, for example an article: 1 to 200 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a sequence is about, for example an article: 1 to 200 characters. The caller may write anything into it, so `Debug`
+/// shows its size only.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct SequenceKey(String);
 
@@ -85,6 +102,12 @@ impl SequenceKey {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Debug for SequenceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} characters)", self.0.chars().count())
     }
 }
 
@@ -143,15 +166,15 @@ impl TryFrom<serde_json::Number> for SequenceNumber {
     }
 }
 
-/// Which message this one follows. A message is posted only if none with a higher number and the same key has been
+/// A message's place in a sequence. The message is posted only if none with the same key and a higher number has been
 /// posted to the same channel or person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `key` and `number`")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sequence {
-    /// What the sequence is about.
+    /// What the messages of the sequence are about, for example the id of an article.
     pub key: SequenceKey,
-    /// Higher for what happened later.
+    /// Higher for what happened later, for example the article's version.
     pub number: SequenceNumber,
 }
 
@@ -164,10 +187,10 @@ pub struct Sequence {
 pub struct Notice {
     #[serde(default, deserialize_with = "null_as_absent")]
     pub category: Category,
-    /// When that of which the message tells happened.
+    /// When the event that the message reports happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
-    /// After this time the message is not posted any more.
+    /// The time after which the message is no longer posted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,7 +205,7 @@ pub struct Notice {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub not_mentioned: Vec<Skipped>,
-    /// Who did that of which the message tells: nobody is notified of their own act.
+    /// The person whose action the message reports: nobody is notified of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Email>,
 }
@@ -208,6 +231,24 @@ mod tests {
     fn a_time_is_shown_as_people_write_it() {
         let at = Timestamp::try_from("2026-05-02T09:30:59+01:00".to_owned()).unwrap();
         assert_eq!(at.in_words(), "2 May 2026, 08:30 UTC");
+    }
+
+    #[rstest]
+    #[case(0, "1970-01-01T00:00:00Z")]
+    #[case(1_795_600_800_500, "2026-11-25T10:00:00.5Z")]
+    fn a_system_time_is_a_time(#[case] milliseconds: u64, #[case] expected: &str) {
+        let time = UNIX_EPOCH + Duration::from_millis(milliseconds);
+        let at = Timestamp::try_from(time).unwrap();
+        assert_eq!(String::from(at), expected);
+        assert_eq!(at.time(), time);
+    }
+
+    #[rstest]
+    #[case(UNIX_EPOCH - Duration::from_secs(1))]
+    #[case(UNIX_EPOCH + Duration::from_secs(1 << 40))]
+    fn a_system_time_that_rfc_3339_cannot_express_is_refused(#[case] time: SystemTime) {
+        let refused = Timestamp::try_from(time);
+        assert_eq!(refused, Err("must be a time from 1970 to 9999"));
     }
 
     #[rstest]
@@ -246,6 +287,12 @@ mod tests {
     ) {
         let read = serde_json::from_value::<SequenceNumber>(number);
         assert_eq!(read.ok().map(SequenceNumber::get), expected);
+    }
+
+    #[test]
+    fn debug_does_not_show_the_key_of_a_sequence() {
+        let key = SequenceKey::try_from("ana@example.com".to_owned()).unwrap();
+        assert_eq!(format!("{key:?}"), "(15 characters)");
     }
 
     #[test]

@@ -241,7 +241,7 @@ pub enum SkipReason {
     CannotRemove,
     /// Slack does not let this bot write to this person.
     CannotMessage,
-    /// The person did that of which the message tells.
+    /// The message reports what the person did.
     Acted,
     /// A reason that this version of the contract does not know.
     #[serde(other)]

@@ -114,30 +114,32 @@ pub struct NotifyPrivateChannel {
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Members>"))]
     pub members: Members,
-    /// The people whom the message addresses, at most 50. Slack notifies those who want it. They are invited like members:
-    /// only members can see a private channel.
+    /// The people whom the message addresses, at most 50. Slack notifies those who want it. The message begins with them,
+    /// unless its blocks have another place for them, a rich-text element `{"type": "mentions"}`. They are invited like
+    /// members: only members can see a private channel.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
     pub mention: Mentions,
-    /// Who did that of which the message tells. They are not mentioned.
+    /// The person whose action the message reports. They are not mentioned.
     #[serde(default)]
     pub actor: Option<Email>,
     /// What to do about an entry of `members` or `mention` that is not an e-mail address.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
     pub on_invalid_address: OnInvalidAddress,
-    /// What the message is about. People choose by it what they get.
+    /// What kind of message this is. People choose by it which messages they get.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
     pub category: Category,
-    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    /// When the event that the message reports happened. A message that is posted more than ten minutes later shows this
+    /// time.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
-    /// After this time the message is not posted any more, and the outcome says `expired`.
+    /// The time after which the message is no longer posted. Then the outcome says `expired`.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
-    /// `superseded`.
+    /// The message's place in a sequence. If a message with the same key and a higher number has been posted to the same
+    /// channel, this one is not posted, and the outcome says `superseded`.
     #[serde(default)]
     pub sequence: Option<Sequence>,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
@@ -155,29 +157,31 @@ pub struct NotifyPublicChannel {
     pub channel_name: ChannelName,
     /// The message to post.
     pub message: Message,
-    /// The people whom the message addresses, at most 50. Slack notifies those who want it. Nobody is invited.
+    /// The people whom the message addresses, at most 50. Slack notifies those who want it. The message begins with them,
+    /// unless its blocks have another place for them, a rich-text element `{"type": "mentions"}`. Nobody is invited.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
     pub mention: Mentions,
-    /// Who did that of which the message tells. They are not mentioned.
+    /// The person whose action the message reports. They are not mentioned.
     #[serde(default)]
     pub actor: Option<Email>,
     /// What to do about an entry of `mention` that is not an e-mail address.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
     pub on_invalid_address: OnInvalidAddress,
-    /// What the message is about. People choose by it what they get.
+    /// What kind of message this is. People choose by it which messages they get.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
     pub category: Category,
-    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    /// When the event that the message reports happened. A message that is posted more than ten minutes later shows this
+    /// time.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
-    /// After this time the message is not posted any more, and the outcome says `expired`.
+    /// The time after which the message is no longer posted. Then the outcome says `expired`.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
-    /// `superseded`.
+    /// The message's place in a sequence. If a message with the same key and a higher number has been posted to the same
+    /// channel, this one is not posted, and the outcome says `superseded`.
     #[serde(default)]
     pub sequence: Option<Sequence>,
     /// Whether `<!channel>`, `<!here>` and `<!everyone>` may notify everybody.
@@ -239,18 +243,19 @@ pub struct NotifyPerson {
     pub email: Email,
     /// The message to post.
     pub message: Message,
-    /// What the message is about. People choose by it what they get.
+    /// What kind of message this is. People choose by it which messages they get.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Category>"))]
     pub category: Category,
-    /// When that of which the message tells happened. Shown if the message is posted more than ten minutes later.
+    /// When the event that the message reports happened. A message that is posted more than ten minutes later shows this
+    /// time.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
-    /// After this time the message is not posted any more, and the outcome says `expired`.
+    /// The time after which the message is no longer posted. Then the outcome says `expired`.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// Which message this one follows. If a later one has been posted, this one is not, and the outcome says
-    /// `superseded`.
+    /// The message's place in a sequence. If a message with the same key and a higher number has been posted to the same
+    /// person, this one is not posted, and the outcome says `superseded`.
     #[serde(default)]
     pub sequence: Option<Sequence>,
 }

@@ -62,7 +62,7 @@ fn every_notification_can_have_a_category_times_and_a_place_in_a_sequence() {
 #[case::category(json!({ "category": "urgent" }), "category", "must be one of `action`, `news`, `bounty`, `critical`")]
 #[case::occurred_at(json!({ "occurredAt": "noon" }), "occurredAt", "must be a time such as 2026-11-25T10:00:00Z")]
 #[case::expires_at(json!({ "expiresAt": 1_700_000_000 }), "expiresAt", "must be a string")]
-#[case::sequence(json!({ "sequence": 7 }), "sequence", "must be struct Sequence")]
+#[case::sequence(json!({ "sequence": 7 }), "sequence", "must be an object with `key` and `number`")]
 #[case::no_key(json!({ "sequence": { "number": 7 } }), "sequence.key", "is required")]
 #[case::empty_key(json!({ "sequence": { "key": " ", "number": 7 } }), "sequence.key", "must not be empty")]
 #[case::long_key(
