@@ -6,7 +6,8 @@ use apgl_contract::{
     decode::parse,
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
-        DeleteChannelOutcome, NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome, Outcome,
+        DeleteChannelOutcome, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
+        NotifyPublicChannelOutcome, Outcome,
     },
     request::{CheckedRequest, Operation},
 };
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     ChangeChannelMembers, CheckChannelExists, ConfigError, CreateChannel, DeleteChannel, Execution,
-    ExecutionName, NameError, NotifyPrivateChannel, NotifyPublicChannel, StartError,
+    ExecutionName, NameError, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, StartError,
     StateMachineArn, StateMachines, name::check_prefix, state_machines::variable,
 };
 
@@ -124,6 +125,15 @@ impl Client {
             .await
     }
 
+    /// Posts a direct message to a person. If they do not want it or can't get it, the outcome says why in `skipped`.
+    pub async fn notify_person(
+        &self,
+        key: &str,
+        request: &NotifyPerson,
+    ) -> Result<Execution<NotifyPersonOutcome>, StartError> {
+        self.start_as(Operation::NotifyPerson, key, request).await
+    }
+
     /// Invites and removes members of an existing channel.
     pub async fn change_channel_members(
         &self,
@@ -153,7 +163,7 @@ impl Client {
         self.start_as(Operation::DeleteChannel, key, request).await
     }
 
-    /// Starts any of the six operations with a JSON request that follows the workflow's schema.
+    /// Starts any of the seven operations with a JSON request that follows the workflow's schema.
     ///
     /// # Errors
     /// The same as for the other methods: a request that breaks a rule starts nothing.
@@ -178,7 +188,7 @@ impl Client {
         key: &str,
         request: &impl Serialize,
     ) -> Result<Execution<O>, StartError> {
-        // This can't fail: requests contain only strings, lists and flags.
+        // This can't fail: requests contain only strings, lists, numbers and flags.
         let request = serde_json::to_value(request).unwrap_or_default();
         let arn = self.start_checked(operation, key, &request).await?;
         Ok(Execution::new(self.sfn.clone(), arn))

@@ -30,6 +30,39 @@
 //!
 //! A failed execution keeps its name. It is redriven, not started again.
 //!
+//! Everything in the request comes from the event, too. A time that a handler reads from its own clock, for example for
+//! [`expires_at`](NotifyPrivateChannel::expires_at), makes another request when the event is handled again: a conflict.
+//!
+//! # What became of a message
+//!
+//! A message that says until when it matters, or which one it follows, can come too late. Then the execution succeeds
+//! without posting it, and the outcome says why:
+//!
+//! ```no_run
+//! use std::time::{Duration, SystemTime};
+//!
+//! use apgl_client::{
+//!     Category, Client, NotifyPerson,
+//!     outcome::{MessageOutcome, NotPosted},
+//! };
+//!
+//! # async fn remind(notifications: &Client, deadline: SystemTime) -> Result<(), Box<dyn std::error::Error>> {
+//! let request = NotifyPerson::new("ana@example.com", "Please review <https://library.example/guide-42|guide 42>.")
+//!     .category(Category::Action)
+//!     .expires_at(deadline)
+//!     .sequence("guide-42", 3);
+//! let execution = notifications.notify_person("guide-42-reminder-3", &request).await?;
+//! let outcome = execution.wait(Duration::from_secs(60)).await?; // in a tool or a test
+//! match outcome.message {
+//!     Some(MessageOutcome::Posted(message)) => println!("posted {}", message.ts.as_str()),
+//!     Some(MessageOutcome::NotPosted(NotPosted::Expired(_))) => println!("the deadline has passed"),
+//!     Some(MessageOutcome::NotPosted(NotPosted::Superseded(_))) => println!("a later message was posted"),
+//!     None => println!("not sent: {:?}", outcome.skipped),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What can go wrong
 //!
 //! | [`StartError`] | has an execution started? | what to do |
@@ -64,7 +97,7 @@
 //! |---|---|
 //! | `APGL_STATE_MACHINES` | the common start of all workflows' ARNs, for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl` |
 //! | `APGL_STATE_MACHINE_ALIAS` | the alias with which these state machines are started: `live` in AWS, shifted by each release |
-//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | the ARN of one workflow's state machine, version or alias. It takes precedence over `APGL_STATE_MACHINES`. Each of the six workflows has such a variable |
+//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | the ARN of one workflow's state machine, version or alias. It takes precedence over `APGL_STATE_MACHINES`. Each of the seven workflows has such a variable |
 //! | `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | as Lambda sets them |
 //! | `AWS_ENDPOINT_URL` | the local stack, if it replaces AWS |
 //! | `SSL_CERT_FILE` | certificates that are trusted instead of Mozilla's, for example behind a TLS-intercepting proxy |
@@ -95,15 +128,15 @@ mod request;
 mod state_machines;
 
 pub use apgl_contract::{
-    ChannelRef, Email, ErrorName, InvalidField, MessageTs, Recovery, Visibility, outcome,
-    request::Operation,
+    Category, ChannelRef, Email, ErrorName, InvalidField, MessageTs, Recovery, ReportedAddress,
+    Visibility, outcome, request::Operation,
 };
 pub use client::Client;
 pub use error::{ConfigError, Failure, StartError, WaitError};
 pub use execution::Execution;
 pub use name::{ExecutionName, NameError};
 pub use request::{
-    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
-    NotifyPrivateChannel, NotifyPublicChannel,
+    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message, NotifyPerson,
+    NotifyPrivateChannel, NotifyPublicChannel, Time,
 };
 pub use state_machines::{FindError, StateMachineArn, StateMachines};

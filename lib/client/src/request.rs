@@ -1,8 +1,8 @@
 //! Requests as callers build them. Starting a request checks it by the workflow's own rules.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
-use apgl_contract::{Visibility, request::OnInvalidAddress};
+use apgl_contract::{Category, Timestamp, Visibility, request::OnInvalidAddress};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -92,6 +92,154 @@ impl From<String> for Message {
     }
 }
 
+/// A time: a [`SystemTime`], or text in RFC 3339 such as `2026-11-25T10:00:00Z`.
+///
+/// Other crates' types, such as those of chrono and jiff, convert into a `SystemTime`. A request with a time before 1970 or
+/// after 9999 is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Time(String);
+
+impl From<SystemTime> for Time {
+    fn from(at: SystemTime) -> Self {
+        // What is not in range is refused when the request is started, like any other text that is not a time.
+        let out_of_range = |_| "out of range".to_owned();
+        Self(Timestamp::try_from(at).map_or_else(out_of_range, String::from))
+    }
+}
+
+impl From<&str> for Time {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Time {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// What a request says about its notification besides the message.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<Category>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<Sequence>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Sequence {
+    key: Confidential<String>,
+    number: u64,
+}
+
+/// The methods of every request that notifies somebody, in whose field `notice` they write.
+macro_rules! notice_methods {
+    ($($request:ty),*) => {
+        $(impl $request {
+            /// What kind of message this is, by default [`Category::Action`]. People choose by it which messages they
+            /// get.
+            #[must_use]
+            pub fn category(mut self, category: Category) -> Self {
+                self.notice.category = Some(category);
+                self
+            }
+
+            /// When the event that the message reports happened. A message that is posted more than ten minutes later
+            /// shows this time. It must come from the event: see [the key](crate#the-key).
+            #[must_use]
+            pub fn occurred_at(mut self, at: impl Into<Time>) -> Self {
+                self.notice.occurred_at = Some(at.into());
+                self
+            }
+
+            /// The time after which the message is no longer posted. Then the outcome says
+            /// [`Expired`](crate::outcome::NotPosted::Expired). It must come from the event: see
+            /// [the key](crate#the-key).
+            #[must_use]
+            pub fn expires_at(mut self, at: impl Into<Time>) -> Self {
+                self.notice.expires_at = Some(at.into());
+                self
+            }
+
+            /// The message's place in a sequence. The key, at most 200 characters, says what the sequence is about, for
+            /// example an article. The number, at most 2⁵³ − 1, is higher for what happened later, for example the
+            /// article's version. If a message with the same key and a higher number has been posted to the same channel
+            /// or person, this one is not posted, and the outcome says
+            /// [`Superseded`](crate::outcome::NotPosted::Superseded).
+            #[must_use]
+            pub fn sequence(mut self, key: impl Into<String>, number: u64) -> Self {
+                let key = Confidential(key.into());
+                self.notice.sequence = Some(Sequence { key, number });
+                self
+            }
+        })*
+    };
+}
+
+notice_methods!(NotifyPrivateChannel, NotifyPublicChannel, NotifyPerson);
+
+/// Whom a message in a channel addresses.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Audience {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mention: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<Confidential<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_invalid_address: Option<OnInvalidAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_broadcast: Option<bool>,
+}
+
+/// The methods of every request that posts to a channel, in whose field `audience` they write.
+macro_rules! audience_methods {
+    ($($request:ty),*) => {
+        $(impl $request {
+            /// The people whom the message addresses, by e-mail address, at most 50. Slack notifies those who want it;
+            /// the others appear by name. The message begins with them, unless its blocks have another place for them, a
+            /// rich-text element `{"type": "mentions"}`. To a private channel they are invited like members.
+            #[must_use]
+            pub fn mention(mut self, mention: impl IntoIterator<Item = impl Into<String>>) -> Self {
+                self.audience.mention = Some(addresses(mention));
+                self
+            }
+
+            /// The person whose action the message reports, by e-mail address. They are not mentioned.
+            #[must_use]
+            pub fn actor(mut self, actor: impl Into<String>) -> Self {
+                self.audience.actor = Some(Confidential(actor.into()));
+                self
+            }
+
+            /// Leaves out entries that are not e-mail addresses, and reports them in the outcome: as `skipped` those
+            /// of the members, as `not_mentioned` those whom the message addresses. Without it, the request is refused.
+            #[must_use]
+            pub fn skip_invalid_addresses(mut self) -> Self {
+                self.audience.on_invalid_address = Some(OnInvalidAddress::Skip);
+                self
+            }
+
+            /// Lets `<!channel>`, `<!here>` and `<!everyone>` notify everybody. Without it they are plain text.
+            #[must_use]
+            pub fn allow_broadcast(mut self) -> Self {
+                self.audience.allow_broadcast = Some(true);
+                self
+            }
+        })*
+    };
+}
+
+audience_methods!(NotifyPrivateChannel, NotifyPublicChannel);
+
 /// Creates a channel, or invites the members that are not in it yet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -167,10 +315,10 @@ pub struct NotifyPrivateChannel {
     message: Message,
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Addresses>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_invalid_address: Option<OnInvalidAddress>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allow_broadcast: Option<bool>,
+    #[serde(flatten)]
+    audience: Audience,
+    #[serde(flatten)]
+    notice: Notice,
 }
 
 impl NotifyPrivateChannel {
@@ -179,8 +327,8 @@ impl NotifyPrivateChannel {
             channel_name: channel_name.into(),
             message: message.into(),
             members: None,
-            on_invalid_address: None,
-            allow_broadcast: None,
+            audience: Audience::default(),
+            notice: Notice::default(),
         }
     }
 
@@ -191,21 +339,6 @@ impl NotifyPrivateChannel {
         self.members = Some(addresses(members));
         self
     }
-
-    /// Leaves out entries that are not e-mail addresses, and reports them in the outcome's `skipped`. Without it, the
-    /// request is refused.
-    #[must_use]
-    pub fn skip_invalid_addresses(mut self) -> Self {
-        self.on_invalid_address = Some(OnInvalidAddress::Skip);
-        self
-    }
-
-    /// Lets `<!channel>`, `<!here>` and `<!everyone>` notify everybody. Without it they are plain text.
-    #[must_use]
-    pub fn allow_broadcast(mut self) -> Self {
-        self.allow_broadcast = Some(true);
-        self
-    }
 }
 
 /// Posts to a public channel, which must exist.
@@ -214,8 +347,10 @@ impl NotifyPrivateChannel {
 pub struct NotifyPublicChannel {
     channel_name: String,
     message: Message,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allow_broadcast: Option<bool>,
+    #[serde(flatten)]
+    audience: Audience,
+    #[serde(flatten)]
+    notice: Notice,
 }
 
 impl NotifyPublicChannel {
@@ -223,15 +358,30 @@ impl NotifyPublicChannel {
         Self {
             channel_name: channel_name.into(),
             message: message.into(),
-            allow_broadcast: None,
+            audience: Audience::default(),
+            notice: Notice::default(),
         }
     }
+}
 
-    /// Lets `<!channel>`, `<!here>` and `<!everyone>` notify everybody. Without it they are plain text.
-    #[must_use]
-    pub fn allow_broadcast(mut self) -> Self {
-        self.allow_broadcast = Some(true);
-        self
+/// Posts a direct message to a person, unless they do not want it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifyPerson {
+    email: Confidential<String>,
+    message: Message,
+    #[serde(flatten)]
+    notice: Notice,
+}
+
+impl NotifyPerson {
+    /// `email` is the person's address. Broadcasts in the message are plain text.
+    pub fn new(email: impl Into<String>, message: impl Into<Message>) -> Self {
+        Self {
+            email: Confidential(email.into()),
+            message: message.into(),
+            notice: Notice::default(),
+        }
     }
 }
 

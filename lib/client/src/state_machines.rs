@@ -272,9 +272,17 @@ mod tests {
 
     #[test]
     fn one_workflows_own_arn_is_enough() {
-        let machines = read(&[("APGL_NOTIFY_PUBLIC_CHANNEL_ARN", OWN)]).unwrap();
-        assert!(machines.get(Operation::NotifyPublicChannel).is_some());
-        assert!(machines.get(Operation::CreateChannel).is_none());
+        for (variable, operation) in [
+            (
+                "APGL_NOTIFY_PUBLIC_CHANNEL_ARN",
+                Operation::NotifyPublicChannel,
+            ),
+            ("APGL_NOTIFY_PERSON_ARN", Operation::NotifyPerson),
+        ] {
+            let machines = read(&[(variable, OWN)]).unwrap();
+            assert!(machines.get(operation).is_some());
+            assert!(machines.get(Operation::CreateChannel).is_none());
+        }
     }
 
     #[rstest]

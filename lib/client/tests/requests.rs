@@ -1,12 +1,18 @@
 //! Checks this crate's requests against the schemas that all callers use.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use apgl_client::{
-    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
-    NotifyPrivateChannel, NotifyPublicChannel, Visibility,
+    Category, ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, InvalidField,
+    Message, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Operation, Time, Visibility,
 };
+use apgl_contract::request::CheckedRequest;
 use rstest::rstest;
 use serde_json::{Value, json, to_value};
 
@@ -33,12 +39,39 @@ fn create_channel() -> CreateChannel {
 fn notify_private_channel() -> NotifyPrivateChannel {
     NotifyPrivateChannel::new("x", message())
         .members(PEOPLE)
+        .mention(PEOPLE)
+        .actor(PEOPLE[0])
         .skip_invalid_addresses()
         .allow_broadcast()
+        .category(Category::Action)
+        .occurred_at(occurred_at())
+        .expires_at("2026-11-26T12:00:00+01:00")
+        .sequence(TEXT, 7)
 }
 
 fn notify_public_channel() -> NotifyPublicChannel {
-    NotifyPublicChannel::new("x", message()).allow_broadcast()
+    NotifyPublicChannel::new("x", message())
+        .mention(PEOPLE)
+        .actor(PEOPLE[0])
+        .skip_invalid_addresses()
+        .allow_broadcast()
+        .category(Category::News)
+        .occurred_at(occurred_at())
+        .expires_at("2026-11-26T12:00:00+01:00")
+        .sequence(TEXT, 0)
+}
+
+fn notify_person() -> NotifyPerson {
+    NotifyPerson::new(PEOPLE[0], message())
+        .category(Category::Critical)
+        .occurred_at(occurred_at())
+        .expires_at("2026-11-26T12:00:00+01:00".to_owned())
+        .sequence(TEXT, (1 << 53) - 1)
+}
+
+/// 2026-11-25 12:00:30 UTC.
+fn occurred_at() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_795_608_030)
 }
 
 fn change_channel_members() -> ChangeChannelMembers {
@@ -55,14 +88,18 @@ fn schema(workflow: &str) -> Value {
 }
 
 #[rstest]
-#[case("create-channel", to_value(create_channel()).unwrap())]
-#[case("notify-private-channel", to_value(notify_private_channel()).unwrap())]
-#[case("notify-public-channel", to_value(notify_public_channel()).unwrap())]
-#[case("change-channel-members", to_value(change_channel_members()).unwrap())]
-#[case("check-channel-exists", to_value(CheckChannelExists::new("x")).unwrap())]
-#[case("delete-channel", to_value(DeleteChannel::new("x").even_if_not_ours()).unwrap())]
-fn a_full_request_has_every_field_of_its_schema(#[case] workflow: &str, #[case] request: Value) {
-    let schema = schema(workflow);
+#[case(Operation::CreateChannel, to_value(create_channel()).unwrap())]
+#[case(Operation::NotifyPrivateChannel, to_value(notify_private_channel()).unwrap())]
+#[case(Operation::NotifyPublicChannel, to_value(notify_public_channel()).unwrap())]
+#[case(Operation::NotifyPerson, to_value(notify_person()).unwrap())]
+#[case(Operation::ChangeChannelMembers, to_value(change_channel_members()).unwrap())]
+#[case(Operation::CheckChannelExists, to_value(CheckChannelExists::new("x")).unwrap())]
+#[case(Operation::DeleteChannel, to_value(DeleteChannel::new("x").even_if_not_ours()).unwrap())]
+fn a_full_request_has_every_field_of_its_schema_and_is_accepted(
+    #[case] operation: Operation,
+    #[case] request: Value,
+) {
+    let schema = schema(operation.as_str());
     let fields = |object: &Value| -> BTreeSet<String> {
         object.as_object().unwrap().keys().cloned().collect()
     };
@@ -70,6 +107,28 @@ fn a_full_request_has_every_field_of_its_schema(#[case] workflow: &str, #[case] 
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<_> = validator.iter_errors(&request).collect();
     assert!(errors.is_empty(), "{errors:?}");
+    let refused = CheckedRequest::check(operation, request).err();
+    assert_eq!(refused, None);
+}
+
+#[rstest]
+#[case::system_time(occurred_at().into(), "2026-11-25T12:00:30Z")]
+#[case::fraction((occurred_at() + Duration::from_millis(250)).into(), "2026-11-25T12:00:30.25Z")]
+#[case::text("2026-11-25T13:00:00+01:00".into(), "2026-11-25T13:00:00+01:00")]
+fn a_time_is_sent_in_rfc_3339(#[case] time: Time, #[case] expected: &str) {
+    let request = NotifyPublicChannel::new("x", "hi").expires_at(time);
+    assert_eq!(to_value(request).unwrap()["expiresAt"], expected);
+}
+
+#[rstest]
+#[case::text("tomorrow".into())]
+#[case::before_1970((UNIX_EPOCH - Duration::from_secs(1)).into())]
+#[case::far_future((UNIX_EPOCH + Duration::from_secs(1 << 40)).into())]
+fn another_time_is_refused_with_its_field(#[case] time: Time) {
+    let request = NotifyPerson::new(PEOPLE[0], "hi").occurred_at(time);
+    let refused = CheckedRequest::check(Operation::NotifyPerson, to_value(request).unwrap());
+    let rule = "must be a time such as 2026-11-25T10:00:00Z";
+    assert_eq!(refused.unwrap_err(), InvalidField::new("occurredAt", rule));
 }
 
 #[test]
@@ -77,6 +136,10 @@ fn an_omitted_field_is_not_sent() {
     assert_eq!(
         to_value(NotifyPrivateChannel::new("x", "hi")).unwrap(),
         json!({ "channelName": "x", "message": { "text": "hi" } })
+    );
+    assert_eq!(
+        to_value(NotifyPerson::new(PEOPLE[0], "hi")).unwrap(),
+        json!({ "email": PEOPLE[0], "message": { "text": "hi" } })
     );
     assert_eq!(
         to_value(CreateChannel::new("x")).unwrap(),
@@ -87,10 +150,11 @@ fn an_omitted_field_is_not_sent() {
 #[test]
 fn debug_shows_no_text_and_no_address() {
     let shown = format!(
-        "{:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?}",
         create_channel(),
         notify_private_channel(),
         notify_public_channel(),
+        notify_person(),
         change_channel_members()
     );
     for confidential in ["secret", "ana", "bob", "divider"] {

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use apgl_client::{
-    Client, CreateChannel, ErrorName, Execution, InvalidField, NotifyPublicChannel, StartError,
-    StateMachines, WaitError,
-    outcome::{NotifyPublicChannelOutcome, SkipReason},
+    Client, CreateChannel, ErrorName, Execution, InvalidField, NotifyPerson, NotifyPublicChannel,
+    StartError, StateMachines, WaitError,
+    outcome::{
+        MessageOutcome, NotPosted, NotifyPersonOutcome, NotifyPublicChannelOutcome, SkipReason,
+    },
 };
 use aws_sdk_sfn::config::HttpClient;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -100,6 +102,25 @@ async fn a_start_sends_the_request_under_a_name_made_from_the_key() {
         input,
         json!({ "channelName": "x", "message": { "text": "hi" } })
     );
+}
+
+#[tokio::test]
+async fn a_direct_message_has_a_workflow_and_a_variable_of_its_own() {
+    let request = NotifyPerson::new("ana@example.com", "hi");
+    let (client, http) = client(vec![started()]);
+    client.notify_person(KEY, &request).await.unwrap();
+    let sent = &sent(&http)[0];
+    let machine = format!("{MACHINES}-notify-person");
+    assert_eq!(sent["stateMachineArn"], machine);
+    let input: Value = sent["input"].as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        input,
+        json!({ "email": "ana@example.com", "message": { "text": "hi" } })
+    );
+    let unconfigured = client_over(NeverClient::new(), StateMachines::default());
+    let error = unconfigured.notify_person(KEY, &request).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("set APGL_NOTIFY_PERSON_ARN or"), "{error}");
 }
 
 #[tokio::test]
@@ -286,6 +307,47 @@ async fn a_wait_ends_with_the_outcome_of_the_workflow() {
             .posted()
             .is_some_and(|posted| posted.duplicate)
     );
+}
+
+#[rstest]
+#[case::posted(
+    json!({ "message": { "ts": "1.2", "duplicate": false, "channelId": "D1" }, "skipped": [] }),
+    Some("1.2"), None, None
+)]
+#[case::expired(
+    json!({ "message": { "expired": true }, "skipped": [] }),
+    None, Some(NotPosted::EXPIRED), None
+)]
+#[case::superseded(
+    json!({ "message": { "superseded": true }, "skipped": [] }),
+    None, Some(NotPosted::SUPERSEDED), None
+)]
+#[case::skipped(
+    json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }),
+    None, None, Some(SkipReason::OptedOut)
+)]
+#[tokio::test]
+async fn the_outcome_says_why_a_person_got_no_message(
+    #[case] output: Value,
+    #[case] ts: Option<&str>,
+    #[case] not_posted: Option<NotPosted>,
+    #[case] skipped: Option<SkipReason>,
+) {
+    let ended = execution("SUCCEEDED", &json!({ "output": output.to_string() }));
+    let (client, _) = client(vec![started(), ended]);
+    let request = NotifyPerson::new("ana@example.com", "hi");
+    let execution = client.notify_person(KEY, &request).await.unwrap();
+    let outcome: NotifyPersonOutcome = execution.wait(Duration::from_mins(1)).await.unwrap();
+    let message = outcome.message.as_ref();
+    let posted = message.and_then(MessageOutcome::posted);
+    assert_eq!(posted.map(|posted| posted.ts.as_str()), ts);
+    let reason = message.and_then(|message| match message {
+        MessageOutcome::NotPosted(reason) => Some(*reason),
+        MessageOutcome::Posted(_) => None,
+    });
+    assert_eq!(reason, not_posted);
+    let reason = outcome.skipped.first().map(|skipped| skipped.reason);
+    assert_eq!(reason, skipped);
 }
 
 #[test]
