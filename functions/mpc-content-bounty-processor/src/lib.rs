@@ -5,13 +5,13 @@
 //! or whose workflow can't be started, stays in the queue and is delivered again on its own. After several attempts
 //! it is moved to the dead-letter queue.
 
-use apgl_client::{Client, Message, NotifyPublicChannel, StartError};
+use apgl_client::{Category, Client, Message, NotifyPublicChannel, StartError};
 use apgl_contract::{
-    ChannelName, InvalidField,
-    decode::{decode, parse},
+    ChannelName, Email, InvalidField, Mentions, Sequence, Timestamp, UncheckedAddresses,
+    decode::{decode, null_as_absent, parse},
 };
 use apgl_runtime::batch::{UnreadableBatch, messages};
-use apgl_templates::ContentBounty;
+use apgl_templates::{ContentBounty, Rendered};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -26,6 +26,7 @@ pub struct Deps {
 
 /// The body of a message. Other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BountyChanged {
     /// The event's unique id.
@@ -33,6 +34,22 @@ pub struct BountyChanged {
     pub id: String,
     /// The bounty in its new state.
     pub bounty: ContentBounty,
+    /// The people who must act now, at most 50. They are mentioned. Ignored when the bounty is awarded.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
+    pub waiting_for: UncheckedAddresses,
+    /// The address of who brought the bounty into this state. They are not mentioned.
+    #[serde(default)]
+    pub actor_email: Option<Email>,
+    /// When the bounty's state changed. Shown if the message is posted more than ten minutes later.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time the message is not posted any more.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Which message this one follows. If a later one has been posted, this one is not.
+    #[serde(default)]
+    pub sequence: Option<Sequence>,
 }
 
 /// Why no notification was started for a message.
@@ -72,12 +89,10 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
 }
 
 async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
-    let BountyChanged { id, bounty } = read(record.body.as_deref().unwrap_or_default())?;
-    let message = bounty.render(false);
-    let message = Message::new(message.text).blocks(message.blocks);
-    let request = NotifyPublicChannel::new(deps.channel.as_str(), message);
-    let execution = deps.client.notify_public_channel(&id, &request).await?;
-    Ok(execution.arn().to_owned())
+    let change = read(record.body.as_deref().unwrap_or_default())?;
+    let request = change.request(&deps.channel)?;
+    let execution = deps.client.notify_public_channel(&change.id, &request);
+    Ok(execution.await?.arn().to_owned())
 }
 
 fn read(body: &str) -> Result<BountyChanged, InvalidField> {
@@ -88,6 +103,41 @@ fn read(body: &str) -> Result<BountyChanged, InvalidField> {
         return Err(InvalidField::new("body.id", "must not be empty"));
     }
     Ok(message)
+}
+
+impl BountyChanged {
+    fn request(&self, channel: &ChannelName) -> Result<NotifyPublicChannel, InvalidField> {
+        let (waiting_for, invalid) = self.waiting_for.clone().divided();
+        let waiting_for = Mentions::try_from(waiting_for)
+            .map_err(|rule| InvalidField::new("body.waitingFor", rule))?;
+        let waiting_for = waiting_for.as_slice().iter().map(Email::as_str);
+        let invalid = invalid.iter().map(String::as_str);
+        let waiting_for: Vec<&str> = waiting_for.chain(invalid.clone()).collect();
+        let mentions = self.bounty.state.asks_for_action() && !waiting_for.is_empty();
+        let Rendered { text, blocks } = self.bounty.render(mentions);
+        let message = Message::new(text).blocks(blocks);
+        let mut request =
+            NotifyPublicChannel::new(channel.as_str(), message).category(Category::Bounty);
+        if mentions {
+            request = request.mention(waiting_for);
+            if let Some(actor) = &self.actor_email {
+                request = request.actor(actor.as_str());
+            }
+            if invalid.len() > 0 {
+                request = request.skip_invalid_addresses();
+            }
+        }
+        if let Some(at) = self.occurred_at {
+            request = request.occurred_at(String::from(at));
+        }
+        if let Some(at) = self.expires_at {
+            request = request.expires_at(String::from(at));
+        }
+        if let Some(Sequence { key, number }) = &self.sequence {
+            request = request.sequence(key.as_str(), number.get());
+        }
+        Ok(request)
+    }
 }
 
 /// The schema of a message's body.
@@ -200,6 +250,54 @@ mod tests {
         assert!(text.starts_with("Bounty posted: Rust \u{fffd}\n"), "{text}");
     }
 
+    fn request(change: impl FnOnce(&mut Value)) -> Value {
+        let mut body = body();
+        change(&mut body);
+        let channel = ChannelName::try_from("content-bounties".to_owned()).unwrap();
+        let request = read(&body.to_string()).unwrap().request(&channel).unwrap();
+        serde_json::to_value(request).unwrap()
+    }
+
+    #[test]
+    fn those_who_must_act_are_mentioned() {
+        let request = request(|body| {
+            body["waitingFor"] = json!(["Ana@example.com", "the authors"]);
+            body["actorEmail"] = json!("bob@example.com");
+        });
+        assert_eq!(
+            request["mention"],
+            json!(["ana@example.com", "the authors"])
+        );
+        assert_eq!(request["actor"], "bob@example.com");
+        assert_eq!(request["onInvalidAddress"], "skip");
+        assert_eq!(request["category"], "bounty");
+    }
+
+    #[test]
+    fn nobody_must_act_on_a_bounty_that_is_awarded() {
+        let request = request(|body| {
+            body["bounty"]["state"] = json!("awarded");
+            body["waitingFor"] = json!(["Ana@example.com"]);
+        });
+        assert_eq!(request.get("mention"), None);
+    }
+
+    #[test]
+    fn times_and_the_sequence_come_from_the_body() {
+        let sequence = json!({ "key": "bounty-7", "number": 3 });
+        let request = request(|body| {
+            body["occurredAt"] = json!("2026-11-25T09:59:00Z");
+            body["expiresAt"] = json!("2026-12-01T00:00:00+01:00");
+            body["sequence"] = sequence.clone();
+        });
+        assert_eq!(request["occurredAt"], "2026-11-25T09:59:00Z");
+        assert_eq!(request["expiresAt"], "2026-11-30T23:00:00Z");
+        assert_eq!(request["sequence"], sequence);
+        let without = self::request(|_| {});
+        let fields: Vec<&String> = without.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["channelName", "message", "category"]);
+    }
+
     #[rstest]
     #[case("", "body: must be JSON")]
     #[case("hello", "body: must be JSON")]
@@ -213,12 +311,17 @@ mod tests {
     #[rstest]
     #[case("/id", json!(""), "body.id: must not be empty")]
     #[case("/id", json!(7), "body.id: must be a string")]
+    #[case("/waitingFor", json!("ana@example.com"), "body.waitingFor: must be a sequence")]
+    #[case("/actorEmail", json!("Bob"), "body.actorEmail: must be an e-mail address")]
+    #[case("/occurredAt", json!(1), "body.occurredAt: must be a string")]
+    #[case("/sequence", json!({ "key": "x" }), "body.sequence.number: is required")]
     #[case("/bounty/state", json!("sold"), "body.bounty.state: must be ")]
     #[case("/bounty/dueDate", json!("soon"), "body.bounty.dueDate: must be a date such as ")]
     #[case("/bounty/link", json!("javascript:alert(1)"), "body.bounty.link: must ")]
     fn a_bad_field_is_named(#[case] place: &str, #[case] value: Value, #[case] expected: &str) {
         let mut body = body();
-        *body.pointer_mut(place).unwrap() = value;
+        let (parent, field) = place.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[field] = value;
         let refusal = read(&body.to_string()).unwrap_err().to_string();
         assert!(refusal.starts_with(expected), "{refusal}");
     }

@@ -1,25 +1,38 @@
-//! Notifies a content item's private channel that the item's state has changed.
+//! Notifies a content item's private channel that the item's state has changed, and the people who must act.
 //!
 //! The event comes from EventBridge, at least once. The id of the change is the idempotency key, so one change leads
 //! to one message. If the publisher gives no id, the event's own id is the key; it is different when the publisher
-//! sends the event again. An entry of `members` that is not an address stops nobody: the workflow reports it.
+//! sends the event again. An entry of `members` or `waitingFor` that is not an address stops nobody: the workflow reports
+//! it.
 //!
-//! An event that can't be read, or whose workflow can't be started, fails the invocation. Lambda retries it, and then
-//! moves it to the dead-letter queue.
+//! In a state in which somebody must act, the channel's message mentions those for whom the item waits, and each of them
+//! gets a direct message. The key of a direct message is the change's key and the person's address.
+//!
+//! An event that can't be read, or whose workflows can't all be started, fails the invocation. Lambda retries it, and then
+//! moves it to the dead-letter queue. A workflow that was started is not started again.
 
-use apgl_client::{Client, Message, NotifyPrivateChannel, StartError};
+use apgl_client::{Category, Client, Message, NotifyPerson, NotifyPrivateChannel, StartError};
 use apgl_contract::{
-    ChannelName, Email, InvalidField, UncheckedAddresses,
+    ChannelName, Email, InvalidField, Mentions, Timestamp, UncheckedAddresses,
     decode::{decode, null_as_absent},
+    notice::SequenceNumber,
 };
-use apgl_templates::ContentItem;
+use apgl_templates::{ContentItem, Rendered};
 use aws_lambda_events::eventbridge::EventBridgeEvent;
+use futures_util::future::{try_join, try_join_all};
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The event's `detail-type`.
 const DETAIL_TYPE: &str = "Content Item State Changed";
+
+#[derive(Debug)]
+pub struct Deps {
+    pub client: Client,
+    /// Whether those who must act get a direct message, besides the channel's message.
+    pub direct_messages: bool,
+}
 
 /// The event's `detail`. Other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,11 +49,28 @@ pub struct ContentItemStateChanged {
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<apgl_contract::Members>"))]
     pub members: UncheckedAddresses,
+    /// The people who must act now, at most 50: the reviewers of an item that is submitted or in review, the authors of
+    /// one for which changes are requested. They are mentioned, and get a direct message. Ignored in the other states.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
+    pub waiting_for: UncheckedAddresses,
+    /// The address of who brought the item into this state. They are not notified of their own act.
+    #[serde(default)]
+    pub actor_email: Option<Email>,
+    /// The item's version, higher after each change. What an older version says is not posted after a newer one.
+    #[serde(default)]
+    pub version: Option<SequenceNumber>,
+    /// When the item's state changed. Shown if the message is posted more than ten minutes later.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// After this time nothing is posted any more.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
     /// The content item in its new state.
     pub content_item: ContentItem,
 }
 
-/// Why no notification was started for an event.
+/// Why not all notifications were started for an event.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotStarted {
     /// The publisher's mistake: it must fix the event and publish it again.
@@ -50,55 +80,139 @@ pub enum NotStarted {
     Start(#[from] StartError),
 }
 
-/// Starts the notification, and returns the execution's ARN.
-pub async fn handle(client: &Client, event: Value) -> Result<String, NotStarted> {
+/// Adds to a request when the change happened, until when it matters, and its place among the item's changes.
+macro_rules! dated {
+    ($request:expr, $change:expr) => {{
+        let mut request = $request;
+        if let Some(at) = $change.occurred_at {
+            request = request.occurred_at(String::from(at));
+        }
+        if let Some(at) = $change.expires_at {
+            request = request.expires_at(String::from(at));
+        }
+        if let Some(version) = $change.version {
+            request = request.sequence($change.channel_name.as_str(), version.get());
+        }
+        request
+    }};
+}
+
+/// The notifications about one change.
+#[derive(Debug, PartialEq)]
+struct Notifications {
+    key: String,
+    to_channel: NotifyPrivateChannel,
+    to_people: Vec<(Email, NotifyPerson)>,
+}
+
+/// Starts the notifications, and returns the ARN of the channel's execution.
+pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
     let id = event["id"].as_str().map(str::to_owned);
-    let started = start(client, event).await;
+    let started = start(deps, event).await;
     match &started {
-        Ok(arn) => tracing::info!(event.id = id, executionId = arn, "started the notification"),
-        Err(error) => tracing::error!(event.id = id, %error, "could not start the notification"),
+        Ok((arn, people)) => tracing::info!(
+            event.id = id,
+            executionId = arn,
+            people.notified = people,
+            "started the notifications"
+        ),
+        Err(error) => tracing::error!(event.id = id, %error, "could not start the notifications"),
     }
-    started
+    started.map(|(arn, _)| arn)
 }
 
-async fn start(client: &Client, event: Value) -> Result<String, NotStarted> {
-    let (key, request) = request(event)?;
-    let execution = client.notify_private_channel(&key, &request).await?;
-    Ok(execution.arn().to_owned())
+/// Returns the ARN of the channel's execution, and to how many people a direct message was started.
+async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted> {
+    let Notifications {
+        key,
+        to_channel,
+        to_people,
+    } = notifications(event, deps.direct_messages)?;
+    let client = &deps.client;
+    let people = to_people.iter().map(async |(email, request)| {
+        let key = format!("{key}/{}", email.as_str());
+        client.notify_person(&key, request).await
+    });
+    let channel = client.notify_private_channel(&key, &to_channel);
+    let (execution, people) = try_join(channel, try_join_all(people)).await?;
+    Ok((execution.arn().to_owned(), people.len()))
 }
 
-/// The idempotency key and the request.
-fn request(event: Value) -> Result<(String, NotifyPrivateChannel), NotStarted> {
+fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, NotStarted> {
     let event: EventBridgeEvent<Value> = decode(event)?;
     if event.detail_type != DETAIL_TYPE {
         let rule = "must be Content Item State Changed";
         return Err(InvalidField::new("detail-type", rule).into());
     }
-    let ContentItemStateChanged {
-        id,
-        channel_name,
-        members,
-        content_item,
-    } = decode(event.detail).map_err(|invalid| invalid.within("detail"))?;
-    let (key, field) = match id {
-        Some(id) => (id, "detail.id"),
+    let change: ContentItemStateChanged =
+        decode(event.detail).map_err(|invalid| invalid.within("detail"))?;
+    let (key, field) = match &change.id {
+        Some(id) => (id.clone(), "detail.id"),
         None => (event.id.unwrap_or_default(), "id"),
     };
     if key.is_empty() {
         return Err(InvalidField::new(field, "must not be empty").into());
     }
-    let message = content_item.render(false);
-    let message = Message::new(message.text).blocks(message.blocks);
-    let (valid, invalid) = members.divided();
-    let members = valid.iter().map(Email::as_str);
-    let request = NotifyPrivateChannel::new(channel_name.as_str(), message);
-    if invalid.is_empty() {
-        // A request without the field is the same for every release, also when the event is delivered again during
-        // an update.
-        return Ok((key, request.members(members)));
+    let (waiting_for, invalid) = change.waiting_for.clone().divided();
+    let waiting_for = Mentions::try_from(waiting_for)
+        .map_err(|rule| InvalidField::new("detail.waitingFor", rule))?;
+    let to_person = change.content_item.render_to_person();
+    let to_people = match to_person.filter(|_| direct_messages) {
+        Some(message) => change.to_people(&message, &waiting_for),
+        None => Vec::new(),
+    };
+    Ok(Notifications {
+        key,
+        to_channel: change.to_channel(&waiting_for, &invalid),
+        to_people,
+    })
+}
+
+impl ContentItemStateChanged {
+    /// In a state in which somebody must act, and without the fields that are new in 0.2, it is the same for every release,
+    /// also when the event is delivered again during an update.
+    fn to_channel(&self, waiting_for: &Mentions, invalid: &[String]) -> NotifyPrivateChannel {
+        let waiting_for = waiting_for.as_slice().iter().map(Email::as_str);
+        let waiting_for: Vec<&str> = waiting_for
+            .chain(invalid.iter().map(String::as_str))
+            .collect();
+        let asks_for_action = self.content_item.state.asks_for_action();
+        let mentions = asks_for_action && !waiting_for.is_empty();
+        let message = message(self.content_item.render(mentions));
+        let (valid, no_addresses) = self.members.clone().divided();
+        let members = valid.iter().map(Email::as_str);
+        let members = members.chain(no_addresses.iter().map(String::as_str));
+        let mut request =
+            NotifyPrivateChannel::new(self.channel_name.as_str(), message).members(members);
+        if mentions {
+            request = request.mention(waiting_for);
+            if let Some(actor) = &self.actor_email {
+                request = request.actor(actor.as_str());
+            }
+        }
+        if !no_addresses.is_empty() || mentions && !invalid.is_empty() {
+            request = request.skip_invalid_addresses();
+        }
+        if !asks_for_action {
+            request = request.category(Category::News);
+        }
+        dated!(request, self)
     }
-    let members = members.chain(invalid.iter().map(String::as_str));
-    Ok((key, request.members(members).skip_invalid_addresses()))
+
+    /// A direct message to each person who must act, except to who has just acted.
+    fn to_people(&self, rendered: &Rendered, waiting_for: &Mentions) -> Vec<(Email, NotifyPerson)> {
+        let others = waiting_for.as_slice().iter();
+        let others = others.filter(|email| self.actor_email.as_ref() != Some(*email));
+        let to_one = |email: &Email| {
+            let request = NotifyPerson::new(email.as_str(), message(rendered.clone()));
+            (email.clone(), dated!(request, self))
+        };
+        others.map(to_one).collect()
+    }
+}
+
+fn message(rendered: Rendered) -> Message {
+    Message::new(rendered.text).blocks(rendered.blocks)
 }
 
 impl From<NotStarted> for Diagnostic {
@@ -151,14 +265,41 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut Value)) -> String {
         let mut event = event();
         change(&mut event);
-        request(event).unwrap_err().to_string()
+        notifications(event, true).unwrap_err().to_string()
+    }
+
+    /// The key, and the request for the channel.
+    fn request(event: Value) -> (String, Value) {
+        let Notifications {
+            key, to_channel, ..
+        } = notifications(event, true).unwrap();
+        (key, serde_json::to_value(to_channel).unwrap())
+    }
+
+    /// An event about an item that waits for Ana and Bob.
+    fn waiting(state: &str) -> Value {
+        let mut event = event();
+        event["detail"]["contentItem"]["state"] = json!(state);
+        event["detail"]["waitingFor"] = json!(["Ana@example.com", "bob@example.com"]);
+        event
+    }
+
+    /// The requests for direct messages, each with its person's address.
+    fn direct_messages(event: Value) -> Vec<(String, Value)> {
+        let requests = notifications(event, true).unwrap().to_people.into_iter();
+        requests
+            .map(|(email, request)| {
+                let request = serde_json::to_value(request).unwrap();
+                assert_eq!(request["email"], email.as_str());
+                (email.as_str().to_owned(), request)
+            })
+            .collect()
     }
 
     #[test]
     fn an_event_becomes_a_message_to_the_items_channel_with_its_id_as_the_key() {
-        let (key, request) = request(event()).unwrap();
+        let (key, request) = request(event());
         assert_eq!(key, "7bf73129-1428-4cd3-a780-95db273d1602");
-        let request = serde_json::to_value(request).unwrap();
         assert_eq!(request["channelName"], "guide-42");
         assert_eq!(request["members"], json!(["ana@example.com"]));
         let text = request["message"]["text"].as_str().unwrap();
@@ -173,7 +314,7 @@ mod tests {
     fn a_publishers_own_id_is_the_key() {
         let mut event = event();
         event["detail"]["id"] = json!("guide-42-approved");
-        assert_eq!(request(event).unwrap().0, "guide-42-approved");
+        assert_eq!(request(event).0, "guide-42-approved");
     }
 
     #[test]
@@ -181,7 +322,7 @@ mod tests {
         let mut event = event();
         event["detail"]["wordCount"] = json!(1_000);
         event["replay-name"] = json!("again");
-        assert!(request(event).is_ok());
+        assert!(notifications(event, true).is_ok());
     }
 
     #[rstest]
@@ -194,6 +335,12 @@ mod tests {
     #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must contain only ")]
     #[case("/detail/members", json!("ana@example.com"), "detail.members: must be a sequence")]
     #[case("/detail/members", json!(vec!["ana"; 1_001]), "detail.members: must contain at most 1,000 addresses")]
+    #[case("/detail/waitingFor", json!("ana@example.com"), "detail.waitingFor: must be a sequence")]
+    #[case("/detail/waitingFor", json!((0..51).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>()), "detail.waitingFor: must contain at most 50 addresses")]
+    #[case("/detail/actorEmail", json!("Bob"), "detail.actorEmail: must be an e-mail address")]
+    #[case("/detail/version", json!(-1), "detail.version: must be an integer from 0 ")]
+    #[case("/detail/occurredAt", json!("noon"), "detail.occurredAt: must be a time such as ")]
+    #[case("/detail/expiresAt", json!("2026-11-25"), "detail.expiresAt: must be a time such as ")]
     #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]
     #[case("/detail/contentItem/state", json!("lost"), "detail.contentItem.state: must be ")]
@@ -215,7 +362,7 @@ mod tests {
         let mut event = event();
         let members = json!(["Ana@example.com ", "svc-build", null, "bob@example.com"]);
         event["detail"]["members"] = members;
-        let request = serde_json::to_value(request(event).unwrap().1).unwrap();
+        let (_, request) = request(event);
         assert_eq!(
             request["members"],
             json!(["ana@example.com", "bob@example.com", "svc-build", "null"])
@@ -224,8 +371,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_invalid_addresses_is_the_same_for_every_release() {
-        let request = serde_json::to_value(request(event()).unwrap().1).unwrap();
+    fn a_request_for_action_without_new_fields_is_the_same_for_every_release() {
+        let (_, request) = request(event());
+        let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["channelName", "message", "members", "category"]);
+        let mut event = event();
+        event["detail"]["contentItem"]["state"] = json!("in_review");
+        let (_, request) = self::request(event);
         let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
         assert_eq!(fields, ["channelName", "message", "members"]);
     }
@@ -238,13 +390,17 @@ mod tests {
             "/detail/id",
             "/detail/contentItem/actor",
             "/detail/contentItem/dueDate",
+            "/detail/waitingFor",
+            "/detail/actorEmail",
+            "/detail/version",
+            "/detail/occurredAt",
+            "/detail/expiresAt",
         ] {
             let (parent, field) = place.rsplit_once('/').unwrap();
             event.pointer_mut(parent).unwrap()[field] = json!(null);
         }
-        let (key, request) = request(event).unwrap();
+        let (key, request) = request(event);
         assert_eq!(key, "7bf73129-1428-4cd3-a780-95db273d1602");
-        let request = serde_json::to_value(request).unwrap();
         assert_eq!(request["members"], json!([]));
     }
 
@@ -257,5 +413,90 @@ mod tests {
                 .remove("contentItem");
         });
         assert_eq!(refusal, "detail.contentItem: is required");
+    }
+
+    #[test]
+    fn those_who_must_act_are_mentioned_and_get_a_direct_message() {
+        let (_, request) = request(waiting("in_review"));
+        let (ana, bob) = ("ana@example.com", "bob@example.com");
+        assert_eq!(request["mention"], json!([ana, bob]));
+        let place = &request["message"]["blocks"][1]["elements"][1]["elements"][0]["elements"][1];
+        assert_eq!(*place, json!({ "type": "mentions" }));
+        assert_eq!(request.get("category"), None);
+        let sent = direct_messages(waiting("in_review"));
+        let people: Vec<&str> = sent.iter().map(|(email, _)| email.as_str()).collect();
+        assert_eq!(people, [ana, bob]);
+        let text = sent[0].1["message"]["text"].as_str().unwrap();
+        assert!(
+            text.starts_with("Waiting for your review: Rust on"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn nobody_is_notified_of_their_own_act() {
+        let mut event = waiting("changes_requested");
+        event["detail"]["actorEmail"] = json!("BOB@example.com");
+        let sent = direct_messages(event.clone());
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].0, "ana@example.com");
+        let (_, request) = request(event);
+        assert_eq!(request["actor"], "bob@example.com");
+    }
+
+    #[rstest]
+    #[case("approved")]
+    #[case("published")]
+    #[case("withdrawn")]
+    fn where_nobody_must_act_nobody_is_addressed(#[case] state: &str) {
+        let (_, request) = request(waiting(state));
+        assert_eq!(request.get("mention"), None);
+        assert_eq!(request["category"], "news");
+        assert_eq!(direct_messages(waiting(state)), []);
+    }
+
+    #[test]
+    fn a_setting_turns_direct_messages_off() {
+        let notifications = notifications(waiting("in_review"), false).unwrap();
+        assert_eq!(notifications.to_people, []);
+        let request = serde_json::to_value(notifications.to_channel).unwrap();
+        assert_eq!(request["mention"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_entry_of_the_waiting_that_is_no_address_stops_nobody() {
+        let mut event = waiting("in_review");
+        event["detail"]["waitingFor"] = json!(["the reviewers", "bob@example.com"]);
+        assert_eq!(direct_messages(event.clone()).len(), 1);
+        let (_, request) = request(event);
+        assert_eq!(
+            request["mention"],
+            json!(["bob@example.com", "the reviewers"])
+        );
+        assert_eq!(request["onInvalidAddress"], "skip");
+    }
+
+    #[test]
+    fn times_and_the_version_come_from_the_detail() {
+        let mut event = waiting("in_review");
+        for (field, value) in [
+            ("occurredAt", json!("2026-11-25T09:59:00Z")),
+            ("expiresAt", json!("2026-12-01T00:00:00+01:00")),
+            ("version", json!(7)),
+        ] {
+            event["detail"][field] = value;
+        }
+        let (_, to_channel) = request(event.clone());
+        let to_person = direct_messages(event).remove(0).1;
+        for request in [to_channel, to_person] {
+            assert_eq!(request["occurredAt"], "2026-11-25T09:59:00Z");
+            assert_eq!(request["expiresAt"], "2026-11-30T23:00:00Z");
+            assert_eq!(
+                request["sequence"],
+                json!({ "key": "guide-42", "number": 7 })
+            );
+        }
+        let (_, request) = request(waiting("in_review"));
+        assert_eq!(request.get("occurredAt"), None);
     }
 }

@@ -3,15 +3,24 @@
 
 use hostile_input::{anything, client, config, leaks, mutated, run};
 use lambda_runtime::Diagnostic;
-use mpc_event_handler::handle;
+use mpc_event_handler::{Deps, handle};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+fn deps() -> Deps {
+    Deps {
+        client: client("mpc-event"),
+        direct_messages: true,
+    }
+}
 
 fn detail() -> Value {
     json!({
         "id": "guide-42-approved", "channelName": "guide-42", "members": ["ana@example.com", "svc-build"],
+        "waitingFor": ["ana@example.com", "the reviewers"], "actorEmail": "bob@example.com", "version": 7,
+        "occurredAt": "2026-11-25T10:00:00Z", "expiresAt": "2026-12-01T00:00:00+01:00",
         "contentItem": {
-            "title": "Rust on Lambda", "link": "https://example.com/guide-42", "state": "approved",
+            "title": "Rust on Lambda", "link": "https://example.com/guide-42", "state": "in_review",
             "actor": "Bob", "dueDate": "2026-12-01",
         },
     })
@@ -27,18 +36,14 @@ fn event(detail: &Value) -> Value {
 
 #[test]
 fn the_unmodified_event_starts_a_notification() {
-    assert!(
-        run(handle(&client("mpc-event"), event(&detail())))
-            .0
-            .is_ok()
-    );
+    assert!(run(handle(&deps(), event(&detail()))).0.is_ok());
 }
 
 #[test]
 fn an_event_that_is_too_large_is_invalid() {
     let mut detail = detail();
     detail["members"] = json!(["a".repeat(300_000)]);
-    let (outcome, _) = run(handle(&client("mpc-event"), event(&detail)));
+    let (outcome, _) = run(handle(&deps(), event(&detail)));
     let Diagnostic { error_type, .. } = outcome.unwrap_err().into();
     assert_eq!(error_type, "InvalidEvent");
 }
@@ -67,7 +72,7 @@ fn check(mut event: Value) -> Result<(), TestCaseError> {
     if let Some(id) = event.get_mut("id") {
         *id = json!("7bf73129-1428-4cd3-a780-95db273d1602");
     }
-    let (outcome, log) = run(handle(&client("mpc-event"), event));
+    let (outcome, log) = run(handle(&deps(), event));
     prop_assert!(!leaks(&log), "{}", log);
     prop_assert_eq!(log.lines().count(), 1, "{}", log);
     if let Err(failure) = outcome {

@@ -56,7 +56,7 @@ pub(crate) struct ToPerson {
 
 impl Wording {
     /// The same state, told to a person who must act; `None` if nobody must.
-    pub fn to_person(self) -> Option<Self> {
+    pub fn for_person(self) -> Option<Self> {
         let ToPerson {
             headline,
             next_step,

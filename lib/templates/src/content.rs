@@ -35,7 +35,7 @@ impl ContentItem {
 
     /// The message to a person who must act; `None` in a state in which nobody must.
     pub fn render_to_person(&self) -> Option<Rendered> {
-        let wording = self.state.wording().to_person()?;
+        let wording = self.state.wording().for_person()?;
         Some(self.announcement(wording, false).render())
     }
 
