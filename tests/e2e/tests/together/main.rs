@@ -22,3 +22,4 @@ mod redrive;
 mod roles;
 mod starting;
 mod watch_executions;
+mod who_must_act;
