@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use apgl_client::Operation;
 use local_stack::{
     App, Detour, Execution, LocalStack, Project, StackOptions, Status, execution::Executions,
 };
+use serde_json::Value;
 use slack_sandbox::{Admin, chaos::Chaos};
 use tokio::{
     sync::Semaphore,
@@ -124,7 +126,11 @@ impl World {
         let audience = Audience::new(&run, options.channels, Channels::Mixed);
         audience.settle(&self.stack, &self.sandbox).await?;
         self.people.begin(&self.sandbox, &audience.people).await;
-        let notifications = audience.notifications(&run, options.executions);
+        let notifications = audience.notifications(&run, options.executions).into_iter();
+        let notifications = notifications.enumerate();
+        let notifications: Vec<_> = notifications
+            .map(|(n, notification)| notification.with_notice(n, &audience.people))
+            .collect();
 
         let began = Instant::now();
         self.begin_faults(options).await?;
@@ -152,8 +158,14 @@ impl World {
         let messages = Messages::of(self.sandbox.channels().await?);
         for one in &sent {
             let places = messages.places(&one.notification, &one.arn, &evidence);
-            report.count(one, redriven.get(&one.arn).copied(), &places);
+            report.count(one, redriven.get(&one.arn), &places);
+            report.sent_late += usize::from(evidence.was_sent_late(&one.notification));
         }
+        let numbers = sent.iter().filter_map(|one| {
+            let Notification { text, number, .. } = &one.notification;
+            Some((text.as_str(), (*number)?))
+        });
+        report.out_of_sequence = messages.out_of_sequence(&numbers.collect());
         Ok(report)
     }
 
@@ -184,6 +196,7 @@ impl World {
             let (client, executions, dice) =
                 (client.clone(), executions.clone(), self.dice.clone());
             tasks.push(tokio::spawn(async move {
+                let notification = notification.started();
                 let arn = caller::start(&client, &notification, &dice)
                     .await
                     .map_err(|error| Error::Setup(error.to_string()))?;
@@ -206,13 +219,13 @@ impl World {
         Ok(sent)
     }
 
-    /// Redrives each failed execution, whether its message is in Slack or not. Returns whether each redrive
-    /// succeeded, by ARN.
+    /// Redrives each failed execution, whether its message is in Slack or not. Returns those that then succeeded, by
+    /// ARN.
     async fn redrive(
         &self,
         sent: &[Sent],
         concurrency: usize,
-    ) -> Result<BTreeMap<String, bool>, Error> {
+    ) -> Result<BTreeMap<String, Execution>, Error> {
         let permits = Arc::new(Semaphore::new(concurrency));
         let mut tasks = JoinSet::new();
         for one in sent.iter().filter(|one| one.error().is_some()) {
@@ -221,22 +234,27 @@ impl World {
             tasks.spawn(async move {
                 let _permit = permits.acquire().await;
                 let succeeded = redrive_until_it_succeeds(&executions, &arn).await?;
-                Ok::<_, Error>((arn, succeeded))
+                Ok::<_, Error>(succeeded.map(|execution| (arn, execution)))
             });
         }
-        tasks.join_all().await.into_iter().collect()
+        let ended = tasks.join_all().await.into_iter();
+        ended.filter_map(Result::transpose).collect()
     }
 }
 
-async fn redrive_until_it_succeeds(executions: &Executions, arn: &str) -> Result<bool, Error> {
+async fn redrive_until_it_succeeds(
+    executions: &Executions,
+    arn: &str,
+) -> Result<Option<Execution>, Error> {
     for _ in 0..REDRIVES {
         executions.redrive(arn).await?;
         let ended = end_of(executions, arn, AT_MOST).await?;
-        if ended.is_some_and(|execution| execution.status == Status::Succeeded) {
-            return Ok(true);
+        let succeeded = ended.filter(|execution| execution.status == Status::Succeeded);
+        if succeeded.is_some() {
+            return Ok(succeeded);
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 impl Sent {
@@ -250,8 +268,34 @@ impl Sent {
         }
     }
 
-    pub(crate) fn has_succeeded(&self) -> bool {
+    /// The execution, if it succeeded.
+    pub(crate) fn succeeded(&self) -> Option<&Execution> {
         let execution = self.execution.as_ref();
-        execution.is_some_and(|execution| execution.status == Status::Succeeded)
+        execution.filter(|execution| execution.status == Status::Succeeded)
     }
+
+    /// Why this outcome says that nothing was posted, if the notification allows it.
+    pub(crate) fn not_posted(&self, outcome: &Value) -> Option<NotPosted> {
+        let message = &outcome["message"];
+        let is_skipped = outcome["skipped"]
+            .as_array()
+            .is_some_and(|skipped| !skipped.is_empty());
+        if message["expired"] == true && self.notification.expires_at.is_some() {
+            Some(NotPosted::Expired)
+        } else if message["superseded"] == true && self.notification.number.is_some() {
+            Some(NotPosted::Superseded)
+        } else {
+            let to_person = self.notification.operation == Operation::NotifyPerson;
+            (is_skipped && to_person).then_some(NotPosted::Skipped)
+        }
+    }
+}
+
+/// Why an outcome says that nothing was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotPosted {
+    Expired,
+    Superseded,
+    /// The person could not be found: people change their addresses.
+    Skipped,
 }

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use apgl_client::Operation;
+use apgl_contract::Timestamp;
 use local_stack::{Execution, LocalStack, Status, execution::Executions, stack::put_profile};
 use serde_json::{Value, json};
 use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
@@ -23,13 +24,54 @@ const MEMBERS: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Notification {
     pub operation: Operation,
+    /// The channel's name, or the address of the person who gets it as a direct message.
     pub channel: String,
     /// Unique among the notifications, so it also serves as the key.
     pub text: String,
     pub request: Value,
+    /// Its number, if it is one of its channel's sequence.
+    pub number: Option<u64>,
+    /// When it expires; set when it is started.
+    pub expires_at: Option<SystemTime>,
 }
 
+/// How long after its start a notification that can expire does.
+const EXPIRES_AFTER: Duration = Duration::from_secs(20);
+/// The key of all sequences. Each channel has its own.
+const SEQUENCE: &str = "chaos";
+
 impl Notification {
+    /// Of five notifications, one goes to a person instead, two are of their channel's sequence, and one can expire.
+    #[must_use]
+    pub fn with_notice(mut self, n: usize, people: &[String]) -> Self {
+        match n % 5 {
+            0 => {}
+            1 => {
+                let person = &people[n % people.len()];
+                self.operation = Operation::NotifyPerson;
+                self.request = json!({ "email": person, "message": self.text });
+                self.channel.clone_from(person);
+            }
+            4 => self.expires_at = Some(SystemTime::UNIX_EPOCH),
+            _ => {
+                let number = u64::try_from(n).unwrap_or_default();
+                self.request["sequence"] = json!({ "key": SEQUENCE, "number": number });
+                self.number = Some(number);
+            }
+        }
+        self
+    }
+
+    /// The notification as it is started now: from now on its request stays the same.
+    #[must_use]
+    pub fn started(mut self) -> Self {
+        if let Some(expires_at) = &mut self.expires_at {
+            *expires_at = SystemTime::now() + EXPIRES_AFTER;
+            self.request["expiresAt"] = json!(Timestamp::try_from(*expires_at).ok());
+        }
+        self
+    }
+
     pub fn is_private(&self) -> bool {
         self.operation == Operation::NotifyPrivateChannel
     }
@@ -128,6 +170,8 @@ impl Audience {
                     channel: channel.clone(),
                     text,
                     request,
+                    number: None,
+                    expires_at: None,
                 }
             })
             .collect()

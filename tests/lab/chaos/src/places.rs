@@ -6,9 +6,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use apgl_client::Operation;
+use apgl_slack::SlackClient;
 use slack_sandbox::{
     admin::ChannelState,
     calls::Call,
@@ -22,6 +24,9 @@ use crate::{
 
 /// How much later than its message a call can stand in the log.
 const LOG_MARGIN_MICROS: u64 = 100_000;
+
+/// How the direct message with another person is wrong.
+const SOMEBODY_ELSES: &str = "of somebody else";
 
 /// All messages in Slack, and their channels.
 #[derive(Debug)]
@@ -43,6 +48,23 @@ impl Messages {
             }
         }
         Self { channels, by_text }
+    }
+
+    /// How many messages of a sequence are in their channel after one with a higher number.
+    pub fn out_of_sequence(&self, numbers: &HashMap<&str, u64>) -> usize {
+        let in_channel = |channel: &ChannelState| {
+            let mut highest = 0;
+            let messages = channel.messages.iter();
+            let numbers = messages.filter_map(|message| numbers.get(message.text.as_str()));
+            numbers
+                .filter(|number| {
+                    let is_late = **number < highest;
+                    highest = highest.max(**number);
+                    is_late
+                })
+                .count()
+        };
+        self.channels.iter().map(in_channel).sum()
     }
 
     /// The places of this notification's messages, which the execution `arn` has posted.
@@ -121,6 +143,19 @@ impl Evidence {
         evidence
     }
 
+    /// Whether a request to post it was received longer after its expiry than a connection may take to open.
+    pub fn was_sent_late(&self, notification: &Notification) -> bool {
+        let Some(expires_at) = notification.expires_at else {
+            return false;
+        };
+        let since = expires_at.duration_since(SystemTime::UNIX_EPOCH);
+        let latest = since.unwrap_or_default() + SlackClient::CALL_TIMEOUT;
+        let latest = u64::try_from(latest.as_micros()).unwrap_or(u64::MAX);
+        let sent = self.sent.iter();
+        let mut sent = sent.filter(|((_, text), _)| *text == notification.text);
+        sent.any(|(_, times)| times.iter().any(|at| *at > latest))
+    }
+
     /// Judges a message of this notification by the execution `arn`.
     pub fn place(
         &self,
@@ -129,6 +164,16 @@ impl Evidence {
         channel: &ChannelState,
         message: &Message,
     ) -> Place {
+        if notification.operation == Operation::NotifyPerson {
+            return if channel.emails.contains(&notification.channel) {
+                Place::Right
+            } else {
+                Place::Wrong(Changed {
+                    how: SOMEBODY_ELSES,
+                    before: Duration::ZERO,
+                })
+            };
+        }
         let posted_at = micros(&message.ts);
         let until_then = channel.versions.iter();
         let until_then = until_then.take_while(|version| version.since <= posted_at);
@@ -189,7 +234,6 @@ fn micros(ts: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use apgl_client::Operation;
     use rstest::rstest;
     use serde_json::json;
 
@@ -208,6 +252,8 @@ mod tests {
             channel: "team".to_owned(),
             text: "hello".to_owned(),
             request: json!({}),
+            number: None,
+            expires_at: None,
         }
     }
 
@@ -236,11 +282,10 @@ mod tests {
         }
     }
 
-    /// The place of a private notification's message, in a channel that became this version.
-    fn place(became: Version, trust_seconds: u64) -> Place {
-        let channel = ChannelState {
+    fn empty_channel() -> ChannelState {
+        ChannelState {
             id: "C1".to_owned(),
-            versions: vec![version(0, "team", true, false), became],
+            versions: Vec::new(),
             name: String::new(),
             is_private: true,
             is_archived: false,
@@ -251,6 +296,14 @@ mod tests {
             members: Vec::new(),
             emails: Vec::new(),
             messages: Vec::new(),
+        }
+    }
+
+    /// The place of a private notification's message, in a channel that became this version.
+    fn place(became: Version, trust_seconds: u64) -> Place {
+        let channel = ChannelState {
+            versions: vec![version(0, "team", true, false), became],
+            ..empty_channel()
         };
         let message = Message {
             ts: format!("{}.{:06}", POSTED / SECOND, POSTED % SECOND),
@@ -308,6 +361,36 @@ mod tests {
             Place::JustChanged(changed) | Place::Wrong(changed) => Some(changed.how),
         };
         assert_eq!(how, wrong);
+    }
+
+    #[test]
+    fn a_lower_number_after_a_higher_one_is_out_of_sequence() {
+        let message = |text: &str| Message {
+            text: text.to_owned(),
+            ..Message::default()
+        };
+        let texts = ["one", "three", "two", "else", "three", "two"];
+        let channel = ChannelState {
+            messages: texts.map(message).into(),
+            ..empty_channel()
+        };
+        let messages = Messages::of(vec![channel]);
+        let numbers = HashMap::from([("one", 1), ("two", 2), ("three", 3)]);
+        assert_eq!(messages.out_of_sequence(&numbers), 2);
+    }
+
+    #[rstest]
+    #[case::in_time(0, false)]
+    #[case::while_it_connected(10, false)]
+    #[case::late(11, true)]
+    fn a_request_after_its_expiry_was_sent_late(#[case] seconds: u64, #[case] late: bool) {
+        let calls = [call("chat.postMessage", POSTED + seconds * SECOND)];
+        let evidence = Evidence::new(&calls, Posting::new(), Duration::ZERO);
+        let notification = Notification {
+            expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_micros(POSTED)),
+            ..notification(Operation::NotifyPublicChannel)
+        };
+        assert_eq!(evidence.was_sent_late(&notification), late);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use counting::Table;
+use local_stack::Execution;
 
 use crate::{
     dice::{Seam, Tally},
-    faults::{Options, Sent},
+    faults::{NotPosted, Options, Sent},
     notifications::SlackCalls,
     places::{Changed, Place},
 };
@@ -28,8 +29,14 @@ pub struct Report {
     pub delivered_once: usize,
     /// The message is in Slack more than once, in any channel.
     pub delivered_twice: usize,
-    /// The message is nowhere, and no failed execution reports that.
+    /// The message is nowhere, and no failed execution or outcome reports that.
     pub lost: usize,
+    /// The outcome says why nothing was posted, and nothing was. The number by reason.
+    pub not_posted: BTreeMap<NotPosted, usize>,
+    /// Messages that are in their channel after a later one of its sequence.
+    pub out_of_sequence: usize,
+    /// Notifications of which a request to post was sent after they had expired.
+    pub sent_late: usize,
     /// How the channels of messages had changed, longer before than `channelTrustSeconds` allows.
     pub misplaced: Vec<Changed>,
     /// How the channels of messages had changed right before them: within `channelTrustSeconds`, or after the invocation
@@ -61,7 +68,20 @@ impl Report {
         );
         let twice = self.delivered_twice;
         expect(twice == 0, format!("{twice} were delivered twice"));
-        let share = share(self.delivered_once as u64, self.executions as u64);
+        let unordered = self.out_of_sequence;
+        expect(
+            unordered == 0,
+            format!("{unordered} were posted out of sequence"),
+        );
+        let late = self.sent_late;
+        expect(late == 0, format!("{late} were sent after their expiry"));
+        let skipped = self.not_posted.get(&NotPosted::Skipped);
+        expect(
+            skipped.is_none() || options.seams.contains(&Seam::People),
+            "people were skipped though nobody had changed an address".to_owned(),
+        );
+        let settled = self.delivered_once + self.not_posted.values().sum::<usize>();
+        let share = share(settled as u64, self.executions as u64);
         let enough = if options.seams.contains(&Seam::People) {
             DELIVERED_SHARE_WITH_PEOPLE
         } else {
@@ -103,20 +123,27 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 impl Report {
-    /// `redriven` is whether a redrive succeeded, if there was one. `places` are those of the message.
-    pub(crate) fn count(&mut self, one: &Sent, redriven: Option<bool>, places: &[Place]) {
+    /// `redriven` is the execution after a redrive that succeeded. `places` are those of the message.
+    pub(crate) fn count(&mut self, one: &Sent, redriven: Option<&Execution>, places: &[Place]) {
+        let ended = redriven.or(one.succeeded());
+        let not_posted = ended.and_then(|ended| one.not_posted(&ended.output));
         let [place] = places else {
-            if places.is_empty() {
-                self.lost += 1;
-            } else {
-                self.delivered_twice += 1;
+            match not_posted {
+                Some(reason) if places.is_empty() => {
+                    *self.not_posted.entry(reason).or_default() += 1;
+                }
+                _ if places.is_empty() => self.lost += 1,
+                _ => self.delivered_twice += 1,
             }
             return;
         };
-        if one.has_succeeded() {
+        // The outcome denies a message that is there.
+        if not_posted.is_some() {
+            self.lost += 1;
+        } else if one.succeeded().is_some() {
             self.delivered_once += 1;
         } else if let Some(error) = one.error()
-            && redriven == Some(true)
+            && redriven.is_some()
         {
             *self.redriven.entry(error.to_owned()).or_default() += 1;
         } else {
@@ -132,11 +159,19 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not_posted = |reason| {
+            let count = self.not_posted.get(&reason).copied();
+            count.unwrap_or_default().to_string()
+        };
         let mut table = Table::new([
             "executions",
             "delivered once",
             "delivered twice",
             "lost",
+            "expired",
+            "superseded",
+            "out of sequence",
+            "sent late",
             "failed and redriven",
             "Slack calls",
             "rejected by a limit",
@@ -147,6 +182,10 @@ impl fmt::Display for Report {
             self.delivered_once.to_string(),
             self.delivered_twice.to_string(),
             self.lost.to_string(),
+            not_posted(NotPosted::Expired),
+            not_posted(NotPosted::Superseded),
+            self.out_of_sequence.to_string(),
+            self.sent_late.to_string(),
             self.redriven_count().to_string(),
             self.slack.total.to_string(),
             self.slack.rejected.to_string(),
