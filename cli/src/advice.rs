@@ -40,6 +40,10 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
         Some(ErrorName::SlackRejected) => format!(
             "look up Slack's error code, change the workspace's setting, its quota or the channel, {redrive}"
         ),
+        Some(ErrorName::SlackUnauthorized) if failure.slack_error.as_deref() == Some(MISSING_SCOPE) => format!(
+            "give the Slack app the scopes of slack/manifest.json and install it again, which keeps the token; \
+             `apgl doctor` lists the missing ones; {redrive}"
+        ),
         Some(ErrorName::SlackUnauthorized) => {
             format!("store a working bot token; `apgl doctor` checks it; {redrive}")
         }
@@ -73,6 +77,8 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
     }
 }
 
+/// Slack's error code for a call that needs a scope which the token does not have.
+const MISSING_SCOPE: &str = "missing_scope";
 /// Slack's error code for a direct message of an app whose messages tab is off:
 /// <https://docs.slack.dev/reference/methods/chat.postMessage>. A bot token can't read that setting, so `apgl doctor` says
 /// nothing about it.
@@ -136,6 +142,21 @@ mod tests {
         let cause = cause.replace("messages_tab_disabled", "restricted_action");
         let advice = advised("Slack.Rejected", &cause);
         assert!(!advice.contains("messages tab"), "{advice}");
+    }
+
+    #[test]
+    fn an_app_without_a_scope_is_installed_again_with_the_manifests() {
+        let cause = r#"{"errorMessage":"{\"message\":\"no\",\"slackError\":\"missing_scope\"}"}"#;
+        let advice = advised("Slack.Unauthorized", cause);
+        assert!(
+            advice.contains("the scopes of slack/manifest.json and install it again"),
+            "{advice}"
+        );
+        assert!(!advice.contains("store a working bot token"), "{advice}");
+        assert!(advice.contains("apgl redrive mpc-event-1"), "{advice}");
+        let cause = cause.replace("missing_scope", "token_revoked");
+        let advice = advised("Slack.Unauthorized", &cause);
+        assert!(advice.contains("store a working bot token"), "{advice}");
     }
 
     #[test]

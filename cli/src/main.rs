@@ -3,13 +3,14 @@
 //! | module | purpose |
 //! |---|---|
 //! | `deployment` | finds the deployment: AWS, the prefix, the state machines, executions by name |
-//! | `operations` | the six operations |
+//! | `operations` | the seven operations |
 //! | `list`, `inspect`, `redrive` | executions; `inspect` reads them with `history` |
 //! | `preferences` | who wants Slack notifications |
 //! | `limits` | the queues for Slack's rate limits |
 //! | `doctor` | checks the deployment |
 //! | `advice` | what to do about a failed execution |
 //! | `status`, `time` | statuses and times in a readable form |
+//! | `values` | the values that arguments can have |
 //! | `report` | what is printed, and the exit codes |
 
 mod advice;
@@ -25,6 +26,7 @@ mod redrive;
 mod report;
 mod status;
 mod time;
+mod values;
 
 use std::{io, process::ExitCode};
 
@@ -60,7 +62,7 @@ const EXIT_CODES: &str = "Exit codes: 0 fine; 1 an execution failed, or a check 
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Operation(Operation),
+    Operation(Box<Operation>),
     /// Lists executions, the latest first.
     List(list::Arguments),
     /// Shows what an execution did: each state with its time and duration, retries, waits and the error.
@@ -104,7 +106,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<Report, Failure> {
     let target = arguments.target;
     match arguments.command {
-        Command::Operation(operation) => operations::run(operation, &target).await,
+        Command::Operation(operation) => operations::run(*operation, &target).await,
         Command::List(arguments) => list::run(&Deployment::of(&target).await?, &arguments).await,
         Command::Inspect(arguments) => {
             inspect::run(&Deployment::of(&target).await?, &arguments).await

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     deployment::{Deployment, Target},
     report::{Exit, Failure, Report, STRONG, styled},
+    values::{category_named, email},
 };
 
 #[derive(Debug, clap::Args)]
@@ -68,10 +69,6 @@ impl Part {
     }
 }
 
-fn email(text: &str) -> Result<Email, &'static str> {
-    Email::try_from(text.to_owned())
-}
-
 /// Parses a category into its field. `critical` has none: it is not among the possible values, but its error says why.
 fn category() -> impl TypedValueParser<Value = PreferenceField> {
     let words = Category::ALL.map(|category| {
@@ -79,9 +76,7 @@ fn category() -> impl TypedValueParser<Value = PreferenceField> {
         PossibleValue::new(category.as_str()).hide(!has_field)
     });
     PossibleValuesParser::new(words).try_map(|word| {
-        Category::ALL
-            .into_iter()
-            .find(|category| category.as_str() == word)
+        category_named(&word)
             .and_then(PreferenceField::of)
             .ok_or("critical messages can only be turned off together with all others")
     })

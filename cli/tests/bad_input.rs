@@ -71,6 +71,18 @@ fn line_of(output: &Output) -> String {
 #[case(&["notify-private", "x", "--message", "a", "--member", "b"], "members[0]: must be an e-mail address")]
 #[case(&["notify-public", "x", "--message", "a", "--member", "b"], "unexpected argument '--member' found")]
 #[case(&["notify-public", "x", "--message", "a", "--wait", "--timeout", "soon"], "invalid value 'soon' for '--timeout <SECONDS>'")]
+#[case(&["notify-private", "x", "--message", "a", "--mention", "ana"], "invalid value 'ana' for '--mention <EMAIL>': must be an e-mail address")]
+#[case(&["notify-public", "x", "--message", "a", "--actor", "ana"], "invalid value 'ana' for '--actor <EMAIL>': must be an e-mail address")]
+#[case(&["notify-private", "x", "--message", "a", "--category", "gossip"], "invalid value 'gossip' for '--category <CATEGORY>' [possible values: action, news, bounty, critical]")]
+#[case(&["notify-public", "x", "--message", "a", "--occurred-at", "noon"], "invalid value 'noon' for '--occurred-at <TIME>': must be a time such as 2026-11-25T10:00:00Z")]
+#[case(&["notify-private", "x", "--message", "a", "--expires-at", "2026-11-25"], "invalid value '2026-11-25' for '--expires-at <TIME>': must be a time such as 2026-11-25T10:00:00Z")]
+#[case(&["notify-person", "ana@example.com", "--message", "a", "--sequence", "guide-42"], "invalid value 'guide-42' for '--sequence <KEY=NUMBER>': must be KEY=NUMBER, such as guide-42=3")]
+#[case(&["notify-public", "x", "--message", "a", "--sequence", "guide-42=soon"], "invalid value 'guide-42=soon' for '--sequence <KEY=NUMBER>': the number must be an integer")]
+#[case(&["notify-person"], "the following required arguments were not provided: <--message <TEXT>|--message-file <FILE>> <EMAIL>")]
+#[case(&["notify-person", "ana", "--message", "a"], "invalid value 'ana' for '<EMAIL>': must be an e-mail address")]
+#[case(&["notify-person", "ana@example.com", "--message", " "], "message.text: must not be empty")]
+#[case(&["notify-person", "ana@example.com", "--message", "a", "--allow-broadcast"], "unexpected argument '--allow-broadcast' found")]
+#[case(&["notify-person", "ana@example.com", "--message", "a", "--mention", "bob@example.com"], "unexpected argument '--mention' found")]
 #[case(&["change-members", "x"], "the following required arguments were not provided: <--add <EMAIL>|--remove <EMAIL>>")]
 #[case(&["change-members", "x", "--add", "ana@example.com", "--remove", "Ana@example.com"], "remove[0]: must not be in `add` as well")]
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
@@ -103,6 +115,7 @@ fn a_message_from_standard_input_is_checked_too() {
 #[case(&["doctor"])]
 #[case(&["preferences", "get", "ana@example.com"])]
 #[case(&["delete-channel", "x", "--yes"])]
+#[case(&["notify-person", "ana@example.com", "--message", "a", "--sequence", "guide-42=3"])]
 fn unreachable_aws_has_its_own_exit_code(#[case] arguments: &[&str]) {
     let output = apgl(arguments);
     let line = line_of(&output);

@@ -11,7 +11,10 @@ pub(super) fn check(machines: &StateMachines) -> Finding {
         .map(Operation::as_str)
         .collect();
     if missing.is_empty() {
-        return Finding::good("state machines: all six are there");
+        return Finding::good(format!(
+            "state machines: all {} are there",
+            Operation::ALL.len()
+        ));
     }
     Finding::bad(
         format!("state machines: {} missing", missing.join(", ")),

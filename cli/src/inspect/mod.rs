@@ -5,7 +5,11 @@ mod timeline;
 
 use std::time::Duration;
 
-use apgl_client::Failure as Failed;
+use apgl_client::{
+    Failure as Failed,
+    outcome::{MessageOutcome, NotPosted, Outcome, SkipReason},
+};
+use apgl_contract::decode::parse;
 use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
     types::{ExecutionRedriveStatus, HistoryEvent},
@@ -17,6 +21,7 @@ use crate::{
     advice::{advice, status_error},
     deployment::{Deployment, name_of, prefix_and_workflow, refused},
     history::{self, StateKind, Visit, visits},
+    operations::why_not_posted,
     report::{BAD, Exit, Failure, Report, STRONG, styled},
     status::{has_failed, style_of},
     time::{between, shown, timestamp, took},
@@ -42,6 +47,29 @@ struct Inspected {
     described: DescribeExecutionOutput,
     visits: Vec<Visit>,
     now: Timestamp,
+}
+
+/// Why nothing was posted, without the address of the person.
+#[derive(Debug, Clone, Copy)]
+enum NothingPosted {
+    Message(NotPosted),
+    Person(SkipReason),
+}
+
+impl NothingPosted {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Message(reason) => reason.as_str(),
+            Self::Person(reason) => reason.as_str(),
+        }
+    }
+
+    fn in_words(self) -> String {
+        match self {
+            Self::Message(reason) => why_not_posted(reason),
+            Self::Person(reason) => format!("{} (the person was skipped)", reason.as_str()),
+        }
+    }
 }
 
 pub async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Report, Failure> {
@@ -142,7 +170,24 @@ impl Inspected {
             format!("{:<11}{started}, {verb} {spent}{redrives}", "started"),
         ];
         lines.extend(self.delays());
+        if let Some(nothing) = self.nothing_posted() {
+            lines.push(format!("{:<11}{}", "not posted", nothing.in_words()));
+        }
         lines.join("\n")
+    }
+
+    /// Why the execution has posted nothing, although it succeeded. An outcome of a newer release may not be readable.
+    fn nothing_posted(&self) -> Option<NothingPosted> {
+        let output = self.described.output.as_deref()?;
+        let outcome: Outcome = parse(output.as_bytes()).ok()?;
+        match outcome.message {
+            Some(MessageOutcome::NotPosted(reason)) => Some(NothingPosted::Message(reason)),
+            Some(MessageOutcome::Posted(_)) => None,
+            None => {
+                let person = outcome.skipped.first()?;
+                Some(NothingPosted::Person(person.reason))
+            }
+        }
     }
 
     /// How much time was spent waiting, and how many retries there were.
@@ -225,6 +270,7 @@ impl Inspected {
             "redriveCount": self.described.redrive_count.unwrap_or_default(),
             "error": failure.as_ref().map(|failure| &failure.error),
             "message": failure.as_ref().and_then(|failure| failure.message.as_ref()),
+            "notPosted": self.nothing_posted().map(NothingPosted::as_str),
             "canBeRedriven": failure.as_ref().map(Failed::can_be_redriven),
             "states": self.visits.iter().map(json_of).collect::<Vec<_>>(),
             "path": path::steps(&self.visits),

@@ -1,3 +1,4 @@
+use aws_sdk_sfn::operation::describe_execution::builders::DescribeExecutionOutputBuilder;
 use aws_sdk_sfn::types::{
     ExecutionStatus, HistoryEventType, StateEnteredEventDetails, StateExitedEventDetails,
     TaskFailedEventDetails,
@@ -88,15 +89,25 @@ fn inspected(
     stopped: Option<f64>,
     error: Option<(&str, String)>,
 ) -> String {
-    let mut described = DescribeExecutionOutput::builder()
+    let described = described(status, stopped);
+    let described = match error {
+        Some((error, cause)) => described.error(error).cause(cause),
+        None => described,
+    };
+    let report = report(history, described);
+    anstream::adapter::strip_str(&report.text).to_string()
+}
+
+fn described(status: ExecutionStatus, stopped: Option<f64>) -> DescribeExecutionOutputBuilder {
+    DescribeExecutionOutput::builder()
         .execution_arn(ARN)
         .state_machine_arn("arn")
         .status(status)
         .start_date(DateTime::from_secs_f64(START))
-        .set_stop_date(stopped.map(|at| DateTime::from_secs_f64(START + at)));
-    if let Some((error, cause)) = error {
-        described = described.error(error).cause(cause);
-    }
+        .set_stop_date(stopped.map(|at| DateTime::from_secs_f64(START + at)))
+}
+
+fn report(history: &History, described: DescribeExecutionOutputBuilder) -> Report {
     let inspected = Inspected {
         prefix: "apgl".to_owned(),
         workflow: "notify-private-channel".to_owned(),
@@ -104,8 +115,7 @@ fn inspected(
         visits: visits(&history.0),
         now: timestamp(&DateTime::from_secs_f64(START + 60.0)),
     };
-    let report = inspected.report();
-    anstream::adapter::strip_str(&report.text).to_string()
+    inspected.report()
 }
 
 /// A retry, two waits for a rate limit, and an error that an operator must fix.
@@ -170,6 +180,45 @@ fn a_redriven_run_shows_the_redrive_and_succeeds() {
         Some(900.4),
         None
     ));
+}
+
+#[rstest]
+#[case::expired(
+    json!({ "message": { "expired": true } }),
+    "expired", "the request's expiresAt passed before it could be posted"
+)]
+#[case::superseded(
+    json!({ "message": { "superseded": true } }),
+    "superseded", "a message with a higher number in its sequence has been posted"
+)]
+#[case::opted_out(
+    json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }),
+    "opted_out", "the person was skipped"
+)]
+fn a_run_that_posted_nothing_shows_why_and_no_address(
+    #[case] outcome: Value,
+    #[case] reason: &str,
+    #[case] meaning: &str,
+) {
+    let history = History::default().task(0.0, 0.1, "CheckRequest");
+    let described = described(ExecutionStatus::Succeeded, Some(0.1)).output(outcome.to_string());
+    let report = report(&history, described);
+    let shown = anstream::adapter::strip_str(&report.text).to_string();
+    let expected = format!("\nnot posted {reason} ({meaning})\n");
+    assert!(shown.contains(&expected), "{shown}");
+    assert_eq!(report.json["notPosted"], reason);
+    assert!(!format!("{shown}{}", report.json).contains("ana@"));
+}
+
+#[rstest]
+#[case::posted(json!({ "message": { "ts": "1.2", "duplicate": false }, "skipped": [] }))]
+#[case::no_message(json!({ "exists": true }))]
+#[case::of_a_newer_release(json!({ "message": { "later": true } }))]
+fn no_other_run_says_that_nothing_was_posted(#[case] outcome: Value) {
+    let described = described(ExecutionStatus::Succeeded, Some(0.1)).output(outcome.to_string());
+    let report = report(&History::default(), described);
+    assert!(!report.text.contains("not posted"), "{}", report.text);
+    assert_eq!(report.json["notPosted"], Value::Null);
 }
 
 #[test]

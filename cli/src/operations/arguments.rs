@@ -1,23 +1,28 @@
-//! The arguments of the six operations, and the requests that they make.
+//! The arguments of the seven operations, and the requests that they make.
 
 use std::{
     fs,
     io::{Read, stdin},
+    ops::Not,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use apgl_client::{
-    ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message,
-    NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow, Visibility,
+    Category, ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Email,
+    Message, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow,
+    Visibility,
 };
-use apgl_contract::decode::parse;
+use apgl_contract::{Sequence, Timestamp, decode::parse};
 use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::report::Failure;
+use crate::{
+    report::Failure,
+    values::{category, email, sequence, time},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Operation {
@@ -27,6 +32,8 @@ pub enum Operation {
     NotifyPrivate(NotifyPrivateArguments),
     /// Posts to a public channel, which must exist.
     NotifyPublic(NotifyPublicArguments),
+    /// Posts a direct message to a person, unless they do not want it.
+    NotifyPerson(NotifyPersonArguments),
     /// Invites and removes members of a channel.
     ChangeMembers(ChangeMembersArguments),
     /// Checks whether the bot sees a channel with this name. Waits for the answer.
@@ -65,6 +72,8 @@ pub struct NotifyPrivateArguments {
     #[arg(long = "member", value_name = "EMAIL")]
     members: Vec<String>,
     #[command(flatten)]
+    channel_options: ChannelOptions,
+    #[command(flatten)]
     start: Start,
 }
 
@@ -74,6 +83,21 @@ pub struct NotifyPublicArguments {
     channel: String,
     #[command(flatten)]
     message: MessageArguments,
+    #[command(flatten)]
+    channel_options: ChannelOptions,
+    #[command(flatten)]
+    start: Start,
+}
+
+#[derive(Debug, Args)]
+pub struct NotifyPersonArguments {
+    /// The person's e-mail address.
+    #[arg(value_parser = email)]
+    email: Email,
+    #[command(flatten)]
+    message: MessageArguments,
+    #[command(flatten)]
+    notice_options: NoticeOptions,
     #[command(flatten)]
     start: Start,
 }
@@ -131,9 +155,60 @@ struct MessageArguments {
     /// The timestamp of the message in whose thread this one is posted.
     #[arg(long, value_name = "TS")]
     thread_ts: Option<String>,
+}
+
+/// Options of a message in a channel, as fields of the request.
+#[derive(Debug, Args, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChannelOptions {
+    /// A person whom the message addresses, so that Slack notifies them. Can be repeated.
+    #[arg(long, value_name = "EMAIL", value_parser = email)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mention: Vec<Email>,
+    /// The person whose action the message reports. They are not mentioned.
+    #[arg(long, value_name = "EMAIL", value_parser = email)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<Email>,
     /// Lets <!channel>, <!here> and <!everyone> notify everybody.
     #[arg(long)]
+    #[serde(skip_serializing_if = "Not::not")]
     allow_broadcast: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    notice: NoticeOptions,
+}
+
+/// What a request says about its notification besides the message, as fields of the request.
+#[derive(Debug, Args, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NoticeOptions {
+    /// What kind of message this is; action by default. People choose by it which messages they get.
+    #[arg(long, value_parser = category())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<Category>,
+    /// When the event that the message reports happened, such as 2026-11-25T10:00:00Z. A message that is posted more
+    /// than ten minutes later shows this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<Timestamp>,
+    /// The time after which the message is no longer posted, such as 2026-11-25T10:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// The message's place in a sequence, such as guide-42=3. It is not posted if one with the same key and a higher
+    /// number has been posted to the same channel or person.
+    #[arg(long, value_name = "KEY=NUMBER", value_parser = sequence)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<Sequence>,
+}
+
+/// A request with the fields that options have given.
+#[derive(Serialize)]
+struct With<R, O> {
+    #[serde(flatten)]
+    request: R,
+    #[serde(flatten)]
+    options: O,
 }
 
 #[derive(Debug, Args)]
@@ -174,23 +249,29 @@ impl Operation {
                 arguments.start.of(Workflow::CreateChannel, &request)
             }
             Self::NotifyPrivate(arguments) => {
-                let allow_broadcast = arguments.message.allow_broadcast;
                 let message = arguments.message.read()?;
-                let mut request = NotifyPrivateChannel::new(arguments.channel, message)
-                    .members(arguments.members);
-                if allow_broadcast {
-                    request = request.allow_broadcast();
-                }
+                let request = With {
+                    request: NotifyPrivateChannel::new(arguments.channel, message)
+                        .members(arguments.members),
+                    options: arguments.channel_options,
+                };
                 arguments.start.of(Workflow::NotifyPrivateChannel, &request)
             }
             Self::NotifyPublic(arguments) => {
-                let allow_broadcast = arguments.message.allow_broadcast;
                 let message = arguments.message.read()?;
-                let mut request = NotifyPublicChannel::new(arguments.channel, message);
-                if allow_broadcast {
-                    request = request.allow_broadcast();
-                }
+                let request = With {
+                    request: NotifyPublicChannel::new(arguments.channel, message),
+                    options: arguments.channel_options,
+                };
                 arguments.start.of(Workflow::NotifyPublicChannel, &request)
+            }
+            Self::NotifyPerson(arguments) => {
+                let message = arguments.message.read()?;
+                let request = With {
+                    request: NotifyPerson::new(arguments.email.as_str(), message),
+                    options: arguments.notice_options,
+                };
+                arguments.start.of(Workflow::NotifyPerson, &request)
             }
             Self::ChangeMembers(arguments) => {
                 let mut request = ChangeChannelMembers::new(arguments.channel);
@@ -276,4 +357,95 @@ fn read_file(flag: &str, file: &Path) -> Result<String, Failure> {
     let text =
         read.map_err(|error| Failure::input(format!("{flag} {}: {error}", file.display())))?;
     Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use apgl_contract::request::CheckedRequest;
+    use clap::Parser;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        operation: Operation,
+    }
+
+    /// The options that every notification can have.
+    const NOTICE: [&str; 8] = [
+        "--category",
+        "news",
+        "--occurred-at",
+        "2026-11-25T11:00:00+01:00",
+        "--expires-at",
+        "2026-11-26T10:00:00Z",
+        "--sequence",
+        "guide-42=3",
+    ];
+    /// The options that a message in a channel can have besides.
+    const CHANNEL: [&str; 7] = [
+        "--mention",
+        "Ana@example.com",
+        "--mention",
+        "bob@example.com",
+        "--actor",
+        "cem@example.com",
+        "--allow-broadcast",
+    ];
+
+    fn asked(arguments: &[&str]) -> Asked {
+        let line = ["apgl"].iter().chain(arguments);
+        Line::parse_from(line).operation.asked().unwrap()
+    }
+
+    fn notice() -> Value {
+        json!({
+            "category": "news", "occurredAt": "2026-11-25T10:00:00Z",
+            "expiresAt": "2026-11-26T10:00:00Z", "sequence": { "key": "guide-42", "number": 3 },
+        })
+    }
+
+    #[rstest]
+    #[case::private("notify-private", Workflow::NotifyPrivateChannel, json!({
+        "channelName": "x", "members": [], "message": { "text": "hi" },
+    }))]
+    #[case::public("notify-public", Workflow::NotifyPublicChannel, json!({
+        "channelName": "x", "message": { "text": "hi" },
+    }))]
+    fn the_options_of_a_channels_message_are_fields_of_the_request(
+        #[case] command: &str,
+        #[case] workflow: Workflow,
+        #[case] request: Value,
+    ) {
+        let line = [command, "x", "--message", "hi"];
+        assert_eq!(asked(&line).request, request);
+
+        let asked = asked(&[&line[..], &CHANNEL, &NOTICE].concat());
+        let mut expected = request;
+        let fields = expected.as_object_mut().unwrap();
+        fields.extend(notice().as_object().unwrap().clone());
+        expected["mention"] = json!(["ana@example.com", "bob@example.com"]);
+        expected["actor"] = json!("cem@example.com");
+        expected["allowBroadcast"] = json!(true);
+        assert_eq!(asked.request, expected);
+        assert_eq!(asked.workflow, workflow);
+        assert!(CheckedRequest::check(workflow, asked.request).is_ok());
+    }
+
+    #[test]
+    fn the_options_of_a_direct_message_are_fields_of_the_request() {
+        let line = ["notify-person", "ana@example.com", "--message", "hi"];
+        let mut expected = json!({ "email": "ana@example.com", "message": { "text": "hi" } });
+        assert_eq!(asked(&line).request, expected);
+
+        let asked = asked(&[&line[..], &NOTICE].concat());
+        let fields = expected.as_object_mut().unwrap();
+        fields.extend(notice().as_object().unwrap().clone());
+        assert_eq!(asked.request, expected);
+        assert_eq!(asked.workflow, Workflow::NotifyPerson);
+        assert!(CheckedRequest::check(Workflow::NotifyPerson, asked.request).is_ok());
+    }
 }

@@ -1,4 +1,4 @@
-//! The six operations.
+//! The seven operations.
 
 mod arguments;
 mod outcome;
@@ -14,8 +14,8 @@ use apgl_client::{
 use apgl_contract::request::CheckedRequest;
 use serde_json::json;
 
-pub use self::arguments::Operation;
 use self::outcome::shown;
+pub use self::{arguments::Operation, outcome::why_not_posted};
 use crate::{
     advice::{advice, status_error},
     deployment::{Deployment, Target, name_of},

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use apgl_client::outcome::{MessageOutcome, Outcome, PostedMessage, Skipped};
+use apgl_client::outcome::{MessageOutcome, NotPosted, Outcome, PostedMessage, Skipped};
 use apgl_contract::{ChannelRef, Email};
 
 use crate::report::{BAD, GOOD, styled};
@@ -16,8 +16,11 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     match &outcome.message {
         Some(MessageOutcome::Posted(message)) => line(shown_message(message)),
         Some(MessageOutcome::NotPosted(reason)) => {
-            let what = styled(BAD, format!("not posted: {}", reason.as_str()));
-            line(what);
+            line(format!(
+                "{}: {}",
+                styled(BAD, "not posted"),
+                why_not_posted(*reason)
+            ));
         }
         None => {}
     }
@@ -57,6 +60,17 @@ pub(super) fn shown(outcome: &Outcome) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+/// The name of the outcome's field, and what it means.
+pub fn why_not_posted(reason: NotPosted) -> String {
+    let meaning = match reason {
+        NotPosted::Expired(_) => "the request's expiresAt passed before it could be posted",
+        NotPosted::Superseded(_) => {
+            "a message with a higher number in its sequence has been posted"
+        }
+    };
+    format!("{} ({meaning})", reason.as_str())
 }
 
 fn shown_message(message: &PostedMessage) -> String {
@@ -116,6 +130,49 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn shown_plainly(outcome: Value) -> String {
+        let text = shown(&serde_json::from_value(outcome).unwrap());
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[rstest]
+    #[case::expired(
+        json!({ "message": { "expired": true }, "skipped": [] }),
+        "not posted: expired (the request's expiresAt passed before it could be posted)"
+    )]
+    #[case::superseded(
+        json!({ "message": { "superseded": true }, "skipped": [] }),
+        "not posted: superseded (a message with a higher number in its sequence has been posted)"
+    )]
+    #[case::skipped(
+        json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }),
+        "skipped       ana@example.com  (opted_out)"
+    )]
+    #[case::posted(
+        json!({ "message": { "ts": "1.2", "duplicate": false, "channelId": "D1" }, "skipped": [] }),
+        "posted message 1.2 in direct message D1"
+    )]
+    fn the_outcome_of_a_direct_message_says_what_became_of_it(
+        #[case] outcome: Value,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(shown_plainly(outcome), expected);
+    }
+
+    #[test]
+    fn those_whom_a_message_addresses_are_shown_with_the_reason_why_some_are_not_mentioned() {
+        let shown = shown_plainly(json!({ "message": {
+            "ts": "1.2", "duplicate": false, "mentioned": ["ana@example.com"],
+            "notMentioned": [{ "email": "bob@example.com", "reason": "opted_out" }],
+        } }));
+        let expected = [
+            "posted message 1.2",
+            "mentioned     ana@example.com",
+            "not mentioned bob@example.com  (opted_out)",
+        ];
+        assert_eq!(shown, expected.join("\n"));
+    }
 
     #[rstest]
     #[case::new(json!({ "created": true, "ours": true }), "(public, C1, new)")]
