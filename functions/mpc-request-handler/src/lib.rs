@@ -1,5 +1,5 @@
-//! Starts workflows for HTTP requests about contexts. A context is something that the library's people work on
-//! together, such as a guide; in Slack it is a channel.
+//! Starts workflows for HTTP requests about contexts and people. A context is something that the library's people work
+//! on together, such as a guide; in Slack it is a channel.
 //!
 //! | route | workflow | body |
 //! |---|---|---|
@@ -7,6 +7,7 @@
 //! | `DELETE /contexts/{channelName}` | `delete-channel` | none |
 //! | `PATCH /contexts/{channelName}/members` | `change-channel-members` | the workflow's request without `channelName` |
 //! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` if `visibility` is `public` | the workflow's request without `channelName` |
+//! | `POST /people/{email}/messages` | `notify-person` | the workflow's request without `email` |
 //!
 //! Each request has the header `Idempotency-Key`: a unique id of the request, which stays the same when the request
 //! is sent again. Sending a request again starts nothing and returns the same response.
@@ -36,6 +37,9 @@ use serde_json::{Map, Value, json};
 
 const KEY_HEADER: &str = "Idempotency-Key";
 const CHANNEL_NAME: &str = "channelName";
+const EMAIL: &str = "email";
+/// The fields of requests that are variables of a route's path.
+const IN_PATH: [&str; 2] = [CHANNEL_NAME, EMAIL];
 const VISIBILITY: &str = "visibility";
 /// In seconds.
 const RETRY_AFTER: &str = "5";
@@ -119,6 +123,7 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
         "DELETE /contexts/{channelName}" => Operation::DeleteChannel,
         "PATCH /contexts/{channelName}/members" => Operation::ChangeChannelMembers,
         "POST /contexts/{channelName}/messages" => Operation::NotifyPrivateChannel,
+        "POST /people/{email}/messages" => Operation::NotifyPerson,
         _ => return Err(NotStarted::NoSuchRoute),
     };
     let key = event.headers.get(KEY_HEADER).map(|key| key.to_str());
@@ -140,15 +145,7 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
         }
         request.clear();
     }
-    if let Some(name) = event.path_parameters.get(CHANNEL_NAME) {
-        if request
-            .get(CHANNEL_NAME)
-            .is_some_and(|name| !name.is_null())
-        {
-            return Err(invalid(CHANNEL_NAME, "must be in the path only"));
-        }
-        request.insert(CHANNEL_NAME.to_owned(), json!(name));
-    }
+    take_from_path(&event, &mut request)?;
     let operation = match operation {
         Operation::NotifyPrivateChannel => audience(&mut request)?,
         other => other,
@@ -158,6 +155,25 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
         key,
         request: Value::Object(request),
     })
+}
+
+/// Puts the variables of the path into the request. API Gateway has decoded them, so `%40` arrives as `@`.
+///
+/// Source: "Create routes for HTTP APIs", Amazon API Gateway Developer Guide.
+fn take_from_path(
+    event: &ApiGatewayV2httpRequest,
+    request: &mut Map<String, Value>,
+) -> Result<(), NotStarted> {
+    for field in IN_PATH {
+        let Some(value) = event.path_parameters.get(field) else {
+            continue;
+        };
+        if request.get(field).is_some_and(|value| !value.is_null()) {
+            return Err(invalid(field, "must be in the path only"));
+        }
+        request.insert(field.to_owned(), json!(value));
+    }
+    Ok(())
 }
 
 /// The body, or an empty object if there is no body, or if it is `null`.
@@ -251,7 +267,9 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
             .next()
             .unwrap_or_default()
     };
-    let mut send_message = without_channel_name(request(Operation::NotifyPrivateChannel));
+    let for_channel =
+        |operation: Operation| without(request(operation), CHANNEL_NAME, "ChannelName");
+    let mut send_message = for_channel(Operation::NotifyPrivateChannel);
     send_message["title"] = json!("SendMessage");
     send_message["description"] = json!("The body of `POST /contexts/{channelName}/messages`.");
     send_message["properties"][VISIBILITY] = json!({
@@ -263,7 +281,10 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         "properties": { VISIBILITY: { "const": "public" } }, "required": [VISIBILITY],
     });
     send_message["then"] = json!({ "properties": { "members": false } });
-    let mut change_members = without_channel_name(request(Operation::ChangeChannelMembers));
+    let mut send_direct_message = without(request(Operation::NotifyPerson), EMAIL, "Email");
+    send_direct_message["title"] = json!("SendDirectMessage");
+    send_direct_message["description"] = json!("The body of `POST /people/{email}/messages`.");
+    let mut change_members = for_channel(Operation::ChangeChannelMembers);
     change_members["description"] = json!("The body of `PATCH /contexts/{channelName}/members`.");
     let mut create_context = request(Operation::CreateChannel);
     create_context["description"] = json!("The body of `POST /contexts`.");
@@ -271,6 +292,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("create-context", create_context),
         ("change-members", change_members),
         ("send-message", send_message),
+        ("send-direct-message", send_direct_message),
     ];
     let schemas = schemas
         .into_iter()
@@ -278,16 +300,17 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     schemas.collect()
 }
 
+/// The schema without the field that is in the path, and without the definition that only this field refers to.
 #[cfg(feature = "schema")]
-fn without_channel_name(mut schema: Value) -> Value {
+fn without(mut schema: Value, field: &str, definition: &str) -> Value {
     if let Some(properties) = schema["properties"].as_object_mut() {
-        properties.shift_remove(CHANNEL_NAME);
+        properties.shift_remove(field);
     }
     if let Some(required) = schema["required"].as_array_mut() {
-        required.retain(|field| field != CHANNEL_NAME);
+        required.retain(|required| required != field);
     }
     if let Some(definitions) = schema["$defs"].as_object_mut() {
-        definitions.shift_remove("ChannelName");
+        definitions.shift_remove(definition);
     }
     schema
 }
@@ -300,8 +323,14 @@ mod tests {
 
     use super::*;
 
-    fn event(route: &str, channel: Option<&str>, body: &str) -> Value {
-        let parameters = channel.map(|channel| json!({ "channelName": channel }));
+    const ANA: &str = "ana@example.com";
+    const MESSAGES: &str = "POST /contexts/{channelName}/messages";
+    const DIRECT: &str = "POST /people/{email}/messages";
+
+    /// `variable` is the value of the route's variable in the path.
+    fn event(route: &str, variable: Option<&str>, body: &str) -> Value {
+        let name = if route == DIRECT { EMAIL } else { CHANNEL_NAME };
+        let parameters = variable.map(|value| json!({ name: value }));
         json!({
             "version": "2.0", "routeKey": route, "rawPath": "/", "rawQueryString": "",
             "headers": { "idempotency-key": "request-1", "content-type": "application/json" },
@@ -331,21 +360,25 @@ mod tests {
         Operation::ChangeChannelMembers, json!({ "channelName": "guide-42", "add": ["ana@example.com"] })
     )]
     #[case(
-        "POST /contexts/{channelName}/messages", Some("guide-42"), r#"{"message":"hi"}"#,
+        MESSAGES, Some("guide-42"), r#"{"message":"hi"}"#,
         Operation::NotifyPrivateChannel, json!({ "channelName": "guide-42", "message": "hi" })
     )]
     #[case(
-        "POST /contexts/{channelName}/messages", Some("news"), r#"{"message":"hi","visibility":"public"}"#,
+        MESSAGES, Some("news"), r#"{"message":"hi","visibility":"public"}"#,
         Operation::NotifyPublicChannel, json!({ "channelName": "news", "message": "hi" })
+    )]
+    #[case(
+        DIRECT, Some(ANA), r#"{"message":"hi","category":"news"}"#,
+        Operation::NotifyPerson, json!({ "email": ANA, "message": "hi", "category": "news" })
     )]
     fn each_route_requests_its_workflow(
         #[case] route: &str,
-        #[case] channel: Option<&str>,
+        #[case] variable: Option<&str>,
         #[case] body: &str,
         #[case] operation: Operation,
         #[case] request: Value,
     ) {
-        let asked = read(event(route, channel, body)).unwrap();
+        let asked = read(event(route, variable, body)).unwrap();
         let expected = Asked {
             operation,
             key: "request-1".to_owned(),
@@ -358,7 +391,7 @@ mod tests {
     #[case(r#"{"message":"hi","visibility":null,"channelName":null}"#, json!({ "channelName": "x", "message": "hi" }))]
     #[case("null", json!({ "channelName": "x" }))]
     fn a_field_that_is_null_counts_as_absent(#[case] body: &str, #[case] request: Value) {
-        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let event = event(MESSAGES, Some("x"), body);
         let asked = read(event).unwrap();
         assert_eq!(asked.operation, Operation::NotifyPrivateChannel);
         assert_eq!(asked.request, request);
@@ -367,7 +400,7 @@ mod tests {
     #[test]
     fn half_of_an_emoji_becomes_the_replacement_character() {
         let body = r#"{"message":"hi \ud83e"}"#;
-        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let event = event(MESSAGES, Some("x"), body);
         assert_eq!(read(event).unwrap().request["message"], "hi \u{fffd}");
     }
 
@@ -409,10 +442,92 @@ mod tests {
     #[case(r#"{"message":"hi","channelName":"x"}"#, "channelName")]
     #[case(r#"{"message":"hi","visibility":"secret"}"#, "visibility")]
     fn a_bad_body_is_rejected_with_its_field(#[case] body: &str, #[case] field: &str) {
-        let event = event("POST /contexts/{channelName}/messages", Some("x"), body);
+        let event = event(MESSAGES, Some("x"), body);
         let (status, answer) = refused(event);
         assert_eq!((status, &answer["field"]), (400, &json!(field)), "{answer}");
         assert_eq!(answer["error"], "InvalidRequest");
+    }
+
+    #[rstest]
+    #[case("PATCH /contexts/{channelName}/members", "channelName")]
+    #[case(MESSAGES, "channelName")]
+    #[case(DIRECT, "email")]
+    fn a_field_in_the_path_is_not_in_the_body_as_well(#[case] route: &str, #[case] field: &str) {
+        let body = json!({ field: ANA }).to_string();
+        let (status, answer) = refused(event(route, Some(ANA), &body));
+        assert_eq!((status, &answer["field"]), (400, &json!(field)));
+        assert_eq!(
+            answer["message"],
+            format!("{field}: must be in the path only")
+        );
+    }
+
+    /// Starts the workflow for the request with this body, and returns the status, the body and the log.
+    fn started(route: &str, variable: &str, body: &Value) -> (u16, Value, String) {
+        let event = event(route, Some(variable), &body.to_string());
+        let (answer, log) =
+            hostile_input::run(handle(&hostile_input::client("mpc-request"), event));
+        (answer.status_code, answer.body.parse().unwrap(), log)
+    }
+
+    fn notice() -> Value {
+        json!({
+            "message": "hi", "category": "critical", "occurredAt": "2026-11-25T10:00:00Z",
+            "expiresAt": "2026-11-26T10:00:00Z", "sequence": { "key": "guide-42", "number": 3 },
+        })
+    }
+
+    #[rstest]
+    #[case::private(MESSAGES, "guide-42", json!({
+        "members": [ANA], "mention": [ANA, "bob@example.com"], "actor": "cem@example.com",
+    }))]
+    #[case::public(MESSAGES, "guide-42", json!({
+        "visibility": "public", "mention": [ANA, "no address"], "onInvalidAddress": "skip",
+    }))]
+    #[case::direct(DIRECT, ANA, json!({}))]
+    fn a_message_can_say_what_its_workflow_knows(
+        #[case] route: &str,
+        #[case] variable: &str,
+        #[case] fields: Value,
+    ) {
+        let mut body = notice();
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        let (status, answer, _) = started(route, variable, &body);
+        assert_eq!(status, 202, "{answer}");
+    }
+
+    #[rstest]
+    #[case(MESSAGES, "x", json!({ "mention": ["ana"] }), "mention[0]", "must be an e-mail address such as ana@example.com")]
+    #[case(MESSAGES, "x", json!({ "category": "urgent" }), "category", "must be one of `action`, `news`, `bounty`, `critical`")]
+    #[case(MESSAGES, "x", json!({ "visibility": "public", "expiresAt": "noon" }), "expiresAt", "must be a time such as 2026-11-25T10:00:00Z")]
+    #[case(DIRECT, ANA, json!({ "sequence": 3 }), "sequence", "must be an object with `key` and `number`")]
+    #[case(DIRECT, ANA, json!({ "mention": [ANA] }), "mention", "is not a known field; known fields: `email`, `message`, `category`, `occurredAt`, `expiresAt`, `sequence`")]
+    #[case::not_an_address(DIRECT, "ana", json!({}), "email", "must be an e-mail address such as ana@example.com")]
+    #[case::encoded_twice(DIRECT, "ana%40example.com", json!({}), "email", "must be an e-mail address such as ana@example.com")]
+    fn what_the_workflow_would_refuse_is_refused_with_its_field(
+        #[case] route: &str,
+        #[case] variable: &str,
+        #[case] fields: Value,
+        #[case] field: &str,
+        #[case] rule: &str,
+    ) {
+        let mut body = json!({ "message": "hi" });
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        let (status, answer, log) = started(route, variable, &body);
+        assert_eq!((status, &answer["field"]), (400, &json!(field)), "{answer}");
+        assert_eq!(answer["message"], format!("{field}: {rule}"));
+        assert!(log.contains("refused the request"), "{log}");
+    }
+
+    #[test]
+    fn the_person_is_not_in_the_log() {
+        for variable in [ANA, "ana@@example.com"] {
+            let (_, answer, log) = started(DIRECT, variable, &notice());
+            let shown = format!("{log}{answer}").replace("such as ana@example.com", "");
+            assert!(!shown.contains("ana@"), "{shown}");
+        }
     }
 
     #[rstest]

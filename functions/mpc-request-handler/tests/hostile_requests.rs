@@ -7,15 +7,19 @@ use mpc_request_handler::handle;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-const ROUTES: [&str; 4] = [
+const ROUTES: [&str; 5] = [
     "POST /contexts",
     "DELETE /contexts/{channelName}",
     "PATCH /contexts/{channelName}/members",
     "POST /contexts/{channelName}/messages",
+    "POST /people/{email}/messages",
 ];
-/// Names in the path, with bad escape sequences.
-const NAMES: [&str; 8] = [
+/// Names and addresses in the path, with bad escape sequences.
+const NAMES: [&str; 11] = [
     "guide-42",
+    "ana@example.com",
+    "ana%40example.com",
+    "ana@example.com\r\nX-Other: x",
     "",
     "%2e%2e%2fadmin",
     "guide%00",
@@ -28,13 +32,15 @@ const NAMES: [&str; 8] = [
 fn event() -> impl Strategy<Value = Value> {
     let route = prop_oneof![8 => select(&ROUTES[..]).prop_map(str::to_owned), 1 => text()];
     let name = prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), text()];
+    let variable = select(&["channelName", "email"][..]);
+    let name = (variable, name).prop_map(|(variable, name)| json!({ variable: name }));
     let key = prop_oneof![4 => Just("request-1".to_owned()), 1 => text()];
     let parts = (route, proptest::option::of(name), key, body());
     parts.prop_map(|(route, name, key, (body, is_base64))| {
         json!({
             "version": "2.0", "routeKey": route, "rawPath": "/", "rawQueryString": "",
             "headers": { "Idempotency-Key": key, "content-type": "application/json" },
-            "pathParameters": name.map(|name| json!({ "channelName": name })),
+            "pathParameters": name,
             "requestContext": {
                 "http": {
                     "method": "POST", "path": "/", "protocol": "HTTP/1.1",
@@ -49,12 +55,19 @@ fn event() -> impl Strategy<Value = Value> {
 
 /// A body, and whether the event marks it as base64.
 fn body() -> impl Strategy<Value = (String, bool)> {
-    let request = json!({
-        "message": { "text": "hi", "blocks": [{ "type": "divider" }] }, "members": ["ana@example.com"],
-        "visibility": "private",
+    let message = json!({
+        "message": { "text": "hi", "blocks": [{ "type": "divider" }] }, "category": "news",
+        "occurredAt": "2026-05-12T09:30:00Z", "expiresAt": "2026-05-12T12:30:00Z",
+        "sequence": { "key": "x", "number": 7 },
     });
+    let mut to_channel = message.clone();
+    to_channel["members"] = json!(["ana@example.com"]);
+    to_channel["mention"] = json!(["ana@example.com"]);
+    to_channel["actor"] = json!("ana@example.com");
+    to_channel["visibility"] = json!("private");
+    let request = prop_oneof![mutated(message), mutated(to_channel)];
     let bytes = prop_oneof![
-        4 => mutated(request).prop_map(|body| body.to_string().into_bytes()),
+        4 => request.prop_map(|body| body.to_string().into_bytes()),
         1 => text().prop_map(String::into_bytes),
         1 => vec(any::<u8>(), 0..100),
     ];

@@ -55,7 +55,64 @@ fn documents() -> Result<BTreeMap<String, String>, serde_json::Error> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn is_valid(document: &str, value: &Value) -> bool {
+        let documents = documents().unwrap();
+        let schema = documents[&format!("{document}.schema.json")]
+            .parse()
+            .unwrap();
+        jsonschema::is_valid(&schema, value)
+    }
+
+    #[rstest]
+    #[case(json!({ "message": "hi" }), true)]
+    #[case(json!({ "message": "hi", "members": ["ana@example.com"] }), true)]
+    #[case(json!({ "message": "hi", "visibility": "public" }), true)]
+    #[case(json!({ "message": "hi", "visibility": "public", "mention": ["ana@example.com"] }), true)]
+    #[case(json!({ "message": "hi", "visibility": "public", "members": [] }), false)]
+    #[case(json!({ "message": "hi", "category": "critical", "sequence": { "key": "x", "number": 7 } }), true)]
+    #[case(json!({ "message": "hi", "category": "urgent" }), false)]
+    #[case(json!({ "message": "hi", "sequence": { "key": "x" } }), false)]
+    #[case(json!({ "message": "hi", "channelName": "x" }), false)]
+    fn the_body_of_a_message_is_the_request_of_its_workflow(
+        #[case] body: Value,
+        #[case] is_one: bool,
+    ) {
+        assert_eq!(is_valid("mpc-request-handler.send-message", &body), is_one);
+    }
+
+    #[rstest]
+    #[case(json!({ "message": "hi" }), true)]
+    #[case(json!({ "message": "hi", "category": "news", "expiresAt": "2026-11-25T10:00:00Z" }), true)]
+    #[case(json!({}), false)]
+    #[case(json!({ "message": "hi", "email": "ana@example.com" }), false)]
+    #[case(json!({ "message": "hi", "mention": ["ana@example.com"] }), false)]
+    fn the_body_of_a_direct_message_is_its_request_without_the_person(
+        #[case] body: Value,
+        #[case] is_one: bool,
+    ) {
+        let document = "mpc-request-handler.send-direct-message";
+        assert_eq!(is_valid(document, &body), is_one);
+    }
+
+    #[rstest]
+    #[case(json!({ "message": { "ts": "1.2", "duplicate": false, "channelId": "D1" }, "skipped": [] }), true)]
+    #[case(json!({ "message": { "expired": true }, "skipped": [] }), true)]
+    #[case(json!({ "message": { "superseded": true }, "skipped": [] }), true)]
+    #[case(json!({ "message": { "expired": false }, "skipped": [] }), false)]
+    #[case(json!({ "message": { "expired": true, "superseded": true }, "skipped": [] }), false)]
+    #[case(json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }), true)]
+    #[case(json!({ "skipped": [{ "email": "ana@example.com", "reason": "whim" }] }), false)]
+    fn the_outcome_of_a_direct_message_says_what_became_of_it(
+        #[case] outcome: Value,
+        #[case] is_one: bool,
+    ) {
+        assert_eq!(is_valid("notify-person.outcome", &outcome), is_one);
+    }
 
     #[test]
     fn the_committed_schemas_match_the_types() {
