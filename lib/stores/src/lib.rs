@@ -3,7 +3,7 @@
 //! | type | table | key | who writes it |
 //! |---|---|---|---|
 //! | [`UserProfiles`] | user profiles | `email` | the library's back end; here only `apgl preferences` writes |
-//! | [`SlackUsers`] | Slack users | `email` | every step that learns a user's id |
+//! | [`SlackUsers`] | Slack users | `email` | every step that learns a user's id, or opens a direct message |
 //! | [`Channels`] | channels | `name` | every step that learns something about a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
 //! | [`Receipts`] | receipts | `id` and `item` | `record-outcome` |

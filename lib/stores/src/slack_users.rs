@@ -1,4 +1,4 @@
-//! The Slack ids of e-mail addresses, so that a known person needs no call to Slack.
+//! The Slack ids of e-mail addresses and of direct messages, so that a known person needs no call to Slack.
 //!
 //! The key of a person's item is the address. The table also holds items whose keys start with `#` and contain no
 //! `@`, so that they can't be addresses:
@@ -8,6 +8,7 @@
 //! | `ana@example.com` | id, whether it is a bot, when Slack returned this, and when it expires |
 //! | `#look-ups/<execution>` | the addresses that this execution did not find in Slack, and its position in users.list |
 //! | `#list` | how many pages users.list has |
+//! | `#direct-message/<user>` | the id of the bot's direct message with this Slack user, and when it expires |
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,7 +25,7 @@ use crate::table::{
     Item, Table, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
 };
 
-/// When DynamoDB deletes an id that nobody has asked for.
+/// How long a user's id is kept after Slack was asked for it, and the id of a direct message after it was opened.
 const MAX_AGE: Duration = Duration::from_hours(30 * 24);
 /// As long as an execution may run.
 const LOOK_UPS_MAX_AGE: Duration = Duration::from_hours(24);
@@ -184,6 +185,30 @@ impl SlackUsers {
         Ok(())
     }
 
+    /// The id of the bot's direct message with this user. An item that has expired or can't be read is treated as
+    /// missing.
+    pub async fn direct_message(&self, user: &SlackUserId) -> Result<Option<String>, StepError> {
+        let item = self.0.get("email", &direct_message_key(user)).await?;
+        let current = item.filter(|item| !expired(item));
+        Ok(current.and_then(|item| item.get("conversationId")?.as_s().ok().cloned()))
+    }
+
+    /// Remembers the id that Slack has returned for the direct message with this user.
+    pub async fn remember_direct_message(
+        &self,
+        user: &SlackUserId,
+        conversation_id: &str,
+    ) -> Result<(), StepError> {
+        let expires_at = epoch_seconds(SystemTime::now() + MAX_AGE);
+        let item = [
+            ("email", text(&direct_message_key(user))),
+            ("conversationId", text(conversation_id)),
+            ("expiresAt", number(expires_at)),
+        ];
+        let item = item.map(|(field, value)| (field.to_owned(), value));
+        self.0.put(item.into()).await
+    }
+
     /// Remembers how many pages users.list has, or at least has.
     pub async fn remember_list_pages(&self, pages: u32) -> Result<(), StepError> {
         let item = [("email", text(LIST_KEY)), ("pages", number(pages.into()))];
@@ -194,6 +219,10 @@ impl SlackUsers {
 
 fn look_ups_key(execution_id: &str) -> String {
     format!("#look-ups/{execution_id}")
+}
+
+fn direct_message_key(SlackUserId(user): &SlackUserId) -> String {
+    format!("#direct-message/{user}")
 }
 
 fn look_ups_expire_at() -> AttributeValue {
