@@ -59,7 +59,8 @@ where
     let handle = &handle;
     serve(name, deps, async |deps, event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let channel_id = text_in(&payload, "/input/channel/id");
+        let channel_id = text_in(&payload, "/input/channel/id")
+            .or_else(|| text_in(&payload, "/input/conversation/id"));
         let execution_id = text_in(&payload, "/run/executionId");
         let decoded = decode::<Step<I>>(payload).map_err(malformed);
         let Step { run, input } = decoded.map_err(|error| {
