@@ -24,14 +24,18 @@ pub(crate) fn check(request: &CheckedRequest) -> Result<(), InvalidField> {
     Err(InvalidField::new("request", rule))
 }
 
+/// How many addresses the workflows pass on with something that they add. An address in `mention` counts twice: for
+/// the person's id, and for what became of the mention.
 fn addresses(request: &CheckedRequest) -> usize {
     match request {
-        CheckedRequest::CreateChannel { members, .. }
-        | CheckedRequest::NotifyPrivateChannel { members, .. } => members.as_slice().len(),
+        CheckedRequest::CreateChannel { members, .. } => members.as_slice().len(),
+        CheckedRequest::NotifyPrivateChannel {
+            members, notice, ..
+        } => members.as_slice().len() + notice.mention.as_slice().len(),
         CheckedRequest::ChangeChannelMembers { add, remove, .. } => {
             add.as_slice().len() + remove.as_slice().len()
         }
-        CheckedRequest::NotifyPublicChannel { notice, .. } => notice.mention.as_slice().len(),
+        CheckedRequest::NotifyPublicChannel { notice, .. } => 2 * notice.mention.as_slice().len(),
         CheckedRequest::NotifyPerson { .. } => 1,
         CheckedRequest::CheckChannelExists { .. } | CheckedRequest::DeleteChannel { .. } => 0,
     }

@@ -48,6 +48,19 @@ fn notify(more: &str) -> Value {
     request(&format!("{}{more}", "x".repeat(249_999 - fixed)))
 }
 
+/// A request that mentions 50 people, of which 250,000 bytes count once it is checked, if `more` is empty. Those whom a
+/// message to a private channel mentions are members too.
+fn mention(operation: Operation, more: &str) -> Value {
+    let mention = addresses(0, 50, 200);
+    let request = |text: &str| {
+        let blocks = [json!({ "type": "section", "text": text })];
+        json!({ "channelName": "x", "message": { "text": "x", "blocks": blocks }, "mention": mention })
+    };
+    let checked = CheckedRequest::check(operation, request("")).unwrap();
+    let counted = json!(checked).to_string().len() + 2 * 50 * mention.len();
+    request(&format!("{}{more}", "x".repeat(250_000 - counted)))
+}
+
 fn mrkdwn(text: &str) -> Value {
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
 }
@@ -63,6 +76,26 @@ fn mrkdwn(text: &str) -> Value {
 )]
 #[case::just_fits(Operation::NotifyPrivateChannel, notify("x"), true)]
 #[case::a_byte_too_many(Operation::NotifyPrivateChannel, notify("xx"), false)]
+#[case::mentions_in_public(
+    Operation::NotifyPublicChannel,
+    mention(Operation::NotifyPublicChannel, ""),
+    true
+)]
+#[case::a_byte_beside_mentions_in_public(
+    Operation::NotifyPublicChannel,
+    mention(Operation::NotifyPublicChannel, "x"),
+    false
+)]
+#[case::mentions_in_private(
+    Operation::NotifyPrivateChannel,
+    mention(Operation::NotifyPrivateChannel, ""),
+    true
+)]
+#[case::a_byte_beside_mentions_in_private(
+    Operation::NotifyPrivateChannel,
+    mention(Operation::NotifyPrivateChannel, "x"),
+    false
+)]
 #[case::a_character_of_two_bytes(Operation::NotifyPrivateChannel, notify("é"), false)]
 #[case::a_character_that_json_escapes(Operation::NotifyPrivateChannel, notify("\n"), false)]
 fn a_request_is_accepted_if_the_workflow_can_pass_on_all_of_it(
