@@ -12,8 +12,10 @@ interface Schema {
   items?: Schema;
   anyOf?: Schema[];
   oneOf?: Schema[];
-  const?: string;
+  const?: string | boolean;
   default?: unknown;
+  minimum?: number;
+  maximum?: number;
   minLength?: number;
   maxLength?: number;
   minItems?: number;
@@ -59,21 +61,35 @@ export function types(workflows: WorkflowSchemas[]): string {
 
 function explained(type: Schema): string {
   const object = type.properties ? type : type.anyOf?.find(({ properties }) => properties);
+  const others = type.anyOf?.filter(({ $ref }) => $ref).map(typeOf) ?? [];
   const constants = (type.oneOf ?? []).map(
-    (constant) => `| \`${constant.const}\` | ${constant.description} |`,
+    (constant) => `| \`${valueOf(constant)}\` | ${constant.description} |`,
   );
-  const parts = [[type.description, ...limits(type)].join(" ")];
+  const parts = [[type.description, ...limits(type)].filter(Boolean).join(" ")];
+  if (others.length) parts.push(`It is one of ${others.join(", ")}.`);
   if (object) parts.push(fields(object, "field"));
   if (constants.length) parts.push(["| value | means |", "|---|---|", ...constants].join("\n"));
   return parts.join("\n\n");
 }
 
-function limits({ minLength, maxLength, minItems, maxItems }: Schema): string[] {
+/** The value that a choice stands for: a constant, or an object whose only field is `true`. */
+function valueOf({ const: constant, properties }: Schema): string {
+  const [field] = Object.keys(properties ?? {});
+  return field === undefined ? String(constant) : `{"${field}": true}`;
+}
+
+function limits(type: Schema): string[] {
+  const { minimum, maximum, minLength, maxLength, minItems, maxItems } = type;
   const said = (least: number | undefined, most: number | undefined, what: string) =>
     most === undefined
       ? []
       : [least === undefined ? `At most ${most} ${what}.` : `${least} to ${most} ${what}.`];
-  return [...said(minLength, maxLength, "characters"), ...said(minItems, maxItems, "items")];
+  return [
+    ...(type.const === undefined ? [] : [`\`${String(type.const)}\`.`]),
+    ...(maximum === undefined ? [] : [`An integer from ${minimum ?? 0} to ${maximum}.`]),
+    ...said(minLength, maxLength, "characters"),
+    ...said(minItems, maxItems, "items"),
+  ];
 }
 
 function fields({ properties = {}, required = [] }: Schema, heading: string): string {

@@ -58,7 +58,7 @@ export async function simulated(
       for (const choice of state.Choices ?? []) {
         if ((await evaluated(choice["Condition"])) === true) next = choice.Next;
       }
-    } else if (state.Type !== "Pass") {
+    } else if (state.Type !== "Pass" && state.Type !== "Succeed") {
       throw new Error(`${name} is a ${state.Type}, which a successful execution does not reach`);
     }
     const assigned = (await evaluated(state.Assign ?? {})) as Record<string, Json>;

@@ -24,6 +24,7 @@ const constant = (name: string) =>
 const MAX_BYTES = constant("MAX_BYTES");
 const BYTES_FOR_ADDRESS = constant("BYTES_FOR_ADDRESS");
 const MAX_ADDRESSES = 1_000;
+const MAX_MENTIONS = 50;
 const LONGEST_ADDRESS = 254;
 
 const machines = machineFiles().map(([name, , text]): [string, Machine] => [
@@ -33,7 +34,7 @@ const machines = machineFiles().map(([name, , text]): [string, Machine] => [
 
 /** The longest reason for which a person can be skipped. */
 const REASON = (schemasOf("change-channel-members").outcome.$defs?.["SkipReason"]?.oneOf ?? [])
-  .map((reason) => reason.const ?? "")
+  .map((reason) => String(reason.const ?? ""))
   .reduce((longest, reason) => (reason.length > longest.length ? reason : longest), "");
 /** A letter with four bytes, which names may have. */
 const LONGEST_LETTER = "𐐨";
@@ -54,6 +55,16 @@ const MESSAGE = {
   duplicate: false,
   channelId: "C".repeat(32),
 };
+const TIMESTAMP = "2026-11-25T10:00:00.123456789Z";
+/** What a request can say about its message, besides whom it mentions. */
+const NOTICE = {
+  category: "critical",
+  occurredAt: TIMESTAMP,
+  expiresAt: TIMESTAMP,
+  // A control character has six bytes in JSON.
+  sequence: { key: `x${"\u0001".repeat(199)}`, number: Number.MAX_SAFE_INTEGER },
+  actor: `${"x".repeat(LONGEST_ADDRESS - "@example.org".length)}@example.org`,
+};
 
 const addresses = (from: number, count: number, length: number): string[] =>
   Array.from({ length: count }, (_, n) => {
@@ -73,6 +84,11 @@ const SKIPPED_BY = [
 type SkippedBy = (typeof SKIPPED_BY)[number];
 
 const skipped = (email: string) => ({ email, reason: REASON });
+
+interface Notice {
+  mention?: string[];
+  notMentioned?: Json[];
+}
 
 interface User {
   email: string;
@@ -118,7 +134,25 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
       const [removed, out] = last(users);
       return { removed, skipped: out.map(skipped) };
     },
-    PostMessage: () => MESSAGE,
+    OpenConversation: ({ users }) => {
+      const [opened, out] = last(users);
+      const conversations = opened.map((email) => ({
+        id: "D".repeat(32),
+        email,
+        userId: "U".repeat(32),
+      }));
+      return { conversation: conversations[0] ?? null, skipped: out.map(skipped) };
+    },
+    PostMessage: ({ notice, users = [], skipped: known = [] }) => {
+      const { mention = [], notMentioned = [] } = (notice ?? {}) as Notice;
+      const isKnown = new Set(emails(known));
+      const ids = new Set(emails(users));
+      const [mentioned, out] = split(mention, (n) => {
+        const email = mention[n] ?? "";
+        return isKnown.has(email) || !ids.has(email);
+      });
+      return { ...MESSAGE, mentioned, notMentioned: [...out.map(skipped), ...notMentioned] };
+    },
     ArchiveChannel: () => ({ channel: CHANNEL }),
   };
 }
@@ -126,14 +160,19 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
 type Request = Record<string, Json>;
 
 /** What the contract counts. */
-function counted(request: Request): number {
-  const lists = ["members", "add", "remove"].map((field) => (request[field] ?? []) as string[]);
-  return bytesOf(request) + BYTES_FOR_ADDRESS * lists.flat().length;
+function counted(checked: Request): number {
+  const { mention = [] } = (checked["notice"] ?? {}) as Notice;
+  // An address in `mention` counts twice. In a private channel it is among the members too.
+  const members = [...mention, ...((checked["members"] as string[] | undefined) ?? mention)];
+  const lists = [members, checked["add"] ?? [], checked["remove"] ?? []];
+  const addresses = lists.flat().length + ("email" in checked ? 1 : 0);
+  return bytesOf(checked) + BYTES_FOR_ADDRESS * addresses;
 }
 
 /**
  * A workflow's request with this many addresses in each list, as large as the contract admits it, and what the check makes
- * of it: defaults are filled in, and entries that are no addresses are in `skipped`.
+ * of it: defaults are filled in, those whom the message mentions are members of a private channel, and entries that are
+ * no addresses are listed apart.
  */
 function largest(
   workflow: string,
@@ -141,29 +180,45 @@ function largest(
   skippedBy: SkippedBy = "nobody",
 ): { request: Request; checked: Request } {
   const { properties = {} } = schemasOf(workflow).request;
-  const lists = ["members", "add", "remove"].filter((field) => field in properties);
-  const skips = skippedBy === "CheckRequest" && lists.length > 0;
+  const has = (field: string) => field in properties;
+  const lists = ["members", "add", "remove"].filter(has);
+  const skips = skippedBy === "CheckRequest" && (lists.length > 0 || has("mention"));
   const ofLength = (length: number, text: string) => {
-    const request: Request = { channelName: "x".repeat(80) };
-    for (const [n, list] of lists.entries()) request[list] = addresses(n * count, count, length);
-    if ("visibility" in properties) {
-      Object.assign(request, { visibility: "private", topic: "é".repeat(250), purpose: null });
-    }
-    if ("message" in properties) {
+    const request: Request = {};
+    const checked: Request = {};
+    const both = (fields: Request) => {
+      Object.assign(request, fields);
+      Object.assign(checked, fields);
+    };
+    if (has("channelName")) both({ channelName: "x".repeat(80) });
+    if (has("email")) both({ email: addresses(0, 1, length)[0] ?? "" });
+    for (const [n, list] of lists.entries()) both({ [list]: addresses(n * count, count, length) });
+    if (has("visibility")) both({ visibility: "private", topic: "é".repeat(250), purpose: null });
+    if (has("message")) {
       // A control character has six bytes in JSON, and a caller can make blocks of any size.
       const message = { text: "a\u0001", blocks: [{ type: "section", text }] };
-      request["message"] = {
-        ...message,
-        threadTs: MESSAGE.ts,
-        unfurlLinks: true,
-        unfurlMedia: true,
-      };
+      both({
+        message: { ...message, threadTs: MESSAGE.ts, unfurlLinks: true, unfurlMedia: true },
+      });
     }
-    if ("evenIfNotOurs" in properties) request["evenIfNotOurs"] = true;
-    const checked = { ...request };
+    if (has("evenIfNotOurs")) both({ evenIfNotOurs: true });
+    const { actor, ...ofAll } = NOTICE;
+    if (has("category")) {
+      Object.assign(request, ofAll);
+      checked["notice"] = { ...ofAll, mention: [] };
+    }
+    if (has("mention")) {
+      const mention = addresses(count, Math.min(count, MAX_MENTIONS), length);
+      Object.assign(request, { mention, actor });
+      checked["notice"] = skips
+        ? { ...NOTICE, mention: [], notMentioned: mention.map(skipped) }
+        : { ...NOTICE, mention };
+      if (has("members")) checked["members"] = [...(request["members"] as string[]), ...mention];
+    }
     if (skips) {
       request["onInvalidAddress"] = "skip";
-      checked["skipped"] = lists.flatMap((list) => (request[list] as string[]).map(skipped));
+      const left = lists.flatMap((list) => request[list] as string[]);
+      if (lists.length > 0) checked["skipped"] = left.map(skipped);
       for (const list of lists) checked[list] = [];
     }
     return { request, checked };
@@ -198,9 +253,14 @@ describe.each(machines)("%s", (workflow, machine) => {
       const { output, sizes } = await simulated(machine, request, steps);
       expect(invalid(workflow, "outcome", output)).toEqual([]);
       expect(sizes.filter(({ bytes }) => bytes > LIMIT)).toEqual([]);
-      expect(everybodyIn(output)).toBe(everybodyIn(request));
-      expect(statesOf(sizes)).toEqual(
-        Object.keys(machine.States).filter((name) => isReached(machine, name)),
+      expect(addressesIn(output)).toEqual(reported(workflow, request, skippedBy));
+      const avoided = avoids(workflow, count, skippedBy);
+      const isReached = (name: string) => {
+        const type = machine.States[name]?.Type;
+        return (type === "Task" || type === "Choice") && !avoided.includes(name);
+      };
+      expect(statesOf(sizes).filter(isReached)).toEqual(
+        Object.keys(machine.States).filter(isReached),
       );
     },
   );
@@ -215,23 +275,38 @@ it("the largest requests are as large as the contract admits them", () => {
 
 it.each([
   ["ChannelRef", CHANNEL],
-  ["PostedMessage", MESSAGE],
+  ["PostedMessage", { ...MESSAGE, mentioned: [], notMentioned: [] }],
 ])("the largest %s has every field of its schema", (type, value) => {
   const schema = schemasOf("notify-private-channel").outcome.$defs?.[type];
   expect(Object.keys(value).sort()).toEqual(Object.keys(schema?.properties ?? {}).sort());
 });
 
-/** How many addresses there are in a value, in lists or in the results for single people. */
-function everybodyIn(value: Json): number {
-  if (typeof value === "string") return value.endsWith("@example.com") ? 1 : 0;
-  if (typeof value !== "object" || value === null) return 0;
-  return Object.values(value).reduce<number>((sum, part) => sum + everybodyIn(part), 0);
+/** The addresses in a value, in lists or in the results for single people, each once. */
+function addressesIn(value: Json): string[] {
+  const found = new Set<string>();
+  const look = (part: Json) => {
+    if (typeof part === "string" && part.endsWith("@example.com")) found.add(part);
+    if (typeof part === "object" && part !== null) Object.values(part).forEach(look);
+  };
+  look(value);
+  return [...found].sort();
+}
+
+/** The people whom an outcome reports: everybody, except a person who got a direct message. */
+function reported(workflow: string, request: Request, skippedBy: SkippedBy): string[] {
+  return workflow === "notify-person" && !isSkipped(skippedBy) ? [] : addressesIn(request);
+}
+
+/** Whether the only person of a request is skipped. A request with an invalid address is refused. */
+const isSkipped = (skippedBy: SkippedBy) => !["nobody", "CheckRequest"].includes(skippedBy);
+
+/** The Tasks that an execution does not reach, besides those of a branch without effect. */
+function avoids(workflow: string, count: number, skippedBy: SkippedBy): string[] {
+  if (workflow === "notify-person" && isSkipped(skippedBy)) return ["PostMessage"];
+  const mentionsNobody = count === 0 || skippedBy === "CheckRequest";
+  return workflow === "notify-public-channel" && mentionsNobody
+    ? ["FilterByPreference", "ResolveUsers"]
+    : [];
 }
 
 const statesOf = (sizes: Sized[]) => [...new Set(sizes.map(({ state }) => state))];
-
-/** Whether an execution that succeeds reaches the state: it is no wait, no failure, and not the other branch. */
-function isReached(machine: Machine, name: string): boolean {
-  const type = machine.States[name]?.Type;
-  return type === "Task" || type === "Choice";
-}

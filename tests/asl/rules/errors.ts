@@ -39,6 +39,8 @@ const WAITING = [
 
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
+/** The states that look a channel or a direct message up. */
+const LOOK_UPS = ["FindChannel", "EnsureChannel", "OpenConversation"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
  * The sum also holds if RedriveCount is missing before the first redrive.
@@ -47,8 +49,9 @@ export const USED_LOOKUPS = "$sum([1, $states.context.Execution.RedriveCount])";
 
 /**
  * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
- * that may go back to the look-up of the channel is also told how many look-ups are used up, one that gets users
- * when they were resolved, and the one that posts when the execution was started.
+ * that may go back to the look-up of the channel is also told how many look-ups are used up, and so is the look-up of a
+ * direct message; one that gets users is told when they were resolved, and the one that posts when the execution was
+ * started.
  */
 export function run(
   timeoutSeconds: number,
@@ -145,8 +148,8 @@ export function waits(machine: Machine): string[] {
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
     if (rules.length === 0) return findings;
     const told = run(machine.TimeoutSeconds ?? 0, {
-      lookups: catchOfStale(state) !== undefined,
-      users: ["InviteMembers", "RemoveMembers"].includes(name),
+      lookups: catchOfStale(state) !== undefined || name === "OpenConversation",
+      users: ["InviteMembers", "RemoveMembers", "OpenConversation"].includes(name),
       posts: name === "PostMessage",
     });
     if (runOf(state) !== `{% ${told} %}`) {
@@ -159,7 +162,7 @@ export function waits(machine: Machine): string[] {
   });
 }
 
-/** A step that finds the channel gone goes back to the look-up; after that, the Task fails. */
+/** A step that finds the channel or direct message gone goes back to the look-up; after that, the Task fails. */
 export function staleChannels(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) => {
     const rule = catchOfStale(state);
@@ -169,7 +172,7 @@ export function staleChannels(machine: Machine): string[] {
     if (rule.Assign?.["lookups"] !== `{% ${USED_LOOKUPS} %}` || rule.Assign["waits"] !== 0) {
       findings.push(`${name}: a Catch of ${STALE} must use up the look-up and begin waits anew`);
     }
-    if (!["FindChannel", "EnsureChannel"].includes(rule.Next ?? "")) {
+    if (!LOOK_UPS.includes(rule.Next ?? "")) {
       findings.push(`${name}: ${STALE} must lead to the look-up of the channel`);
     }
     return findings;
