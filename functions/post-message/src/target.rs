@@ -76,7 +76,8 @@ impl<'a> Target<'a> {
     }
 
     /// Confirms, right before the message is posted, that it goes where the request wants it. A direct message can't
-    /// become anything else.
+    /// become anything else, but the address can have passed to somebody else since: after a redrive, which can be two
+    /// weeks later, the workflow looks the person up again.
     pub async fn confirm(
         &self,
         directory: &Directory,
@@ -84,7 +85,16 @@ impl<'a> Target<'a> {
     ) -> Result<(), StepError> {
         match self {
             Self::Channel(channel) => directory.confirm(channel, invocation).await,
-            Self::Person(_) => Ok(()),
+            Self::Person(conversation) => {
+                let run = &invocation.run;
+                if run.redrive_count > 0 && run.may_look_up_again() {
+                    return Err(StepError::ChannelNotFound {
+                        channel: conversation.id.clone(),
+                        hint: "the person was looked up before the redrive",
+                    });
+                }
+                Ok(())
+            }
         }
     }
 

@@ -839,6 +839,23 @@ async fn a_direct_message_is_posted_once_and_found_after_an_unknown_outcome() {
 }
 
 #[tokio::test]
+async fn after_a_redrive_the_person_is_looked_up_again_once() {
+    let step = Posting::to_a_private_channel().await;
+    let (_, input) = to_ana(&step).await;
+    let run = async |lookups| {
+        let mut redriven = redriven(EXECUTION);
+        redriven.run.channel_lookups = Some(lookups);
+        handle(&step.deps, &redriven, input.clone()).await
+    };
+    // The workflow goes back and opens the direct message again.
+    let error = run(0).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert!(!run(2).await.unwrap().duplicate);
+    // What is posted already needs no look-up.
+    assert!(run(0).await.unwrap().duplicate);
+}
+
+#[tokio::test]
 async fn a_direct_message_that_slack_does_not_know_is_opened_again() {
     let step = Posting::to_a_private_channel().await;
     let (_, mut input) = to_ana(&step).await;
