@@ -25,7 +25,8 @@ const TIMEOUT_SECONDS = 20;
 const TRIES = 5;
 
 /**
- * One line for each request: the caller, the route, and why the request was refused or failed.
+ * One line for each request: the caller, the route, and why the request was refused or failed. The path is left out: it
+ * can contain an e-mail address, which CloudWatch does not mask if its `@` is encoded.
  *
  * Source: "Customizing HTTP API access logs", Amazon API Gateway Developer Guide.
  */
@@ -33,7 +34,6 @@ const ACCESS_LOG = {
   requestTime: "$context.requestTime",
   requestId: "$context.requestId",
   routeKey: "$context.routeKey",
-  path: "$context.path",
   status: "$context.status",
   caller: "$context.identity.userArn",
   error: "$context.error.message",
@@ -46,6 +46,7 @@ const ROUTES: [string, HttpMethod][] = [
   ["/contexts/{channelName}", HttpMethod.DELETE],
   ["/contexts/{channelName}/members", HttpMethod.PATCH],
   ["/contexts/{channelName}/messages", HttpMethod.POST],
+  ["/people/{email}/messages", HttpMethod.POST],
 ];
 
 export interface MpcHandlersStackProps extends StackProps {
@@ -83,6 +84,7 @@ export class MpcHandlersStack extends Stack {
       "change-channel-members",
       "notify-private-channel",
       "notify-public-channel",
+      "notify-person",
     );
     const api = new HttpApi(this, "Requests", {
       apiName: `${settings.prefix}-mpc-requests`,
@@ -120,7 +122,10 @@ export class MpcHandlersStack extends Stack {
   /** Content item events from EventBridge. An event that Lambda gives up on is kept as a dead letter. */
   private contentItemEvents(): void {
     const { mpcEventBusName, mpcEventSource } = this.settings;
-    const handler = this.handler("MpcEventHandler").mayStart("notify-private-channel");
+    const handler = this.handler("MpcEventHandler").mayStart(
+      "notify-private-channel",
+      "notify-person",
+    );
     const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
     Validations.of(deadLetters).acknowledge({
       id: "AwsSolutions::AwsSolutions-SQS3",

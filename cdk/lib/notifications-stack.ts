@@ -122,10 +122,13 @@ export class NotificationsStack extends Stack {
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
       .mayUse(slackUsers, ...RESOLVES_USERS, "DeleteItem");
+    this.step("OpenConversation", slackUsersTable)
+      .mayCallSlack(slack)
+      .mayUse(slackUsers, "BatchGetItem", "GetItem", "PutItem", "UpdateItem");
     this.step("PostMessage", { ...channelsTable, ...deliveriesTable }, 60)
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
-      .mayUse(deliveries, "PutItem");
+      .mayUse(deliveries, "PutItem", "UpdateItem");
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS, "BatchWriteItem", "DeleteItem");

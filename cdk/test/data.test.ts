@@ -128,7 +128,7 @@ describe("an existing resource", () => {
     [
       "slackUsersTableName",
       "SLACK_USERS_TABLE",
-      ["ResolveUsers", "InviteMembers", "RemoveMembers"],
+      ["ResolveUsers", "InviteMembers", "RemoveMembers", "OpenConversation"],
       "slack-users",
     ],
     [
@@ -154,6 +154,7 @@ describe("an existing resource", () => {
         "EnsureChannel",
         "InviteMembers",
         "RemoveMembers",
+        "OpenConversation",
         "PostMessage",
         "ArchiveChannel",
         "RecordOutcome",

@@ -80,10 +80,14 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...on("Channels", ...CONFIRMS),
     ...on("SlackUsers", ...LOOKS_UP, "DeleteItem"),
   },
+  OpenConversation: {
+    ...CALLS_SLACK,
+    ...on("SlackUsers", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+  },
   PostMessage: {
     ...CALLS_SLACK,
     ...on("Channels", ...CONFIRMS),
-    ...on("Deliveries", "PutItem"),
+    ...on("Deliveries", "PutItem", "UpdateItem"),
   },
   ArchiveChannel: {
     ...CALLS_SLACK,
@@ -107,7 +111,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   },
   MpcRequestHandler: starts(...WORKFLOWS.filter((name) => name !== "check-channel-exists")),
   MpcEventHandler: {
-    ...starts("notify-private-channel"),
+    ...starts("notify-private-channel", "notify-person"),
     EventDeadLetters: ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
   },
   MpcContentBountyProcessor: {

@@ -36,6 +36,7 @@ describe("requests", () => {
       "PATCH /contexts/{channelName}/members",
       "POST /contexts",
       "POST /contexts/{channelName}/messages",
+      "POST /people/{email}/messages",
     ]);
     for (const [, { Properties }] of routes)
       expect(Properties["AuthorizationType"]).toBe("AWS_IAM");
@@ -50,7 +51,6 @@ describe("requests", () => {
           requestTime: "$context.requestTime",
           requestId: "$context.requestId",
           routeKey: "$context.routeKey",
-          path: "$context.path",
           status: "$context.status",
           caller: "$context.identity.userArn",
           error: "$context.error.message",

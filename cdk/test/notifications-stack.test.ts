@@ -65,7 +65,11 @@ describe("functions", () => {
       ],
     ],
     ["DEFAULT_SLACK_PREFERENCE", "false", ["filter-by-preference"]],
-    ["PERSON_TRUST_SECONDS", "3600", ["invite-members", "remove-members", "resolve-users"]],
+    [
+      "PERSON_TRUST_SECONDS",
+      "3600",
+      ["invite-members", "open-conversation", "remove-members", "resolve-users"],
+    ],
   ])("have %s=%s from the settings", (variable, value, functions) => {
     const set = resourcesOf(templateOf(SETTINGS_OF_FUNCTIONS), "AWS::Lambda::Function")
       .map(([, { Properties }]) => ({
