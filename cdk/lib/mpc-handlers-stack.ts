@@ -121,11 +121,10 @@ export class MpcHandlersStack extends Stack {
 
   /** Content item events from EventBridge. An event that Lambda gives up on is kept as a dead letter. */
   private contentItemEvents(): void {
-    const { mpcEventBusName, mpcEventSource } = this.settings;
-    const handler = this.handler("MpcEventHandler").mayStart(
-      "notify-private-channel",
-      "notify-person",
-    );
+    const { directMessages, mpcEventBusName, mpcEventSource } = this.settings;
+    const handler = this.handler("MpcEventHandler", {
+      DIRECT_MESSAGES: String(directMessages),
+    }).mayStart("notify-private-channel", "notify-person");
     const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
     Validations.of(deadLetters).acknowledge({
       id: "AwsSolutions::AwsSolutions-SQS3",

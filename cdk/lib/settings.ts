@@ -65,6 +65,8 @@ export interface Settings {
   readonly mpcEventSource: string;
   /** The public channel for content bounty news. */
   readonly bountyChannel: string;
+  /** Whether those who must act on a content item also get a direct message. */
+  readonly directMessages: boolean;
 }
 
 const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambda");
@@ -167,6 +169,7 @@ export function readSettings(node: Node): Settings {
         /^(?=.*[\p{Alphabetic}\p{N}])(?:[a-z0-9_-]|[^\p{ASCII}\s\p{Cc}\p{Cf}\p{Cs}\p{CWL}\p{VS}]){1,80}$/u,
       rule: "must be a channel's name: 1 to 80 lower-case letters of any script, digits, - and _",
     }),
+    directMessages: flagOf("directMessages", true),
   };
   checkNames(node, settings);
   checkTogether(settings);

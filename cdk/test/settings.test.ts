@@ -59,6 +59,7 @@ describe("settings", () => {
       mpcEventBusName: undefined,
       mpcEventSource: "apgl.mpc",
       bountyChannel: "content-bounties",
+      directMessages: true,
     });
   });
 
