@@ -21,6 +21,8 @@ use crate::{
 
 const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
+const PERSON: &str = "notify-person";
+const MESSAGE: &str = "The content item is ready for your review.";
 const MANY: usize = 10;
 /// The lead of other executions' posts in the channel, in seconds; Slack takes one post a second.
 const QUEUE: u32 = 10;
@@ -38,10 +40,12 @@ pub enum Case {
     PublicRefused,
     Receipt,
     ReceiptOfMany,
+    Direct,
+    DirectAgain,
 }
 
 impl Case {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::FirstByColdFunctions,
         Self::First,
         Self::FirstToMany,
@@ -53,6 +57,8 @@ impl Case {
         Self::PublicRefused,
         Self::Receipt,
         Self::ReceiptOfMany,
+        Self::Direct,
+        Self::DirectAgain,
     ];
 
     /// A letter, for places where a sentence would be too long.
@@ -81,6 +87,8 @@ impl fmt::Display for Case {
             }
             Self::Receipt => "the receipt of a notification to 1 person",
             Self::ReceiptOfMany => "the receipt of a notification to 10 people",
+            Self::Direct => "first direct message to a person",
+            Self::DirectAgain => "repeated direct message to a person",
         })
     }
 }
@@ -113,6 +121,10 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
             Case::Public | Case::PublicInAQueue | Case::PublicRefused => {
                 counter.count(PUBLIC, &request).await?
             }
+            Case::Direct | Case::DirectAgain => {
+                let request = json!({ "email": members[0], "message": MESSAGE });
+                counter.count(PERSON, &request).await?
+            }
             _ => counter.count(PRIVATE, &request).await?,
         };
         works.push((case, work));
@@ -122,7 +134,7 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
 
 /// Adds people and public channels to Slack. Returns the people's addresses.
 async fn settle(counter: &Counter) -> Result<Vec<String>, Error> {
-    let names = (0..MANY + 2).map(|n| format!("person{n:02}"));
+    let names = (0..MANY + 3).map(|n| format!("person{n:02}"));
     let emails = counter.settle(names).await?;
     let public = [Case::Public, Case::PublicInAQueue, Case::PublicRefused];
     let channels = public.map(|case| ChannelSeed {
@@ -147,8 +159,7 @@ async fn renew_token(counter: &Counter) -> Result<(), Error> {
 }
 
 fn request(case: Case, members: &[String]) -> serde_json::Value {
-    let message = "The content item is ready for your review.";
-    let mut request = json!({ "channelName": channel(case), "message": message });
+    let mut request = json!({ "channelName": channel(case), "message": MESSAGE });
     if !members.is_empty() {
         request["members"] = json!(members);
     }
@@ -181,7 +192,8 @@ fn members(case: Case, people: &[String]) -> &[String] {
     match case {
         Case::FirstByColdFunctions => &people[..1],
         Case::First | Case::Repeated | Case::Confirmed | Case::Receipt => &people[1..2],
-        Case::FirstToMany | Case::RepeatedToMany | Case::ReceiptOfMany => &people[2..],
+        Case::FirstToMany | Case::RepeatedToMany | Case::ReceiptOfMany => &people[2..MANY + 2],
+        Case::Direct | Case::DirectAgain => &people[MANY + 2..],
         Case::Public | Case::PublicInAQueue | Case::PublicRefused => &[],
     }
 }
