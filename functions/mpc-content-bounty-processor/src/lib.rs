@@ -38,9 +38,10 @@ pub struct BountyChanged {
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
     pub waiting_for: UncheckedAddresses,
-    /// The address of who brought the bounty into this state. They are not mentioned.
+    /// The address of the person who changed the bounty's state. They are not mentioned. Other text, such as a service's
+    /// name, is ignored.
     #[serde(default)]
-    pub actor_email: Option<Email>,
+    pub actor_email: Option<String>,
     /// When the bounty's state changed. Shown if the message is posted more than ten minutes later.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
@@ -106,26 +107,37 @@ fn read(body: &str) -> Result<BountyChanged, InvalidField> {
 }
 
 impl BountyChanged {
-    fn request(&self, channel: &ChannelName) -> Result<NotifyPublicChannel, InvalidField> {
-        let (waiting_for, invalid) = self.waiting_for.clone().divided();
-        let waiting_for = Mentions::try_from(waiting_for)
+    /// The people who must act, and the entries that are not addresses: nobody in a state in which nobody must.
+    fn waiting(&self) -> Result<(Mentions, Vec<String>), InvalidField> {
+        if !self.bounty.state.asks_for_action() {
+            return Ok((Mentions::default(), Vec::new()));
+        }
+        let (people, invalid) = self.waiting_for.clone().divided();
+        let people = Mentions::try_from(people)
             .map_err(|rule| InvalidField::new("body.waitingFor", rule))?;
-        let waiting_for = waiting_for.as_slice().iter().map(Email::as_str);
-        let invalid = invalid.iter().map(String::as_str);
-        let waiting_for: Vec<&str> = waiting_for.chain(invalid.clone()).collect();
-        let mentions = self.bounty.state.asks_for_action() && !waiting_for.is_empty();
-        let Rendered { text, blocks } = self.bounty.render(mentions);
+        Ok((people, invalid))
+    }
+
+    fn request(&self, channel: &ChannelName) -> Result<NotifyPublicChannel, InvalidField> {
+        let (waiting_for, invalid) = self.waiting()?;
+        let waiting_for = waiting_for.as_slice();
+        let Rendered { text, blocks } = self.bounty.render(!waiting_for.is_empty());
         let message = Message::new(text).blocks(blocks);
+        let waiting_for = waiting_for.iter().map(Email::as_str);
+        let waiting_for: Vec<&str> = waiting_for
+            .chain(invalid.iter().map(String::as_str))
+            .collect();
         let mut request =
             NotifyPublicChannel::new(channel.as_str(), message).category(Category::Bounty);
-        if mentions {
+        if !waiting_for.is_empty() {
             request = request.mention(waiting_for);
-            if let Some(actor) = &self.actor_email {
+            let actor = self.actor_email.clone().map(Email::try_from);
+            if let Some(Ok(actor)) = actor {
                 request = request.actor(actor.as_str());
             }
-            if invalid.len() > 0 {
-                request = request.skip_invalid_addresses();
-            }
+        }
+        if !invalid.is_empty() {
+            request = request.skip_invalid_addresses();
         }
         if let Some(at) = self.occurred_at {
             request = request.occurred_at(String::from(at));
@@ -274,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn without_any_address_the_message_leaves_no_place_for_mentions() {
+        let request = request(|body| {
+            body["waitingFor"] = json!(["the authors"]);
+            body["actorEmail"] = json!("svc-build");
+        });
+        assert_eq!(request["mention"], json!(["the authors"]));
+        assert_eq!(request.get("actor"), None);
+        assert!(!request["message"].to_string().contains("mentions"));
+    }
+
+    #[test]
     fn nobody_must_act_on_a_bounty_that_is_awarded() {
         let request = request(|body| {
             body["bounty"]["state"] = json!("awarded");
@@ -312,7 +335,7 @@ mod tests {
     #[case("/id", json!(""), "body.id: must not be empty")]
     #[case("/id", json!(7), "body.id: must be a string")]
     #[case("/waitingFor", json!("ana@example.com"), "body.waitingFor: must be a sequence")]
-    #[case("/actorEmail", json!("Bob"), "body.actorEmail: must be an e-mail address")]
+    #[case("/actorEmail", json!(7), "body.actorEmail: must be a string")]
     #[case("/occurredAt", json!(1), "body.occurredAt: must be a string")]
     #[case("/sequence", json!({ "key": "x" }), "body.sequence.number: is required")]
     #[case("/bounty/state", json!("sold"), "body.bounty.state: must be ")]

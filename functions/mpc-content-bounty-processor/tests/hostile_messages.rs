@@ -18,6 +18,9 @@ fn deps() -> Deps {
 fn bounty() -> Value {
     json!({
         "id": "bounty-7-posted",
+        "waitingFor": ["ana@example.com", "the authors"], "actorEmail": "bob@example.com",
+        "occurredAt": "2026-11-25T10:00:00Z", "expiresAt": "2026-12-01T00:00:00+01:00",
+        "sequence": { "key": "bounty-7", "number": 3 },
         "bounty": {
             "title": "Rust on Lambda", "link": "https://example.com/bounties/7", "state": "posted",
             "actor": "Ana", "dueDate": "2026-12-01", "reward": "A signed book",

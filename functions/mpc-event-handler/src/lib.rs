@@ -19,7 +19,7 @@ use apgl_contract::{
 };
 use apgl_templates::{ContentItem, Rendered};
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{join, join_all};
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,10 +54,12 @@ pub struct ContentItemStateChanged {
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
     pub waiting_for: UncheckedAddresses,
-    /// The address of who brought the item into this state. They are not notified of their own act.
+    /// The address of the person who changed the item's state. They are not notified of their own change. Other text,
+    /// such as a service's name, is ignored.
     #[serde(default)]
-    pub actor_email: Option<Email>,
-    /// The item's version, higher after each change. What an older version says is not posted after a newer one.
+    pub actor_email: Option<String>,
+    /// The item's version, higher after each change. A message about an older version is not posted after one about a newer
+    /// version to the same channel or person. Give `expiresAt` as well if a late direct message would be wrong.
     #[serde(default)]
     pub version: Option<SequenceNumber>,
     /// When the item's state changed. Shown if the message is posted more than ten minutes later.
@@ -91,7 +93,8 @@ macro_rules! dated {
             request = request.expires_at(String::from(at));
         }
         if let Some(version) = $change.version {
-            request = request.sequence($change.channel_name.as_str(), version.get());
+            let key = format!("content-item {}", $change.channel_name);
+            request = request.sequence(key, version.get());
         }
         request
     }};
@@ -110,10 +113,10 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
     let id = event["id"].as_str().map(str::to_owned);
     let started = start(deps, event).await;
     match &started {
-        Ok((arn, people)) => tracing::info!(
+        Ok((arn, direct_messages)) => tracing::info!(
             event.id = id,
             executionId = arn,
-            people.notified = people,
+            directMessages.started = direct_messages,
             "started the notifications"
         ),
         Err(error) => tracing::error!(event.id = id, %error, "could not start the notifications"),
@@ -121,7 +124,8 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
     started.map(|(arn, _)| arn)
 }
 
-/// Returns the ARN of the channel's execution, and to how many people a direct message was started.
+/// Returns the ARN of the channel's execution, and how many direct messages were started. One that can't be started does
+/// not stop the others.
 async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted> {
     let Notifications {
         key,
@@ -130,12 +134,15 @@ async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted>
     } = notifications(event, deps.direct_messages)?;
     let client = &deps.client;
     let people = to_people.iter().map(async |(email, request)| {
-        let key = format!("{key}/{}", email.as_str());
+        // No address contains a line break.
+        let key = format!("{key}\n{}", email.as_str());
         client.notify_person(&key, request).await
     });
     let channel = client.notify_private_channel(&key, &to_channel);
-    let (execution, people) = try_join(channel, try_join_all(people)).await?;
-    Ok((execution.arn().to_owned(), people.len()))
+    let (channel, people) = join(channel, join_all(people)).await;
+    let arn = channel?.arn().to_owned();
+    let people = people.into_iter().collect::<Result<Vec<_>, StartError>>()?;
+    Ok((arn, people.len()))
 }
 
 fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, NotStarted> {
@@ -153,9 +160,7 @@ fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, N
     if key.is_empty() {
         return Err(InvalidField::new(field, "must not be empty").into());
     }
-    let (waiting_for, invalid) = change.waiting_for.clone().divided();
-    let waiting_for = Mentions::try_from(waiting_for)
-        .map_err(|rule| InvalidField::new("detail.waitingFor", rule))?;
+    let (waiting_for, invalid) = change.waiting()?;
     let to_person = change.content_item.render_to_person();
     let to_people = match to_person.filter(|_| direct_messages) {
         Some(message) => change.to_people(&message, &waiting_for),
@@ -169,31 +174,45 @@ fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, N
 }
 
 impl ContentItemStateChanged {
+    /// The people who must act, and the entries that are not addresses: nobody in a state in which nobody must.
+    fn waiting(&self) -> Result<(Mentions, Vec<String>), InvalidField> {
+        if !self.content_item.state.asks_for_action() {
+            return Ok((Mentions::default(), Vec::new()));
+        }
+        let (people, invalid) = self.waiting_for.clone().divided();
+        let people = Mentions::try_from(people)
+            .map_err(|rule| InvalidField::new("detail.waitingFor", rule))?;
+        Ok((people, invalid))
+    }
+
+    fn actor(&self) -> Option<Email> {
+        Email::try_from(self.actor_email.clone()?).ok()
+    }
+
     /// In a state in which somebody must act, and without the fields that are new in 0.2, it is the same for every release,
     /// also when the event is delivered again during an update.
     fn to_channel(&self, waiting_for: &Mentions, invalid: &[String]) -> NotifyPrivateChannel {
-        let waiting_for = waiting_for.as_slice().iter().map(Email::as_str);
+        let waiting_for = waiting_for.as_slice();
+        let message = message(self.content_item.render(!waiting_for.is_empty()));
+        let waiting_for = waiting_for.iter().map(Email::as_str);
         let waiting_for: Vec<&str> = waiting_for
             .chain(invalid.iter().map(String::as_str))
             .collect();
-        let asks_for_action = self.content_item.state.asks_for_action();
-        let mentions = asks_for_action && !waiting_for.is_empty();
-        let message = message(self.content_item.render(mentions));
         let (valid, no_addresses) = self.members.clone().divided();
         let members = valid.iter().map(Email::as_str);
         let members = members.chain(no_addresses.iter().map(String::as_str));
         let mut request =
             NotifyPrivateChannel::new(self.channel_name.as_str(), message).members(members);
-        if mentions {
+        if !waiting_for.is_empty() {
             request = request.mention(waiting_for);
-            if let Some(actor) = &self.actor_email {
+            if let Some(actor) = self.actor() {
                 request = request.actor(actor.as_str());
             }
         }
-        if !no_addresses.is_empty() || mentions && !invalid.is_empty() {
+        if !no_addresses.is_empty() || !invalid.is_empty() {
             request = request.skip_invalid_addresses();
         }
-        if !asks_for_action {
+        if !self.content_item.state.asks_for_action() {
             request = request.category(Category::News);
         }
         dated!(request, self)
@@ -202,7 +221,8 @@ impl ContentItemStateChanged {
     /// A direct message to each person who must act, except to who has just acted.
     fn to_people(&self, rendered: &Rendered, waiting_for: &Mentions) -> Vec<(Email, NotifyPerson)> {
         let others = waiting_for.as_slice().iter();
-        let others = others.filter(|email| self.actor_email.as_ref() != Some(*email));
+        let actor = self.actor();
+        let others = others.filter(|email| actor.as_ref() != Some(*email));
         let to_one = |email: &Email| {
             let request = NotifyPerson::new(email.as_str(), message(rendered.clone()));
             (email.clone(), dated!(request, self))
@@ -336,8 +356,7 @@ mod tests {
     #[case("/detail/members", json!("ana@example.com"), "detail.members: must be a sequence")]
     #[case("/detail/members", json!(vec!["ana"; 1_001]), "detail.members: must contain at most 1,000 addresses")]
     #[case("/detail/waitingFor", json!("ana@example.com"), "detail.waitingFor: must be a sequence")]
-    #[case("/detail/waitingFor", json!((0..51).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>()), "detail.waitingFor: must contain at most 50 addresses")]
-    #[case("/detail/actorEmail", json!("Bob"), "detail.actorEmail: must be an e-mail address")]
+    #[case("/detail/actorEmail", json!(7), "detail.actorEmail: must be a string")]
     #[case("/detail/version", json!(-1), "detail.version: must be an integer from 0 ")]
     #[case("/detail/occurredAt", json!("noon"), "detail.occurredAt: must be a time such as ")]
     #[case("/detail/expiresAt", json!("2026-11-25"), "detail.expiresAt: must be a time such as ")]
@@ -477,6 +496,40 @@ mod tests {
     }
 
     #[test]
+    fn without_any_address_the_message_leaves_no_place_for_mentions() {
+        let mut event = waiting("in_review");
+        event["detail"]["waitingFor"] = json!(["the reviewers"]);
+        let (_, request) = request(event);
+        assert_eq!(request["mention"], json!(["the reviewers"]));
+        assert!(!request["message"].to_string().contains("mentions"));
+    }
+
+    #[test]
+    fn an_actor_without_an_address_is_nobody_who_waits() {
+        let mut event = waiting("in_review");
+        event["detail"]["actorEmail"] = json!("svc-build");
+        let (_, request) = request(event);
+        assert_eq!(request.get("actor"), None);
+    }
+
+    #[rstest]
+    #[case("in_review", false)]
+    #[case("approved", true)]
+    fn too_many_people_are_refused_only_where_somebody_must_act(
+        #[case] state: &str,
+        #[case] is_accepted: bool,
+    ) {
+        let mut event = waiting(state);
+        let people: Vec<_> = (0..51).map(|n| format!("u{n}@example.com")).collect();
+        event["detail"]["waitingFor"] = json!(people);
+        let refused = notifications(event, true)
+            .err()
+            .map(|error| error.to_string());
+        let expected = "detail.waitingFor: must contain at most 50 addresses".to_owned();
+        assert_eq!(refused, (!is_accepted).then_some(expected));
+    }
+
+    #[test]
     fn times_and_the_version_come_from_the_detail() {
         let mut event = waiting("in_review");
         for (field, value) in [
@@ -493,7 +546,7 @@ mod tests {
             assert_eq!(request["expiresAt"], "2026-11-30T23:00:00Z");
             assert_eq!(
                 request["sequence"],
-                json!({ "key": "guide-42", "number": 7 })
+                json!({ "key": "content-item guide-42", "number": 7 })
             );
         }
         let (_, request) = request(waiting("in_review"));

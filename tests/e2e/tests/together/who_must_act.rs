@@ -94,7 +94,7 @@ impl Change {
 
     /// The end of the execution of this person's direct message.
     async fn told(&self, world: &World, email: &str) -> Value {
-        let name = ExecutionName::from_key("mpc-event", &format!("{}/{email}", self.id)).unwrap();
+        let name = ExecutionName::from_key("mpc-event", &format!("{}\n{email}", self.id)).unwrap();
         let machine = StateMachineArn::new(&state_machine_arn("notify-person")).unwrap();
         let ended = world.end_of(&machine.execution(name)).await;
         ended.output().clone()
@@ -218,10 +218,10 @@ async fn a_notice_that_expires_while_slack_limits_the_channel_is_not_posted() {
     let world = World::here();
     let name = unique("expires");
     let channel = world.public_channel(&name).await;
-    // 25 seconds of real time.
-    world.fill_queue(&channel.id, 500).await;
+    // A minute of real time.
+    world.fill_queue(&channel.id, 1_200).await;
     let request = json!({
-        "channelName": name, "message": "hello", "expiresAt": rfc3339(Duration::from_secs(12)),
+        "channelName": name, "message": "hello", "expiresAt": rfc3339(Duration::from_secs(40)),
     });
     let ended = world.run("notify-public-channel", &request).await;
     assert_eq!(ended.output()["message"], json!({ "expired": true }));
@@ -238,7 +238,7 @@ async fn a_redrive_after_the_expiry_posts_nothing() {
     world
         .fault("chat.postMessage", "channel", &channel.id, 1, refused)
         .await;
-    let expires_after = Duration::from_secs(25);
+    let expires_after = Duration::from_secs(45);
     let request = json!({
         "channelName": name, "message": "hello", "expiresAt": rfc3339(expires_after),
     });
