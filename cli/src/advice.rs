@@ -48,7 +48,11 @@ pub fn advice(failure: &Failure, execution: &str) -> String {
             format!("store a working bot token; `apgl doctor` checks it; {redrive}")
         }
         Some(ErrorName::SlackWaitsExhausted | ErrorName::SlackQueueTooLong) => {
-            format!("wait until the load on Slack's rate limits is lower, {redrive}")
+            format!(
+                "wait until the load on Slack's rate limits is lower, {redrive}; if the cause names \
+                 Delivery.InProgress, redrive the execution first that posts another message of the sequence: \
+                 the log of post-message names it as delivery.holder"
+            )
         }
         Some(ErrorName::StepMalformed) => {
             format!("deploy the workflows and the functions together again, {redrive}")

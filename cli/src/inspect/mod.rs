@@ -182,7 +182,7 @@ impl Inspected {
         let outcome: Outcome = parse(output.as_bytes()).ok()?;
         match outcome.message {
             Some(MessageOutcome::NotPosted(reason)) => Some(NothingPosted::Message(reason)),
-            Some(MessageOutcome::Posted(_)) => None,
+            Some(_) => None,
             None => {
                 let person = outcome.skipped.first()?;
                 Some(NothingPosted::Person(person.reason))

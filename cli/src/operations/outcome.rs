@@ -22,6 +22,10 @@ pub(super) fn shown(outcome: &Outcome) -> String {
                 why_not_posted(*reason)
             ));
         }
+        Some(_) => line(styled(
+            BAD,
+            "not posted, for a reason that this version of apgl does not know",
+        )),
         None => {}
     }
     match (outcome.exists, outcome.deleted) {
@@ -65,10 +69,9 @@ pub(super) fn shown(outcome: &Outcome) -> String {
 /// The name of the outcome's field, and what it means.
 pub fn why_not_posted(reason: NotPosted) -> String {
     let meaning = match reason {
-        NotPosted::Expired(_) => "the request's expiresAt passed before it could be posted",
-        NotPosted::Superseded(_) => {
-            "a message with a higher number in its sequence has been posted"
-        }
+        NotPosted::Expired => "the request's expiresAt passed before it could be posted",
+        NotPosted::Superseded => "a message with a higher number in its sequence has been posted",
+        _ => "for a reason that this version of apgl does not know",
     };
     format!("{} ({meaning})", reason.as_str())
 }

@@ -30,6 +30,8 @@ use crate::results::{
 const INVITE_BATCH: usize = 100;
 /// How many pages of members are read to find out who was not invited, if Slack does not say it.
 const PAGES_TO_CORRECT: usize = 10;
+/// How long a list of members is trusted to show who is gone: people come back without our knowledge.
+const GONE_TRUST: Duration = Duration::from_mins(15);
 /// How long one request to Slack takes at most. If an invitation takes longer, for example because the bot joins the
 /// channel first, Lambda's time-out and the state's `Retry` handle it.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
@@ -81,8 +83,8 @@ pub struct Outcome {
 /// 2. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none. Of a large channel only some members are read, because listing all would take more
 ///    calls than inviting everybody: Slack says who was already there.
-///    For a notification, whoever was seen in the channel and is gone stays so. Where not all members are known, they
-///    count as members: they were.
+///    For a notification, whoever was seen in the channel and is gone stays so; before that, Slack is asked if its list
+///    is not recent. Where not all members are known, they count as members: they were.
 /// 3. Before the first invitation, confirms the channel, and writes down which of the users are members: the snapshot.
 /// 4. Invites those who are missing, 100 per call, and remembers them after each call. If not all members are known,
 ///    writes down before each call whom it invites. If Slack refuses some without saying whom, and the members can't be
@@ -115,7 +117,11 @@ pub async fn handle(
         deps.directory.confirm(&input.channel, invocation).await?;
     }
     let ids: BTreeSet<_> = users.iter().map(|user| user.id.clone()).collect();
-    let members = step.members(ids.len()).await?;
+    let mut members = step.members(ids.len()).await?;
+    let missing = &ids - &members.present.ids;
+    if !members.shows_who_is_gone && !step.gone(&missing, &members).is_empty() {
+        members = step.listed_again(members, ids.len()).await?;
+    }
     let mut results = step.invite(ids, Snapshot::BeforeInviting, &members).await?;
     let corrected = step.correct_ids(&mut users, &mut results).await?;
     let members = members.for_another_snapshot();
@@ -141,6 +147,10 @@ struct ChannelMembers {
     present: Members,
     /// Who was ever seen in it.
     seen: BTreeSet<SlackUserId>,
+    /// Whether whoever was seen and is not among the present ones is gone, as far as that can be known.
+    shows_who_is_gone: bool,
+    /// Since when the present ones may have changed.
+    asked_at: SystemTime,
     earlier: EarlierSnapshot,
     /// Whom earlier attempts have invited without knowing all members.
     invited: Changes,
@@ -166,6 +176,7 @@ impl Inviting<'_> {
     async fn members(&self, users: usize) -> Result<ChannelMembers, StepError> {
         let (directory, channel) = (&self.deps.directory, self.channel);
         let must_be_asked = self.is_explicit;
+        let began_at = SystemTime::now();
         let known = directory
             .channels
             .members(Snapshot::BeforeInviting, &channel.id, self.execution_id())
@@ -177,9 +188,15 @@ impl Inviting<'_> {
             } else {
                 self.invited_earlier().await?
             };
+            // Whoever was seen after the list is not in it.
+            let is_recent = known.listed_at.is_some_and(|listed_at| {
+                listed_at + GONE_TRUST > began_at && known.seen_at < Some(listed_at)
+            });
             return Ok(ChannelMembers {
                 present,
                 seen: known.seen,
+                shows_who_is_gone: is_recent,
+                asked_at: began_at,
                 earlier: EarlierSnapshot::Read(known.before),
                 invited,
             });
@@ -210,9 +227,36 @@ impl Inviting<'_> {
         Ok(ChannelMembers {
             present,
             seen: known.seen,
+            shows_who_is_gone: !channel.created,
+            asked_at,
             // Read the snapshot again: a copy of this invocation may have taken it in the meantime.
             earlier: EarlierSnapshot::Unread,
             invited,
+        })
+    }
+
+    /// The members as Slack lists them now, if the list does not take more calls than inviting this many users.
+    async fn listed_again(
+        &self,
+        members: ChannelMembers,
+        users: usize,
+    ) -> Result<ChannelMembers, StepError> {
+        let (directory, channel) = (&self.deps.directory, self.channel);
+        let asked_at = SystemTime::now();
+        let pages = users.div_ceil(INVITE_BATCH);
+        let listed = directory.members_in_slack(channel, pages, self.invocation);
+        let present = listed.await?;
+        if !present.is_complete {
+            return Ok(members);
+        }
+        directory
+            .channels
+            .remember_members(&channel.id, &present, asked_at)
+            .await?;
+        Ok(ChannelMembers {
+            present,
+            asked_at,
+            ..members
         })
     }
 
@@ -275,7 +319,7 @@ impl Inviting<'_> {
         let there = &members.present.ids | &those(&results, InviteResult::is_member);
         let channels = &self.deps.directory.channels;
         channels
-            .remember_seen(&self.channel.id, &there, &members.seen)
+            .remember_seen(&self.channel.id, &there, &members.seen, members.asked_at)
             .await?;
         credit_earlier_attempts(&mut results, before.as_ref(), &members.invited.users);
         Ok(results)

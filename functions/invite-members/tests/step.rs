@@ -485,3 +485,40 @@ async fn whom_a_request_has_removed_is_invited_by_the_next_notification() {
     let outcome = step.run("second", &channel, &people).await.unwrap();
     assert_eq!(outcome.invited, slice::from_ref(&ana.email));
 }
+
+#[tokio::test]
+async fn somebody_who_was_invited_while_another_was_removed_is_not_gone() {
+    let step = Inviting::new().await;
+    let people = step.people(3).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.run("first", &channel, &people[..2]).await.unwrap();
+    // Another execution is removing somebody: what is read from Slack meanwhile is not remembered.
+    let removed = BTreeSet::from([people[0].id.clone()]);
+    let until = SystemTime::now() + Duration::from_secs(2);
+    let channels = &step.deps.directory.channels;
+    let begun = channels.forget_members(&channel.id, &removed, until);
+    begun.await.unwrap();
+    let invited = step.run("second", &channel, &people[2..]).await.unwrap();
+    assert_eq!(invited.invited.len(), 1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let outcome = step.run("third", &channel, &people[2..]).await.unwrap();
+    assert_eq!(outcome.skipped, []);
+    assert_eq!(outcome.invited.len() + outcome.already_members.len(), 1);
+}
+
+#[tokio::test]
+async fn before_somebody_counts_as_gone_slack_is_asked_if_the_list_is_not_recent() {
+    let step = Inviting::new().await;
+    let people = step.people(2).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    step.run("first", &channel, &people).await.unwrap();
+    let (sandbox, ana) = (&step.fixture.sandbox, &people[0]);
+    sandbox.remove_member("guide", &ana.id.0).await.unwrap();
+    add(&step, &channel, &people[1..]).await;
+    let listed = step.calls("conversations.members").await;
+    for execution in ["second", "third"] {
+        let gone = step.run(execution, &channel, &people).await.unwrap();
+        assert_eq!(gone.skipped.len(), 1);
+    }
+    assert_eq!(step.calls("conversations.members").await, listed);
+}

@@ -334,7 +334,7 @@ mod tests {
     #[rstest]
     #[case("/id", json!(""), "body.id: must not be empty")]
     #[case("/id", json!(7), "body.id: must be a string")]
-    #[case("/waitingFor", json!("ana@example.com"), "body.waitingFor: must be a sequence")]
+    #[case("/waitingFor", json!("ana@example.com"), "body.waitingFor: must be a list")]
     #[case("/actorEmail", json!(7), "body.actorEmail: must be a string")]
     #[case("/occurredAt", json!(1), "body.occurredAt: must be a string")]
     #[case("/sequence", json!({ "key": "x" }), "body.sequence.number: is required")]

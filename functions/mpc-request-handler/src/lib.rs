@@ -500,7 +500,7 @@ mod tests {
     #[rstest]
     #[case(MESSAGES, "x", json!({ "mention": ["ana"] }), "mention[0]", "must be an e-mail address such as ana@example.com")]
     #[case(MESSAGES, "x", json!({ "category": "urgent" }), "category", "must be one of `action`, `news`, `bounty`, `critical`")]
-    #[case(MESSAGES, "x", json!({ "visibility": "public", "expiresAt": "noon" }), "expiresAt", "must be a time such as 2026-11-25T10:00:00Z")]
+    #[case(MESSAGES, "x", json!({ "visibility": "public", "expiresAt": "noon" }), "expiresAt", "must be a time from 1970 to 9999-12-30 with seconds and an offset, such as 2026-11-25T10:00:00Z")]
     #[case(DIRECT, ANA, json!({ "sequence": 3 }), "sequence", "must be an object with `key` and `number`")]
     #[case(DIRECT, ANA, json!({ "mention": [ANA] }), "mention", "is not a known field; known fields: `email`, `message`, `category`, `occurredAt`, `expiresAt`, `sequence`")]
     #[case::not_an_address(DIRECT, "ana", json!({}), "email", "must be an e-mail address such as ana@example.com")]

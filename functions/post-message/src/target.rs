@@ -76,8 +76,8 @@ impl<'a> Target<'a> {
     }
 
     /// Confirms, right before the message is posted, that it goes where the request wants it. A direct message can't
-    /// become anything else, but the address can have passed to somebody else since: after a redrive, which can be two
-    /// weeks later, the workflow looks the person up again.
+    /// become anything else. But after a redrive, which can be two weeks later, the workflow asks for the person's
+    /// preference and Slack id again: they may have opted out, and the address may have passed to somebody else.
     pub async fn confirm(
         &self,
         directory: &Directory,

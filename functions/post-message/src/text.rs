@@ -9,7 +9,8 @@ use std::{borrow::Cow, ops::Range};
 use apgl_contract::{
     Message, Timestamp,
     message::{
-        Blocks, MessageText, is_place_for_mentions, leaves_place_for_mentions, names_everybody,
+        Blocks, MessageText, elements_of_section, is_place_for_mentions, leaves_place_for_mentions,
+        names_everybody,
     },
 };
 use serde_json::{Value, json};
@@ -101,23 +102,29 @@ fn with_additions<'a>(
 
 /// Puts the people where the blocks leave a place for them.
 fn with_mentions(part: &Value, people: &[Value]) -> Value {
+    let mut part = part.clone();
+    put_mentions(&mut part, people);
+    part
+}
+
+fn put_mentions(part: &mut Value, people: &[Value]) {
+    if let Some(elements) = elements_of_section(part) {
+        let elements = elements.iter().flat_map(|element| {
+            if is_place_for_mentions(element) {
+                people.to_vec()
+            } else {
+                vec![element.clone()]
+            }
+        });
+        part["elements"] = elements.collect();
+        return;
+    }
     match part {
-        Value::Array(parts) => {
-            let parts = parts.iter().flat_map(|part| {
-                if is_place_for_mentions(part) {
-                    people.to_vec()
-                } else {
-                    vec![with_mentions(part, people)]
-                }
-            });
-            parts.collect()
-        }
-        Value::Object(fields) => {
-            let fields = fields.iter();
-            let fields = fields.map(|(name, value)| (name.clone(), with_mentions(value, people)));
-            Value::Object(fields.collect())
-        }
-        other => other.clone(),
+        Value::Array(parts) => parts.iter_mut().for_each(|part| put_mentions(part, people)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|part| put_mentions(part, people)),
+        _ => {}
     }
 }
 

@@ -649,8 +649,8 @@ fn number(number: u64) -> serde_json::Value {
     json!({ "sequence": { "key": "guide", "number": number } })
 }
 
-const EXPIRED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::EXPIRED);
-const SUPERSEDED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::SUPERSEDED);
+const EXPIRED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::Expired);
+const SUPERSEDED: MessageOutcome = MessageOutcome::NotPosted(NotPosted::Superseded);
 
 #[tokio::test]
 async fn a_message_is_not_posted_after_it_has_expired_however_often_the_step_runs() {

@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 ///
 /// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors"
 /// and "`SendMessage`" (SQS), AWS.
-const TRANSIENT: [&str; 11] = [
+const TRANSIENT: [&str; 12] = [
     "InternalServerError",
     "InternalServiceError",
     "ProvisionedThroughputExceededException",
@@ -18,6 +18,7 @@ const TRANSIENT: [&str; 11] = [
     "Throttling",
     "ThrottlingException",
     "TransactionConflictException",
+    "TransactionInProgressException",
 ];
 
 /// Why an AWS call failed, after the SDK's own retries: AWS's error code, or our description of what happened.

@@ -55,8 +55,8 @@
 //! let outcome = execution.wait(Duration::from_secs(60)).await?; // in a tool or a test
 //! match outcome.message {
 //!     Some(MessageOutcome::Posted(message)) => println!("posted {}", message.ts.as_str()),
-//!     Some(MessageOutcome::NotPosted(NotPosted::Expired(_))) => println!("the deadline has passed"),
-//!     Some(MessageOutcome::NotPosted(NotPosted::Superseded(_))) => println!("a later message was posted"),
+//!     Some(MessageOutcome::NotPosted(NotPosted::Expired)) => println!("the deadline has passed"),
+//!     Some(MessageOutcome::NotPosted(NotPosted::Superseded)) => println!("a later message was posted"),
 //!     None => println!("not sent: {:?}", outcome.skipped),
 //! }
 //! # Ok(())

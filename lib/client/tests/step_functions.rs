@@ -316,11 +316,11 @@ async fn a_wait_ends_with_the_outcome_of_the_workflow() {
 )]
 #[case::expired(
     json!({ "message": { "expired": true }, "skipped": [] }),
-    None, Some(NotPosted::EXPIRED), None
+    None, Some(NotPosted::Expired), None
 )]
 #[case::superseded(
     json!({ "message": { "superseded": true }, "skipped": [] }),
-    None, Some(NotPosted::SUPERSEDED), None
+    None, Some(NotPosted::Superseded), None
 )]
 #[case::skipped(
     json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }),
@@ -343,7 +343,7 @@ async fn the_outcome_says_why_a_person_got_no_message(
     assert_eq!(posted.map(|posted| posted.ts.as_str()), ts);
     let reason = message.and_then(|message| match message {
         MessageOutcome::NotPosted(reason) => Some(*reason),
-        MessageOutcome::Posted(_) => None,
+        _ => None,
     });
     assert_eq!(reason, not_posted);
     let reason = outcome.skipped.first().map(|skipped| skipped.reason);

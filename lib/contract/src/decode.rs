@@ -143,6 +143,12 @@ fn field_and_rule(message: &str) -> (Option<&str>, String) {
         let expected = message
             .rsplit_once(", expected ")
             .map_or("another value", |(_, expected)| expected);
+        // serde's word for a list.
+        let expected = if expected == "a sequence" {
+            "a list"
+        } else {
+            expected
+        };
         return (None, format!("must be {expected}"));
     }
     (None, message.to_owned())

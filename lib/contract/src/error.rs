@@ -109,7 +109,7 @@ error_names! {
     SlackRateLimited = "Slack.RateLimited", Wait, System;
     /// The message may have been posted. The next attempt looks for it before posting again.
     SlackOutcomeUnknown = "Slack.OutcomeUnknown", Wait, System;
-    /// Another attempt holds the claim on this delivery.
+    /// Another attempt holds the claim on this delivery, or another delivery the lock of its sequence.
     DeliveryInProgress = "Delivery.InProgress", Wait, System;
     /// Another execution is creating a channel with this name.
     ChannelBeingCreated = "Channel.BeingCreated", Wait, System;
@@ -209,7 +209,7 @@ pub enum StepError {
         reason: String,
         retry_after: Duration,
     },
-    #[error("another attempt is delivering this message; its claim ends in {} s", whole_seconds(*retry_after))]
+    #[error("another attempt is delivering this message, or one of its sequence; it is tried again in {} s", whole_seconds(*retry_after))]
     DeliveryInProgress { retry_after: Duration },
     #[error("another execution is creating channel `{channel}`")]
     ChannelBeingCreated {

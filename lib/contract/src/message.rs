@@ -179,6 +179,9 @@ impl TryFrom<Vec<Value>> for Blocks {
         if blocks.iter().any(|block| is_deeper(block, MAX_DEPTH)) {
             return Err(TOO_DEEP);
         }
+        if blocks.iter().any(misplaces_mentions) {
+            return Err("may have the element `mentions` only in a `rich_text_section`");
+        }
         Ok(Self(blocks))
     }
 }
@@ -221,20 +224,43 @@ impl TryFrom<String> for MessageTs {
     }
 }
 
-/// The element of rich text that stands where the people whom a message addresses are to be mentioned:
+/// The element of a `rich_text_section` that stands where the people whom a message addresses are to be mentioned:
 /// `{"type": "mentions"}`. It is not Slack's own, so nothing that is only text can become one.
 pub fn is_place_for_mentions(element: &Value) -> bool {
     element["type"] == "mentions"
 }
 
-/// Whether the block leaves a place for mentions.
+/// The elements of a section of rich text; `None` for anything else.
+pub fn elements_of_section(block: &Value) -> Option<&Vec<Value>> {
+    let is_section = block["type"] == "rich_text_section";
+    block["elements"].as_array().filter(|_| is_section)
+}
+
+/// Whether this part of a block leaves a place for mentions.
 pub fn leaves_place_for_mentions(part: &Value) -> bool {
-    match part {
-        Value::Array(parts) => parts.iter().any(leaves_place_for_mentions),
-        Value::Object(fields) => {
-            is_place_for_mentions(part) || fields.values().any(leaves_place_for_mentions)
-        }
-        _ => false,
+    let is_in_section = || {
+        elements_of_section(part).is_some_and(|elements| elements.iter().any(is_place_for_mentions))
+    };
+    is_in_section() || parts_of(part).any(leaves_place_for_mentions)
+}
+
+/// Whether this part of a block has a place for mentions where Slack allows none.
+fn misplaces_mentions(part: &Value) -> bool {
+    let is_section = elements_of_section(part).is_some();
+    let misplaced = |below: &Value| match below {
+        Value::Array(elements) if is_section => elements
+            .iter()
+            .any(|element| !is_place_for_mentions(element) && misplaces_mentions(element)),
+        below => misplaces_mentions(below),
+    };
+    is_place_for_mentions(part) || parts_of(part).any(misplaced)
+}
+
+fn parts_of(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match value {
+        Value::Array(parts) => Box::new(parts.iter()),
+        Value::Object(fields) => Box::new(fields.values()),
+        _ => Box::new(std::iter::empty()),
     }
 }
 

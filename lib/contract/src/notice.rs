@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Category, Email, Mentions, Skipped, decode::null_as_absent};
 
+const TIME_RULE: &str = "must be a time from 1970 to 9999-12-30 with seconds and an offset, such as 2026-11-25T10:00:00Z";
+
 /// A moment, in RFC 3339 with a date, a time with seconds, and an offset: `2026-11-25T10:00:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -26,9 +28,7 @@ impl TryFrom<String> for Timestamp {
             None
         };
         let at_or_after_1970 = parsed.filter(|at: &jiff::Timestamp| at.as_second() >= 0);
-        at_or_after_1970
-            .map(Self)
-            .ok_or("must be a time such as 2026-11-25T10:00:00Z")
+        at_or_after_1970.map(Self).ok_or(TIME_RULE)
     }
 }
 
@@ -62,8 +62,9 @@ impl Timestamp {
     }
 
     pub fn time(self) -> SystemTime {
-        let nanoseconds = u64::try_from(self.0.as_nanosecond()).unwrap_or_default();
-        UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+        let seconds = u64::try_from(self.0.as_second()).unwrap_or_default();
+        let nanoseconds = u32::try_from(self.0.subsec_nanosecond()).unwrap_or_default();
+        UNIX_EPOCH + Duration::new(seconds, nanoseconds)
     }
 }
 
@@ -227,6 +228,18 @@ mod tests {
         assert_eq!(String::from(at), expected);
     }
 
+    #[rstest]
+    #[case("1970-01-01T00:00:00.5Z", Duration::from_millis(500))]
+    #[case("3000-01-01T00:00:00Z", Duration::from_hours(9_028_800))]
+    #[case("9999-01-01T00:00:00Z", Duration::from_hours(70_380_768))]
+    fn a_time_that_stands_for_never_is_in_the_future(
+        #[case] text: &str,
+        #[case] since_epoch: Duration,
+    ) {
+        let at = Timestamp::try_from(text.to_owned()).unwrap();
+        assert_eq!(at.time(), UNIX_EPOCH + since_epoch);
+    }
+
     #[test]
     fn a_time_is_shown_as_people_write_it() {
         let at = Timestamp::try_from("2026-05-02T09:30:59+01:00".to_owned()).unwrap();
@@ -266,10 +279,7 @@ mod tests {
     #[case("1969-12-31T23:59:59Z")]
     #[case("2026-11-25T10:00:0é")]
     fn other_text_is_not_a_time(#[case] text: &str) {
-        assert_eq!(
-            Timestamp::try_from(text.to_owned()),
-            Err("must be a time such as 2026-11-25T10:00:00Z")
-        );
+        assert_eq!(Timestamp::try_from(text.to_owned()), Err(TIME_RULE));
     }
 
     #[rstest]

@@ -3,7 +3,10 @@
 //! A caller may be older than the workflow, so unknown fields are ignored when an outcome is read. The schemas
 //! allow only the fields that exist today.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::Value;
 
 use crate::{ChannelRef, Email, MessageTs, ReportedAddress};
 
@@ -276,9 +279,13 @@ impl SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum MessageOutcome {
     Posted(PostedMessage),
     NotPosted(NotPosted),
+    /// An outcome that this version of the contract does not know.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Other {},
 }
 
 impl MessageOutcome {
@@ -286,56 +293,46 @@ impl MessageOutcome {
     pub fn posted(&self) -> Option<&PostedMessage> {
         match self {
             Self::Posted(posted) => Some(posted),
-            Self::NotPosted(_) => None,
+            Self::NotPosted(_) | Self::Other {} => None,
         }
     }
 }
 
-/// Why a message was not posted, and never will be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(deny_unknown_fields)
-)]
+/// Why a message was not posted, and never will be: an object with this field, which is `true`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotPosted {
     /// The request's `expiresAt` passed before the message could be posted.
-    Expired(True),
+    Expired,
     /// A message with the same key and a higher number in the request's `sequence` has been posted to the same channel
     /// or person.
-    Superseded(True),
+    Superseded,
 }
 
 impl NotPosted {
-    pub const EXPIRED: Self = Self::Expired(True);
-    pub const SUPERSEDED: Self = Self::Superseded(True);
+    const ALL: [Self; 2] = [Self::Expired, Self::Superseded];
 
     /// The name of the outcome's field.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Expired(True) => "expired",
-            Self::Superseded(True) => "superseded",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
         }
     }
 }
 
-/// The value `true`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "bool", into = "bool")]
-pub struct True;
-
-impl From<True> for bool {
-    fn from(True: True) -> Self {
-        true
+impl Serialize for NotPosted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.as_str(), true)])
     }
 }
 
-impl TryFrom<bool> for True {
-    type Error = &'static str;
-
-    fn try_from(value: bool) -> Result<Self, Self::Error> {
-        value.then_some(Self).ok_or("must be true")
+impl<'de> Deserialize<'de> for NotPosted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = HashMap::<String, Value>::deserialize(deserializer)?;
+        let is_true = |reason: &Self| fields.get(reason.as_str()) == Some(&Value::Bool(true));
+        let reason = Self::ALL.into_iter().find(is_true);
+        reason.ok_or_else(|| D::Error::custom("must say why the message was not posted"))
     }
 }
 
@@ -375,5 +372,35 @@ impl PostedMessage {
             mentioned: Vec::new(),
             not_mentioned: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case(json!({ "expired": true }), MessageOutcome::NotPosted(NotPosted::Expired))]
+    #[case(json!({ "superseded": true }), MessageOutcome::NotPosted(NotPosted::Superseded))]
+    #[case(
+        json!({ "ts": "1.0", "duplicate": false }),
+        MessageOutcome::Posted(PostedMessage::new(MessageTs::try_from("1.0".to_owned()).unwrap()))
+    )]
+    fn what_became_of_a_message_is_written_and_read_again(
+        #[case] json: Value,
+        #[case] outcome: MessageOutcome,
+    ) {
+        assert_eq!(json!(outcome), json);
+        let read: MessageOutcome = serde_json::from_value(json).unwrap();
+        assert_eq!(read, outcome);
+    }
+
+    #[test]
+    fn an_outcome_of_a_later_version_can_be_read() {
+        let read: MessageOutcome = serde_json::from_value(json!({ "held": true })).unwrap();
+        assert_eq!(read, MessageOutcome::Other {});
     }
 }

@@ -432,7 +432,7 @@ impl CheckedRequest {
         Ok(Self::NotifyPrivateChannel {
             channel_name: request.channel_name,
             message: checked_message(request.message, request.allow_broadcast, text_field)
-                .and_then(|message| with_room_for(&request.mention, message))?,
+                .and_then(|message| with_room_for(&request.mention, message, text_field))?,
             members: request.members.with(&request.mention),
             notice: Notice {
                 category: request.category,
@@ -456,7 +456,7 @@ impl CheckedRequest {
         Ok(Self::NotifyPublicChannel {
             channel_name: request.channel_name,
             message: checked_message(request.message, request.allow_broadcast, text_field)
-                .and_then(|message| with_room_for(&request.mention, message))?,
+                .and_then(|message| with_room_for(&request.mention, message, text_field))?,
             notice: Notice {
                 category: request.category,
                 occurred_at: request.occurred_at,
@@ -501,16 +501,31 @@ fn checked_message(
     Ok(message.without_broadcasts())
 }
 
-/// Blocks that leave no place for mentions get one more.
-fn with_room_for(mention: &Mentions, message: Message) -> Result<Message, InvalidField> {
-    let blocks = message.blocks.as_ref();
-    let is_full = blocks.is_some_and(|blocks| blocks.as_slice().len() == Blocks::MAX);
-    if is_full && !mention.as_slice().is_empty() && !message.has_place_for_mentions() {
+/// Blocks that leave no place for mentions get one more, and a text begins with the people.
+fn with_room_for(
+    mention: &Mentions,
+    message: Message,
+    text_field: &str,
+) -> Result<Message, InvalidField> {
+    let people = mention.as_slice().len();
+    let Some(blocks) = &message.blocks else {
+        let length = message.text.as_str().chars().count();
+        if length + people * CHARACTERS_FOR_PERSON > MessageText::MAX_WITHOUT_BLOCKS {
+            let rule = "must have at most 12,000 characters without blocks, where each person in `mention` counts 70";
+            return Err(InvalidField::new(text_field, rule));
+        }
+        return Ok(message);
+    };
+    let is_full = blocks.as_slice().len() == Blocks::MAX;
+    if is_full && people > 0 && !message.has_place_for_mentions() {
         let rule = "must contain at most 49 blocks if `mention` is given, or leave a place for the mentions";
         return Err(InvalidField::new("message.blocks", rule));
     }
     Ok(message)
 }
+
+/// The part of an address before the `@` has at most 64 characters. Source: RFC 5321, section 4.5.3.1.1.
+const CHARACTERS_FOR_PERSON: usize = 70;
 
 /// The fields of a request that are lists of addresses.
 fn address_fields(operation: Operation) -> &'static [&'static str] {

@@ -18,8 +18,8 @@ use crate::{
     notice::{SequenceKey, SequenceNumber},
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
-        DeleteChannelOutcome, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
-        NotifyPublicChannelOutcome, True,
+        DeleteChannelOutcome, NotPosted, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
+        NotifyPublicChannelOutcome,
     },
     request::{
         ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, NotifyPerson,
@@ -141,7 +141,7 @@ schema_of!(Mentions, "Mentions", |generator| json_schema!({
 }));
 
 schema_of!(Timestamp, "Timestamp", |_generator| json_schema!({
-    "description": "A moment, for example 2026-11-25T10:00:00Z.",
+    "description": "A moment from 1970 to 9999-12-30, in RFC 3339 with seconds and an offset, for example 2026-11-25T10:00:00Z.",
     "type": "string",
     "format": "date-time",
 }));
@@ -159,7 +159,25 @@ schema_of!(
     |_generator| json_schema!({ "type": "integer", "minimum": 0, "maximum": SequenceNumber::MAX })
 );
 
-schema_of!(True, "True", |_generator| json_schema!({ "const": true }));
+schema_of!(NotPosted, "NotPosted", |_generator| json_schema!({
+    "description": "Why a message was not posted, and never will be.",
+    "oneOf": [
+        {
+            "description": "The request's `expiresAt` passed before the message could be posted.",
+            "type": "object",
+            "properties": { "expired": { "const": true } },
+            "required": ["expired"],
+            "additionalProperties": false,
+        },
+        {
+            "description": "A message with the same key and a higher number in the request's `sequence` has been posted to the same channel or person.",
+            "type": "object",
+            "properties": { "superseded": { "const": true } },
+            "required": ["superseded"],
+            "additionalProperties": false,
+        },
+    ],
+}));
 
 schema_of!(MessageText, "MessageText", |_generator| json_schema!({
     "description": "Text in Slack's mrkdwn that is not all white space.",

@@ -60,7 +60,7 @@ fn every_notification_can_have_a_category_times_and_a_place_in_a_sequence() {
 
 #[rstest]
 #[case::category(json!({ "category": "urgent" }), "category", "must be one of `action`, `news`, `bounty`, `critical`")]
-#[case::occurred_at(json!({ "occurredAt": "noon" }), "occurredAt", "must be a time such as 2026-11-25T10:00:00Z")]
+#[case::occurred_at(json!({ "occurredAt": "noon" }), "occurredAt", "must be a time from 1970 to 9999-12-30 with seconds and an offset, such as 2026-11-25T10:00:00Z")]
 #[case::expires_at(json!({ "expiresAt": 1_700_000_000 }), "expiresAt", "must be a string")]
 #[case::sequence(json!({ "sequence": 7 }), "sequence", "must be an object with `key` and `number`")]
 #[case::no_key(json!({ "sequence": { "number": 7 } }), "sequence.key", "is required")]
@@ -93,7 +93,7 @@ fn a_bad_field_is_named_with_its_rule(
 }
 
 #[rstest]
-#[case(json!({ "mention": "ana@example.com" }), "mention", "must be a sequence")]
+#[case(json!({ "mention": "ana@example.com" }), "mention", "must be a list")]
 #[case(json!({ "mention": ["ana"] }), "mention[0]", "must be an e-mail address such as ana@example.com")]
 #[case(json!({ "mention": vec!["ana@example.com"; 51] }), "mention", "must contain at most 50 addresses")]
 #[case(json!({ "actor": "Ana" }), "actor", "must be an e-mail address such as ana@example.com")]
@@ -109,6 +109,32 @@ fn whom_a_message_addresses_is_checked(
             (refused.field.as_str(), refused.rule.as_str()),
             (field, rule)
         );
+    }
+}
+
+#[rstest]
+#[case::in_a_section(json!({ "type": "rich_text", "elements": [
+    { "type": "rich_text_section", "elements": [{ "type": "text", "text": "x" }, { "type": "mentions" }] },
+] }), true)]
+#[case::in_a_list(json!({ "type": "rich_text", "elements": [{ "type": "rich_text_list", "elements": [
+    { "type": "rich_text_section", "elements": [{ "type": "mentions" }] },
+] }] }), true)]
+#[case::in_a_context(json!({ "type": "context", "elements": [{ "type": "mentions" }] }), false)]
+#[case::instead_of_a_section(json!({ "type": "rich_text", "elements": [{ "type": "mentions" }] }), false)]
+#[case::in_a_field(json!({ "type": "section", "accessory": { "type": "mentions" } }), false)]
+#[case::as_a_block(json!({ "type": "mentions" }), false)]
+fn a_place_for_mentions_is_in_a_section_of_rich_text(
+    #[case] block: Value,
+    #[case] is_accepted: bool,
+) {
+    let fields = json!({ "message": { "text": "hello", "blocks": [block] } });
+    for (operation, request) in requests(&fields) {
+        let refused = check(operation, request)
+            .err()
+            .map(|refused| refused.to_string());
+        let expected =
+            "message.blocks: may have the element `mentions` only in a `rich_text_section`";
+        assert_eq!(refused.as_deref(), (!is_accepted).then_some(expected));
     }
 }
 
@@ -134,6 +160,28 @@ fn blocks_need_room_for_the_mentions() {
             let field = refused.map_or("message.blocks".to_owned(), |refused| refused.field);
             assert_eq!(field, "message.blocks");
         }
+    }
+}
+
+#[rstest]
+#[case(12_000, 0, true)]
+#[case(11_860, 2, true)]
+#[case(11_861, 2, false)]
+fn a_text_needs_room_for_the_people_whom_it_addresses(
+    #[case] characters: usize,
+    #[case] people: usize,
+    #[case] is_accepted: bool,
+) {
+    let people: Vec<_> = (0..people).map(|n| format!("u{n}@example.com")).collect();
+    let fields = json!({ "message": "é".repeat(characters), "mention": people });
+    let [private, public, _] = requests(&fields);
+    for (operation, request) in [private, public] {
+        let refused = check(operation, request)
+            .err()
+            .map(|refused| refused.to_string());
+        let expected = "message: must have at most 12,000 characters without blocks, \
+                        where each person in `mention` counts 70";
+        assert_eq!(refused.as_deref(), (!is_accepted).then_some(expected));
     }
 }
 

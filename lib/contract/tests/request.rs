@@ -151,7 +151,7 @@ fn an_existing_channel_may_have_a_name_in_any_script(#[case] name: &str) {
     "members",
     "must contain at most 1,000 addresses"
 )]
-#[case::members_is_a_string(with("members", json!("ana@example.com")), "members", "must be a sequence")]
+#[case::members_is_a_string(with("members", json!("ana@example.com")), "members", "must be a list")]
 #[case::malformed_address(with("members", json!(["ana@example.com", "bob"])), "members[1]", "must be an e-mail address such as ana@example.com")]
 #[case::address_with_a_name(with("members", json!(["Ana <ana@example.com>"])), "members[0]", "must be an e-mail address such as ana@example.com")]
 #[case::address_is_null(with("members", json!([null])), "members[0]", "must be a string")]
@@ -171,7 +171,7 @@ fn an_existing_channel_may_have_a_name_in_any_script(#[case] name: &str) {
 #[case::no_list_to_skip_from(
     json!({ "channelName": "x", "message": "x", "members": "ana@example.com", "onInvalidAddress": "skip" }),
     "members",
-    "must be a sequence"
+    "must be a list"
 )]
 fn a_bad_request_is_rejected_with_its_field_and_rule(
     #[case] request: Value,

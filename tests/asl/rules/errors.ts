@@ -40,7 +40,7 @@ const WAITING = [
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
 /** The states that look a channel or a direct message up. */
-const LOOK_UPS = ["FindChannel", "EnsureChannel", "OpenConversation"];
+const LOOK_UPS = ["FindChannel", "EnsureChannel", "FilterByPreference"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
  * The sum also holds if RedriveCount is missing before the first redrive.

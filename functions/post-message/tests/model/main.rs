@@ -24,7 +24,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apgl_contract::{Recovery, StepError, outcome::MessageOutcome};
+use apgl_contract::{
+    Recovery, StepError,
+    outcome::{MessageOutcome, NotPosted},
+};
 use apgl_stores::{Deliveries, Delivery, InSequence, Place, SETTLE_TIME};
 use post_message::protocol::{NotDelivered, deliver};
 
@@ -41,8 +44,8 @@ const STALL: Duration = Duration::from_secs(25);
 const FIXED_AFTER: Duration = Duration::from_hours(1);
 /// How long a workflow waits before it retries a step after a crash or an outage.
 const BACKOFF: Duration = Duration::from_secs(2);
-/// More attempts than a workflow needs for any number of faults in these tests.
-const MAX_ATTEMPTS: usize = 30;
+/// As often as a workflow lets a step wait.
+const MAX_ATTEMPTS: usize = 100;
 
 type Run = Pin<Box<dyn Future<Output = Result<MessageOutcome, NotDelivered>>>>;
 
@@ -352,8 +355,7 @@ fn message(delivery: &str) -> Message {
 /// Runs an execution for each of these messages, all at the same time.
 fn run_all(choices: &mut Choices, bounds: Bounds, messages: &[Message]) -> Result<(), String> {
     let world = Rc::new(RefCell::new(World::new(choices.clone(), bounds)));
-    // With several executions, the switches are between these.
-    let copies = usize::from(bounds.switches > 0 && messages.len() == 1);
+    let copies = usize::from(bounds.switches > 0 && (messages.len() == 1 || bounds.copies));
     let executions = messages.iter().cloned();
     let executions = executions.map(|message| Execution::new(&world, message, copies));
     let executions = Executions {
@@ -372,6 +374,25 @@ fn run_all(choices: &mut Choices, bounds: Bounds, messages: &[Message]) -> Resul
     problem.map_or(Ok(()), |problem| Err(format!("{problem}:\n{story}")))
 }
 
+/// Whether there is the reason for which the message was not posted.
+fn is_true(reason: NotPosted, world: &World, message: &Message, messages: &[Message]) -> bool {
+    let is_higher = |posted: &str| {
+        let other = messages.iter().find(|one| one.delivery == posted);
+        other.is_some_and(|other| other.number > message.number)
+    };
+    match reason {
+        NotPosted::Expired => {
+            let expires_at = message.expires_after.map(|after| start() + after);
+            expires_at.is_some_and(|expires_at| world.now > expires_at)
+        }
+        NotPosted::Superseded => world
+            .messages
+            .iter()
+            .any(|posted| is_higher(&posted.delivery)),
+        _ => false,
+    }
+}
+
 /// The promise that was not kept, if there is one.
 fn problem(world: &World, messages: &[Message], ends: &[End]) -> Option<String> {
     for (message, end) in messages.iter().zip(ends) {
@@ -382,6 +403,11 @@ fn problem(world: &World, messages: &[Message], ends: &[End]) -> Option<String> 
             _ if posts > 1 => return Some(format!("posted {posts} times")),
             End::Well(outcome) if usize::from(outcome.posted().is_some()) != posts => {
                 return Some(format!("ended with {outcome:?} and posted {posts} times"));
+            }
+            End::Well(MessageOutcome::NotPosted(reason))
+                if !is_true(*reason, world, message, messages) =>
+            {
+                return Some(format!("ended with {reason:?} without a reason"));
             }
             _ => {}
         }
@@ -409,6 +435,7 @@ fn bounds(faults: usize, switches: usize) -> Bounds {
         lateness: IN_TIME,
         broken: Broken::Nothing,
         moves: false,
+        copies: false,
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Bounds {
     pub broken: Broken,
     /// Whether people replace the channel after each attempt, so that the next one posts in another channel.
     pub moves: bool,
+    /// Whether each of several executions can also have a second copy of an invocation.
+    pub copies: bool,
 }
 
 /// A request to post that Slack has received and not yet answered.

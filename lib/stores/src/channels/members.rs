@@ -14,8 +14,7 @@ use crate::table::{
     Item, epoch_millis, epoch_seconds, expired, key_of, number, text, time_of, whole_number,
 };
 
-/// How long a user counts as a member without asking Slack. A user who leaves the channel is not invited again
-/// during this time.
+/// How long a user counts as a member without asking Slack.
 const MEMBERS_MAX_AGE: Duration = Duration::from_hours(24);
 /// More users of a channel are not remembered, because an item can hold at most 400 KB.
 const MAX_MEMBERS: usize = 10_000;
@@ -57,9 +56,13 @@ pub struct Members {
 pub struct KnownMembers {
     /// The users who are known to be in the channel; `None` if that is unknown or too old.
     pub present: Option<Members>,
+    /// When Slack listed `present`. Later changes of ours are in it, those of people are not.
+    pub listed_at: Option<SystemTime>,
     /// The users who were ever seen in the channel. Whoever of them is gone has left it, or somebody has removed them:
     /// Slack does not tell which.
     pub seen: BTreeSet<SlackUserId>,
+    /// When the last of them was seen first.
+    pub seen_at: Option<SystemTime>,
     /// The snapshot of an earlier attempt, if there is one.
     pub before: Option<BTreeSet<SlackUserId>>,
 }
@@ -84,9 +87,13 @@ impl Channels {
                         ids,
                         is_complete: !item.contains_key(INCOMPLETE),
                     });
+                    found.listed_at = whole_number(&item, "listedAt").map(time_of);
                 }
                 Some(key) if key == members => {}
-                Some(key) if key == seen => found.seen = user_ids(&item, "userIds"),
+                Some(key) if key == seen => {
+                    found.seen = user_ids(&item, "userIds");
+                    found.seen_at = whole_number(&item, "seenAt").map(time_of);
+                }
                 _ => found.before = users_in(&item),
             }
         }
@@ -105,6 +112,8 @@ impl Channels {
             return Ok(());
         }
         let mut item = users_item(&members_key(channel_id), &members.ids, MEMBERS_MAX_AGE);
+        let listed_at = number(epoch_millis(asked_at));
+        item.insert("listedAt".to_owned(), listed_at);
         if !members.is_complete {
             item.insert(INCOMPLETE.to_owned(), AttributeValue::Bool(true));
         }
@@ -143,29 +152,33 @@ impl Channels {
         Ok(())
     }
 
-    /// Remembers for good that these users were in the channel, unless the item would become too large. `seen` are those
-    /// whom it has already.
+    /// Remembers for good that these users were in the channel when Slack was asked at `asked_at`, unless the item would
+    /// become too large. `seen` are those whom it has already. Does nothing if somebody was being removed then or has been
+    /// since.
     pub async fn remember_seen(
         &self,
         channel_id: &str,
         users: &BTreeSet<SlackUserId>,
         seen: &BTreeSet<SlackUserId>,
+        asked_at: SystemTime,
     ) -> Result<(), StepError> {
         let new = users - seen;
         let Some(users) = string_set(&new).filter(|_| new.len() + seen.len() <= MAX_MEMBERS) else {
             return Ok(());
         };
-        self.update(&seen_key(channel_id))
-            .update_expression("ADD userIds :users")
-            .expression_attribute_values(":users", users)
-            .send()
-            .await
-            .map_err(|error| self.0.error("UpdateItem", &error))?;
+        let update = self
+            .update(&seen_key(channel_id))
+            .update_expression("SET seenAt = :now ADD userIds :users")
+            .condition_expression(NOBODY_REMOVED)
+            .expression_attribute_values(":now", number(epoch_millis(SystemTime::now())))
+            .expression_attribute_values(":askedAt", number(epoch_millis(asked_at)))
+            .expression_attribute_values(":users", users);
+        self.0.if_it_holds("UpdateItem", update.send().await)?;
         Ok(())
     }
 
-    /// Removes members from the remembered ones, and from those who were ever seen, before they are removed in Slack, which ends at `until` at the
-    /// latest. What others read from Slack before then is not remembered: it may show somebody who is removed a
+    /// Removes members from the remembered ones, and from those who were ever seen, before they are removed in Slack,
+    /// which ends at `until` at the latest. What others read from Slack before then is not remembered: it may show somebody who is removed a
     /// moment later.
     pub async fn forget_members(
         &self,
@@ -176,37 +189,36 @@ impl Channels {
         let Some(members) = string_set(members) else {
             return Ok(());
         };
-        self.update(&seen_key(channel_id))
-            .update_expression("DELETE userIds :members")
-            .expression_attribute_values(":members", members.clone())
-            .send()
-            .await
-            .map_err(|error| self.0.error("UpdateItem", &error))?;
-        let key = members_key(channel_id);
-        let begin = self
-            .update(&key)
-            .update_expression(
-                "SET removingUntil = :until, expiresAt = if_not_exists(expiresAt, :expiresAt) \
-                 DELETE userIds :members",
-            )
-            .condition_expression("attribute_not_exists(removingUntil) OR removingUntil < :until")
-            .expression_attribute_values(":until", number(epoch_millis(until)))
-            .expression_attribute_values(":expiresAt", number(epoch_seconds(until)))
-            .expression_attribute_values(":members", members.clone());
-        if self
-            .0
-            .if_it_holds("UpdateItem", begin.send().await)?
-            .is_some()
-        {
-            return Ok(());
+        let begin = |key: &str, sets: &str| {
+            self.update(key)
+                .update_expression(format!(
+                    "SET removingUntil = :until{sets} DELETE userIds :members"
+                ))
+                .condition_expression(
+                    "attribute_not_exists(removingUntil) OR removingUntil < :until",
+                )
+                .expression_attribute_values(":until", number(epoch_millis(until)))
+                .expression_attribute_values(":members", members.clone())
+        };
+        let (seen, remembered) = (seen_key(channel_id), members_key(channel_id));
+        let of_seen = begin(&seen, "");
+        let of_remembered = begin(
+            &remembered,
+            ", expiresAt = if_not_exists(expiresAt, :expiresAt)",
+        )
+        .expression_attribute_values(":expiresAt", number(epoch_seconds(until)));
+        for (key, begin) in [(&seen, of_seen), (&remembered, of_remembered)] {
+            let first = self.0.if_it_holds("UpdateItem", begin.send().await)?;
+            if first.is_none() {
+                // Another execution removes somebody for longer.
+                self.update(key)
+                    .update_expression("DELETE userIds :members")
+                    .expression_attribute_values(":members", members.clone())
+                    .send()
+                    .await
+                    .map_err(|error| self.0.error("UpdateItem", &error))?;
+            }
         }
-        // Another execution removes somebody for longer.
-        self.update(&key)
-            .update_expression("DELETE userIds :members")
-            .expression_attribute_values(":members", members)
-            .send()
-            .await
-            .map_err(|error| self.0.error("UpdateItem", &error))?;
         Ok(())
     }
 

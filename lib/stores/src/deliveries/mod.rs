@@ -99,8 +99,8 @@ pub enum NotMine {
 }
 
 impl NotMine {
-    const EXPIRED: Self = Self::NotPosted(NotPosted::EXPIRED);
-    const SUPERSEDED: Self = Self::NotPosted(NotPosted::SUPERSEDED);
+    const EXPIRED: Self = Self::NotPosted(NotPosted::Expired);
+    const SUPERSEDED: Self = Self::NotPosted(NotPosted::Superseded);
 }
 
 /// A change of a delivery's record, and of the lock of its sequence.
@@ -196,10 +196,18 @@ impl<L: Ledger> Deliveries<L> {
                     });
                 }
                 Replaced::Conflict(actual) => stored = actual,
-                Replaced::Locked(sequence) => match sequence.held_for(now) {
-                    Some(left) => return Ok(Claim::NotMine(NotMine::Held(left))),
-                    None => is_superseded = true,
-                },
+                Replaced::Locked(sequence) => {
+                    let number = in_sequence.map_or(u64::MAX, |place| place.number);
+                    is_superseded = sequence.supersedes(number);
+                    if !is_superseded {
+                        tracing::info!(
+                            delivery.holder = sequence.holder(),
+                            "another delivery of the sequence may be posting"
+                        );
+                        let retry_after = sequence.retry_after(&delivery.id, now);
+                        return Ok(Claim::NotMine(NotMine::Held(retry_after)));
+                    }
+                }
             }
         }
         Ok(Claim::NotMine(NotMine::Held(SETTLE_TIME)))
@@ -256,7 +264,9 @@ impl<L: Ledger> Deliveries<L> {
         for _ in 0..MAX_CONFLICTS {
             let replaced = self.write(attempt, stored.as_ref(), &posted, now).await?;
             match replaced {
-                Replaced::Done | Replaced::Locked(_) => return Ok(()),
+                Replaced::Done => return Ok(()),
+                // The record alone is written.
+                Replaced::Locked(_) => break,
                 Replaced::Conflict(Some(Record::Posted { ts: other, .. })) => {
                     if other != *ts {
                         tracing::error!(

@@ -171,8 +171,8 @@ impl Record {
         match stored {
             None => claim(Doubt::default()),
             Some(Self::Posted { ts, channel, .. }) => NextStep::Answer(ts.clone(), channel.clone()),
-            Some(Self::Expired { .. }) => NextStep::AnswerNotPosted(NotPosted::EXPIRED),
-            Some(Self::Superseded { .. }) => NextStep::AnswerNotPosted(NotPosted::SUPERSEDED),
+            Some(Self::Expired { .. }) => NextStep::AnswerNotPosted(NotPosted::Expired),
+            Some(Self::Superseded { .. }) => NextStep::AnswerNotPosted(NotPosted::Superseded),
             Some(Self::Released { doubt, .. }) => claim(doubt.clone()),
             Some(mine @ Self::Claimed { attempt, .. }) if attempt == attempt_id => {
                 NextStep::GoOn(mine.clone())
@@ -209,7 +209,12 @@ impl Record {
     /// until it is certain whether it was posted.
     pub(super) fn lock_change(&self) -> LockChange {
         match self {
-            Self::Claimed { lease_ends_at, .. } => LockChange::Take {
+            Self::Claimed {
+                claimed_at,
+                lease_ends_at,
+                ..
+            } => LockChange::Take {
+                now: *claimed_at,
                 lease_ends_at: *lease_ends_at,
             },
             Self::Released { doubt, .. } if doubt.uncertain_since.is_some() => LockChange::Keep,
@@ -603,10 +608,10 @@ mod tests {
     #[case::it_may_be_posted(Some(released(Some(500))), claims(50_000, Some((500, 900))))]
     #[case::another_is_running(Some(claimed("a", None)), waits(20))]
     #[case::it_was_posted(Some(posted()), answers())]
-    #[case::it_has_expired(Some(expired("a")), NextStep::AnswerNotPosted(NotPosted::EXPIRED))]
+    #[case::it_has_expired(Some(expired("a")), NextStep::AnswerNotPosted(NotPosted::Expired))]
     #[case::superseded(
         Some(claimed("a", None).superseded()),
-        NextStep::AnswerNotPosted(NotPosted::SUPERSEDED)
+        NextStep::AnswerNotPosted(NotPosted::Superseded)
     )]
     fn what_has_expired_is_posted_no_more_and_looked_for_if_in_doubt(
         #[case] stored: Option<Record>,

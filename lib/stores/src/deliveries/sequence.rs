@@ -2,7 +2,7 @@
 //!
 //! The item of a sequence is a lock, which a delivery takes together with its claim. It holds the lock until it is
 //! certain whether its message is in Slack. So while an attempt may still be posting, no other message of the sequence
-//! is posted, and the highest number that was posted is exact.
+//! is posted, and the highest number that was posted is exact. A lock whose holder can't be redriven any more is free.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,11 @@ use crate::table::time_of;
 
 /// How soon to look again at a lock whose holder is in doubt: it looks for its message, or waits to be redriven.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
+/// How soon to look again at a lock whose holder is posting: within 1 to this many seconds, so that not all who wait come
+/// back at once. A post rarely takes longer than a second.
+const POST_LASTS_SECONDS: u64 = 5;
+/// Longer than an execution runs, and than it can be redriven after that.
+const ABANDONED_AFTER: Duration = Duration::from_hours(16 * 24);
 
 /// A delivery's place in a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +45,10 @@ pub struct SequenceState {
 /// What a write of a delivery's record changes in the lock of its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockChange {
-    /// Takes the lock, unless another delivery holds it, or a higher number was posted.
+    /// Takes the lock, unless another delivery holds it, or a higher number was posted. Times are in milliseconds since
+    /// the epoch.
     Take {
+        now: u64,
         lease_ends_at: u64,
     },
     Keep,
@@ -49,6 +56,11 @@ pub enum LockChange {
     Free,
     /// Frees the lock: the message was posted.
     Advance,
+}
+
+/// A lock with a lease that ended before this time is abandoned.
+pub(super) fn abandoned_before(now_millis: u64) -> u64 {
+    now_millis.saturating_sub(u64::try_from(ABANDONED_AFTER.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl SequenceState {
@@ -62,33 +74,62 @@ impl SequenceState {
             ..Self::default()
         };
         match change {
-            LockChange::Take { lease_ends_at } => (is_mine || is_free && is_latest).then(|| Self {
-                highest: self.highest,
-                holder: Some(delivery_id.to_owned()),
-                lease_ends_at: Some(lease_ends_at),
-            }),
+            LockChange::Take { now, lease_ends_at } => {
+                let is_abandoned = self
+                    .lease_ends_at
+                    .is_some_and(|ended_at| ended_at < abandoned_before(now));
+                let may_take = is_mine || (is_free || is_abandoned) && is_latest;
+                may_take.then(|| Self {
+                    highest: self.highest,
+                    holder: Some(delivery_id.to_owned()),
+                    lease_ends_at: Some(lease_ends_at),
+                })
+            }
             LockChange::Keep => Some(self.clone()),
             LockChange::Free => (is_mine || is_free).then(|| freed(self.highest)),
             LockChange::Advance => ((is_mine || is_free) && is_latest).then(|| freed(Some(number))),
         }
     }
 
-    /// How long to wait for the lock; `None` if no delivery holds it.
-    pub(super) fn held_for(&self, now: SystemTime) -> Option<Duration> {
-        self.holder.as_ref()?;
+    /// Whether a higher number was posted.
+    pub(super) fn supersedes(&self, number: u64) -> bool {
+        self.highest.is_some_and(|highest| highest > number)
+    }
+
+    /// The delivery that holds the lock.
+    pub(super) fn holder(&self) -> Option<&str> {
+        self.holder.as_deref()
+    }
+
+    /// How long this delivery waits before it tries to take the lock again.
+    pub(super) fn retry_after(&self, delivery_id: &str, now: SystemTime) -> Duration {
         let until = self.lease_ends_at.map(|at| time_of(at) + SETTLE_TIME);
-        let left = until.and_then(|until| until.duration_since(now).ok());
-        Some(left.filter(|left| !left.is_zero()).unwrap_or(DOUBT_LASTS))
+        let is_posting = until.is_none_or(|until| until > now);
+        if !is_posting {
+            return DOUBT_LASTS;
+        }
+        let spread: u64 = delivery_id.bytes().map(u64::from).sum();
+        Duration::from_secs(1 + spread % POST_LASTS_SECONDS)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use rstest::rstest;
 
     use super::*;
 
-    const TAKE: LockChange = LockChange::Take { lease_ends_at: 60 };
+    const TAKE: LockChange = LockChange::Take {
+        now: 50,
+        lease_ends_at: 60,
+    };
+    /// Seventeen days later.
+    const TAKE_LATER: LockChange = LockChange::Take {
+        now: 17 * 24 * 3_600_000,
+        lease_ends_at: 60,
+    };
 
     fn state(highest: Option<u64>, holder: Option<&str>) -> SequenceState {
         SequenceState {
@@ -104,6 +145,12 @@ mod tests {
     #[case::the_same_number(state(Some(5), None), TAKE, Some(state(Some(5), Some("me"))))]
     #[case::superseded(state(Some(6), None), TAKE, None)]
     #[case::held_by_another(state(Some(4), Some("other")), TAKE, None)]
+    #[case::abandoned(
+        state(Some(4), Some("other")),
+        TAKE_LATER,
+        Some(state(Some(4), Some("me")))
+    )]
+    #[case::abandoned_and_superseded(state(Some(6), Some("other")), TAKE_LATER, None)]
     #[case::held_already(state(Some(4), Some("me")), TAKE, Some(state(Some(4), Some("me"))))]
     #[case::not_posted(
         state(Some(4), Some("me")),
@@ -133,15 +180,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nobody_holds_it(state(Some(4), None), 0, None)]
-    #[case::until_its_lease_and_the_settle_time_end(state(None, Some("other")), 60, Some(10))]
-    #[case::in_doubt(state(None, Some("other")), 60_000, Some(30))]
+    #[case::while_the_holder_posts(state(None, Some("other")), 60, 1..=5)]
+    #[case::in_doubt(state(None, Some("other")), 60_000, 30..=30)]
+    #[case::freed_meanwhile(state(None, None), 60_000, 1..=5)]
     fn others_wait_for_the_lock(
         #[case] sequence: SequenceState,
         #[case] now_millis: u64,
-        #[case] seconds: Option<u64>,
+        #[case] seconds: RangeInclusive<u64>,
     ) {
-        let held_for = sequence.held_for(time_of(now_millis));
-        assert_eq!(held_for, seconds.map(Duration::from_secs));
+        for delivery_id in ["a", "b", "c", "d", "e"] {
+            let wait = sequence.retry_after(delivery_id, time_of(now_millis));
+            assert!(seconds.contains(&wait.as_secs()), "{wait:?}");
+        }
     }
 }

@@ -14,13 +14,14 @@ use aws_sdk_dynamodb::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{InSequence, Ledger, LockChange, RecordChange, Replaced};
+use super::{InSequence, Ledger, LockChange, RecordChange, Replaced, sequence::abandoned_before};
 use crate::table::{Item, Table, epoch_seconds, number, pause_before, text};
 
 /// Longer than an execution's name is reserved, and than an execution can be redriven.
 const RETENTION: Duration = Duration::from_hours(105 * 24);
 /// How many times a transaction is attempted while others change the same items. The pauses add up to about 3 s.
 const TRANSACTION_ATTEMPTS: u32 = 6;
+const PUT: &str = "PutItem";
 const RETURN_ITEM: ReturnValuesOnConditionCheckFailure =
     ReturnValuesOnConditionCheckFailure::AllOld;
 
@@ -49,7 +50,7 @@ impl Table {
         now: SystemTime,
     ) -> Result<PutBuilder, StepError> {
         let record = serde_dynamo::to_item(change.record);
-        let record: Item = record.map_err(|_| self.unreadable("PutItem", "delivery"))?;
+        let record: Item = record.map_err(|_| self.unreadable(PUT, "delivery"))?;
         let put = Put::builder()
             .table_name(&self.name)
             .set_item(Some(record))
@@ -93,14 +94,16 @@ impl Table {
         };
         Some(match lock {
             LockChange::Keep => return None,
-            LockChange::Take { lease_ends_at } => with_number(update)
+            LockChange::Take { now, lease_ends_at } => with_number(update)
                 .update_expression(
                     "SET holder = :me, leaseEndsAt = :leaseEndsAt, expiresAt = :expires",
                 )
                 .condition_expression(format!(
-                    "holder = :me OR (attribute_not_exists(holder) AND {IS_LATEST})"
+                    "holder = :me OR \
+                     ((attribute_not_exists(holder) OR leaseEndsAt < :abandoned) AND {IS_LATEST})"
                 ))
-                .expression_attribute_values(":leaseEndsAt", number(lease_ends_at)),
+                .expression_attribute_values(":leaseEndsAt", number(lease_ends_at))
+                .expression_attribute_values(":abandoned", number(abandoned_before(now))),
             LockChange::Free => update
                 .update_expression("SET expiresAt = :expires REMOVE holder, leaseEndsAt")
                 .condition_expression(IS_FREE_OR_MINE),
@@ -128,10 +131,10 @@ impl Table {
             return Ok(Replaced::Done);
         };
         match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                self.read(failed.item(), "delivery").map(Replaced::Conflict)
-            }
-            _ => Err(self.error("PutItem", &error)),
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => self
+                .read(PUT, failed.item(), "delivery")
+                .map(Replaced::Conflict),
+            _ => Err(self.error(PUT, &error)),
         }
     }
 
@@ -165,10 +168,12 @@ impl Table {
                 return Err(self.error(OPERATION, &error));
             };
             if has_failed(put) {
-                return self.read(put.item(), "delivery").map(Replaced::Conflict);
+                return self
+                    .read(OPERATION, put.item(), "delivery")
+                    .map(Replaced::Conflict);
             }
             if has_failed(update) {
-                let sequence = self.read(update.item(), "sequence")?;
+                let sequence = self.read(OPERATION, update.item(), "sequence")?;
                 return Ok(Replaced::Locked(sequence.unwrap_or_default()));
             }
             if ![put, update].into_iter().any(is_transient) {
@@ -184,12 +189,13 @@ impl Table {
 
     fn read<T: DeserializeOwned>(
         &self,
+        operation: &'static str,
         item: Option<&Item>,
         what: &str,
     ) -> Result<Option<T>, StepError> {
         let item = item.filter(|item| !item.is_empty()).cloned();
         let read = item.map(serde_dynamo::from_item).transpose();
-        read.map_err(|_| self.unreadable("PutItem", what))
+        read.map_err(|_| self.unreadable(operation, what))
     }
 }
 
