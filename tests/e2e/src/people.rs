@@ -1,5 +1,6 @@
 //! The Slack users and the profiles of a test.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local_stack::stack::put_profile;
 use slack_sandbox::{
     Seed,
@@ -33,6 +34,17 @@ impl World {
     pub async fn profile(&self, email: &str, wants_slack: Option<bool>) {
         let written = put_profile(&self.aws, PROFILES_TABLE, email, wants_slack).await;
         written.expect("the profile is written");
+    }
+
+    /// The person no longer wants direct messages, but other Slack notifications.
+    pub async fn turn_off_direct_messages(&self, email: &str) {
+        let update = aws_sdk_dynamodb::Client::new(&self.aws)
+            .update_item()
+            .table_name(PROFILES_TABLE)
+            .key("email", AttributeValue::S(email.to_owned()))
+            .update_expression("SET notificationPreferences.direct = :off")
+            .expression_attribute_values(":off", AttributeValue::Bool(false));
+        update.send().await.expect("the profile is changed");
     }
 
     /// Adds this Slack account with a profile that asks for Slack notifications.

@@ -131,6 +131,12 @@ impl World {
             .expect("the sandbox answers")
     }
 
+    /// The bot's direct message with the user with this id or address, if it was ever opened.
+    pub async fn direct_message(&self, user: &str) -> Option<ChannelState> {
+        let direct_message = self.sandbox.direct_message(user).await;
+        direct_message.expect("the sandbox answers")
+    }
+
     /// The number of calls of the method to which Slack responded successfully.
     pub async fn call_count(&self, method: &str) -> usize {
         let calls = self.sandbox.calls().await.expect("the sandbox answers");

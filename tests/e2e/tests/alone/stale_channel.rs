@@ -27,7 +27,13 @@ async fn a_workflow_looks_up_a_stale_channel_once_more() {
     assert_eq!(ended.failure().0, "Channel.Archived");
     assert_eq!(
         ended.steps(),
-        ["CheckRequest", "FindChannel", "PostMessage", "FindChannel"]
+        [
+            "CheckRequest",
+            "FilterIfMentioned",
+            "FindChannel",
+            "PostMessage",
+            "FindChannel"
+        ]
     );
 
     let gone = unique("gone");

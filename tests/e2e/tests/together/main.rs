@@ -12,6 +12,7 @@ mod filter_patterns;
 mod members;
 mod metric_filters;
 mod mpc_handlers;
+mod notify_person;
 mod notify_private_channel;
 mod notify_public_channel;
 mod operations;

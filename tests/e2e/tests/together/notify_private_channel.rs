@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use slack_sandbox::{
     calls::Call,
     faults::{Effect, How},
+    workspace::User,
 };
 
 const WORKFLOW: &str = "notify-private-channel";
@@ -50,6 +51,32 @@ async fn a_new_private_channel_is_created_filled_and_posted_to() {
         })
     );
     assert_eq!(ended.steps(), STATES);
+}
+
+#[tokio::test]
+async fn whoever_is_mentioned_is_invited_and_whoever_cannot_be_invited_appears_by_name() {
+    let world = World::here();
+    let channel = unique("mention");
+    let guest = User {
+        is_restricted: true,
+        ..User::default()
+    };
+    let (ana, eve) = (
+        world.person("ana", Some(true)).await,
+        world.account("eve", guest).await,
+    );
+    let mut mentioning = request(&channel, &[]);
+    mentioning["mention"] = json!([ana, eve]);
+    let ended = world.run(WORKFLOW, &mentioning).await;
+
+    let skipped = json!([{ "email": eve, "reason": "restricted" }]);
+    let output = ended.output();
+    assert_eq!(output["members"]["invited"], json!([ana]));
+    assert_eq!(output["members"]["skipped"], skipped);
+    assert_eq!(output["message"]["mentioned"], json!([ana]));
+    assert_eq!(output["message"]["notMentioned"], skipped);
+    let message = &world.in_slack(&channel).await.messages[0].text;
+    assert!(message.starts_with("<@U"), "{message}");
 }
 
 #[tokio::test]

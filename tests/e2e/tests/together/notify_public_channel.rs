@@ -3,7 +3,7 @@
 
 use e2e::{World, unique};
 use serde_json::{Value, json};
-use slack_sandbox::seed::ChannelSeed;
+use slack_sandbox::{seed::ChannelSeed, workspace::User};
 
 const WORKFLOW: &str = "notify-public-channel";
 
@@ -30,7 +30,53 @@ async fn a_public_channel_is_found_and_posted_to() {
     );
     assert_eq!(
         ended.steps(),
-        ["CheckRequest", "FindChannel", "PostMessage"]
+        [
+            "CheckRequest",
+            "FilterIfMentioned",
+            "FindChannel",
+            "PostMessage"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_message_mentions_those_who_want_it_and_names_the_others() {
+    let world = World::here();
+    let channel = unique("mention");
+    world.public_channel(&channel).await;
+    let id = format!("U{}", unique("ana").to_uppercase().replace('-', ""));
+    let ana = User {
+        id: id.clone(),
+        ..User::default()
+    };
+    let ana = world.account("ana", ana).await;
+    let bob = world.person("bob", Some(false)).await;
+    let mut mentioning = request(&channel);
+    mentioning["mention"] = json!([ana, bob]);
+    let ended = world.run(WORKFLOW, &mentioning).await;
+
+    let in_slack = world.in_slack(&channel).await;
+    let bobs_name = bob.split('@').next().unwrap();
+    assert_eq!(
+        in_slack.messages[0].text,
+        format!("<@{id}>, {bobs_name}\nhello all")
+    );
+    assert!(in_slack.emails.is_empty(), "nobody is invited");
+    let expected = json!({
+        "ts": in_slack.messages[0].ts, "duplicate": false, "mentioned": [ana],
+        "notMentioned": [{ "email": bob, "reason": "opted_out" }],
+    });
+    assert_eq!(ended.output()["message"], expected);
+    assert_eq!(
+        ended.steps(),
+        [
+            "CheckRequest",
+            "FilterIfMentioned",
+            "FilterByPreference",
+            "ResolveUsers",
+            "FindChannel",
+            "PostMessage"
+        ]
     );
 }
 

@@ -92,6 +92,7 @@ impl Scene {
                 let full = full(n / self.events_of_a_build);
                 json!({ "channel": self.channel(&full)?, "users": [person(n)] })
             }
+            "open-conversation" => json!({ "users": [person(n)] }),
             "post-message" => json!({
                 "channel": self.channel(CHANNEL)?,
                 "message": { "text": "The content item is ready for your review." },

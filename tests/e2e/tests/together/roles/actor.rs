@@ -84,8 +84,10 @@ impl Actor {
                 let put = put.condition_expression("attribute_exists(nothing)");
                 is_allowed(put.send().await)
             }
+            UpdateDeliveries => self.updates("apgl-deliveries", "deliveryId").await,
             StartNotifyPrivate => self.starts("notify-private-channel").await,
             StartNotifyPublic => self.starts("notify-public-channel").await,
+            StartNotifyPerson => self.starts("notify-person").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {
                 let read = self.sfn().describe_execution();

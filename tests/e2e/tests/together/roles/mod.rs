@@ -17,7 +17,7 @@ use self::{
 };
 
 /// Each deployed function, and the probes that it is allowed.
-const ALLOWED: [(&str, &[Probe]); 15] = [
+const ALLOWED: [(&str, &[Probe]); 16] = [
     (
         "archive-channel",
         &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
@@ -46,19 +46,33 @@ const ALLOWED: [(&str, &[Probe]); 15] = [
         "mpc-content-bounty-processor",
         &[StartNotifyPublic, ReadExecution, LookAtBounties],
     ),
-    ("mpc-event-handler", &[StartNotifyPrivate]),
+    (
+        "mpc-event-handler",
+        &[StartNotifyPrivate, StartNotifyPerson],
+    ),
     (
         "mpc-request-handler",
         &[
             StartNotifyPrivate,
             StartNotifyPublic,
+            StartNotifyPerson,
             StartDelete,
             ReadExecution,
         ],
     ),
     (
+        "open-conversation",
+        &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
+    ),
+    (
         "post-message",
-        &[ReadToken, UpdateRateLimits, UpdateChannels, WriteDeliveries],
+        &[
+            ReadToken,
+            UpdateRateLimits,
+            UpdateChannels,
+            WriteDeliveries,
+            UpdateDeliveries,
+        ],
     ),
     ("publish-metrics", &[]),
     (

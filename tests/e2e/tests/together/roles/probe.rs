@@ -11,10 +11,12 @@ pub enum Probe {
     UpdateSlackUsers,
     DeleteSlackUsers,
     WriteDeliveries,
+    UpdateDeliveries,
     UpdateRateLimits,
     WriteReceipts,
     StartNotifyPrivate,
     StartNotifyPublic,
+    StartNotifyPerson,
     StartDelete,
     ReadExecution,
     ReadHistory,
@@ -30,7 +32,7 @@ pub enum Probe {
 use Probe::*;
 
 impl Probe {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
@@ -39,10 +41,12 @@ impl Probe {
         UpdateSlackUsers,
         DeleteSlackUsers,
         WriteDeliveries,
+        UpdateDeliveries,
         UpdateRateLimits,
         WriteReceipts,
         StartNotifyPrivate,
         StartNotifyPublic,
+        StartNotifyPerson,
         StartDelete,
         ReadExecution,
         ReadHistory,
