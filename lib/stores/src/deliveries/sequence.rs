@@ -13,9 +13,11 @@ use crate::table::time_of;
 
 /// How soon to look again at a lock whose holder is in doubt: it looks for its message, or waits to be redriven.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
-/// How soon to look again at a lock whose holder is posting: within 1 to this many seconds, so that not all who wait come
-/// back at once. A post rarely takes longer than a second.
+/// How soon to look again at a lock that was taken a moment ago: within 1 to this many seconds, so that not all who wait
+/// come back at once. A post rarely takes longer than a second.
 const POST_LASTS_SECONDS: u64 = 5;
+/// A lease and settle time that end later than this have begun a moment ago: an invocation of post-message has a minute.
+const LATER_THAN_A_POST: Duration = Duration::from_mins(1);
 /// Longer than an execution runs, and than it can be redriven after that.
 const ABANDONED_AFTER: Duration = Duration::from_hours(16 * 24);
 
@@ -104,9 +106,14 @@ impl SequenceState {
     /// How long this delivery waits before it tries to take the lock again.
     pub(super) fn retry_after(&self, delivery_id: &str, now: SystemTime) -> Duration {
         let until = self.lease_ends_at.map(|at| time_of(at) + SETTLE_TIME);
-        let is_posting = until.is_none_or(|until| until > now);
-        if !is_posting {
+        let left = until.map_or(LATER_THAN_A_POST, |until| {
+            until.duration_since(now).unwrap_or_default()
+        });
+        if left.is_zero() {
             return DOUBT_LASTS;
+        }
+        if left < LATER_THAN_A_POST {
+            return left;
         }
         let spread: u64 = delivery_id.bytes().map(u64::from).sum();
         Duration::from_secs(1 + spread % POST_LASTS_SECONDS)
@@ -121,21 +128,22 @@ mod tests {
 
     use super::*;
 
+    const LEASE_ENDS_AT: u64 = 60_000;
     const TAKE: LockChange = LockChange::Take {
         now: 50,
-        lease_ends_at: 60,
+        lease_ends_at: LEASE_ENDS_AT,
     };
     /// Seventeen days later.
     const TAKE_LATER: LockChange = LockChange::Take {
         now: 17 * 24 * 3_600_000,
-        lease_ends_at: 60,
+        lease_ends_at: LEASE_ENDS_AT,
     };
 
     fn state(highest: Option<u64>, holder: Option<&str>) -> SequenceState {
         SequenceState {
             highest,
             holder: holder.map(str::to_owned),
-            lease_ends_at: holder.map(|_| 60),
+            lease_ends_at: holder.map(|_| LEASE_ENDS_AT),
         }
     }
 
@@ -180,9 +188,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::while_the_holder_posts(state(None, Some("other")), 60, 1..=5)]
-    #[case::in_doubt(state(None, Some("other")), 60_000, 30..=30)]
-    #[case::freed_meanwhile(state(None, None), 60_000, 1..=5)]
+    #[case::while_the_holder_posts(state(None, Some("other")), 0, 1..=5)]
+    #[case::the_holder_has_crashed(state(None, Some("other")), 20_000, 50..=50)]
+    #[case::in_doubt(state(None, Some("other")), 70_000, 30..=30)]
+    #[case::freed_meanwhile(state(None, None), 70_000, 1..=5)]
     fn others_wait_for_the_lock(
         #[case] sequence: SequenceState,
         #[case] now_millis: u64,
