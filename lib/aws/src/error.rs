@@ -4,9 +4,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The error codes of temporary problems. Only these are retried; anything else needs a person.
 ///
-/// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors"
-/// and "`SendMessage`" (SQS), AWS.
-const TRANSIENT: [&str; 12] = [
+/// Source: "Error handling with DynamoDB", "Secrets Manager API: common errors", "Step Functions API: common errors",
+/// "`SendMessage`" (SQS) and "`PutEventsResultEntry`" (`EventBridge`), AWS.
+const TRANSIENT: [&str; 13] = [
+    "InternalFailure",
     "InternalServerError",
     "InternalServiceError",
     "ProvisionedThroughputExceededException",
@@ -20,6 +21,8 @@ const TRANSIENT: [&str; 12] = [
     "TransactionConflictException",
     "TransactionInProgressException",
 ];
+
+const NO_CODE: &str = "no error code";
 
 /// Why an AWS call failed, after the SDK's own retries: AWS's error code, or our description of what happened.
 /// AWS's message is left out, because it may quote a key or the request.
@@ -42,13 +45,21 @@ impl AwsError {
             SdkError::ResponseError(_) => transient("the response was unreadable"),
             SdkError::ServiceError(error) => {
                 let status = error.raw().status().as_u16();
-                let code = error.err().code().unwrap_or("no error code");
-                if status >= 500 || status == 429 || TRANSIENT.contains(&code) {
+                let code = error.err().code().unwrap_or(NO_CODE);
+                if status >= 500 || status == 429 {
                     return transient(code);
                 }
-                Self::Permanent(code.to_owned())
+                Self::of_code(code)
             }
             _ => Self::Permanent("the request could not be built".to_owned()),
+        }
+    }
+
+    fn of_code(code: &str) -> Self {
+        if TRANSIENT.contains(&code) {
+            Self::Transient(code.to_owned())
+        } else {
+            Self::Permanent(code.to_owned())
         }
     }
 
@@ -65,8 +76,17 @@ pub fn step_error<E: ProvideErrorMetadata>(
     operation: &'static str,
     error: &SdkError<E, HttpResponse>,
 ) -> StepError {
+    as_step_error(store, operation, AwsError::of(error))
+}
+
+/// Classifies the error code of an entry that failed although the call succeeded, like [`step_error`].
+pub fn entry_error(store: &str, operation: &'static str, code: Option<&str>) -> StepError {
+    as_step_error(store, operation, AwsError::of_code(code.unwrap_or(NO_CODE)))
+}
+
+fn as_step_error(store: &str, operation: &'static str, error: AwsError) -> StepError {
     let store = store.to_owned();
-    match AwsError::of(error) {
+    match error {
         AwsError::Transient(reason) => StepError::StoreUnavailable {
             store,
             operation,
@@ -118,5 +138,18 @@ mod tests {
         );
         assert_eq!(error.name(), expected);
         assert!(!format!("{error:?}").contains("ana@"));
+    }
+
+    #[rstest]
+    #[case(Some("InternalFailure"), ErrorName::StoreUnavailable)]
+    #[case(Some("ThrottlingException"), ErrorName::StoreUnavailable)]
+    #[case(Some("NotAuthorizedForSourceException"), ErrorName::StoreRejected)]
+    #[case(None, ErrorName::StoreRejected)]
+    fn an_entry_that_failed_is_classified_by_its_code(
+        #[case] code: Option<&str>,
+        #[case] expected: ErrorName,
+    ) {
+        let error = entry_error("EventBridge", "PutEvents", code);
+        assert_eq!(error.name(), expected);
     }
 }

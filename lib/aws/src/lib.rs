@@ -10,7 +10,7 @@ mod http;
 mod settings;
 
 pub use config::{ConfigError, config, config_from_env, http_client};
-pub use error::{AwsError, step_error};
+pub use error::{AwsError, entry_error, step_error};
 pub use settings::{SettingError, flag, optional_setting, seconds, setting};
 
 /// The CloudWatch namespace of the functions' metrics. Their roles allow no other.
