@@ -57,7 +57,13 @@ export class NotificationsDashboard extends Dashboard {
     }
     this.addWidgets(
       graph("Notifications sent", byWorkflow("NotificationsSent")),
+      graph("Notifications not sent, by reason", [
+        searched("NotificationsNotSent", "Reason", names),
+      ]),
+    );
+    this.addWidgets(
       graph("Members skipped, by reason", [searched("MembersSkipped", "Reason", names)]),
+      graph("Failures, by error", [searched("WorkflowsFailed", "Error", names)]),
     );
     this.addWidgets(
       graph("Channels created", byWorkflow("ChannelsCreated")),
@@ -74,17 +80,16 @@ export class NotificationsDashboard extends Dashboard {
       ),
     );
     this.addWidgets(
-      graph("Failures, by error", [searched("WorkflowsFailed", "Error", names)]),
       graph("What Slack refuses", [
         logMetric(settings, SLACK_REFUSALS).with({ label: "rate-limited calls" }),
         logMetric(settings, TOKEN_REJECTIONS).with({ label: "rejected token" }),
       ]),
-    );
-    this.addWidgets(
       graph(
         "Functions: errors that need an operator",
         functions.map(({ node, errors }) => errors.with({ label: node.id })),
       ),
+    );
+    this.addWidgets(
       graph(
         "Functions: the longest invocation, in milliseconds",
         functions.map(({ node, longest }) => longest.with({ label: node.id })),

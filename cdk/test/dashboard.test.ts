@@ -41,12 +41,13 @@ describe("the dashboard", () => {
     expect(widgets.map(({ properties }) => properties.title)).toEqual([
       "Alarms: see docs/alarms.md",
       "Notifications sent",
+      "Notifications not sent, by reason",
       "Members skipped, by reason",
+      "Failures, by error",
       "Channels created",
       "Channels deleted",
       "Drain time: how long executions take, in milliseconds",
       "Age of the oldest running execution, in seconds",
-      "Failures, by error",
       "What Slack refuses",
       "Functions: errors that need an operator",
       "Functions: the longest invocation, in milliseconds",
@@ -56,6 +57,7 @@ describe("the dashboard", () => {
 
   it.each([
     ["Notifications sent", "NotificationsSent"],
+    ["Notifications not sent, by reason", "NotificationsNotSent"],
     ["Members skipped, by reason", "MembersSkipped"],
     ["Channels created", "ChannelsCreated"],
     ["Channels deleted", "ChannelsDeleted"],
@@ -68,7 +70,9 @@ describe("the dashboard", () => {
   });
 
   it("shows all reasons and errors of this deployment's workflows", () => {
-    expect(graph("Members skipped, by reason")).toContain("{APGL/Notifications,Workflow,Reason}");
+    for (const title of ["Notifications not sent, by reason", "Members skipped, by reason"]) {
+      expect(graph(title)).toContain("{APGL/Notifications,Workflow,Reason}");
+    }
     expect(graph("Failures, by error")).toContain("{APGL/Notifications,Workflow,Error}");
   });
 

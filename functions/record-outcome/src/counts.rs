@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use apgl_contract::{ErrorName, Origin, outcome::Outcome};
+use apgl_contract::{
+    ErrorName, Origin, Skipped,
+    outcome::{MessageOutcome, Outcome},
+};
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
 /// How long after its end a failure can still be the current release's. A status change that waits longer in its
 /// queue rings an alarm of its own.
 const RECENT: Duration = Duration::from_mins(15);
+
+/// The dimension that says why something was not done.
+const REASON: &str = "Reason";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Count {
@@ -58,24 +64,41 @@ pub(crate) fn successes(outcome: &Outcome) -> Vec<Count> {
             "ChannelsDeleted",
             usize::from(outcome.deleted == Some(true)),
         ),
-        count("NotificationsSent", usize::from(outcome.message.is_some())),
     ];
+    match &outcome.message {
+        Some(MessageOutcome::Posted(_)) => counts.push(count("NotificationsSent", 1)),
+        Some(MessageOutcome::NotPosted(why)) => counts.push(Count {
+            metric: "NotificationsNotSent",
+            value: 1,
+            dimension: Some((REASON, why.as_str().to_owned())),
+        }),
+        None => {}
+    }
+    let mut skipped: Vec<&Skipped> = outcome.skipped.iter().collect();
     if let Some(members) = &outcome.members {
         counts.push(count("MembersInvited", members.invited.len()));
         counts.push(count("MembersRemoved", members.removed.len()));
-        for skipped in &members.skipped {
-            let reason = Some(("Reason", skipped.reason.as_str().to_owned()));
-            match counts.iter_mut().find(|count| count.dimension == reason) {
-                Some(count) => count.value += 1,
-                None => counts.push(Count {
-                    metric: "MembersSkipped",
-                    value: 1,
-                    dimension: reason,
-                }),
-            }
+        skipped.extend(&members.skipped);
+    }
+    counts.extend(by_reason("MembersSkipped", &skipped));
+    counts.retain(|count| count.value > 0);
+    counts
+}
+
+/// Counts these people by the reason.
+fn by_reason(metric: &'static str, skipped: &[&Skipped]) -> Vec<Count> {
+    let mut counts: Vec<Count> = Vec::new();
+    for one in skipped {
+        let dimension = Some((REASON, one.reason.as_str().to_owned()));
+        match counts.iter_mut().find(|count| count.dimension == dimension) {
+            Some(count) => count.value += 1,
+            None => counts.push(Count {
+                metric,
+                value: 1,
+                dimension,
+            }),
         }
     }
-    counts.retain(|count| count.value > 0);
     counts
 }
 
@@ -103,7 +126,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -151,6 +174,29 @@ mod tests {
                 count_by("MembersSkipped", 2, "Reason", "opted_out"),
                 count_by("MembersSkipped", 1, "Reason", "no_profile"),
             ]
+        );
+    }
+
+    #[rstest]
+    #[case(json!({ "expired": true }), "expired")]
+    #[case(json!({ "superseded": true }), "superseded")]
+    fn a_message_that_is_not_in_slack_is_counted_as_not_sent_by_its_reason(
+        #[case] message: Value,
+        #[case] reason: &str,
+    ) {
+        let outcome = json!({ "message": message, "skipped": [] });
+        assert_eq!(
+            successes(&serde_json::from_value(outcome).unwrap()),
+            [count_by("NotificationsNotSent", 1, "Reason", reason)]
+        );
+    }
+
+    #[test]
+    fn the_skipped_person_of_a_direct_message_is_counted() {
+        let outcome = json!({ "skipped": [{ "email": "a@x.org", "reason": "opted_out" }] });
+        assert_eq!(
+            successes(&serde_json::from_value(outcome).unwrap()),
+            [count_by("MembersSkipped", 1, "Reason", "opted_out")]
         );
     }
 
