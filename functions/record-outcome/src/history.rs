@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use apgl_contract::decode::parse;
+use apgl_contract::{decode::parse, request::Operation};
 use aws_sdk_sfn::{
     Client, error::SdkError, operation::get_execution_history::GetExecutionHistoryError,
     types::HistoryEvent,
@@ -70,7 +70,7 @@ impl History {
     }
 
     /// The outcome, as far as it is known from the steps that succeeded.
-    pub fn partial_outcome(&self) -> Value {
+    pub fn partial_outcome(&self, operation: Option<Operation>) -> Value {
         let mut outcome = json!({});
         for state in ["FindChannel", "EnsureChannel", "ArchiveChannel"] {
             let channel = self.result(state, "channel");
@@ -81,7 +81,16 @@ impl History {
         if self.results.contains_key("ArchiveChannel") {
             outcome["deleted"] = json!(true);
         }
-        let members = self.members();
+        let mut members = self.members();
+        let skipped = self.skipped();
+        if !skipped.is_empty() {
+            match operation {
+                Some(Operation::NotifyPerson) => outcome["skipped"] = json!(skipped),
+                // Its outcome reports them as not mentioned, once there is a message.
+                Some(Operation::NotifyPublicChannel) => {}
+                _ => members["skipped"] = json!(skipped),
+            }
+        }
         if members != json!({}) {
             outcome["members"] = members;
         }
@@ -103,19 +112,21 @@ impl History {
                 members[field] = people.clone();
             }
         }
+        members
+    }
+
+    /// The people whom a step has skipped.
+    fn skipped(&self) -> Vec<&Value> {
         let steps = [
             "CheckRequest",
             "FilterByPreference",
             "ResolveUsers",
+            "OpenConversation",
             "InviteMembers",
             "RemoveMembers",
         ];
         let skipped = steps.map(|state| self.result(state, "skipped").as_array());
-        let skipped: Vec<&Value> = skipped.into_iter().flatten().flatten().collect();
-        if !skipped.is_empty() {
-            members["skipped"] = json!(skipped);
-        }
-        members
+        skipped.into_iter().flatten().flatten().collect()
     }
 
     fn result(&self, state: &str, field: &str) -> &Value {
@@ -206,7 +217,38 @@ mod tests {
                 ],
             },
         });
-        assert_eq!(history.partial_outcome(), expected);
+        assert_eq!(history.partial_outcome(None), expected);
+    }
+
+    #[rstest]
+    #[case::a_person(
+        Operation::NotifyPerson,
+        json!({ "skipped": [
+            { "email": "a@x.org", "reason": "opted_out" }, { "email": "b@x.org", "reason": "cannot_message" },
+        ] }),
+    )]
+    #[case::a_public_channel(Operation::NotifyPublicChannel, json!({}))]
+    #[case::a_private_channel(
+        Operation::NotifyPrivateChannel,
+        json!({ "members": { "skipped": [
+            { "email": "a@x.org", "reason": "opted_out" }, { "email": "b@x.org", "reason": "cannot_message" },
+        ] } }),
+    )]
+    fn skipped_people_are_where_the_workflows_outcome_has_them(
+        #[case] operation: Operation,
+        #[case] expected: Value,
+    ) {
+        let history = history(&[
+            (
+                "FilterByPreference",
+                json!({ "wanted": [], "skipped": [{ "email": "a@x.org", "reason": "opted_out" }] }),
+            ),
+            (
+                "OpenConversation",
+                json!({ "conversation": null, "skipped": [{ "email": "b@x.org", "reason": "cannot_message" }] }),
+            ),
+        ]);
+        assert_eq!(history.partial_outcome(Some(operation)), expected);
     }
 
     #[test]
@@ -217,7 +259,7 @@ mod tests {
             ("EnsureChannel", channel("C2")),
             ("PostMessage", json!({ "ts": "1.0", "duplicate": false })),
         ]);
-        let outcome = history.partial_outcome();
+        let outcome = history.partial_outcome(None);
         assert_eq!(outcome["channel"]["id"], "C2");
         assert_eq!(outcome["message"]["ts"], "1.0");
     }
@@ -242,7 +284,7 @@ mod tests {
             (state, channel("C2")),
         ]);
         let expected = json!({ "channel": { "id": "C2" }, "members": { "skipped": skipped } });
-        assert_eq!(history.partial_outcome(), expected);
+        assert_eq!(history.partial_outcome(None), expected);
     }
 
     #[test]
@@ -254,13 +296,13 @@ mod tests {
             ("FindChannel", channel),
         ]);
         assert_eq!(
-            history.partial_outcome()["members"]["invited"],
+            history.partial_outcome(None)["members"]["invited"],
             json!(["b@x.org"])
         );
     }
 
     #[test]
     fn an_execution_that_did_nothing_has_an_empty_outcome() {
-        assert_eq!(history(&[]).partial_outcome(), json!({}));
+        assert_eq!(history(&[]).partial_outcome(None), json!({}));
     }
 }

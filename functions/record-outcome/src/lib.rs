@@ -7,14 +7,20 @@
 //! 2. When the execution ends, the receipt is completed, with its outcome. If the event contains no outcome, because
 //!    the execution failed or the outcome is too large, it is read from the history.
 //! 3. Calls to Slack that the execution reserved but did not make are freed for other executions.
-//! 4. The metrics are published, and then the receipt is marked as counted. A crash in between counts the execution
-//!    twice.
+//! 4. If the deployment names an event bus, it gets an event that says how the execution ended, and what became of each
+//!    person.
+//! 5. The metrics are published, and then the receipt is marked as counted. A crash in between counts the execution
+//!    twice, and one after the event sends it again.
 
 mod counts;
 mod event;
 mod history;
+mod request;
+mod settled;
 
-use apgl_contract::{InvalidField, Recovery, StepError, decode::parse};
+use apgl_contract::{
+    InvalidField, Recovery, ReportedAddress, StepError, decode::parse, request::Operation,
+};
 use apgl_rate_limit::SharedLimiter;
 use apgl_runtime::batch::{UnreadableBatch, messages};
 use apgl_stores::{End, Receipt, Receipts, Recorded};
@@ -24,13 +30,12 @@ use serde_json::Value;
 use crate::{
     event::{Ended, StatusChange},
     history::History,
+    request::{Asked, Request},
 };
 
+pub use settled::{DETAIL_TYPE, NotificationSettled, SettledEvents};
+
 const SUCCEEDED: &str = "SUCCEEDED";
-/// The limits of a valid request. An invalid one may exceed them, and must still fit into the table.
-const LONGEST_NAME: usize = 80;
-const LONGEST_ADDRESS: usize = 254;
-const MOST_PEOPLE: usize = 1_000;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -39,6 +44,14 @@ pub struct Deps {
     pub rate_limiter: Option<SharedLimiter>,
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// `None` if the deployment names no bus.
+    pub settled_events: Option<SettledEvents>,
+}
+
+/// The JSON Schema of the event's `detail`.
+#[cfg(feature = "schema")]
+pub fn schema() -> schemars::Schema {
+    apgl_contract::schema::of_output::<NotificationSettled>()
 }
 
 /// Why a status change is not recorded yet.
@@ -83,7 +96,7 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     let body = message.body.as_deref().unwrap_or_default();
     let body = parse(body.as_bytes()).map_err(|_| InvalidField::new("body", "must be JSON"))?;
     let change = event::read(body).map_err(|invalid| invalid.within("body"))?;
-    let receipt = receipt(deps, change).await?;
+    let (receipt, asked) = receipt(deps, change).await?;
     let recorded = deps.receipts.record(&receipt).await?;
     let Some(end) = &receipt.end else {
         return Ok(());
@@ -94,6 +107,11 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     }
     if let Some(limiter) = &deps.rate_limiter {
         limiter.release(&receipt.execution_id, end.at).await?;
+    }
+    if let Some(bus) = &deps.settled_events {
+        for event in settled::events(&receipt, end, asked)? {
+            bus.put(&event).await?;
+        }
     }
     count(deps, &receipt.workflow, end).await?;
     deps.receipts.mark_counted(&receipt).await?;
@@ -106,8 +124,11 @@ async fn record(deps: &Deps, message: &SqsMessage) -> Result<(), NotRecorded> {
     Ok(())
 }
 
-/// The receipt, from the event and, if that is incomplete, from the history.
-async fn receipt(deps: &Deps, change: StatusChange) -> Result<Receipt, StepError> {
+/// The receipt and what the request asks for whom, from the event and, if that is incomplete, from the history.
+async fn receipt(
+    deps: &Deps,
+    change: StatusChange,
+) -> Result<(Receipt, Vec<(ReportedAddress, Asked)>), StepError> {
     let has_output = |ended: &Ended| ended.output.is_some();
     let is_complete = change.input.is_some() && change.ended.as_ref().is_none_or(has_output);
     let history = if is_complete {
@@ -119,29 +140,38 @@ async fn receipt(deps: &Deps, change: StatusChange) -> Result<Receipt, StepError
         })?
     };
     let input = change.input.as_ref().or(history.input.as_ref());
-    let asked = Asked::read(input.map_or("{}", String::as_str));
-    let end = change.ended.map(|ended| end(ended, &history));
-    Ok(Receipt {
+    let operation = operation_of(&change.workflow);
+    let request = Request::read(input.map_or("{}", String::as_str), operation);
+    let end = change.ended.map(|ended| end(ended, &history, operation));
+    let receipt = Receipt {
         execution_id: change.execution_id,
         workflow: change.workflow,
         key: change.key,
-        channel_name: asked.channel_name,
-        people: [asked.members, asked.add, asked.remove].concat(),
+        channel_name: request.channel_name,
+        people: request.people,
         started_at: change.started_at,
         since: change.redriven_at.unwrap_or(change.started_at),
         redrive_count: change.redrive_count,
         end,
-    })
+    };
+    Ok((receipt, request.asked))
 }
 
-fn end(ended: Ended, history: &History) -> End {
+/// The operation of a state machine, whose name is the deployment's prefix and the workflow's file name.
+fn operation_of(workflow: &str) -> Option<Operation> {
+    Operation::ALL
+        .into_iter()
+        .find(|operation| workflow.ends_with(&format!("-{operation}")))
+}
+
+fn end(ended: Ended, history: &History, operation: Option<Operation>) -> End {
     let output = ended.output.or_else(|| history.output.clone());
     let is_partial = output.is_none();
     End {
         status: ended.status,
         at: ended.at,
         error: ended.error,
-        outcome: output.unwrap_or_else(|| history.partial_outcome().to_string()),
+        outcome: output.unwrap_or_else(|| history.partial_outcome(operation).to_string()),
         is_partial,
     }
 }
@@ -168,82 +198,17 @@ async fn count(deps: &Deps, workflow: &str, end: &End) -> Result<(), StepError> 
     Ok(())
 }
 
-/// The channel and people in a request. It is read without validation, because invalid requests have receipts too.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
-    channel_name: Option<String>,
-    members: Vec<String>,
-    add: Vec<String>,
-    remove: Vec<String>,
-}
-
-impl Asked {
-    fn read(input: &str) -> Self {
-        let input: Value = parse(input.as_bytes()).unwrap_or_default();
-        let people = |field: &str| {
-            let people = input[field].as_array().into_iter().flatten();
-            let people = people.filter_map(Value::as_str);
-            let people = people.map(|person| person.trim().to_lowercase());
-            let people = people.filter(|person| (1..=LONGEST_ADDRESS).contains(&person.len()));
-            people.take(MOST_PEOPLE).collect()
-        };
-        let channel_name = input["channelName"].as_str();
-        let channel_name = channel_name.map(|name| name.strip_prefix('#').unwrap_or(name));
-        let channel_name =
-            channel_name.filter(|name| (1..=LONGEST_NAME).contains(&name.chars().count()));
-        Self {
-            channel_name: channel_name.map(str::to_owned),
-            members: people("members"),
-            add: people("add"),
-            remove: people("remove"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn the_request_is_read_without_its_message() {
-        let asked = Asked::read(
-            &json!({
-                "channelName": "#project-x", "message": "secret", "members": [" Ana@X.org", ""],
-            })
-            .to_string(),
-        );
-        assert_eq!(asked.channel_name.as_deref(), Some("project-x"));
-        assert_eq!(asked.members, ["ana@x.org"]);
-        assert!(!format!("{asked:?}").contains("secret"));
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("null")]
-    #[case(r#"{ "channelName": "", "members": "ana@x.org", "add": [1], "remove": null }"#)]
-    fn an_invalid_request_names_nobody(#[case] input: &str) {
-        assert_eq!(Asked::read(input), Asked::default());
-    }
-
-    #[test]
-    fn an_entry_that_is_no_text_does_not_hide_the_others() {
-        let asked = Asked::read(r#"{ "members": [null, "ana@x.org", "half \ud83e"] }"#);
-        assert_eq!(asked.members, ["ana@x.org", "half \u{fffd}"]);
-    }
-
-    #[test]
-    fn values_that_are_too_long_for_the_table_are_left_out() {
-        let long = |length: usize| "x".repeat(length);
-        let input = json!({
-            "channelName": long(81), "members": [long(255), "ana@x.org"], "add": vec!["bob@x.org"; 1_001],
-        });
-        let asked = Asked::read(&input.to_string());
-        assert_eq!(asked.channel_name, None);
-        assert_eq!(asked.members, ["ana@x.org"]);
-        assert_eq!(asked.add.len(), 1_000);
+    fn the_operation_is_the_end_of_a_state_machines_name() {
+        for operation in Operation::ALL {
+            let workflow = format!("apgl-notify-{operation}");
+            assert_eq!(operation_of(&workflow), Some(operation));
+        }
+        assert_eq!(operation_of("apgl-other"), None);
     }
 
     #[test]
@@ -254,14 +219,18 @@ mod tests {
             output: output.map(str::to_owned),
             error: None,
         };
-        let whole = end(ended(Some(r#"{"deleted":true}"#)), &History::default());
+        let whole = end(
+            ended(Some(r#"{"deleted":true}"#)),
+            &History::default(),
+            None,
+        );
         assert!(!whole.is_partial);
         let too_large = History {
             output: Some("{}".to_owned()),
             ..History::default()
         };
-        assert!(!end(ended(None), &too_large).is_partial);
-        let unknown = end(ended(None), &History::default());
+        assert!(!end(ended(None), &too_large, None).is_partial);
+        let unknown = end(ended(None), &History::default(), None);
         assert_eq!((unknown.outcome.as_str(), unknown.is_partial), ("{}", true));
     }
 }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use apgl_rate_limit::SharedLimiter;
 use apgl_runtime::{SetupError, aws_config, serve};
 use apgl_stores::Receipts;
-use record_outcome::{Deps, handle};
+use record_outcome::{Deps, SettledEvents, handle};
 
 fn deps() -> Result<Deps, SetupError> {
     let aws = aws_config()?;
@@ -12,6 +12,7 @@ fn deps() -> Result<Deps, SetupError> {
         rate_limiter: SharedLimiter::from_env(&aws)?,
         sfn: aws_sdk_sfn::Client::new(&aws),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&aws),
+        settled_events: SettledEvents::from_env(&aws)?,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,7 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use fixture::Fixture;
-use record_outcome::{Deps, handle};
+use record_outcome::{Deps, SettledEvents, handle};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -42,6 +43,7 @@ impl Recording {
             rate_limiter: None,
             sfn: aws_sdk_sfn::Client::new(&answering(200, history)),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&fixture.aws),
+            settled_events: None,
         };
         Self {
             fixture,
@@ -53,6 +55,13 @@ impl Recording {
 
     async fn new() -> Self {
         Self::with(json!({ "events": [] })).await
+    }
+
+    /// With this bus for the events.
+    async fn onto(bus: &Bus) -> Self {
+        let mut recording = Self::new().await;
+        recording.deps.settled_events = Some(bus.settled_events());
+        recording
     }
 
     fn execution(&self) -> String {
@@ -123,6 +132,53 @@ impl Recording {
             .await;
         let datapoints = answer.unwrap().datapoints.unwrap_or_default();
         datapoints.iter().filter_map(|point| point.sum).sum()
+    }
+}
+
+/// An `EventBridge` that keeps the entries that it gets.
+#[derive(Clone, Default)]
+struct Bus {
+    entries: Arc<Mutex<Vec<Value>>>,
+    /// The code with which every entry fails.
+    fails_with: Option<&'static str>,
+}
+
+impl Bus {
+    fn settled_events(&self) -> SettledEvents {
+        let bus = self.clone();
+        let aws = fake_aws::config(infallible_client_fn(
+            move |request: http::Request<SdkBody>| {
+                let request: Value =
+                    serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+                let entries = request["Entries"].as_array().unwrap().clone();
+                bus.entries.lock().unwrap().extend(entries);
+                let answer = match bus.fails_with {
+                    Some(code) => {
+                        json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": code }] })
+                    }
+                    None => json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }] }),
+                };
+                http::Response::new(SdkBody::from(answer.to_string()))
+            },
+        ));
+        let client = aws_sdk_eventbridge::Client::new(&aws);
+        SettledEvents::new(
+            client,
+            "library".to_owned(),
+            "apgl.notifications".to_owned(),
+        )
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        self.entries.lock().unwrap().clone()
+    }
+
+    fn details(&self) -> Vec<Value> {
+        let entries = self.entries();
+        let details = entries
+            .iter()
+            .map(|entry| entry["Detail"].as_str().unwrap());
+        details.map(|detail| detail.parse().unwrap()).collect()
     }
 }
 
@@ -306,4 +362,110 @@ async fn an_uncounted_end_is_counted_when_its_event_is_delivered_again() {
         assert_eq!(recording.deliver(&[&ended]).await, [""; 0]);
     }
     assert!(is_one(recording.sum("NotificationsSent", None).await));
+}
+
+#[tokio::test]
+async fn the_bus_gets_one_event_for_each_end() {
+    let bus = Bus::default();
+    let recording = Recording::onto(&bus).await;
+    let outcome = json!({
+        "channel": { "id": "C1", "name": "guide" },
+        "members": { "invited": ["ana@example.com"], "alreadyMembers": [], "skipped": [] },
+        "message": { "ts": "1.0", "duplicate": false },
+    });
+    let failed = recording.event("FAILED", 0, None);
+    let succeeded = recording.event("SUCCEEDED", 1, Some(&outcome.to_string()));
+    for event in [
+        &recording.event("RUNNING", 0, None),
+        &failed,
+        &failed,
+        &recording.event("RUNNING", 1, None),
+        &succeeded,
+        &failed,
+        &succeeded,
+    ] {
+        assert_eq!(recording.deliver(&[event]).await, [""; 0]);
+    }
+
+    for entry in bus.entries() {
+        assert_eq!(entry["EventBusName"], "library");
+        assert_eq!(entry["Source"], "apgl.notifications");
+        assert_eq!(entry["DetailType"], "Notification Settled");
+        assert!(!entry.to_string().contains("secret"));
+    }
+    let person =
+        |result: &str| json!([{ "email": "ana@example.com", "asked": "invite", "result": result }]);
+    let [failed, succeeded] = &bus.details()[..] else {
+        panic!("there are {} events", bus.entries().len());
+    };
+    for (event, redrives, status, result) in [
+        (failed, 0, "FAILED", "unknown"),
+        (succeeded, 1, "SUCCEEDED", "done"),
+    ] {
+        assert_eq!(event["executionArn"], recording.execution());
+        assert_eq!(event["workflow"], recording.workflow);
+        assert_eq!(event["key"], "key");
+        assert_eq!(event["channelName"], "guide");
+        assert_eq!(event["redriveCount"], redrives);
+        assert_eq!(event["status"], status);
+        assert_eq!(event["people"], person(result));
+    }
+    assert_eq!(failed.get("message"), None);
+    assert_eq!(succeeded["message"], json!({ "ts": "1.0" }));
+}
+
+#[rstest]
+#[case::for_a_while("ThrottlingException")]
+#[case::until_an_operator_acts("AccessDeniedException")]
+#[tokio::test]
+async fn an_event_that_the_bus_refuses_keeps_the_message_in_the_queue(#[case] code: &'static str) {
+    let refusing = Bus {
+        fails_with: Some(code),
+        ..Bus::default()
+    };
+    let mut recording = Recording::onto(&refusing).await;
+    let ended = recording.event("SUCCEEDED", 0, Some(POSTED));
+    assert_eq!(recording.deliver(&[&ended]).await, ["0"]);
+    let receipt = recording.receipt().await;
+    assert_eq!(receipt["counted"], AttributeValue::Bool(false));
+    assert!(recording.sum("NotificationsSent", None).await < 0.1);
+
+    let bus = Bus::default();
+    recording.deps.settled_events = Some(bus.settled_events());
+    assert_eq!(recording.deliver(&[&ended]).await, [""; 0]);
+    assert_eq!(bus.details(), refusing.details());
+    assert!(is_one(recording.sum("NotificationsSent", None).await));
+}
+
+#[tokio::test]
+async fn an_event_is_sent_again_if_its_end_could_not_be_counted() {
+    let bus = Bus::default();
+    let mut recording = Recording::onto(&bus).await;
+    let works = recording.deps.cloudwatch.clone();
+    let denied = json!({ "__type": "AccessDeniedException" });
+    recording.deps.cloudwatch = aws_sdk_cloudwatch::Client::new(&answering(400, denied));
+    let ended = recording.event("SUCCEEDED", 0, Some(POSTED));
+    assert_eq!(recording.deliver(&[&ended]).await, ["0"]);
+    recording.deps.cloudwatch = works;
+    assert_eq!(recording.deliver(&[&ended]).await, [""; 0]);
+    let [first, second] = &bus.details()[..] else {
+        panic!("there are {} events", bus.entries().len());
+    };
+    assert_eq!(first, second);
+}
+
+#[tokio::test]
+async fn a_request_with_many_people_is_settled_in_parts() {
+    let bus = Bus::default();
+    let recording = Recording::onto(&bus).await;
+    let members: Vec<String> = (0..401).map(|n| format!("p{n}@example.com")).collect();
+    let mut ended = recording.event("FAILED", 0, None);
+    ended["detail"]["input"] = json!(json!({ "members": members }).to_string());
+    assert_eq!(recording.deliver(&[&ended]).await, [""; 0]);
+    let parts = bus.details().into_iter().map(|event| {
+        let people = event["people"].as_array().unwrap().len();
+        (event["part"].clone(), event["parts"].clone(), people)
+    });
+    let parts: Vec<_> = parts.collect();
+    assert_eq!(json!(parts), json!([[1, 3, 200], [2, 3, 200], [3, 3, 1]]));
 }

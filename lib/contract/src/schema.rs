@@ -53,11 +53,16 @@ fn of<Request: JsonSchema, Outcome: JsonSchema>(workflow: &'static str) -> Workf
     WorkflowSchemas {
         workflow,
         request: of_input::<Request>(),
-        outcome: settings()
-            .for_serialize()
-            .into_generator()
-            .into_root_schema_for::<Outcome>(),
+        outcome: of_output::<Outcome>(),
     }
+}
+
+/// The schema of what we return or publish, in the form that all our schemas have.
+pub fn of_output<Output: JsonSchema>() -> Schema {
+    settings()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<Output>()
 }
 
 /// The schema of an input, in the form that all our schemas have.

@@ -41,6 +41,7 @@ fn documents() -> Result<BTreeMap<String, String>, serde_json::Error> {
             "mpc-content-bounty-processor.bounty-changed",
             mpc_content_bounty_processor::schema(),
         ),
+        ("notification-settled", record_outcome::schema()),
     ] {
         documents.insert(event.to_owned(), schema);
     }
