@@ -57,6 +57,8 @@ export interface Settings {
   readonly oldestExecutionMinutes: number;
   /** Whether a release gets a part of the traffic first, and is rolled back if an alarm rings. */
   readonly gradualShift: boolean;
+  /** The event bus that is told how each execution ended. Without it, nobody is told. */
+  readonly settledEventBusName?: string;
   /** Whether the MPC service's handlers are deployed, in a stack of their own. */
   readonly mpcHandlers: boolean;
   /** The event bus of the content item events. The default is the account's default bus. */
@@ -74,6 +76,11 @@ const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambd
 const TABLE_NAME = {
   pattern: /^[a-zA-Z0-9_.-]{3,255}$/,
   rule: "must be a DynamoDB table's name",
+};
+
+const EVENT_BUS_NAME = {
+  pattern: /^[a-zA-Z0-9_./-]{1,256}$/,
+  rule: "must be an event bus's name",
 };
 
 /** Reads the settings from the context. Values from the command line are strings; those from cdk.json have types. */
@@ -154,11 +161,9 @@ export function readSettings(node: Node): Settings {
       context("oldestExecutionMinutes") ?? 240,
     ),
     gradualShift: flagOf("gradualShift", defaults.gradualShift),
+    settledEventBusName: given("settledEventBusName", EVENT_BUS_NAME),
     mpcHandlers: flagOf("mpcHandlers", true),
-    mpcEventBusName: given("mpcEventBusName", {
-      pattern: /^[a-zA-Z0-9_./-]{1,256}$/,
-      rule: "must be an event bus's name",
-    }),
+    mpcEventBusName: given("mpcEventBusName", EVENT_BUS_NAME),
     mpcEventSource: text("mpcEventSource", context("mpcEventSource") ?? `${prefix}.mpc`, {
       pattern: /^(?!aws\.)[a-zA-Z0-9_.-]{1,256}$/,
       rule: "must be 1 to 256 letters, digits, dots, hyphens and underscores, and not start with aws.",
@@ -208,10 +213,13 @@ function checkNames(node: Node, settings: Settings): void {
 function checkTogether(settings: Settings): void {
   const { alarms, alarmEmail, alarmTopicArn, gradualShift, rateLimiter, rateLimitsTableName } =
     settings;
-  const { bountyChannel, channelNamePattern, mpcHandlers } = settings;
+  const { bountyChannel, channelNamePattern, mpcHandlers, prefix, settledEventBusName } = settings;
   const mayUse = new RegExp(`^(?:${channelNamePattern ?? ".*"})$`, "u");
   if (mpcHandlers && !mayUse.test(bountyChannel)) {
     fail("bountyChannel", "must be a name that matches channelNamePattern");
+  }
+  if (settledEventBusName !== undefined && prefix === "aws") {
+    fail("settledEventBusName", "must be left out if prefix is aws: no source may start with aws.");
   }
   if (gradualShift && !alarms) {
     fail("gradualShift", "must be false if alarms is false: nothing would roll a release back");

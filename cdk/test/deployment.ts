@@ -39,6 +39,7 @@ export const SETTINGS_OF_FUNCTIONS = {
   channelTrustSeconds: 60,
   defaultSlackPreference: false,
   personTrustSeconds: 3_600,
+  settledEventBusName: "library",
 };
 
 /** Deployments to an account that differ in the resources that they have: description → context. */

@@ -2,7 +2,13 @@ import type { Template } from "aws-cdk-lib/assertions";
 import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
 import { stepsCalledBy, workflowFiles } from "../lib/workflow.js";
-import { ENVIRONMENT_NAMES, EXISTING_TABLES, KEY, templatesOf } from "./deployment.js";
+import {
+  ENVIRONMENT_NAMES,
+  EXISTING_TABLES,
+  KEY,
+  templatesOf,
+  type Context,
+} from "./deployment.js";
 import { FUNCTIONS } from "./fake-functions.js";
 import {
   asList,
@@ -153,6 +159,24 @@ describe("a function", () => {
       expect(conditionsOf(local, id, "states:StartExecution")).toEqual([undefined]);
     },
   );
+
+  it("like RecordOutcome tells only the bus that the settings name, and only how executions ended", () => {
+    const grantsIn = (context: Context) =>
+      statementsOf(templatesOf(context).notifications, "RecordOutcome").filter((statement) =>
+        asList(statement.Action).includes("events:PutEvents"),
+      );
+    expect(grantsIn({})).toEqual([]);
+    const [statement, ...more] = grantsIn({ prefix: "other", settledEventBusName: "library" });
+    expect(more).toEqual([]);
+    expect(statement?.Action).toEqual("events:PutEvents");
+    expect(written(statement?.Resource)).toBe(`arn:<Partition>:events:${PLACE}:event-bus/library`);
+    expect(statement?.Condition).toEqual({
+      "ForAllValues:StringEquals": { "events:source": "other.notifications" },
+      StringEquals: { "events:detail-type": "Notification Settled" },
+    });
+    const local = grantsIn({ environment: "local", settledEventBusName: "default" });
+    expect(local.map(({ Condition }) => Condition)).toEqual([undefined]);
+  });
 
   it("is called only by its alias, and only by the source that the permission names", () => {
     for (const template of [notifications, handlers]) {

@@ -70,6 +70,8 @@ describe("functions", () => {
       "3600",
       ["invite-members", "open-conversation", "remove-members", "resolve-users"],
     ],
+    ["SETTLED_EVENT_BUS", "library", ["record-outcome"]],
+    ["SETTLED_EVENT_SOURCE", "apgl.notifications", ["record-outcome"]],
   ])("have %s=%s from the settings", (variable, value, functions) => {
     const set = resourcesOf(templateOf(SETTINGS_OF_FUNCTIONS), "AWS::Lambda::Function")
       .map(([, { Properties }]) => ({
@@ -87,6 +89,10 @@ describe("functions", () => {
     const scaled = JSON.stringify(templateOf({ environment: "local", timeScale: 0.05 }));
     expect(scaled).toContain('"TIME_SCALE":"0.05"');
     expect(JSON.stringify(template)).not.toContain("TIME_SCALE");
+  });
+
+  it("know a bus for settled events only if the settings name one", () => {
+    expect(JSON.stringify(template)).not.toContain("SETTLED_EVENT");
   });
 
   it("tell the recorder of every status change of our workflows", () => {

@@ -55,6 +55,7 @@ describe("settings", () => {
       slackRefusalsThreshold: 20,
       oldestExecutionMinutes: 240,
       gradualShift: true,
+      settledEventBusName: undefined,
       mpcHandlers: true,
       mpcEventBusName: undefined,
       mpcEventSource: "apgl.mpc",
@@ -186,6 +187,8 @@ describe("settings", () => {
     ["oldestExecutionMinutes", -1],
     ["oldestExecutionMinutes", ""],
     ["gradualShift", "canary"],
+    ["settledEventBusName", ""],
+    ["settledEventBusName", "arn:aws:events:eu-central-1:123456789012:event-bus/library"],
     ["mpcHandlers", "no"],
     ["mpcEventBusName", "a bus"],
     ["mpcEventSource", "aws.states"],
@@ -228,6 +231,11 @@ describe("settings", () => {
       { rateLimiter: false, rateLimitsTableName: "library-rate-limits" },
     ],
     ["timeScale", /must be 1/, { environment: "dev", timeScale: 0.05 }],
+    [
+      "settledEventBusName",
+      /if prefix is aws/,
+      { prefix: "aws", mpcEventSource: "library", settledEventBusName: "library" },
+    ],
     ["bountyChannel", /channelNamePattern/, { channelNamePattern: "apg-.*" }],
   ];
   it.each(together)(
@@ -279,6 +287,8 @@ describe("settings", () => {
     ["alarmTopicArn", TOPIC],
     ["alarmEmail", "first.last+apgl@operators.library.example"],
     ["userProfilesTableName", "Library.profiles_2-x"],
+    ["settledEventBusName", "default"],
+    ["settledEventBusName", "library/events_1.x"],
   ] as const)("accept %s = %s", (name, value) => {
     expect(settings({ [name]: value })[name]).toBe(value);
   });
