@@ -77,6 +77,7 @@ async fn run_program(
 ) -> Result<(), Failure> {
     let options = StackOptions {
         wait_scale: WAIT_SCALE,
+        context: vec![("settledEventBusName".to_owned(), "default".to_owned())],
         ..StackOptions::new(&format!("test-{name}"))
     };
     let what = format!("Starting the stack of the tests in `{name}`");

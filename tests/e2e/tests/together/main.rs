@@ -21,6 +21,7 @@ mod rate_limits;
 mod receipts;
 mod redrive;
 mod roles;
+mod settled_events;
 mod starting;
 mod watch_executions;
 mod who_must_act;

@@ -2,6 +2,7 @@
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_lambda::types::InvocationType;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
@@ -103,6 +104,8 @@ impl Actor {
                 is_allowed(list.max_results(1).send().await)
             }
             PublishElsewhere => self.publishes("Elsewhere").await,
+            PutEvent => self.puts_event("default").await,
+            PutEventElsewhere => self.puts_event("another").await,
             // Does not look into a bucket: the only one here denies every request without TLS.
             ListBuckets => {
                 let request = http::Request::get(aws.endpoint_url().unwrap());
@@ -151,6 +154,14 @@ impl Actor {
         let body = format!("Action=PutMetricData&Version=2010-08-01&Namespace={namespace}");
         let (_, answer) = self.query("monitoring", &body).await;
         !answer.contains("AccessDenied")
+    }
+
+    /// Puts an event that no rule matches.
+    async fn puts_event(&self, bus: &str) -> bool {
+        let entry = PutEventsRequestEntry::builder().event_bus_name(bus);
+        let entry = entry.source("nobody").detail_type("Probe").detail("{}");
+        let events = aws_sdk_eventbridge::Client::new(&self.aws).put_events();
+        is_allowed(events.entries(entry.build()).send().await)
     }
 
     async fn query(&self, service: &str, body: &str) -> (u16, String) {

@@ -2,7 +2,7 @@
 //!
 //! The local stack does not know the condition that limits `PutMetricData` to our namespace, and treats it as never
 //! met. So these tests detect a grant without the condition; `cdk/test/least-privilege.test.ts` checks the
-//! condition itself.
+//! condition itself, and those of `PutEvents`, which the local stack's deployment does not have.
 #![allow(clippy::unwrap_used)]
 
 mod actor;
@@ -77,7 +77,7 @@ const ALLOWED: [(&str, &[Probe]); 16] = [
     ("publish-metrics", &[]),
     (
         "record-outcome",
-        &[UpdateRateLimits, WriteReceipts, ReadHistory],
+        &[UpdateRateLimits, WriteReceipts, ReadHistory, PutEvent],
     ),
     (
         "remove-members",
@@ -201,6 +201,7 @@ async fn a_widened_policy_is_detected() {
 
     for (probe, action) in [
         (PublishElsewhere, "cloudwatch:PutMetricData"),
+        (PutEventElsewhere, "events:PutEvents"),
         (ReadAnotherSecret, "secretsmanager:GetSecretValue"),
         (ListBuckets, "s3:ListAllMyBuckets"),
         (StartDelete, "states:StartExecution"),
