@@ -72,7 +72,7 @@ pub(crate) fn successes(outcome: &Outcome) -> Vec<Count> {
             value: 1,
             dimension: Some((REASON, why.as_str().to_owned())),
         }),
-        None => {}
+        _ => {}
     }
     let mut skipped: Vec<&Skipped> = outcome.skipped.iter().collect();
     if let Some(members) = &outcome.members {

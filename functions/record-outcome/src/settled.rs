@@ -214,7 +214,7 @@ pub(crate) fn events(
         ended_at: timestamp("stopDate", end.at)?,
         channel_name: receipt.channel_name.clone(),
         channel: outcome.channel,
-        message: outcome.message.map(Message::from),
+        message: outcome.message.and_then(Message::of),
         people: Vec::new(),
     };
     let events = parts.iter().zip(1..).map(|(people, part)| {
@@ -295,8 +295,9 @@ fn not_named(asked: Asked, outcome: &Outcome) -> ResultAndReason {
     match (asked, &outcome.message) {
         (Asked::Mention | Asked::Message, Some(MessageOutcome::NotPosted(why))) => {
             let reason = match why {
-                NotPosted::Expired(_) => ReasonOfMessage::Expired,
-                NotPosted::Superseded(_) => ReasonOfMessage::Superseded,
+                NotPosted::Expired => ReasonOfMessage::Expired,
+                NotPosted::Superseded => ReasonOfMessage::Superseded,
+                _ => return UNKNOWN,
             };
             (PersonResult::Skipped, Some(Reason::OfMessage(reason)))
         }
@@ -305,14 +306,16 @@ fn not_named(asked: Asked, outcome: &Outcome) -> ResultAndReason {
     }
 }
 
-impl From<MessageOutcome> for Message {
-    fn from(message: MessageOutcome) -> Self {
+impl Message {
+    /// `None` if this version does not know what became of the message.
+    fn of(message: MessageOutcome) -> Option<Self> {
         match message {
-            MessageOutcome::Posted(posted) => Self::Posted(Posted {
+            MessageOutcome::Posted(posted) => Some(Self::Posted(Posted {
                 ts: posted.ts,
                 channel_id: posted.channel_id,
-            }),
-            MessageOutcome::NotPosted(why) => Self::NotPosted(why),
+            })),
+            MessageOutcome::NotPosted(why) => Some(Self::NotPosted(why)),
+            _ => None,
         }
     }
 }

@@ -34,7 +34,7 @@ pub enum Probe {
 use Probe::*;
 
 impl Probe {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
