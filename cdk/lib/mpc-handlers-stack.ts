@@ -124,7 +124,7 @@ export class MpcHandlersStack extends Stack {
     const { directMessages, mpcEventBusName, mpcEventSource } = this.settings;
     const handler = this.handler("MpcEventHandler", {
       DIRECT_MESSAGES: String(directMessages),
-    }).mayStart("notify-private-channel", "notify-person");
+    }).mayStart("notify-private-channel", ...(directMessages ? ["notify-person"] : []));
     const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
     Validations.of(deadLetters).acknowledge({
       id: "AwsSolutions::AwsSolutions-SQS3",

@@ -275,8 +275,9 @@ export class NotificationsStack extends Stack {
     alarms.add("TokenRejected", {
       metric: logMetric(settings, TOKEN_REJECTIONS, Duration.minutes(1)),
       threshold: 1,
-      means: "Slack does not accept the bot token, or a scope is missing. Nothing can be sent.",
-      todo: "Run `apgl doctor`, store a valid token, then `apgl redrive` the failed executions.",
+      means:
+        "Slack does not accept the bot token, and nothing can be sent; or the Slack app lacks a scope, and what needs it can't be sent.",
+      todo: "Run `apgl doctor`. Store a valid token, or install the app again with the scopes of slack/manifest.json. Then `apgl redrive` the failed executions.",
     });
     alarms.add("SlackRefusals", {
       metric: logMetric(settings, SLACK_REFUSALS),
