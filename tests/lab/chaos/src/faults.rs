@@ -156,10 +156,26 @@ impl World {
             options.channel_trust,
         );
         let messages = Messages::of(self.sandbox.channels().await?);
+        let mut highest: BTreeMap<&str, u64> = BTreeMap::new();
+        for one in &sent {
+            let Notification {
+                channel,
+                text,
+                number,
+                ..
+            } = &one.notification;
+            if let Some(number) = number.filter(|_| messages.has(text)) {
+                let highest = highest.entry(channel).or_default();
+                *highest = number.max(*highest);
+            }
+        }
         for one in &sent {
             let places = messages.places(&one.notification, &one.arn, &evidence);
             report.count(one, redriven.get(&one.arn), &places);
             report.sent_late += usize::from(evidence.was_sent_late(&one.notification));
+            let later = highest.get(one.notification.channel.as_str()).copied();
+            let is_superseded = places.is_empty() && one.notification.number > later;
+            report.superseded_by_none += usize::from(is_superseded);
         }
         let numbers = sent.iter().filter_map(|one| {
             let Notification { text, number, .. } = &one.notification;

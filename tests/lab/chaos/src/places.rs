@@ -50,6 +50,11 @@ impl Messages {
         Self { channels, by_text }
     }
 
+    /// Whether a message with this text is anywhere.
+    pub fn has(&self, text: &str) -> bool {
+        self.by_text.contains_key(text)
+    }
+
     /// How many messages of a sequence are in their channel after one with a higher number.
     pub fn out_of_sequence(&self, numbers: &HashMap<&str, u64>) -> usize {
         let in_channel = |channel: &ChannelState| {

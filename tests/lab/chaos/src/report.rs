@@ -35,6 +35,8 @@ pub struct Report {
     pub not_posted: BTreeMap<NotPosted, usize>,
     /// Messages that are in their channel after a later one of its sequence.
     pub out_of_sequence: usize,
+    /// Messages of a sequence that were not posted though none with a higher number was.
+    pub superseded_by_none: usize,
     /// Notifications of which a request to post was sent after they had expired.
     pub sent_late: usize,
     /// How the channels of messages had changed, longer before than `channelTrustSeconds` allows.
@@ -72,6 +74,11 @@ impl Report {
         expect(
             unordered == 0,
             format!("{unordered} were posted out of sequence"),
+        );
+        let by_none = self.superseded_by_none;
+        expect(
+            by_none == 0,
+            format!("{by_none} of a sequence were not posted though no later one was"),
         );
         let late = self.sent_late;
         expect(late == 0, format!("{late} were sent after their expiry"));
