@@ -44,7 +44,7 @@ pub struct Run {
     pub waits: u32,
     /// The workflow may go back to look the channel up again once after the start and once after each redrive. This
     /// is how many of these look-ups are used up; one that is not needed does not stay for a later redrive. `None` for
-    /// a step from which the workflow does not go back, except `OpenConversation`, to which it goes back.
+    /// a step from which the workflow does not go back, except `OpenConversation`, which then asks Slack again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_lookups: Option<u32>,
     /// When the step's users were resolved, in milliseconds since the epoch. It stands here and not in the step's
