@@ -58,6 +58,7 @@
 //!     Some(MessageOutcome::NotPosted(NotPosted::Expired)) => println!("the deadline has passed"),
 //!     Some(MessageOutcome::NotPosted(NotPosted::Superseded)) => println!("a later message was posted"),
 //!     None => println!("not sent: {:?}", outcome.skipped),
+//!     Some(_) => println!("not posted, for a reason that this version does not know"),
 //! }
 //! # Ok(())
 //! # }
