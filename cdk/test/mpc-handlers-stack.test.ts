@@ -28,6 +28,19 @@ describe("handlers", () => {
   });
 });
 
+describe("direct messages", () => {
+  it.each([
+    [true, 2],
+    [false, 1],
+  ])("with directMessages=%s, %i of the handlers may start notify-person", (on, handlers) => {
+    const policies = resourcesOf(templateOf({ directMessages: on }), "AWS::IAM::Policy");
+    const mayStart = policies.filter(([, { Properties }]) =>
+      JSON.stringify(Properties).includes("stateMachine:apgl-notify-person"),
+    );
+    expect(mayStart).toHaveLength(handlers);
+  });
+});
+
 describe("requests", () => {
   it("are authorised by IAM on every route", () => {
     const routes = resourcesOf(template, "AWS::ApiGatewayV2::Route");
