@@ -19,7 +19,7 @@ use apgl_contract::{
 };
 use apgl_templates::{ContentItem, Rendered};
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -125,7 +125,7 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
 }
 
 /// Returns the ARN of the channel's execution, and how many direct messages were started. One that can't be started does
-/// not stop the others.
+/// not stop the others, unless the publisher must fix the event.
 async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted> {
     let Notifications {
         key,
@@ -133,13 +133,19 @@ async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted>
         to_people,
     } = notifications(event, deps.direct_messages)?;
     let client = &deps.client;
+    let channel = client.notify_private_channel(&key, &to_channel).await;
+    if let Err(
+        error @ (StartError::InvalidRequest(_) | StartError::Key(_) | StartError::Conflict { .. }),
+    ) = channel
+    {
+        return Err(error.into());
+    }
     let people = to_people.iter().map(async |(email, request)| {
         // No address contains a line break.
         let key = format!("{key}\n{}", email.as_str());
         client.notify_person(&key, request).await
     });
-    let channel = client.notify_private_channel(&key, &to_channel);
-    let (channel, people) = join(channel, join_all(people)).await;
+    let people = join_all(people).await;
     let arn = channel?.arn().to_owned();
     let people = people.into_iter().collect::<Result<Vec<_>, StartError>>()?;
     Ok((arn, people.len()))
@@ -351,7 +357,8 @@ mod tests {
     #[case("/detail/id", json!(""), "detail.id: must not be empty")]
     #[case("/detail-type", json!("Order Placed"), "detail-type: must be Content Item State Changed")]
     #[case("/time", json!("noon"), "time: ")]
-    #[case("/detail", json!("text"), "detail: must be ")]
+    #[case("/detail", json!("text"), "detail: must be an object")]
+    #[case("/detail", json!(["an-id", "guide-42"]), "detail: must be an object")]
     #[case("/detail/channelName", json!("Guide 42"), "detail.channelName: must contain only ")]
     #[case("/detail/members", json!("ana@example.com"), "detail.members: must be a list")]
     #[case("/detail/members", json!(vec!["ana"; 1_001]), "detail.members: must contain at most 1,000 addresses")]
@@ -360,6 +367,9 @@ mod tests {
     #[case("/detail/version", json!(-1), "detail.version: must be an integer from 0 ")]
     #[case("/detail/occurredAt", json!("noon"), "detail.occurredAt: must be a time from 1970 to 9999-12-30 ")]
     #[case("/detail/expiresAt", json!("2026-11-25"), "detail.expiresAt: must be a time from 1970 to 9999-12-30 ")]
+    #[case("/detail/contentItem", json!("text"), "detail.contentItem: must be an object")]
+    #[case("/detail/contentItem", json!(["Rust", "https://example.com/", "approved"]), "detail.contentItem: must be an object")]
+    #[case("/detail/contentItem/state", json!({ "approved": null }), "detail.contentItem.state: must be a string")]
     #[case("/detail/contentItem/title", json!(" "), "detail.contentItem.title: must ")]
     #[case("/detail/contentItem/link", json!("http://example.com"), "detail.contentItem.link: must ")]
     #[case("/detail/contentItem/state", json!("lost"), "detail.contentItem.state: must be ")]

@@ -1,7 +1,9 @@
 //! Events that an attacker or a broken publisher might send.
 #![allow(clippy::unwrap_used)]
 
-use hostile_input::{anything, client, config, leaks, mutated, run};
+use std::sync::atomic::Ordering;
+
+use hostile_input::{anything, client, config, counting_client, leaks, mutated, run};
 use lambda_runtime::Diagnostic;
 use mpc_event_handler::{Deps, handle};
 use proptest::prelude::*;
@@ -40,12 +42,20 @@ fn the_unmodified_event_starts_a_notification() {
 }
 
 #[test]
-fn an_event_that_is_too_large_is_invalid() {
+fn an_event_that_is_too_large_is_invalid_and_nothing_is_started() {
+    let (client, executions) = counting_client("mpc-event");
+    let deps = Deps {
+        client,
+        direct_messages: true,
+    };
+    assert!(run(handle(&deps, event(&detail()))).0.is_ok());
+    assert_eq!(executions.swap(0, Ordering::Relaxed), 2);
     let mut detail = detail();
     detail["members"] = json!(["a".repeat(300_000)]);
-    let (outcome, _) = run(handle(&deps(), event(&detail)));
+    let (outcome, _) = run(handle(&deps, event(&detail)));
     let Diagnostic { error_type, .. } = outcome.unwrap_err().into();
     assert_eq!(error_type, "InvalidEvent");
+    assert_eq!(executions.load(Ordering::Relaxed), 0);
 }
 
 proptest! {

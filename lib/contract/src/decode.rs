@@ -1,7 +1,14 @@
 //! Reads JSON from outside into a typed value. An error names the field and the rule, and never repeats
 //! the value that was sent.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, Error as _, IntoDeserializer, Unexpected, Visitor,
+        value::{MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
 use serde_json::Value;
 
 use crate::surrogates::without_lone_surrogates;
@@ -44,12 +51,87 @@ impl InvalidField {
 /// # Errors
 /// [`InvalidField`] with the path of the first field that breaks a rule.
 pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, InvalidField> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         let (name, rule) = field_and_rule(&message);
         InvalidField::new(field_path(&path, name), rule)
     })
+}
+
+/// A value of which a struct is read only from an object, and an enum only from a string. `serde_json` also reads a
+/// struct from a list of its fields' values, and an enum from an object with one field.
+struct Strict(Value);
+
+impl<'de> Deserializer<'de> for Strict {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(parts) => {
+                SeqDeserializer::new(parts.into_iter().map(Strict)).deserialize_any(visitor)
+            }
+            Value::Object(fields) => {
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, value)| (name, Strict(value)));
+                MapDeserializer::new(fields).deserialize_any(visitor)
+            }
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.0.is_null() {
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        if self.0.is_array() {
+            return Err(Self::Error::invalid_type(Unexpected::Seq, &visitor));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        if !self.0.is_string() {
+            return Err(Self::Error::invalid_type(Unexpected::Enum, &"a string"));
+        }
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map identifier ignored_any
+    }
+}
+
+impl IntoDeserializer<'_, serde_json::Error> for Strict {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
 }
 
 /// How deep a value of any shape may be nested.
@@ -143,11 +225,12 @@ fn field_and_rule(message: &str) -> (Option<&str>, String) {
         let expected = message
             .rsplit_once(", expected ")
             .map_or("another value", |(_, expected)| expected);
-        // serde's word for a list.
-        let expected = if expected == "a sequence" {
-            "a list"
-        } else {
-            expected
+        // serde's words.
+        let expected = match expected {
+            "a sequence" => "a list",
+            "a map" => "an object",
+            expected if expected.starts_with("struct ") => "an object",
+            expected => expected,
         };
         return (None, format!("must be {expected}"));
     }

@@ -27,7 +27,7 @@ impl TryFrom<String> for Timestamp {
         } else {
             None
         };
-        let at_or_after_1970 = parsed.filter(|at: &jiff::Timestamp| at.as_second() >= 0);
+        let at_or_after_1970 = parsed.filter(|at| *at >= jiff::Timestamp::UNIX_EPOCH);
         at_or_after_1970.map(Self).ok_or(TIME_RULE)
     }
 }
@@ -38,7 +38,7 @@ impl TryFrom<SystemTime> for Timestamp {
     fn try_from(at: SystemTime) -> Result<Self, Self::Error> {
         let at_or_after_1970 = jiff::Timestamp::try_from(at)
             .ok()
-            .filter(|at| at.as_second() >= 0);
+            .filter(|at| *at >= jiff::Timestamp::UNIX_EPOCH);
         at_or_after_1970
             .map(Self)
             .ok_or("must be a time from 1970 to 9999")
@@ -277,6 +277,7 @@ mod tests {
     #[case("2026-11-25T10:00:00+0100")]
     #[case("2026-11-25T10:00:00Z[Europe/Rome]")]
     #[case("1969-12-31T23:59:59Z")]
+    #[case("1969-12-31T23:59:59.5Z")]
     #[case("2026-11-25T10:00:0é")]
     fn other_text_is_not_a_time(#[case] text: &str) {
         assert_eq!(Timestamp::try_from(text.to_owned()), Err(TIME_RULE));

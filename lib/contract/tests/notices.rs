@@ -60,9 +60,12 @@ fn every_notification_can_have_a_category_times_and_a_place_in_a_sequence() {
 
 #[rstest]
 #[case::category(json!({ "category": "urgent" }), "category", "must be one of `action`, `news`, `bounty`, `critical`")]
+#[case::category_as_a_number(json!({ "category": 7 }), "category", "must be a string")]
+#[case::category_as_an_object(json!({ "category": { "critical": null } }), "category", "must be a string")]
 #[case::occurred_at(json!({ "occurredAt": "noon" }), "occurredAt", "must be a time from 1970 to 9999-12-30 with seconds and an offset, such as 2026-11-25T10:00:00Z")]
 #[case::expires_at(json!({ "expiresAt": 1_700_000_000 }), "expiresAt", "must be a string")]
 #[case::sequence(json!({ "sequence": 7 }), "sequence", "must be an object with `key` and `number`")]
+#[case::a_list(json!({ "sequence": ["x", 7] }), "sequence", "must be an object with `key` and `number`")]
 #[case::no_key(json!({ "sequence": { "number": 7 } }), "sequence.key", "is required")]
 #[case::empty_key(json!({ "sequence": { "key": " ", "number": 7 } }), "sequence.key", "must not be empty")]
 #[case::long_key(

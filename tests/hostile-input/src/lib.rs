@@ -11,7 +11,7 @@ mod logs;
 mod text;
 
 #[cfg(feature = "callers")]
-pub use callers::{client, run};
+pub use callers::{client, counting_client, run};
 pub use json::{anything, mutated, nested};
 pub use logs::logged;
 pub use text::{leaks, markup, text};
