@@ -21,6 +21,8 @@ use crate::addressees::Addressees;
 const LONGEST_TEXT: usize = 4_000;
 /// Source: Slack's "Section block", `text`.
 const LONGEST_SECTION: usize = 3_000;
+/// The characters in all blocks. Slack does not document when it refuses with `msg_blocks_too_long`.
+const LONGEST_BLOCKS: usize = 13_000;
 const FENCE: &str = "```";
 /// The longest entity that stands for a character, `&quot;`.
 const LONGEST_ENTITY: usize = 6;
@@ -92,21 +94,21 @@ fn with_additions<'a>(
         let section = json!({ "type": "rich_text_section", "elements": people });
         all.push(json!({ "type": "rich_text", "elements": [section] }));
     }
-    all.extend(blocks.iter().map(|block| with_mentions(block, &people)));
-    if let Some(line) = last_line.filter(|_| all.len() < Blocks::MAX) {
+    all.extend(blocks.iter().cloned());
+    for block in &mut all {
+        put_mentions(block, &people);
+    }
+    if let Some(line) = last_line {
         let line = json!({ "type": "mrkdwn", "text": line });
         all.push(json!({ "type": "context", "elements": [line] }));
+        if all.len() > Blocks::MAX || json!(all).to_string().chars().count() > LONGEST_BLOCKS {
+            all.pop();
+        }
     }
     all.into()
 }
 
-/// Puts the people where the blocks leave a place for them.
-fn with_mentions(part: &Value, people: &[Value]) -> Value {
-    let mut part = part.clone();
-    put_mentions(&mut part, people);
-    part
-}
-
+/// Puts the people where this part of the blocks leaves a place for them.
 fn put_mentions(part: &mut Value, people: &[Value]) {
     if let Some(elements) = elements_of_section(part) {
         let elements = elements.iter().flat_map(|element| {

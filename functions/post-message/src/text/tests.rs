@@ -220,6 +220,14 @@ fn a_late_message_says_when_it_happened() {
     assert_eq!(blocks[49], last);
     let (_, full) = shown_to_both(&message("x", Some(&dividers(49))), late);
     assert_eq!(full.as_array().unwrap().len(), Blocks::MAX);
+    let long = |characters| {
+        let text = json!({ "type": "plain_text", "text": "x".repeat(characters) });
+        json!([{ "type": "section", "text": text }])
+    };
+    for (characters, with_people_and_time) in [(12_000, 3), (13_000, 2)] {
+        let (_, blocks) = shown_to_both(&message("x", Some(&long(characters))), late);
+        assert_eq!(blocks.as_array().unwrap().len(), with_people_and_time);
+    }
 }
 
 #[test]
