@@ -155,6 +155,9 @@ export class NotificationsStack extends Stack {
       new CfnOutput(this, "RateLimitsTableName", { value: rateLimits.tableName });
     }
     new CfnOutput(this, "ReceiptsTableName", { value: receipts.tableName });
+    if (this.settings.settledEventBusName !== undefined) {
+      new CfnOutput(this, "SettledEventBusName", { value: this.settings.settledEventBusName });
+    }
     new CfnOutput(this, "OutcomeDeadLettersUrl", { value: recorder.deadLetters.queueUrl });
     new CfnOutput(this, "SlackApiTokenSecretName", { value: token });
   }

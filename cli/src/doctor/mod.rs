@@ -3,6 +3,7 @@
 mod alarms;
 mod concurrency;
 mod dead_letters;
+mod event_bus;
 mod executions;
 mod finding;
 mod stack;
@@ -52,6 +53,7 @@ pub async fn run(deployment: &Deployment, deep: bool) -> Result<Report, Failure>
     });
     findings.extend(token::check(deployment, &main, deep).await);
     findings.extend(tables::check(deployment, &main).await);
+    findings.extend(event_bus::check(deployment, &main).await);
     let failed = match machines {
         Ok(machines) => executions::check(deployment, &machines).await,
         Err(failure) => Err(failure),
