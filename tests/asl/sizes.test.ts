@@ -128,7 +128,8 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
     EnsureChannel: () => ({ channel: CHANNEL }),
     InviteMembers: ({ users }) => {
       const [invited, out] = last(users);
-      return { invited, alreadyMembers: [], skipped: out.map(skipped) };
+      const newIds = Object.fromEntries(invited.slice(0, 200).map((email) => [email, user(email).id]));
+      return { invited, alreadyMembers: [], skipped: out.map(skipped), newIds };
     },
     RemoveMembers: ({ users }) => {
       const [removed, out] = last(users);

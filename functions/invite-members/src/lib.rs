@@ -6,7 +6,7 @@
 mod results;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -22,8 +22,8 @@ use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::results::{
-    InviteResult, Results, correct_by_members, credit_earlier_attempts, forget_invited, outcome,
-    results_of, those,
+    InviteResult, Results, correct_by_members, credit_earlier_attempts, forget_invited, new_ids,
+    outcome, results_of, those,
 };
 
 /// Slack's limit for one conversations.invite; it was 1,000 until 2025.
@@ -32,6 +32,8 @@ const INVITE_BATCH: usize = 100;
 const PAGES_TO_CORRECT: usize = 10;
 /// How long a list of members is trusted to show who is gone: people come back without our knowledge.
 const GONE_TRUST: Duration = Duration::from_mins(15);
+/// How many new ids a state can return beside a thousand addresses. A message mentions at most 50 people.
+const MOST_NEW_IDS: usize = 200;
 /// How long one request to Slack takes at most. If an invitation takes longer, for example because the bot joins the
 /// channel first, Lambda's time-out and the state's `Retry` handle it.
 const TIME_TO_INVITE: Duration = SlackClient::CALL_TIMEOUT;
@@ -77,6 +79,9 @@ pub struct Outcome {
     pub invited: Vec<Email>,
     pub already_members: Vec<Email>,
     pub skipped: Vec<Skipped>,
+    /// The ids of members whose ids in the input are outdated, at most [`MOST_NEW_IDS`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub new_ids: BTreeMap<Email, SlackUserId>,
 }
 
 /// 1. If the request is about these people, confirms that the channel is still the right one.
@@ -91,13 +96,15 @@ pub struct Outcome {
 ///    listed, invites them one by one.
 /// 5. Counts as invited anyone who has joined since an earlier attempt's snapshot, or whom an earlier attempt invited.
 ///    Remembers for good who was seen in the channel.
-/// 6. Looks up again the users whose ids Slack does not know, and does the same for their new ids.
+/// 6. Looks up again the users whose ids Slack does not know, and does the same for their new ids, which are part of
+///    the outcome: the message mentions people by them.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
     let people = &deps.people;
+    let resolved = input.users.clone();
     let renewed = people.renew(input.users, Purpose::Invite, invocation);
     let (mut users, skipped) = renewed.await?;
     if users.is_empty() {
@@ -129,8 +136,10 @@ pub async fn handle(
         step.invite(corrected, Snapshot::BeforeInvitingCorrected, &members)
             .await?,
     );
+    let new_ids = new_ids(&resolved, &users, &results);
     let mut outcome = outcome(users, &results)?;
     outcome.skipped.extend(skipped);
+    outcome.new_ids = new_ids;
     log(&outcome);
     Ok(outcome)
 }
@@ -208,9 +217,7 @@ impl Inviting<'_> {
                 ..Members::default()
             }
         } else {
-            let pages = users.div_ceil(INVITE_BATCH);
-            let listed = directory.members_in_slack(channel, pages, self.invocation);
-            listed.await?
+            self.listed(users).await?
         };
         // A part of the members does not replace the members in the table.
         if present.is_complete || !is_known {
@@ -235,29 +242,35 @@ impl Inviting<'_> {
         })
     }
 
-    /// The members as Slack lists them now, if the list does not take more calls than inviting this many users.
+    /// The members as Slack lists them now, if it lists all of them.
     async fn listed_again(
         &self,
         members: ChannelMembers,
         users: usize,
     ) -> Result<ChannelMembers, StepError> {
-        let (directory, channel) = (&self.deps.directory, self.channel);
         let asked_at = SystemTime::now();
-        let pages = users.div_ceil(INVITE_BATCH);
-        let listed = directory.members_in_slack(channel, pages, self.invocation);
-        let present = listed.await?;
+        let present = self.listed(users).await?;
         if !present.is_complete {
             return Ok(members);
         }
-        directory
-            .channels
-            .remember_members(&channel.id, &present, asked_at)
+        let channels = &self.deps.directory.channels;
+        channels
+            .remember_members(&self.channel.id, &present, asked_at)
             .await?;
         Ok(ChannelMembers {
             present,
             asked_at,
             ..members
         })
+    }
+
+    /// The members that Slack lists on as many pages as there would be calls to invite this many users.
+    async fn listed(&self, users: usize) -> Result<Members, StepError> {
+        let pages = users.div_ceil(INVITE_BATCH);
+        let directory = &self.deps.directory;
+        directory
+            .members_in_slack(self.channel, pages, self.invocation)
+            .await
     }
 
     async fn invited_earlier(&self) -> Result<Changes, StepError> {

@@ -1,11 +1,11 @@
 //! Turns Slack's responses into each user's result and the step's outcome.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use apgl_contract::{SkipReason, Skipped, SlackUser, SlackUserId, StepError};
+use apgl_contract::{Email, SkipReason, Skipped, SlackUser, SlackUserId, StepError};
 use apgl_slack::{SlackError, UserError};
 
-use crate::Outcome;
+use crate::{MOST_NEW_IDS, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InviteResult {
@@ -111,6 +111,22 @@ pub(crate) fn those(
 ) -> BTreeSet<SlackUserId> {
     let found = results.iter().filter(|(_, result)| with(**result));
     found.map(|(id, _)| id.clone()).collect()
+}
+
+/// The ids of those members who had another id `before`.
+pub(crate) fn new_ids(
+    before: &[SlackUser],
+    users: &[SlackUser],
+    results: &Results,
+) -> BTreeMap<Email, SlackUserId> {
+    let before: HashSet<_> = before.iter().map(|user| (&user.email, &user.id)).collect();
+    let is_member = |user: &&SlackUser| results.get(&user.id).is_some_and(|it| it.is_member());
+    let changed = users
+        .iter()
+        .filter(is_member)
+        .filter(|user| !before.contains(&(&user.email, &user.id)));
+    let new_ids = changed.map(|user| (user.email.clone(), user.id.clone()));
+    new_ids.take(MOST_NEW_IDS).collect()
 }
 
 /// The outcome, in the order of the request.

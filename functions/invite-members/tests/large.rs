@@ -63,7 +63,7 @@ impl Inviting {
         Outcome {
             invited: self.new.clone(),
             already_members: self.already.clone(),
-            skipped: Vec::new(),
+            ..Outcome::default()
         }
     }
 }

@@ -85,7 +85,7 @@ async fn only_people_who_are_not_members_are_invited() {
     let expected = Outcome {
         invited: vec![people[0].email.clone(), people[2].email.clone()],
         already_members: vec![people[1].email.clone()],
-        skipped: Vec::new(),
+        ..Outcome::default()
     };
     let outcome = step.run("first", &channel, &people).await.unwrap();
     assert_eq!(outcome, expected);
@@ -188,6 +188,10 @@ async fn an_address_that_moved_to_another_account_is_invited_with_its_new_id() {
     let users = [outdated];
     let outcome = step.run("execution", &channel, &users).await.unwrap();
     assert_eq!(outcome.invited, slice::from_ref(&ana.email));
+    assert_eq!(
+        json!(outcome.new_ids),
+        json!({ ana.email.as_str(): ana.id })
+    );
     assert!(step.fixture.is_member("guide", &ana).await);
     let people = &step.deps.people;
     let asked = slice::from_ref(&ana.email);
@@ -395,8 +399,13 @@ async fn an_address_that_passed_to_another_active_account_is_looked_up_again_aft
     };
     let mut later = redriven("execution");
     later.run.resolved_at = Some(0);
-    let outcome = handle(&step.deps, &later, input).await;
-    assert_eq!(outcome.unwrap().invited, slice::from_ref(&ana.email));
+    let outcome = handle(&step.deps, &later, input).await.unwrap();
+    assert_eq!(outcome.invited, slice::from_ref(&ana.email));
+    // The message mentions the new owner.
+    assert_eq!(
+        json!(outcome.new_ids),
+        json!({ ana.email.as_str(): eve.id })
+    );
     assert!(step.fixture.is_member("guide", &eve).await);
     assert!(!step.fixture.is_member("guide", &ana).await);
 }

@@ -122,6 +122,7 @@ pub async fn handle(
         invocation,
         target,
         message,
+        notice,
         shown: Shown::of(message, &addressees, late_since(notice)),
         delivery: &delivery,
         metadata: metadata(&delivery.id),

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{Invocation, Message, MessageTs, StepError};
+use apgl_contract::{Invocation, Message, MessageTs, Notice, StepError};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use apgl_stores::{Delivery, Place};
@@ -30,6 +30,7 @@ pub(crate) struct SlackOutbox<'a> {
     pub invocation: &'a Invocation,
     pub target: Target<'a>,
     pub message: &'a Message,
+    pub notice: &'a Notice,
     pub shown: Shown<'a>,
     pub delivery: &'a Delivery,
     pub metadata: Metadata,
@@ -132,10 +133,11 @@ impl Outbox for SlackOutbox<'_> {
         let Self {
             directory,
             invocation,
+            notice,
             ..
         } = self;
         // Boxed, because its future is large and rarely needed.
-        Box::pin(self.target.confirm(directory, invocation)).await
+        Box::pin(self.target.confirm(directory, notice, invocation)).await
     }
 
     async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {

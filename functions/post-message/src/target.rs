@@ -1,6 +1,8 @@
 //! To whom a message goes: a channel, or one person.
 
-use apgl_contract::{ChannelRef, DirectMessage, Invocation, Sequence, StepError, Visibility};
+use apgl_contract::{
+    ChannelRef, DirectMessage, Invocation, Notice, Sequence, StepError, Visibility,
+};
 use apgl_directory::Directory;
 use apgl_slack::SlackError;
 use apgl_stores::InSequence;
@@ -75,26 +77,31 @@ impl<'a> Target<'a> {
         directory.slack.in_channel(&joined, call).await
     }
 
-    /// Confirms, right before the message is posted, that it goes where the request wants it. A direct message can't
-    /// become anything else. But after a redrive, which can be two weeks later, the workflow asks for the person's
-    /// preference and Slack id again: they may have opted out, and the address may have passed to somebody else.
+    /// Confirms, right before the message is posted, that it goes where the request wants it, and to whom.
+    ///
+    /// A direct message can't become anything else. But after a redrive, which can be two weeks later, the workflow asks
+    /// again for the preferences and Slack ids of those whom the message addresses: they may have opted out, and their
+    /// addresses may have passed to others.
     pub async fn confirm(
         &self,
         directory: &Directory,
+        notice: &Notice,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
+        let run = &invocation.run;
+        let addresses_people = match self {
+            Self::Channel(_) => !notice.mention.as_slice().is_empty(),
+            Self::Person(_) => true,
+        };
+        if addresses_people && run.redrive_count > 0 && run.may_look_up_again() {
+            return Err(StepError::ChannelNotFound {
+                channel: self.id().to_owned(),
+                hint: "those whom the message addresses were looked up before the redrive",
+            });
+        }
         match self {
             Self::Channel(channel) => directory.confirm(channel, invocation).await,
-            Self::Person(conversation) => {
-                let run = &invocation.run;
-                if run.redrive_count > 0 && run.may_look_up_again() {
-                    return Err(StepError::ChannelNotFound {
-                        channel: conversation.id.clone(),
-                        hint: "the person was looked up before the redrive",
-                    });
-                }
-                Ok(())
-            }
+            Self::Person(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,8 @@ use std::{
 };
 
 use apgl_contract::{
-    ChannelName, ChannelRef, DirectMessage, ErrorName, Invocation, Message, Notice, StepError,
+    ChannelName, ChannelRef, DirectMessage, Email, ErrorName, Invocation, Message, Notice,
+    StepError,
     outcome::{MessageOutcome, NotPosted, PostedMessage},
 };
 use apgl_slack::{Metadata, Post};
@@ -889,4 +890,43 @@ async fn a_message_mentions_those_whom_it_addresses() {
         step.sent().await["text"],
         format!("<@{}>, bob\nhello", ana.id.0)
     );
+}
+
+#[tokio::test]
+async fn after_a_redrive_those_whom_a_message_mentions_are_looked_up_again_once() {
+    let step = Posting::to_a_private_channel().await;
+    let ana = step.fixture.person("ana").await;
+    let run = async |execution, mention: &[&Email], lookups| {
+        let mut input = step.input(None);
+        input.notice = serde_json::from_value(json!({ "mention": mention })).unwrap();
+        let mut redriven = redriven(execution);
+        redriven.run.channel_lookups = Some(lookups);
+        handle(&step.deps, &redriven, input).await
+    };
+    let error = run(EXECUTION, &[&ana.email], 0).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert!(!run(EXECUTION, &[&ana.email], 2).await.unwrap().duplicate);
+    // What is posted already needs no look-up, and neither does a message that mentions nobody.
+    assert!(run(EXECUTION, &[&ana.email], 0).await.unwrap().duplicate);
+    assert!(!run("other", &[], 0).await.unwrap().duplicate);
+}
+
+#[rstest]
+#[case::in_time(-9 * 60, false)]
+#[case::late(-11 * 60, true)]
+#[case::by_a_clock_that_is_ahead(11 * 60, false)]
+#[tokio::test]
+async fn a_message_says_when_it_happened_if_that_was_more_than_ten_minutes_ago(
+    #[case] seconds: i64,
+    #[case] is_late: bool,
+) {
+    let step = Posting::to_a_private_channel().await;
+    let occurred_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    let mut input = step.input(None);
+    input.notice =
+        serde_json::from_value(json!({ "occurredAt": occurred_at.to_string() })).unwrap();
+    let posted = handle(&step.deps, &invocation(EXECUTION), input).await;
+    assert!(!posted.unwrap().duplicate);
+    let text = &step.sent().await["text"];
+    assert_eq!(text.ends_with(", delayed"), is_late, "{text}");
 }

@@ -39,8 +39,10 @@ const WAITING = [
 
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
-/** The states that look a channel or a direct message up. */
-const LOOK_UPS = ["FindChannel", "EnsureChannel", "FilterByPreference"];
+/** The states that look a channel up. */
+const LOOK_UPS = ["FindChannel", "EnsureChannel"];
+/** The states from which the people whom a message addresses are looked up, and after them the channel. */
+const LOOK_UPS_OF_PEOPLE = ["FilterIfMentioned", "FilterByPreference"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
  * The sum also holds if RedriveCount is missing before the first redrive.
@@ -172,8 +174,9 @@ export function staleChannels(machine: Machine): string[] {
     if (rule.Assign?.["lookups"] !== `{% ${USED_LOOKUPS} %}` || rule.Assign["waits"] !== 0) {
       findings.push(`${name}: a Catch of ${STALE} must use up the look-up and begin waits anew`);
     }
-    if (!LOOK_UPS.includes(rule.Next ?? "")) {
-      findings.push(`${name}: ${STALE} must lead to the look-up of the channel`);
+    const lookUps = name === "PostMessage" ? LOOK_UPS_OF_PEOPLE : LOOK_UPS;
+    if (!lookUps.includes(rule.Next ?? "")) {
+      findings.push(`${name}: ${STALE} must lead to one of ${lookUps.join(", ")}`);
     }
     return findings;
   });

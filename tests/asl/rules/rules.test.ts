@@ -52,6 +52,11 @@ const broken: [rule: string, what: string, Break][] = [
     (m) => (catchOf(post(m), "Channel.Stale").Next = "InviteMembers"),
   ],
   [
+    "staleChannels",
+    "mentions of people who were looked up before a redrive",
+    (m) => (catchOf(post(m), "Channel.Stale").Next = "EnsureChannel"),
+  ],
+  [
     "waits",
     "a function that is not told of look-ups",
     (m) =>

@@ -96,6 +96,7 @@ const JSONATA_FUNCTIONS = [
   "append",
   "count",
   "exists",
+  "lookup",
   "merge",
   "not",
   "string",

@@ -32,6 +32,7 @@ async fn a_workflow_looks_up_a_stale_channel_once_more() {
             "FilterIfMentioned",
             "FindChannel",
             "PostMessage",
+            "FilterIfMentioned",
             "FindChannel"
         ]
     );
@@ -56,6 +57,8 @@ async fn a_workflow_looks_up_a_stale_channel_once_more() {
             "EnsureChannel",
             "InviteMembers",
             "PostMessage",
+            "FilterByPreference",
+            "ResolveUsers",
             "EnsureChannel",
             "InviteMembers",
             "PostMessage"
