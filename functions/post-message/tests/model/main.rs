@@ -508,7 +508,7 @@ fn two_messages_of_a_sequence_stay_in_order_despite_any_two_faults() {
 }
 
 #[test]
-fn messages_of_a_sequence_stay_in_order_despite_many_random_faults() {
+fn messages_of_a_sequence_stay_in_order_despite_copies_and_many_random_faults() {
     let third = Message {
         number: Some(2),
         expires_after: Some(Duration::from_secs(40)),
@@ -516,7 +516,11 @@ fn messages_of_a_sequence_stay_in_order_despite_many_random_faults() {
     };
     let messages = [&two_in_sequence()[..], &[third]].concat();
     by_chance(3, 30_000, |choices| {
-        run_all(choices, bounds(8, 20), &messages)
+        let bounds = Bounds {
+            copies: true,
+            ..bounds(8, 20)
+        };
+        run_all(choices, bounds, &messages)
     })
     .unwrap();
 }

@@ -10,7 +10,6 @@ use apgl_client::Operation;
 use local_stack::{
     App, Detour, Execution, LocalStack, Project, StackOptions, Status, execution::Executions,
 };
-use serde_json::Value;
 use slack_sandbox::{Admin, chaos::Chaos};
 use tokio::{
     sync::Semaphore,
@@ -171,11 +170,13 @@ impl World {
         }
         for one in &sent {
             let places = messages.places(&one.notification, &one.arn, &evidence);
-            report.count(one, redriven.get(&one.arn), &places);
+            let redriven = redriven.get(&one.arn);
+            report.count(one, redriven, &places);
             report.sent_late += usize::from(evidence.was_sent_late(&one.notification));
             let later = highest.get(one.notification.channel.as_str()).copied();
-            let is_superseded = places.is_empty() && one.notification.number > later;
-            report.superseded_by_none += usize::from(is_superseded);
+            let is_superseded = one.not_posted(redriven) == Some(NotPosted::Superseded);
+            report.superseded_by_none +=
+                usize::from(is_superseded && one.notification.number > later);
         }
         let numbers = sent.iter().filter_map(|one| {
             let Notification { text, number, .. } = &one.notification;
@@ -290,8 +291,10 @@ impl Sent {
         execution.filter(|execution| execution.status == Status::Succeeded)
     }
 
-    /// Why this outcome says that nothing was posted, if the notification allows it.
-    pub(crate) fn not_posted(&self, outcome: &Value) -> Option<NotPosted> {
+    /// Why its outcome says that nothing was posted, if the notification allows it. `redriven` is the execution after a
+    /// redrive that succeeded.
+    pub(crate) fn not_posted(&self, redriven: Option<&Execution>) -> Option<NotPosted> {
+        let outcome = &redriven.or(self.succeeded())?.output;
         let message = &outcome["message"];
         let is_skipped = outcome["skipped"]
             .as_array()

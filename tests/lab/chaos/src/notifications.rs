@@ -29,7 +29,7 @@ pub struct Notification {
     /// Unique among the notifications, so it also serves as the key.
     pub text: String,
     pub request: Value,
-    /// Its number, if it is one of its channel's sequence.
+    /// Its number, if it is one of the sequence of its channel or person.
     pub number: Option<u64>,
     /// When it expires; set when it is started.
     pub expires_at: Option<SystemTime>,
@@ -37,27 +37,27 @@ pub struct Notification {
 
 /// How long after its start a notification that can expire does.
 const EXPIRES_AFTER: Duration = Duration::from_secs(20);
-/// The key of all sequences. Each channel has its own.
+/// The key of all sequences. Each channel and each person has its own.
 const SEQUENCE: &str = "chaos";
 
 impl Notification {
-    /// Of five notifications, one goes to a person instead, two are of their channel's sequence, and one can expire.
+    /// Of five notifications, one goes to a person instead, two are of their channel's sequence, and one can expire. Each
+    /// person gets four in a row: two are of the person's sequence, one can expire, and one is both.
     #[must_use]
     pub fn with_notice(mut self, n: usize, people: &[String]) -> Self {
-        match n % 5 {
-            0 => {}
-            1 => {
-                let person = &people[n % people.len()];
-                self.operation = Operation::NotifyPerson;
-                self.request = json!({ "email": person, "message": self.text });
-                self.channel.clone_from(person);
-            }
-            4 => self.expires_at = Some(SystemTime::UNIX_EPOCH),
-            _ => {
-                let number = u64::try_from(n).unwrap_or_default();
-                self.request["sequence"] = json!({ "key": SEQUENCE, "number": number });
-                self.number = Some(number);
-            }
+        if n % 5 == 1 {
+            let person = &people[n / 20 % people.len()];
+            self.operation = Operation::NotifyPerson;
+            self.request = json!({ "email": person, "message": self.text });
+            self.channel.clone_from(person);
+        }
+        if matches!(n % 20, 1 | 6 | 11) || matches!(n % 5, 2 | 3) {
+            let number = u64::try_from(n).unwrap_or_default();
+            self.request["sequence"] = json!({ "key": SEQUENCE, "number": number });
+            self.number = Some(number);
+        }
+        if matches!(n % 20, 11 | 16) || n % 5 == 4 {
+            self.expires_at = Some(SystemTime::UNIX_EPOCH);
         }
         self
     }
@@ -250,5 +250,28 @@ impl SlackCalls {
             }
         }
         Ok(calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_person_gets_a_sequence_and_messages_that_can_expire() {
+        let audience = Audience::new("run", 50, Channels::Mixed);
+        // Two rounds of four for each person.
+        let notifications = audience.notifications("run", 2 * 20 * PEOPLE);
+        let notifications = notifications.into_iter().enumerate();
+        let requests: Vec<Value> = notifications
+            .map(|(n, one)| one.with_notice(n, &audience.people).started().request)
+            .collect();
+        for person in &audience.people {
+            let with = |field: &str| {
+                let to_person = requests.iter().filter(|one| one["email"] == *person);
+                to_person.filter(|one| !one[field].is_null()).count()
+            };
+            assert_eq!(["email", "sequence", "expiresAt"].map(with), [8, 6, 4]);
+        }
     }
 }

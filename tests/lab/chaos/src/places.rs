@@ -55,7 +55,7 @@ impl Messages {
         self.by_text.contains_key(text)
     }
 
-    /// How many messages of a sequence are in their channel after one with a higher number.
+    /// How many messages of a sequence are in their channel, or direct messages, after one with a higher number.
     pub fn out_of_sequence(&self, numbers: &HashMap<&str, u64>) -> usize {
         let in_channel = |channel: &ChannelState| {
             let mut highest = 0;
@@ -375,11 +375,12 @@ mod tests {
             ..Message::default()
         };
         let texts = ["one", "three", "two", "else", "three", "two"];
-        let channel = ChannelState {
-            messages: texts.map(message).into(),
+        let channel = |texts: &[&str]| ChannelState {
+            messages: texts.iter().copied().map(message).collect(),
             ..empty_channel()
         };
-        let messages = Messages::of(vec![channel]);
+        // Each channel and each person has its own sequence.
+        let messages = Messages::of(vec![channel(&texts), channel(&["one", "two"])]);
         let numbers = HashMap::from([("one", 1), ("two", 2), ("three", 3)]);
         assert_eq!(messages.out_of_sequence(&numbers), 2);
     }

@@ -33,7 +33,7 @@ pub struct Report {
     pub lost: usize,
     /// The outcome says why nothing was posted, and nothing was. The number by reason.
     pub not_posted: BTreeMap<NotPosted, usize>,
-    /// Messages that are in their channel after a later one of its sequence.
+    /// Messages that are in their channel or direct messages after a later one of the sequence.
     pub out_of_sequence: usize,
     /// Messages of a sequence that were not posted though none with a higher number was.
     pub superseded_by_none: usize,
@@ -132,8 +132,7 @@ fn share(part: u64, whole: u64) -> f64 {
 impl Report {
     /// `redriven` is the execution after a redrive that succeeded. `places` are those of the message.
     pub(crate) fn count(&mut self, one: &Sent, redriven: Option<&Execution>, places: &[Place]) {
-        let ended = redriven.or(one.succeeded());
-        let not_posted = ended.and_then(|ended| one.not_posted(&ended.output));
+        let not_posted = one.not_posted(redriven);
         let [place] = places else {
             match not_posted {
                 Some(reason) if places.is_empty() => {

@@ -10,7 +10,7 @@ use local_stack::{
 };
 use slack_sandbox::{
     Admin,
-    faults::{Fault, How},
+    faults::{Effect, Fault, How},
 };
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -29,9 +29,11 @@ const AT_MOST: Duration = Duration::from_mins(10);
 const CHANNELS: usize = 5;
 const NOTIFICATIONS: usize = 400;
 const STARTS_PER_SECOND: u32 = 10;
+/// Messages that the previous functions post without getting Slack's answer.
+const IN_DOUBT: usize = 5;
 /// How long callers start executions before the update begins.
 const HEAD_START: Duration = Duration::from_secs(14);
-/// The `Retry-After` of the channel that takes no messages, in seconds.
+/// The `Retry-After` of calls that are held back, in seconds.
 const RETRY_AFTER: u64 = 2;
 
 /// How an update went.
@@ -42,6 +44,10 @@ pub struct Report {
     pub update: Duration,
     /// Executions that started before the update and were still running when it finished.
     pub outlasted: usize,
+    /// Of these, the executions whose message the previous functions had posted without getting Slack's answer.
+    pub in_doubt: usize,
+    /// Messages in doubt that are in Slack once, and that the execution reports as posted already.
+    pub found_again: usize,
     /// Executions that started during or after the update.
     pub started_later: usize,
     pub failed: usize,
@@ -72,14 +78,21 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         .ok_or_else(|| Error::Setup("an upgrade needs the sandbox".to_owned()))?;
     let audience = Audience::new("upgrade", CHANNELS, Channels::Mixed);
     audience.settle(stack, &sandbox).await?;
-    hold_messages(&sandbox, &audience.public[0]).await?;
-    let notifications = audience.notifications("upgrade", NOTIFICATIONS);
+    hold(&sandbox, &audience.public[0], "chat.postMessage").await?;
+    let doubtful = Audience::new("doubtful", 1, Channels::Public);
+    doubtful.settle(stack, &sandbox).await?;
+    lose_answers(&sandbox, &doubtful.public[0]).await?;
+    // The first executions are those in doubt.
+    let in_doubt = doubtful.notifications("doubtful", IN_DOUBT);
+    let others = audience.notifications("upgrade", NOTIFICATIONS);
+    let notifications = [in_doubt.clone(), others].concat();
 
     let client = caller::client(&stack.aws)?;
     let executions = Executions::new(&stack.aws);
     let (started, mut starts) = mpsc::unbounded_channel();
     let starting = tokio::spawn(start_all(client, notifications.clone(), started));
     sleep(HEAD_START).await;
+    wait_until_posted(&sandbox, &in_doubt).await?;
     let mut arns = Vec::new();
     while let Ok(arn) = starts.try_recv() {
         arns.push(arn);
@@ -88,10 +101,10 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
     let began = Instant::now();
     stack.update(&App::of(project)).await?;
     let update = began.elapsed();
-    let mut outlasted = 0;
+    let mut outlasted = Vec::new();
     for arn in &arns {
         let status = executions.describe(arn).await?.status;
-        outlasted += usize::from(status == Status::Running);
+        outlasted.push(status == Status::Running);
     }
     sandbox.clear_faults().await?;
 
@@ -102,26 +115,38 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         arns.push(arn);
     }
     let deadline = Instant::now() + AT_MOST;
-    let mut failed = 0;
+    let mut succeeded = Vec::new();
     for arn in &arns {
         let left = deadline.saturating_duration_since(Instant::now());
         let execution = end_of(&executions, arn, left).await?;
-        failed += usize::from(execution.is_none_or(|e| e.status != Status::Succeeded));
+        succeeded.push(execution.filter(|e| e.status == Status::Succeeded));
     }
     let in_slack = InSlack::now(&sandbox).await?;
-    let once = notifications
-        .iter()
-        .filter(|one| in_slack.copies(one) == (1, 1));
+    let is_there_once = |one: &Notification| in_slack.copies(one) == (1, 1);
+    let found_again = in_doubt.iter().zip(&succeeded).filter(|(one, execution)| {
+        let execution = execution.as_ref();
+        let was_found = execution.is_some_and(|e| e.output["message"]["duplicate"] == true);
+        was_found && is_there_once(one)
+    });
     Ok(Report {
         notifications: notifications.len(),
         update,
-        outlasted,
+        outlasted: count(&outlasted),
+        in_doubt: count(&outlasted[..IN_DOUBT.min(before)]),
+        found_again: found_again.count(),
         started_later: arns.len() - before,
-        failed,
-        delivered_once: once.count(),
+        failed: succeeded.iter().filter(|one| one.is_none()).count(),
+        delivered_once: notifications
+            .iter()
+            .filter(|one| is_there_once(one))
+            .count(),
         error_lines: error_lines(&stack.aws).await?,
         leftovers: Vec::new(),
     })
+}
+
+fn count(those: &[bool]) -> usize {
+    those.iter().filter(|one| **one).count()
 }
 
 async fn error_lines(aws: &SdkConfig) -> Result<Vec<String>, Error> {
@@ -130,16 +155,49 @@ async fn error_lines(aws: &SdkConfig) -> Result<Vec<String>, Error> {
     Ok(lines)
 }
 
-/// Makes Slack take no messages in this channel for now, so that executions started for it before an update are
+/// Makes Slack refuse these calls for this channel for now, so that executions started for it before an update are
 /// still running after it, however long it takes.
-async fn hold_messages(sandbox: &Admin, channel: &str) -> Result<(), Error> {
-    let found = sandbox.channel(channel).await?;
-    let channel = found.ok_or_else(|| Error::Setup(format!("Slack has no {channel}")))?;
+async fn hold(sandbox: &Admin, channel: &str, method: &str) -> Result<(), Error> {
     let refused = How::RateLimited {
         retry_after: RETRY_AFTER,
     };
-    let fault = Fault::new("chat.postMessage", refused).only_where("channel", &channel.id);
+    add_fault(sandbox, channel, method, refused).await
+}
+
+/// Makes Slack take messages in this channel without answering, and keeps executions from finding them for now.
+async fn lose_answers(sandbox: &Admin, channel: &str) -> Result<(), Error> {
+    let lost = How::Reset {
+        effect: Effect::Done,
+    };
+    add_fault(sandbox, channel, "chat.postMessage", lost).await?;
+    hold(sandbox, channel, "conversations.history").await
+}
+
+async fn add_fault(sandbox: &Admin, channel: &str, method: &str, how: How) -> Result<(), Error> {
+    let found = sandbox.channel(channel).await?;
+    let channel = found.ok_or_else(|| Error::Setup(format!("Slack has no {channel}")))?;
+    let fault = Fault::new(method, how).only_where("channel", &channel.id);
     Ok(sandbox.add_fault(&fault).await?)
+}
+
+/// Waits until Slack has all of these messages.
+async fn wait_until_posted(sandbox: &Admin, notifications: &[Notification]) -> Result<(), Error> {
+    let deadline = Instant::now() + AT_MOST;
+    loop {
+        let in_slack = InSlack::now(sandbox).await?;
+        let posted = notifications
+            .iter()
+            .filter(|one| in_slack.copies(one).0 > 0);
+        let posted = posted.count();
+        if posted == notifications.len() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let problem = format!("only {posted} messages are in doubt before the update");
+            return Err(Error::Setup(problem));
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Starts the notifications one after another, and sends each execution's ARN to `started`.
@@ -171,6 +229,12 @@ impl Report {
             let missed = self.notifications - self.delivered_once;
             problems.push(format!("{missed} notifications were not delivered once"));
         }
+        let (in_doubt, found) = (self.in_doubt, self.found_again);
+        if in_doubt != IN_DOUBT || found != IN_DOUBT {
+            problems.push(format!(
+                "of {IN_DOUBT} messages, {in_doubt} were in doubt during the update and {found} were found again once"
+            ));
+        }
         if self.outlasted == 0 || self.started_later == 0 {
             problems.push("no execution was running during the update".to_owned());
         }
@@ -186,19 +250,21 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "update                        {:>6.1} s",
+            "update                          {:>6.1} s",
             self.update.as_secs_f64()
         )?;
         for (what, count) in [
             ("notifications", self.notifications),
             ("  ran before and after it", self.outlasted),
+            ("    in doubt during the update", self.in_doubt),
+            ("    found again, once", self.found_again),
             ("  started during or after it", self.started_later),
             ("  failed", self.failed),
             ("  delivered once", self.delivered_once),
             ("errors logged", self.error_lines.len()),
             ("left after destroying", self.leftovers.len()),
         ] {
-            writeln!(f, "{what:<29} {count:>6}")?;
+            writeln!(f, "{what:<31} {count:>6}")?;
         }
         Ok(())
     }
