@@ -192,11 +192,15 @@ impl UserProfiles {
         Ok(preferences)
     }
 
-    /// Sets one field of a person's preferences, or removes it if `None`, and keeps the others. What should contain
-    /// the field and is not a map is replaced by one if the field is set, and stays as it is if the field is removed.
+    /// Sets one field of a person's preferences, or removes it if `None`, and keeps the others. If what should contain the
+    /// field is not a map, only `slack` is set, in its place: with another field alone, the person would seem to want the
+    /// rest.
     ///
     /// Returns what the profile then says; `None` if the person has no profile. Does not create one, because profiles
     /// belong to the library.
+    ///
+    /// # Errors
+    /// [`StepError::StoreRejected`] if a field can't be set in what is not a map.
     pub async fn set_preference(
         &self,
         email: &Email,
@@ -230,6 +234,10 @@ impl UserProfiles {
                 .update_expression(format!("SET {} = :contents", path(missing)))
                 .condition_expression(format!("{} AND NOT {}", is_map(around), is_map(missing)))
                 .expression_attribute_values(":contents", contents);
+            let update = match field {
+                PreferenceField::Slack => update,
+                _ => only_if_absent(update, missing),
+            };
             if let Some(profile) = self.written(update).await? {
                 return Ok(Some(profile));
             }
@@ -240,7 +248,17 @@ impl UserProfiles {
             .update_expression(format!("SET {} = :wanted", path(&place)))
             .condition_expression(is_map(maps))
             .expression_attribute_values(":wanted", wanted);
-        self.written(update).await
+        if let Some(profile) = self.written(update).await? {
+            return Ok(Some(profile));
+        }
+        match self.0.get("email", email.as_str()).await? {
+            None => Ok(None),
+            Some(_) => Err(StepError::StoreRejected {
+                store: self.0.name.clone(),
+                operation: "UpdateItem",
+                reason: format!("{} is not a map", maps.join(" or its ")),
+            }),
+        }
     }
 
     async fn remove(
@@ -293,6 +311,20 @@ fn path(place: &[&str]) -> String {
 
 fn placeholder(depth: usize) -> String {
     format!("#name{depth}")
+}
+
+/// Adds the condition that nothing but null is in this place.
+fn only_if_absent(update: UpdateItemFluentBuilder, place: &[&str]) -> UpdateItemFluentBuilder {
+    let condition = update
+        .get_condition_expression()
+        .clone()
+        .unwrap_or_default();
+    let path = path(place);
+    update
+        .condition_expression(format!(
+            "{condition} AND (attribute_not_exists({path}) OR attribute_type({path}, :null))"
+        ))
+        .expression_attribute_values(":null", text("NULL"))
 }
 
 /// The condition that there is a map in this place. The profile itself is one.

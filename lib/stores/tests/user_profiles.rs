@@ -1,7 +1,7 @@
 //! Writing preferences into a table of user profiles.
 #![allow(clippy::unwrap_used)]
 
-use apgl_contract::Email;
+use apgl_contract::{Email, StepError};
 use apgl_stores::{
     Preference,
     PreferenceField::{self, Action, Bounty, Direct, News, Slack},
@@ -47,8 +47,15 @@ impl Profiles {
     }
 
     async fn set(&self, field: PreferenceField, wanted: Option<bool>) -> Option<Preferences> {
-        let written = self.store.set_preference(&ana(), field, wanted).await;
-        written.unwrap()
+        self.try_set(field, wanted).await.unwrap()
+    }
+
+    async fn try_set(
+        &self,
+        field: PreferenceField,
+        wanted: Option<bool>,
+    ) -> Result<Option<Preferences>, StepError> {
+        self.store.set_preference(&ana(), field, wanted).await
     }
 
     async fn preferences(&self) -> Preferences {
@@ -111,12 +118,6 @@ fn profile(preferences: Option<&Value>) -> Value {
     json!({ "slack": true, "categories": { "action": true, "news": false, "gossip": 7 } }),
 )]
 #[case::for_a_text(Some(json!("slack")), Slack, json!({ "slack": false }))]
-#[case::a_category_for_a_text(Some(json!("slack")), News, json!({ "categories": { "news": false } }))]
-#[case::for_categories_that_are_a_list(
-    Some(json!({ "slack": true, "categories": ["news"], "direct": "no" })),
-    News,
-    json!({ "slack": true, "categories": { "news": false }, "direct": "no" }),
-)]
 #[case::beside_categories_that_are_a_list(
     Some(json!({ "categories": ["news"] })),
     Direct,
@@ -140,6 +141,21 @@ async fn a_preference_is_written_and_the_others_stay(
     assert_eq!(written, Preference::Unwanted);
     assert_eq!(profiles.read().await, Some(profile(Some(&after))));
     assert_eq!(profiles.preferences().await, says);
+}
+
+#[rstest]
+#[case::direct_in_a_boolean(json!(false), Direct)]
+#[case::a_category_in_a_text(json!("slack"), News)]
+#[case::a_category_in_a_list(json!({ "slack": true, "categories": ["news"], "direct": "no" }), News)]
+#[tokio::test]
+async fn nothing_is_written_into_what_is_not_a_map(
+    #[case] before: Value,
+    #[case] field: PreferenceField,
+) {
+    let profiles = Profiles::with(&profile(Some(&before))).await;
+    let refused = profiles.try_set(field, Some(false)).await.unwrap_err();
+    assert!(refused.to_string().ends_with("is not a map"), "{refused}");
+    assert_eq!(profiles.read().await, Some(profile(Some(&before))));
 }
 
 #[rstest]

@@ -4,10 +4,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use local_stack::stack::put_profile;
 use slack_sandbox::{
     Seed,
+    server::UserChange,
     workspace::{BOT_USER_ID, User},
 };
 
-use crate::{World, unique};
+use crate::{SLACK_USERS_TABLE, World, unique};
 
 const PROFILES_TABLE: &str = "apgl-user-profiles";
 
@@ -17,6 +18,48 @@ impl World {
         let email = self.slack_user(name, User::default()).await;
         self.profile(&email, wants_slack).await;
         email
+    }
+
+    /// Adds a Slack user who wants Slack notifications. Returns the address and the id.
+    pub async fn person_with_id(&self, name: &str) -> (String, String) {
+        let id = unique_user_id(name);
+        let user = User {
+            id: id.clone(),
+            ..User::default()
+        };
+        (self.account(name, user).await, id)
+    }
+
+    /// Replaces the person's Slack account by another one with the same address. Returns the new id.
+    pub async fn replace_account(&self, email: &str) -> String {
+        let deactivated = UserChange {
+            email: Some(format!("formerly-{email}")),
+            deleted: Some(true),
+            ..UserChange::default()
+        };
+        let changed = self.sandbox.change_user(email, &deactivated).await;
+        changed.expect("the account is deactivated");
+        let id = unique_user_id("new");
+        let user = User {
+            id: id.clone(),
+            name: "new".to_owned(),
+            email: Some(email.to_owned()),
+            ..User::default()
+        };
+        self.add_users(vec![user]).await;
+        id
+    }
+
+    /// Makes our table's entry for the person so old that it is no longer trusted.
+    pub async fn outlive_trust_in_person(&self, email: &str) {
+        let aged = aws_sdk_dynamodb::Client::new(&self.aws)
+            .update_item()
+            .table_name(SLACK_USERS_TABLE)
+            .key("email", AttributeValue::S(email.to_owned()))
+            .condition_expression("attribute_exists(slackUserId)")
+            .update_expression("SET seenAt = :long_ago")
+            .expression_attribute_values(":long_ago", AttributeValue::N("0".to_owned()));
+        aged.send().await.expect("the table knows the person");
     }
 
     /// Adds a Slack user without a profile.
@@ -38,12 +81,25 @@ impl World {
 
     /// The person no longer wants direct messages, but other Slack notifications.
     pub async fn turn_off_direct_messages(&self, email: &str) {
+        let off = AttributeValue::Bool(false);
+        self.set_preference(email, "direct", off).await;
+    }
+
+    /// The person no longer wants messages of this category, but other Slack notifications.
+    pub async fn turn_off_category(&self, email: &str, category: &str) {
+        let off = (category.to_owned(), AttributeValue::Bool(false));
+        let categories = AttributeValue::M([off].into());
+        self.set_preference(email, "categories", categories).await;
+    }
+
+    async fn set_preference(&self, email: &str, field: &str, value: AttributeValue) {
         let update = aws_sdk_dynamodb::Client::new(&self.aws)
             .update_item()
             .table_name(PROFILES_TABLE)
             .key("email", AttributeValue::S(email.to_owned()))
-            .update_expression("SET notificationPreferences.direct = :off")
-            .expression_attribute_values(":off", AttributeValue::Bool(false));
+            .update_expression("SET notificationPreferences.#field = :value")
+            .expression_attribute_names("#field", field)
+            .expression_attribute_values(":value", value);
         update.send().await.expect("the profile is changed");
     }
 
@@ -96,6 +152,10 @@ impl World {
         })
         .await;
     }
+}
+
+fn unique_user_id(name: &str) -> String {
+    format!("U{}", unique(name).to_uppercase().replace('-', ""))
 }
 
 fn unique_email(name: &str) -> String {

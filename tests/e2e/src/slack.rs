@@ -137,6 +137,16 @@ impl World {
         direct_message.expect("the sandbox answers")
     }
 
+    /// The texts of the bot's direct messages to the user with this id or address.
+    pub async fn direct_messages(&self, user: &str) -> Vec<String> {
+        self.direct_message(user).await.map_or_else(Vec::new, texts)
+    }
+
+    /// The texts of the channel's messages.
+    pub async fn messages_in(&self, channel: &str) -> Vec<String> {
+        texts(self.in_slack(channel).await)
+    }
+
     /// The number of calls of the method to which Slack responded successfully.
     pub async fn call_count(&self, method: &str) -> usize {
         let calls = self.sandbox.calls().await.expect("the sandbox answers");
@@ -152,4 +162,9 @@ impl World {
             .filter(|call| call.arguments.values().any(|value| value.contains(text)))
             .collect()
     }
+}
+
+fn texts(channel: ChannelState) -> Vec<String> {
+    let messages = channel.messages.into_iter();
+    messages.map(|message| message.text).collect()
 }

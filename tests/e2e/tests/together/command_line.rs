@@ -20,7 +20,7 @@ async fn json(world: &World, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn each_of_the_six_operations_has_a_command() {
+async fn each_of_the_seven_operations_has_a_command() {
     let world = World::here();
     let channel = unique("cli");
     let (ana, bob) = (
@@ -88,6 +88,21 @@ async fn each_of_the_six_operations_has_a_command() {
         world.in_slack(&public).await.messages[0].text,
         "@here hello"
     );
+
+    let tell = async |person: &str| {
+        let notify = ["notify-person", person, "--message", "your turn", "--wait"];
+        text(&world, &notify).await
+    };
+    let told = tell(&ana).await;
+    let direct_message = world.direct_message(&ana).await.unwrap();
+    assert_eq!(direct_message.messages.len(), 1);
+    let (ts, id) = (&direct_message.messages[0].ts, &direct_message.id);
+    let posted = format!("posted message {ts} in direct message {id}");
+    assert!(told.contains(&posted), "{told}");
+    let skipped = format!("skipped       {bob}  (opted_out)");
+    let told = tell(&bob).await;
+    assert!(told.contains(&skipped), "{told}");
+    assert!(world.direct_message(&bob).await.is_none());
 }
 
 #[tokio::test]
@@ -382,6 +397,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_th
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",
+        "✔ event bus default: exists",
         "Lambda concurrency: ",
         "✔ queue apgl-outcome-dead-letters: empty",
         "queue apgl-mpc-event-dead-letters: empty",

@@ -1,6 +1,7 @@
 //! Tests that run concurrently on one stack. Each uses channels and people of its own.
 
 mod bad_requests;
+mod categories;
 mod channels;
 mod command_line;
 mod create_channel;

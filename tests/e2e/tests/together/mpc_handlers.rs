@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use apgl_client::{ExecutionName, StateMachineArn};
 use e2e::{
     World,
     mpc::{Answered, request, unsigned_request},
@@ -10,6 +11,7 @@ use e2e::{
     unique,
 };
 use local_stack::{
+    execution::state_machine_arn,
     function_logs,
     invoke::{Answer, invoke},
     stack::BOUNTY_CHANNEL,
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::{sync::OnceCell, time::sleep};
 
 const EVENT_HANDLER: &str = "mpc-event-handler";
+const BOUNTY: &str = "mpc-content-bounty-processor.bounty-changed";
 
 /// The texts in a channel that contain this one.
 async fn posted(world: &World, channel: &str, text: &str) -> Vec<String> {
@@ -121,6 +124,25 @@ async fn a_message_goes_to_a_public_channel_if_the_request_says_so() {
     let sent = send_message(&channel, &unique("key"), &body).await;
     let outcome = end_of(&world, &sent).await;
     assert_eq!(outcome["channel"]["visibility"], "public");
+}
+
+#[rstest]
+#[case("ana")]
+#[case::with_a_plus("ana+news")]
+#[tokio::test]
+async fn the_same_http_request_to_a_person_twice_is_one_direct_message(#[case] name: &str) {
+    let world = World::here();
+    let (email, key) = (world.person(name, Some(true)).await, unique("key"));
+    let encoded = email.replace('@', "%40").replace('+', "%2B");
+    let path = format!("/people/{encoded}/messages");
+    let body = json!({ "message": "your turn", "category": "action" });
+    check_against("mpc-request-handler.send-direct-message", &body);
+    let send = async || request(Method::POST, &path, &key, &body).await;
+    let first = send().await;
+    let outcome = end_of(&world, &first).await;
+    assert_eq!(outcome["message"]["duplicate"], false, "{outcome}");
+    assert_eq!(send().await, first);
+    assert_eq!(world.direct_messages(&email).await, ["your turn"]);
 }
 
 #[rstest]
@@ -237,7 +259,7 @@ async fn world_with_bounty_channel() -> World {
     world
 }
 
-fn bounty(id: &str, title: &str) -> String {
+fn bounty(id: &str, title: &str) -> Value {
     let body = json!({
         "id": id,
         "bounty": {
@@ -245,15 +267,15 @@ fn bounty(id: &str, title: &str) -> String {
             "dueDate": "2026-12-01", "reward": "A signed book",
         },
     });
-    check_against("mpc-content-bounty-processor.bounty-changed", &body);
-    body.to_string()
+    check_against(BOUNTY, &body);
+    body
 }
 
 #[tokio::test]
 async fn the_same_bounty_sent_three_times_is_one_message() {
     let world = world_with_bounty_channel().await;
     let title = unique("Bounty");
-    let body = bounty(&unique("bounty"), &title);
+    let body = bounty(&unique("bounty"), &title).to_string();
     for _ in 0..3 {
         world.send_bounty(&body).await;
     }
@@ -261,9 +283,46 @@ async fn the_same_bounty_sent_three_times_is_one_message() {
     assert!(text.starts_with("Bounty ends soon"), "{text}");
     // By the time a later bounty has been posted, any duplicates would have been posted too.
     let later = unique("Later");
-    world.send_bounty(&bounty(&unique("bounty"), &later)).await;
+    let next = bounty(&unique("bounty"), &later).to_string();
+    world.send_bounty(&next).await;
     wait_for_post(&world, BOUNTY_CHANNEL, &later).await;
     assert_eq!(posted(&world, BOUNTY_CHANNEL, &title).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bounty_mentions_those_who_must_act_and_want_it_but_not_the_actor() {
+    let world = world_with_bounty_channel().await;
+    let (ana, id) = world.person_with_id("ana").await;
+    let bob = world.person("bob", Some(true)).await;
+    let cem = world.person("cem", Some(true)).await;
+    world.turn_off_category(&cem, "bounty").await;
+    let (event, title) = (unique("bounty"), unique("Waiting"));
+    let mut body = bounty(&event, &title);
+    body["waitingFor"] = json!([ana, bob, cem]);
+    body["actorEmail"] = json!(bob);
+    check_against(BOUNTY, &body);
+    world.send_bounty(&body.to_string()).await;
+
+    let text = wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
+    let [bobs_name, cems_name] = [&bob, &cem].map(|email| email.split('@').next().unwrap());
+    let addressed = format!("<@{id}>, {bobs_name}, {cems_name}\n");
+    assert!(text.starts_with(&addressed), "{text}");
+    let messages = world.in_slack(BOUNTY_CHANNEL).await.messages;
+    let posted = messages.iter().find(|message| message.text == text);
+    let blocks = json!(posted.unwrap().blocks).to_string();
+    let user = json!({ "type": "user", "user_id": id }).to_string();
+    assert_eq!(blocks.matches(&user).count(), 1, "{blocks}");
+    assert_eq!(blocks.matches(r#""type":"user""#).count(), 1, "{blocks}");
+
+    let name = ExecutionName::from_key("mpc-bounty", &event).unwrap();
+    let machine = StateMachineArn::new(&state_machine_arn("notify-public-channel")).unwrap();
+    let ended = world.end_of(&machine.execution(name)).await;
+    let message = &ended.output()["message"];
+    assert_eq!(message["mentioned"], json!([ana]));
+    let not_mentioned = json!([
+        { "email": bob, "reason": "acted" }, { "email": cem, "reason": "opted_out" },
+    ]);
+    assert_eq!(message["notMentioned"], not_mentioned);
 }
 
 #[tokio::test]
@@ -271,8 +330,9 @@ async fn an_unreadable_bounty_becomes_a_dead_letter_and_delays_no_other() {
     let world = world_with_bounty_channel().await;
     let bad = json!({ "id": unique("bounty"), "bounty": {} }).to_string();
     let title = unique("Good");
+    let good = bounty(&unique("bounty"), &title).to_string();
     world.send_bounty(&bad).await;
-    world.send_bounty(&bounty(&unique("bounty"), &title)).await;
+    world.send_bounty(&good).await;
     wait_for_post(&world, BOUNTY_CHANNEL, &title).await;
     let letters = world.bounty_is_dead(&bad).await;
     assert!(!letters.iter().any(|letter| letter.contains(&title)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apgl_client::{Client, NotifyPerson, StateMachines};
 use aws_sdk_dynamodb::types::AttributeValue;
-use e2e::{World, unique};
+use e2e::{SLACK_USERS_TABLE, World, unique};
 use local_stack::execution::state_machines;
 use serde_json::{Value, json};
 use slack_sandbox::admin::ChannelState;
@@ -20,7 +20,6 @@ const STATES: [&str; 6] = [
     "PostIfOpened",
     "PostMessage",
 ];
-const SLACK_USERS_TABLE: &str = "apgl-slack-users";
 
 fn request(email: &str) -> Value {
     json!({ "email": email, "message": "your article is waiting" })

@@ -80,6 +80,37 @@ async fn whoever_is_mentioned_is_invited_and_whoever_cannot_be_invited_appears_b
 }
 
 #[tokio::test]
+async fn whoever_has_a_new_account_is_mentioned_by_its_id_even_if_the_table_has_the_old_one() {
+    let world = World::here();
+    let (ana, old) = world.person_with_id("ana").await;
+    let notify = async |channel: &str| {
+        let section = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "hello" } });
+        let mut mentioning = request(channel, &[]);
+        mentioning["message"] = json!({ "text": "hello", "blocks": [section] });
+        mentioning["mention"] = json!([ana]);
+        world.run(WORKFLOW, &mentioning).await.output().clone()
+    };
+    // The table learns the old id.
+    let earlier = unique("earlier");
+    notify(&earlier).await;
+    let texts = world.messages_in(&earlier).await;
+    assert_eq!(texts, [format!("<@{old}>\nhello")]);
+    let new = world.replace_account(&ana).await;
+
+    let channel = unique("replaced");
+    let outcome = notify(&channel).await;
+
+    assert_eq!(outcome["members"]["invited"], json!([ana]));
+    assert_eq!(outcome["message"]["mentioned"], json!([ana]));
+    let in_slack = world.in_slack(&channel).await;
+    assert!(in_slack.members.contains(&new), "{:?}", in_slack.members);
+    let message = &in_slack.messages[0];
+    assert_eq!(message.text, format!("<@{new}>\nhello"));
+    let people = &message.blocks.as_ref().unwrap()[0]["elements"][0]["elements"];
+    assert_eq!(*people, json!([{ "type": "user", "user_id": new }]));
+}
+
+#[tokio::test]
 async fn a_notification_without_members_succeeds() {
     let world = World::here();
     let channel = unique("alone");

@@ -3,7 +3,7 @@
 
 use e2e::{World, unique};
 use serde_json::{Value, json};
-use slack_sandbox::{seed::ChannelSeed, workspace::User};
+use slack_sandbox::seed::ChannelSeed;
 
 const WORKFLOW: &str = "notify-public-channel";
 
@@ -44,12 +44,7 @@ async fn a_message_mentions_those_who_want_it_and_names_the_others() {
     let world = World::here();
     let channel = unique("mention");
     world.public_channel(&channel).await;
-    let id = format!("U{}", unique("ana").to_uppercase().replace('-', ""));
-    let ana = User {
-        id: id.clone(),
-        ..User::default()
-    };
-    let ana = world.account("ana", ana).await;
+    let (ana, id) = world.person_with_id("ana").await;
     let bob = world.person("bob", Some(false)).await;
     let mut mentioning = request(&channel);
     mentioning["mention"] = json!([ana, bob]);

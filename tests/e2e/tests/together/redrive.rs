@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEvent, HistoryEventType};
-use e2e::{World, unique};
+use e2e::{Ended, World, unique};
 use local_stack::{Status, execution::state_machine_arn};
 use rstest::rstest;
 use serde_json::json;
@@ -164,6 +164,68 @@ async fn a_redrive_of_the_post_does_not_use_a_private_channel_that_a_person_has_
     assert_eq!(redriven.failure().0, "Channel.NameTaken");
     assert_eq!(redriven.last_state(), "EnsureChannel");
     assert!(world.in_slack(&channel).await.messages.is_empty());
+}
+
+/// An execution that was to mention this person in a new channel, and whose post Slack has refused.
+async fn failed_to_mention(world: &World, workflow: &str, channel: &str, email: &str) -> Ended {
+    let in_slack = if workflow == WORKFLOW {
+        world.private_channel(channel, &[]).await
+    } else {
+        world.public_channel(channel).await
+    };
+    let unauthorized = How::refused("not_allowed_token_type");
+    world
+        .fault("chat.postMessage", "channel", &in_slack.id, 1, unauthorized)
+        .await;
+    let request = json!({ "channelName": channel, "message": "hello", "mention": [email] });
+    let failed = world.run(workflow, &request).await;
+    let (error, _) = failed.failure();
+    assert_eq!(
+        (error, failed.last_state()),
+        ("Slack.Unauthorized", "PostMessage")
+    );
+    failed
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_opts_out_before_a_redrive_is_not_mentioned(
+    #[values(WORKFLOW, "notify-public-channel")] workflow: &str,
+) {
+    let world = World::here();
+    let channel = unique("opted-out");
+    let ana = world.person("ana", Some(true)).await;
+    let failed = failed_to_mention(&world, workflow, &channel, &ana).await;
+    world.profile(&ana, Some(false)).await;
+
+    let redriven = world.redrive(&failed.execution.arn).await;
+
+    let message = &redriven.output()["message"];
+    let not_mentioned = json!([{ "email": ana, "reason": "opted_out" }]);
+    assert_eq!(message["notMentioned"], not_mentioned, "{message}");
+    let name = ana.split('@').next().unwrap();
+    let texts = world.messages_in(&channel).await;
+    assert_eq!(texts, [format!("{name}\nhello")]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_gets_a_new_account_before_a_redrive_is_mentioned_by_its_id(
+    #[values(WORKFLOW, "notify-public-channel")] workflow: &str,
+) {
+    let world = World::here();
+    let channel = unique("replaced");
+    let ana = world.person("ana", Some(true)).await;
+    let failed = failed_to_mention(&world, workflow, &channel, &ana).await;
+    let new = world.replace_account(&ana).await;
+    // As a day later.
+    world.outlive_trust_in_person(&ana).await;
+
+    let redriven = world.redrive(&failed.execution.arn).await;
+
+    assert_eq!(redriven.output()["message"]["mentioned"], json!([ana]));
+    let texts = world.messages_in(&channel).await;
+    assert_eq!(texts, [format!("<@{new}>\nhello")]);
 }
 
 #[tokio::test]

@@ -101,14 +101,6 @@ impl Change {
     }
 }
 
-/// The texts of the person's direct messages.
-async fn direct_messages(world: &World, email: &str) -> Vec<String> {
-    let got = world.sandbox.direct_message(email).await.unwrap();
-    let messages = got.map(|conversation| conversation.messages);
-    let messages = messages.unwrap_or_default().into_iter();
-    messages.map(|message| message.text).collect()
-}
-
 /// The time so long from now, as requests give it.
 fn rfc3339(after: Duration) -> String {
     let at = DateTime::from(SystemTime::now() + after);
@@ -147,14 +139,14 @@ async fn an_item_in_review_tells_each_reviewer_as_they_want_and_as_slack_allows(
     let skipped = async |email: &str| change.told(&world, email).await["skipped"].clone();
     assert_eq!(skipped(&bob).await, json!([not(&bob, "opted_out")]));
     assert_eq!(skipped(&cem).await, json!([not(&cem, "not_in_slack")]));
-    let [told] = &direct_messages(&world, &ana).await[..] else {
+    let [told] = &world.direct_messages(&ana).await[..] else {
         panic!("one direct message");
     };
     assert!(
         told.starts_with("Waiting for your review: Rust on Lambda"),
         "{told}"
     );
-    assert_eq!(direct_messages(&world, &bob).await, [""; 0]);
+    assert_eq!(world.direct_messages(&bob).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -166,7 +158,7 @@ async fn the_same_event_three_times_is_one_direct_message() {
         change.posted(&world).await.output();
         change.told(&world, &ana).await;
     }
-    assert_eq!(direct_messages(&world, &ana).await.len(), 1);
+    assert_eq!(world.direct_messages(&ana).await.len(), 1);
     assert_eq!(world.in_slack(&change.channel).await.messages.len(), 1);
 }
 
@@ -182,7 +174,7 @@ async fn an_older_version_that_arrives_after_a_newer_one_is_not_posted() {
     assert_eq!(older.posted(&world).await.output()["message"], superseded);
     assert_eq!(older.told(&world, &ana).await["message"], superseded);
     assert_eq!(world.in_slack(&older.channel).await.messages.len(), 1);
-    assert_eq!(direct_messages(&world, &ana).await.len(), 1);
+    assert_eq!(world.direct_messages(&ana).await.len(), 1);
 }
 
 #[tokio::test]
@@ -272,7 +264,7 @@ async fn somebody_who_has_left_is_not_invited_again_but_told_if_they_must_act() 
     assert_eq!(outcome["message"]["mentioned"], json!([bob]));
     assert_eq!(world.in_slack(&first.channel).await.members, others);
     second.told(&world, &ana).await;
-    assert_eq!(direct_messages(&world, &ana).await.len(), 2);
+    assert_eq!(world.direct_messages(&ana).await.len(), 2);
 
     let request = json!({ "channelName": first.channel, "add": [ana] });
     let added = world.run("change-channel-members", &request).await;
