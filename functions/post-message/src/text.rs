@@ -41,9 +41,10 @@ impl<'a> Shown<'a> {
         let text = message.text.as_str();
         let late = late.map(delayed);
         if let Some(blocks) = &message.blocks {
+            let blocks = with_additions(blocks, addressees, late.as_deref());
             return Self {
-                text: cut(between(addressees.mrkdwn(), text, None)),
-                blocks: Some(with_additions(blocks, addressees, late.as_deref())),
+                text: cut(between(addressees.mrkdwn(), text, late)),
+                blocks: Some(blocks),
             };
         }
         let characters = text.chars().count();

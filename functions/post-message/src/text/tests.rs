@@ -215,7 +215,8 @@ fn a_late_message_says_when_it_happened() {
     assert_eq!(text, format!("<@UANA>, bob\nPlease review\n{note}"));
 
     let dividers = |count| json!(vec![json!({ "type": "divider" }); count]);
-    let (_, blocks) = shown_to_both(&message("x", Some(&dividers(48))), late);
+    let (text, blocks) = shown_to_both(&message("x", Some(&dividers(48))), late);
+    assert_eq!(text, format!("<@UANA>, bob\nx\n{note}"));
     let last = json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": note }] });
     assert_eq!(blocks[49], last);
     let (_, full) = shown_to_both(&message("x", Some(&dividers(49))), late);
