@@ -1,13 +1,16 @@
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use apgl_client::Client;
 use apgl_runtime::{SetupError, flag, serve};
 use mpc_event_handler::{Deps, handle};
 
+/// The direct messages are started after the channel's message, and both within the function's 20 seconds.
+const BUDGET: Duration = Duration::from_secs(8);
+
 fn deps() -> Result<Deps, SetupError> {
     let client = Client::from_env("mpc-event").map_err(|error| SetupError::Client(error.into()))?;
     Ok(Deps {
-        client,
+        client: client.with_budget(BUDGET),
         direct_messages: flag("DIRECT_MESSAGES")?,
     })
 }
