@@ -128,7 +128,9 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
     EnsureChannel: () => ({ channel: CHANNEL }),
     InviteMembers: ({ users }) => {
       const [invited, out] = last(users);
-      const newIds = Object.fromEntries(invited.slice(0, 200).map((email) => [email, user(email).id]));
+      const newIds = Object.fromEntries(
+        invited.slice(0, 200).map((email) => [email, user(email).id]),
+      );
       return { invited, alreadyMembers: [], skipped: out.map(skipped), newIds };
     },
     RemoveMembers: ({ users }) => {

@@ -84,6 +84,8 @@ pub struct Outcome {
     pub new_ids: BTreeMap<Email, SlackUserId>,
 }
 
+/// After a redrive, the workflow first goes back to look the people up again.
+///
 /// 1. If the request is about these people, confirms that the channel is still the right one.
 /// 2. Reads the channel's members: from the table, or from Slack if the table does not have them. A channel that this
 ///    execution created has none. Of a large channel only some members are read, because listing all would take more
@@ -103,6 +105,12 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
+    if !input.users.is_empty() && invocation.run.looks_people_up_again() {
+        return Err(StepError::ChannelNotFound {
+            channel: input.channel.id,
+            hint: "those who are to be invited were looked up before the redrive",
+        });
+    }
     let people = &deps.people;
     let resolved = input.users.clone();
     let renewed = people.renew(input.users, Purpose::Invite, invocation);

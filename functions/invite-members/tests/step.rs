@@ -386,6 +386,29 @@ async fn an_explicit_request_for_members_of_a_channel_that_has_another_name_now_
 }
 
 #[tokio::test]
+async fn after_a_redrive_those_who_are_to_be_invited_are_looked_up_again_once() {
+    let step = Inviting::new().await;
+    let users = step.people(1).await;
+    let channel = step.fixture.private_channel("guide", &[]).await;
+    let run = async |lookups, users: &[SlackUser]| {
+        let input = Input {
+            channel: channel.clone(),
+            users: users.to_vec(),
+            explicit: false,
+        };
+        let mut redriven = redriven("execution");
+        redriven.run.channel_lookups = Some(lookups);
+        handle(&step.deps, &redriven, input).await
+    };
+    let error = run(0, &users).await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.calls(INVITE).await, 0);
+    assert_eq!(run(2, &users).await.unwrap().invited, emails(&users));
+    // With nobody to invite there is nobody to look up.
+    assert_eq!(run(0, &[]).await.unwrap(), Outcome::default());
+}
+
+#[tokio::test]
 async fn an_address_that_passed_to_another_active_account_is_looked_up_again_after_a_redrive() {
     let step = Inviting::new().await;
     let ana = step.fixture.person("ana").await;

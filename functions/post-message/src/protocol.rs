@@ -113,7 +113,7 @@ impl From<NotDelivered> for StepError {
                 channel,
                 hint: "an earlier attempt may have posted the message there; unarchive it if it is archived, invite the \
                        bot so that it can look, and redrive; if the channel was deleted, the message is gone with it: \
-                       send it again under a new key",
+                       send it again under a new key, and without the sequence if it has one",
             },
         }
     }

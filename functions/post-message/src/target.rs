@@ -79,21 +79,19 @@ impl<'a> Target<'a> {
 
     /// Confirms, right before the message is posted, that it goes where the request wants it, and to whom.
     ///
-    /// A direct message can't become anything else. But after a redrive, which can be two weeks later, the workflow asks
-    /// again for the preferences and Slack ids of those whom the message addresses: they may have opted out, and their
-    /// addresses may have passed to others.
+    /// A direct message can't become anything else. But after a redrive, those whom a message addresses are looked up
+    /// again.
     pub async fn confirm(
         &self,
         directory: &Directory,
         notice: &Notice,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
-        let run = &invocation.run;
         let addresses_people = match self {
             Self::Channel(_) => !notice.mention.as_slice().is_empty(),
             Self::Person(_) => true,
         };
-        if addresses_people && run.redrive_count > 0 && run.may_look_up_again() {
+        if addresses_people && invocation.run.looks_people_up_again() {
             return Err(StepError::ChannelNotFound {
                 channel: self.id().to_owned(),
                 hint: "those whom the message addresses were looked up before the redrive",

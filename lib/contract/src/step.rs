@@ -71,6 +71,12 @@ impl Run {
             .is_some_and(|used| used <= self.redrive_count)
     }
 
+    /// Whether the workflow goes back after a redrive to look people up again. The redrive can be two weeks after the
+    /// first look-up: they may have opted out since, and their addresses may have passed to others.
+    pub fn looks_people_up_again(&self) -> bool {
+        self.redrive_count > 0 && self.may_look_up_again()
+    }
+
     /// When the execution was last redriven. What was learnt before that may be the cause that somebody has fixed
     /// since, so it must be asked for again.
     pub fn redriven_at(&self) -> Option<SystemTime> {

@@ -41,7 +41,7 @@ const WAITING = [
 export const STALE = "Channel.Stale";
 /** The states that look a channel up. */
 const LOOK_UPS = ["FindChannel", "EnsureChannel"];
-/** The states from which the people whom a message addresses are looked up, and after them the channel. */
+/** The states from which people are looked up, and after them the channel. */
 const LOOK_UPS_OF_PEOPLE = ["FilterIfMentioned", "FilterByPreference"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
@@ -174,7 +174,7 @@ export function staleChannels(machine: Machine): string[] {
     if (rule.Assign?.["lookups"] !== `{% ${USED_LOOKUPS} %}` || rule.Assign["waits"] !== 0) {
       findings.push(`${name}: a Catch of ${STALE} must use up the look-up and begin waits anew`);
     }
-    const lookUps = name === "PostMessage" ? LOOK_UPS_OF_PEOPLE : LOOK_UPS;
+    const lookUps = ["InviteMembers", "PostMessage"].includes(name) ? LOOK_UPS_OF_PEOPLE : LOOK_UPS;
     if (!lookUps.includes(rule.Next ?? "")) {
       findings.push(`${name}: ${STALE} must lead to one of ${lookUps.join(", ")}`);
     }
