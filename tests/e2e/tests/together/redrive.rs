@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::{ExecutionRedriveStatus, HistoryEvent, HistoryEventType}
 use e2e::{Ended, World, unique};
 use local_stack::{Status, execution::state_machine_arn};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use slack_sandbox::{faults::How, seed::ChannelSeed, server::ChannelChange};
 
 const WORKFLOW: &str = "notify-private-channel";
@@ -164,6 +164,37 @@ async fn a_redrive_of_the_post_does_not_use_a_private_channel_that_a_person_has_
     assert_eq!(redriven.failure().0, "Channel.NameTaken");
     assert_eq!(redriven.last_state(), "EnsureChannel");
     assert!(world.in_slack(&channel).await.messages.is_empty());
+}
+
+#[rstest]
+#[case::by_a_message(WORKFLOW, json!({ "message": "hello" }), "members")]
+#[case::by_a_creation("create-channel", json!({ "visibility": "private" }), "members")]
+#[case::by_a_change("change-channel-members", json!({}), "add")]
+#[tokio::test]
+async fn whoever_opts_out_before_a_redrive_is_not_invited(
+    #[case] workflow: &str,
+    #[case] mut request: Value,
+    #[case] field: &str,
+) {
+    let world = World::here();
+    let channel = unique("not-invited");
+    let id = world.private_channel(&channel, &[]).await.id;
+    let ana = world.person("ana", Some(true)).await;
+    let unauthorized = How::refused("not_allowed_token_type");
+    world
+        .fault("conversations.invite", "channel", &id, 1, unauthorized)
+        .await;
+    request["channelName"] = json!(channel);
+    request[field] = json!([ana]);
+    let failed = world.run(workflow, &request).await;
+    assert_eq!(failed.last_state(), "InviteMembers");
+    world.profile(&ana, Some(false)).await;
+
+    let redriven = world.redrive(&failed.execution.arn).await;
+
+    let skipped = json!([{ "email": ana, "reason": "opted_out" }]);
+    assert_eq!(redriven.output()["members"]["skipped"], skipped);
+    assert_eq!(redriven.output()["members"]["invited"], json!([]));
 }
 
 /// An execution that was to mention this person in a new channel, and whose post Slack has refused.
