@@ -119,7 +119,12 @@ fn put_mentions(part: &mut Value, people: &[Value]) {
                 vec![element.clone()]
             }
         });
-        part["elements"] = elements.collect();
+        let mut elements: Vec<Value> = elements.collect();
+        if elements.is_empty() {
+            // A section without elements may be refused.
+            elements.push(json!({ "type": "text", "text": " " }));
+        }
+        part["elements"] = json!(elements);
         return;
     }
     match part {

@@ -868,6 +868,17 @@ async fn a_direct_message_that_slack_does_not_know_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_direct_message_in_doubt_is_not_posted_into_another_conversation() {
+    let mut step = Posting::to_a_private_channel().await;
+    let (_, input) = to_ana(&step).await;
+    step.channel.id = "D0NOWHERE".to_owned();
+    step.forget_outcome().await;
+    let error = handle(&step.deps, &invocation(EXECUTION), input).await;
+    assert_eq!(error.unwrap_err().name(), ErrorName::ChannelNotFound);
+    assert_eq!(step.fixture.calls(POST).await, 0);
+}
+
+#[tokio::test]
 async fn a_message_mentions_those_whom_it_addresses() {
     let step = Posting::to_a_private_channel().await;
     let (ana, bob) = (

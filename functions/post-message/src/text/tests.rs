@@ -199,6 +199,17 @@ fn the_people_stand_where_the_blocks_leave_a_place_for_them() {
 }
 
 #[test]
+fn a_section_that_is_only_a_place_for_mentions_is_not_empty_without_them() {
+    let section = |element: Value| {
+        let section = json!({ "type": "rich_text_section", "elements": [element] });
+        json!([{ "type": "rich_text", "elements": [section] }])
+    };
+    let message = message("hello", Some(&section(json!({ "type": "mentions" }))));
+    let space = json!({ "type": "text", "text": " " });
+    assert_eq!(json!(shown_of(&message).blocks), section(space));
+}
+
+#[test]
 fn blocks_without_a_place_begin_with_the_people() {
     let divider = json!({ "type": "divider" });
     let message = message("Please review", Some(&json!([divider])));
