@@ -187,8 +187,8 @@ fn message(workspace: &Workspace, message: &Message) -> Markup {
             div.body {
                 div.who { b { (author) } @if !message.bot_id.is_empty() { span.app { "APP" } } time title=(message.ts) { (clock(&message.ts)) } }
                 @match message.blocks.as_ref().and_then(Value::as_array) {
-                    Some(blocks) => { @for value in blocks { (block(value)) } }
-                    None => (mrkdwn(&message.text)),
+                    Some(blocks) => { @for value in blocks { (block(workspace, value)) } }
+                    None => (mrkdwn(workspace, &message.text)),
                 }
             }
         }
@@ -208,11 +208,11 @@ fn clock(ts: &str) -> String {
     )
 }
 
-fn block(block: &Value) -> Markup {
+fn block(workspace: &Workspace, block: &Value) -> Markup {
     let text = |value: &Value| {
         let text = value["text"].as_str().unwrap_or_default();
         if value["type"] == "mrkdwn" {
-            mrkdwn(text)
+            mrkdwn(workspace, text)
         } else {
             html! { (text) }
         }
@@ -236,22 +236,25 @@ fn block(block: &Value) -> Markup {
             }
         },
         Some("rich_text") => html! {
-            div.block { @for part in list("elements") { (rich_text(&part)) } }
+            div.block { @for part in list("elements") { (rich_text(workspace, &part)) } }
         },
         kind => html! { div.block.context { "[" (kind.unwrap_or("block")) "]" } },
     }
 }
 
 /// A part of a `rich_text` block. Its texts are shown literally, without markup.
-fn rich_text(part: &Value) -> Markup {
+fn rich_text(workspace: &Workspace, part: &Value) -> Markup {
     let elements = part["elements"].as_array().cloned().unwrap_or_default();
     if part["type"] == "rich_text_list" {
-        return html! { ul { @for item in elements { li { (rich_text(&item)) } } } };
+        return html! { ul { @for item in elements { li { (rich_text(workspace, &item)) } } } };
     }
-    html! { div { @for element in elements { (rich_text_element(&element)) } } }
+    html! { div { @for element in elements { (rich_text_element(workspace, &element)) } } }
 }
 
-fn rich_text_element(element: &Value) -> Markup {
+fn rich_text_element(workspace: &Workspace, element: &Value) -> Markup {
+    if let Some(id) = element["user_id"].as_str() {
+        return mention(workspace, id);
+    }
     let text = element["text"].as_str();
     let url = element["url"].as_str();
     let shown = html! {
@@ -273,16 +276,16 @@ fn rich_text_element(element: &Value) -> Markup {
 
 /// Slack's markup: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, `<link|label>`, line breaks.
 /// All text is escaped as it is written.
-fn mrkdwn(text: &str) -> Markup {
+fn mrkdwn(workspace: &Workspace, text: &str) -> Markup {
     html! {
         @for (n, line) in text.split('\n').enumerate() {
             @if n > 0 { br; }
-            @for piece in pieces(line) { (piece) }
+            @for piece in pieces(workspace, line) { (piece) }
         }
     }
 }
 
-fn pieces(line: &str) -> Vec<Markup> {
+fn pieces(workspace: &Workspace, line: &str) -> Vec<Markup> {
     let mut pieces = Vec::new();
     let mut rest = line;
     let mut plain = String::new();
@@ -290,7 +293,7 @@ fn pieces(line: &str) -> Vec<Markup> {
         let styled = match first {
             '<' => rest[1..]
                 .split_once('>')
-                .map(|(inside, after)| (link(inside), after)),
+                .map(|(inside, after)| (link(workspace, inside), after)),
             '*' | '_' | '~' | '`' => styled(first, &rest[1..]),
             _ => None,
         };
@@ -323,12 +326,21 @@ fn styled(mark: char, after_mark: &str) -> Option<(Markup, &str)> {
     Some((markup, after))
 }
 
-fn link(inside: &str) -> Markup {
+fn link(workspace: &Workspace, inside: &str) -> Markup {
     let (target, label) = inside.split_once('|').unwrap_or((inside, inside));
-    if target.starts_with(['@', '#', '!']) {
+    if let Some(id) = target.strip_prefix('@') {
+        return mention(workspace, id);
+    }
+    if target.starts_with(['#', '!']) {
         return html! { b { (unescaped(label)) } };
     }
     html! { a href=(link_target(target)) { (unescaped(label)) } }
+}
+
+/// The name of the user, as Slack shows a mention; the id if there is no such user.
+fn mention(workspace: &Workspace, id: &str) -> Markup {
+    let name = workspace.user(id).map_or(id, |user| user.name.as_str());
+    html! { b.mention { "@" (name) } }
 }
 
 /// Allows only web and e-mail links, so that a link cannot contain a script.

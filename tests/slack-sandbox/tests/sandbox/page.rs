@@ -26,6 +26,30 @@ async fn the_page_shows_messages_and_escapes_them_once() {
 }
 
 #[tokio::test]
+async fn mentions_are_shown_by_name_in_text_and_in_blocks() {
+    let (sandbox, admin) = start(1.0).await;
+    let id = admin.channel("team").await.unwrap().unwrap().id;
+    let section = json!({ "type": "rich_text_section", "elements": [
+        { "type": "text", "text": "Waiting for " }, { "type": "user", "user_id": "UANA" },
+    ] });
+    let blocks = json!([{ "type": "rich_text", "elements": [section] }]).to_string();
+    let text = "<@UANA>, <@U0GONE>: <!channel>";
+    let plain = [("channel", id.as_str()), ("text", text)];
+    let rich = [("channel", id.as_str()), ("text", "x"), ("blocks", &blocks)];
+    for arguments in [&plain[..], &rich[..]] {
+        call(&sandbox, "chat.postMessage", arguments).await.unwrap();
+    }
+    let page = page_of(&sandbox, "team").await;
+    let ana = "<b class=\"mention\">@ana</b>";
+    let gone = "<b class=\"mention\">@U0GONE</b>";
+    assert!(
+        page.contains(&format!("{ana}, {gone}: <b>!channel</b>")),
+        "{page}"
+    );
+    assert!(page.contains(&format!("Waiting for {ana}")), "{page}");
+}
+
+#[tokio::test]
 async fn a_direct_message_is_shown_under_the_persons_name() {
     let (sandbox, admin) = start(1.0).await;
     let arguments = [("channel", "UANA"), ("text", "for you")];
