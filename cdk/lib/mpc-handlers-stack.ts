@@ -19,7 +19,7 @@ import { type Settings } from "./settings.js";
 /** The `detail-type` of content item events. */
 const CONTENT_ITEM_STATE_CHANGED = "Content Item State Changed";
 
-/** Enough for a handler, which starts workflows within 10 seconds, or twice within 8. */
+/** A handler starts its workflows within 10 seconds; that of events starts two groups, each within 8. */
 const TIMEOUT_SECONDS = 20;
 /** How often a message in the bounty queue is tried before it becomes a dead letter. */
 const TRIES = 5;

@@ -250,7 +250,7 @@ impl Inviting<'_> {
         })
     }
 
-    /// The members as Slack lists them now, if it lists all of them.
+    /// The members as Slack lists them now, if it lists all of them; otherwise `members`, unchanged.
     async fn listed_again(
         &self,
         members: ChannelMembers,

@@ -113,7 +113,7 @@ pub(crate) fn those(
     found.map(|(id, _)| id.clone()).collect()
 }
 
-/// The ids of those members who had another id `before`.
+/// The ids of the members who had other ids `before`, in the step's input.
 pub(crate) fn new_ids(
     before: &[SlackUser],
     users: &[SlackUser],

@@ -172,7 +172,7 @@ pub enum StepError {
         "the bot has not created channel `{channel}`, and it can't undo archiving it; set `evenIfNotOurs` if that is meant"
     )]
     ChannelNotOurs { channel: String },
-    #[error("channel `{channel}` is no longer what the table says; it is looked up again")]
+    #[error("what was found for channel `{channel}` is out of date; it is looked up again")]
     ChannelStale { channel: String },
     #[error("Slack refused {method}: {code}{}", in_parentheses(detail.as_deref()))]
     SlackRejected {

@@ -72,7 +72,8 @@ impl Run {
     }
 
     /// Whether the workflow goes back after a redrive to look people up again. The redrive can be two weeks after the
-    /// first look-up: they may have opted out since, and their addresses may have passed to others.
+    /// first look-up: they may have opted out since, and their addresses may have passed to others. It also goes back if
+    /// the redrive began with the look-up, which the step does not know.
     pub fn looks_people_up_again(&self) -> bool {
         self.redrive_count > 0 && self.may_look_up_again()
     }

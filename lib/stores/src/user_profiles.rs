@@ -193,8 +193,8 @@ impl UserProfiles {
     }
 
     /// Sets one field of a person's preferences, or removes it if `None`, and keeps the others. If what should contain the
-    /// field is not a map, only `slack` is set, in its place: with another field alone, the person would seem to want the
-    /// rest.
+    /// field is not a map, `slack` replaces it, and another field is not set: a new map with that field alone would look
+    /// as if the person wanted the rest.
     ///
     /// Returns what the profile then says; `None` if the person has no profile. Does not create one, because profiles
     /// belong to the library.

@@ -39,10 +39,12 @@ const WAITING = [
 
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
-/** The states that look a channel up. */
-const LOOK_UPS = ["FindChannel", "EnsureChannel"];
-/** The states from which people are looked up, and after them the channel. */
-const LOOK_UPS_OF_PEOPLE = ["FilterIfMentioned", "FilterByPreference"];
+/** The states that look a channel or a direct message up. */
+const LOOK_UPS = ["FindChannel", "EnsureChannel", "OpenConversation"];
+/** The state that reads people's preferences, before their ids are looked up. */
+const PREFERENCES = "FilterByPreference";
+/** The steps that do something for people: after a redrive, the people are looked up again first. */
+const FOR_PEOPLE = ["InviteMembers", "PostMessage"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
  * The sum also holds if RedriveCount is missing before the first redrive.
@@ -174,12 +176,28 @@ export function staleChannels(machine: Machine): string[] {
     if (rule.Assign?.["lookups"] !== `{% ${USED_LOOKUPS} %}` || rule.Assign["waits"] !== 0) {
       findings.push(`${name}: a Catch of ${STALE} must use up the look-up and begin waits anew`);
     }
-    const lookUps = ["InviteMembers", "PostMessage"].includes(name) ? LOOK_UPS_OF_PEOPLE : LOOK_UPS;
-    if (!lookUps.includes(rule.Next ?? "")) {
-      findings.push(`${name}: ${STALE} must lead to one of ${lookUps.join(", ")}`);
+    const between = statesBetween(machine, rule.Next ?? "", name);
+    if (!LOOK_UPS.some((lookUp) => between.has(lookUp))) {
+      findings.push(`${name}: ${STALE} must lead back to it by a look-up of the channel`);
+    }
+    if (FOR_PEOPLE.includes(name) && !between.has(PREFERENCES)) {
+      findings.push(`${name}: ${STALE} must lead back to it by ${PREFERENCES}`);
     }
     return findings;
   });
+}
+
+/** The states on the ways from one state to another on which nothing fails. */
+function statesBetween(machine: Machine, from: string, to: string): Set<string> {
+  const found = new Set<string>();
+  const visit = (name: string) => {
+    const state = machine.States[name];
+    if (state === undefined || name === to || found.has(name)) return;
+    found.add(name);
+    for (const edge of edges(state)) if (edge.error === undefined) visit(edge.to);
+  };
+  visit(from);
+  return found;
 }
 
 export function catchOfStale(state: State): Rule | undefined {

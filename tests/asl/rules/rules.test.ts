@@ -53,7 +53,7 @@ const broken: [rule: string, what: string, Break][] = [
   ],
   [
     "staleChannels",
-    "mentions of people who were looked up before a redrive",
+    "a post to people who were looked up before a redrive",
     (m) => (catchOf(post(m), "Channel.Stale").Next = "EnsureChannel"),
   ],
   [

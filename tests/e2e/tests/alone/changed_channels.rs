@@ -5,7 +5,7 @@
 use e2e::{World, unique};
 use rstest::rstest;
 use serde_json::{Value, json};
-use slack_sandbox::{seed::ChannelSeed, server::ChannelChange};
+use slack_sandbox::{faults::How, seed::ChannelSeed, server::ChannelChange};
 
 const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
@@ -62,6 +62,42 @@ async fn a_renamed_private_channel_gets_neither_the_next_message_nor_the_next_me
     assert_ne!(new.id, old.id);
     assert_eq!((new.messages.len(), new.emails), (1, vec![ana]));
     assert_eq!((old.messages.len(), old.emails), (1, vec![]));
+}
+
+#[rstest]
+#[tokio::test]
+async fn people_are_added_to_the_channel_that_has_the_name_now(
+    #[values(false, true)] redriven: bool,
+) {
+    let world = World::here();
+    let (channel, old_name) = (unique("renamed"), unique("old"));
+    world.run(PRIVATE, &message(&channel)).await.output();
+    let ana = world.person("ana", Some(true)).await;
+    let request = json!({ "channelName": channel, "add": [ana] });
+    let workflow = "change-channel-members";
+    let failed = if redriven {
+        let unauthorized = How::refused("not_allowed_token_type");
+        let id = world.in_slack(&channel).await.id;
+        world
+            .fault("conversations.invite", "channel", &id, 1, unauthorized)
+            .await;
+        let failed = world.run(workflow, &request).await;
+        assert_eq!(failed.last_state(), "InviteMembers");
+        Some(failed)
+    } else {
+        None
+    };
+    world.change_channel(&channel, renamed(&old_name)).await;
+    let new = world.private_channel(&channel, &[]).await;
+    world.outlive_trust(&channel).await;
+
+    let ended = match failed {
+        Some(failed) => world.redrive(&failed.execution.arn).await,
+        None => world.run(workflow, &request).await,
+    };
+
+    assert_eq!(ended.output()["channel"]["id"], json!(new.id));
+    assert_eq!(ended.output()["members"]["invited"], json!([ana]));
 }
 
 #[tokio::test]

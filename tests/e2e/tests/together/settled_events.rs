@@ -135,3 +135,24 @@ async fn the_people_of_an_invalid_request_are_not_forgotten() {
     let people = json!([{ "email": ana, "asked": "invite", "result": "unknown" }]);
     assert_eq!(event["people"], people);
 }
+
+#[tokio::test]
+async fn what_became_of_people_is_unknown_if_somebody_stops_the_execution() {
+    let world = World::here();
+    let example = Example::deploy(&world).await;
+    let channel = unique("stopped");
+    let id = world.private_channel(&channel, &[]).await.id;
+    world.hang_post(&id).await;
+    let ana = world.person("ana", Some(true)).await;
+    let request = json!({ "channelName": channel, "message": "hi", "mention": [ana] });
+    let arn = world.start(WORKFLOW, &request).await;
+    world.is_in(&arn, "PostMessage").await;
+    world.stop(&arn).await;
+    let event = example.event(&world, &arn, 0).await;
+    assert_eq!(event["status"], "ABORTED");
+    let unknown = |asked: &str| json!({ "email": ana, "asked": asked, "result": "unknown" });
+    assert_eq!(
+        event["people"],
+        json!([unknown("invite"), unknown("mention")])
+    );
+}
