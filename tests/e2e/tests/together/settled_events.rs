@@ -137,7 +137,7 @@ async fn the_people_of_an_invalid_request_are_not_forgotten() {
 }
 
 #[tokio::test]
-async fn what_became_of_people_is_unknown_if_somebody_stops_the_execution() {
+async fn the_end_of_a_stopped_execution_says_what_was_done_and_what_is_unknown() {
     let world = World::here();
     let example = Example::deploy(&world).await;
     let channel = unique("stopped");
