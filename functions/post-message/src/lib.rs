@@ -1,12 +1,6 @@
-//! Posts the message exactly once.
-//!
-//! Slack has no idempotency key. So each attempt claims the delivery in the delivery table before it posts. If the
-//! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
+//! Posts the message exactly once: see [`apgl_delivery`].
 
 mod addressees;
-mod outbox;
-pub mod protocol;
-mod target;
 mod text;
 
 use std::{
@@ -20,6 +14,7 @@ use apgl_contract::{
     decode::null_as_absent,
     outcome::{MessageOutcome, PostedMessage},
 };
+use apgl_delivery::{Content, NotDelivered, SlackOutbox, Target, deliver, place_of};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
@@ -28,13 +23,7 @@ use aws_types::SdkConfig;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{
-    addressees::Addressees,
-    outbox::{SlackOutbox, metadata, place_of},
-    protocol::{NotDelivered, deliver},
-    target::Target,
-    text::Shown,
-};
+use crate::{addressees::Addressees, text::Shown};
 
 /// A message that is posted longer than this after what it tells of happened says when that was.
 const LATE_AFTER: Duration = Duration::from_mins(10);
@@ -107,7 +96,7 @@ pub async fn handle(
         // Lambda can run an invocation twice with the same request id.
         attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
         // Boxed, because its future is large.
-        place: Box::pin(place_of(directory, target, message)).await?,
+        place: Box::pin(place_of(directory, target, message.thread_ts.as_ref())).await?,
         execution_started_at: invocation.run.execution_started_at(),
         expires_at: notice.expires_at.map(Timestamp::time),
         in_sequence: notice
@@ -117,16 +106,15 @@ pub async fn handle(
         deadline: invocation.deadline,
     };
     let addressees = Addressees::of(notice, users, skipped);
-    let outbox = SlackOutbox {
-        directory,
-        invocation,
-        target,
-        message,
-        notice,
-        shown: Shown::of(message, &addressees, late_since(notice)),
-        delivery: &delivery,
-        metadata: metadata(&delivery.id),
+    let shown = Shown::of(message, &addressees, late_since(notice));
+    let content = Content {
+        text: &shown.text,
+        blocks: shown.blocks.as_deref(),
+        unfurl_links: message.unfurl_links,
+        unfurl_media: message.unfurl_media,
+        mentions_people: !notice.mention.as_slice().is_empty(),
     };
+    let outbox = SlackOutbox::new(directory, invocation, target, content, &delivery);
     match deliver(&deps.deliveries, &outbox, &delivery).await {
         Ok(MessageOutcome::Posted(posted)) => Ok(MessageOutcome::Posted(PostedMessage {
             channel_id: posted.channel_id.or(match target {

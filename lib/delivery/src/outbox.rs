@@ -5,17 +5,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{Invocation, Message, MessageTs, Notice, StepError};
+use apgl_contract::{Invocation, MessageTs, StepError};
 use apgl_directory::Directory;
 use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use apgl_stores::{Delivery, Place};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
     protocol::{Found, Outbox, Search},
     target::Target,
-    text::Shown,
 };
 
 /// The `event_type` of our messages' metadata.
@@ -25,29 +24,64 @@ const TIME_FOR_A_PAGE: Duration = SlackClient::CALL_TIMEOUT.saturating_add(Durat
 /// The largest expected difference between Slack's clock and ours.
 const CLOCK_MARGIN: Duration = Duration::from_mins(1);
 
-pub(crate) struct SlackOutbox<'a> {
-    pub directory: &'a Directory,
-    pub invocation: &'a Invocation,
-    pub target: Target<'a>,
-    pub message: &'a Message,
-    pub notice: &'a Notice,
-    pub shown: Shown<'a>,
-    pub delivery: &'a Delivery,
-    pub metadata: Metadata,
+/// What is posted. It has no `Debug` on purpose: that would show the text.
+#[derive(Clone, Copy)]
+#[expect(
+    missing_debug_implementations,
+    reason = "it would show the message's text"
+)]
+pub struct Content<'a> {
+    pub text: &'a str,
+    pub blocks: Option<&'a [Value]>,
+    pub unfurl_links: bool,
+    pub unfurl_media: bool,
+    /// Whether it mentions people, whose ids the workflow has looked up.
+    pub mentions_people: bool,
 }
 
-impl SlackOutbox<'_> {
+/// One message and its target in Slack.
+#[expect(
+    missing_debug_implementations,
+    reason = "it would show the message's text"
+)]
+pub struct SlackOutbox<'a> {
+    directory: &'a Directory,
+    invocation: &'a Invocation,
+    target: Target<'a>,
+    content: Content<'a>,
+    delivery: &'a Delivery,
+    metadata: Metadata,
+}
+
+impl<'a> SlackOutbox<'a> {
+    pub fn new(
+        directory: &'a Directory,
+        invocation: &'a Invocation,
+        target: Target<'a>,
+        content: Content<'a>,
+        delivery: &'a Delivery,
+    ) -> Self {
+        Self {
+            directory,
+            invocation,
+            target,
+            content,
+            delivery,
+            metadata: metadata(&delivery.id),
+        }
+    }
+
     async fn post_now(&self) -> Result<MessageTs, SlackError> {
         let Self {
-            message, delivery, ..
+            content, delivery, ..
         } = self;
         let post = Post {
             channel: self.target.id(),
-            text: &self.shown.text,
-            blocks: self.shown.blocks.as_deref(),
+            text: content.text,
+            blocks: content.blocks,
             thread_ts: delivery.place.thread.as_deref(),
-            unfurl_links: message.unfurl_links,
-            unfurl_media: message.unfurl_media,
+            unfurl_links: content.unfurl_links,
+            unfurl_media: content.unfurl_media,
             metadata: &self.metadata,
             not_after: delivery.expires_at,
         };
@@ -133,11 +167,14 @@ impl Outbox for SlackOutbox<'_> {
         let Self {
             directory,
             invocation,
-            notice,
+            content,
             ..
         } = self;
+        let confirmed = self
+            .target
+            .confirm(directory, content.mentions_people, invocation);
         // Boxed, because its future is large and rarely needed.
-        Box::pin(self.target.confirm(directory, notice, invocation)).await
+        Box::pin(confirmed).await
     }
 
     async fn find(&self, place: &Place, search: &mut Search) -> Result<Found, SlackError> {
@@ -168,16 +205,16 @@ impl Outbox for SlackOutbox<'_> {
     }
 }
 
-/// Where the message belongs: in the channel, or in the thread of the message that the request names. A caller may name
-/// any message of a thread, but conversations.replies needs the first one.
-pub(crate) async fn place_of(
+/// Where the message belongs: in the channel, or in the thread of the message `thread_ts`. A caller may name any message of
+/// a thread, but conversations.replies needs the first one.
+pub async fn place_of(
     directory: &Directory,
     target: Target<'_>,
-    message: &Message,
+    thread_ts: Option<&MessageTs>,
 ) -> Result<Place, SlackError> {
     let (slack, channel) = (&directory.slack, target.id());
     let mut place = Place::in_channel(channel);
-    if let Some(ts) = &message.thread_ts {
+    if let Some(ts) = thread_ts {
         let ts = ts.as_str();
         let thread = target
             .reach(directory, channel, async || {
@@ -200,7 +237,7 @@ fn is_gone(error: &SlackError) -> bool {
 }
 
 /// Every member of the channel can read a message's metadata, so it holds only a hash.
-pub(crate) fn metadata(delivery_id: &str) -> Metadata {
+fn metadata(delivery_id: &str) -> Metadata {
     let hash = Sha256::digest(delivery_id);
     let event_payload = [(
         "delivery".to_owned(),

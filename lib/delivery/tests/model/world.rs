@@ -14,7 +14,7 @@ use apgl_slack::SlackError;
 use apgl_stores::{
     InSequence, Ledger, LockChange, Place, Record, RecordChange, Replaced, SequenceState,
 };
-use post_message::protocol::{Found, Outbox, Search};
+use apgl_delivery::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
 

@@ -1,15 +1,13 @@
 //! To whom a message goes: a channel, or one person.
 
-use apgl_contract::{
-    ChannelRef, DirectMessage, Invocation, Notice, Sequence, StepError, Visibility,
-};
+use apgl_contract::{ChannelRef, DirectMessage, Invocation, Sequence, StepError, Visibility};
 use apgl_directory::Directory;
 use apgl_slack::SlackError;
 use apgl_stores::InSequence;
 use sha2::{Digest, Sha256};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Target<'a> {
+pub enum Target<'a> {
     Channel(&'a ChannelRef),
     Person(&'a DirectMessage),
 }
@@ -81,14 +79,14 @@ impl<'a> Target<'a> {
     ///
     /// A direct message can't become anything else. But after a redrive, those whom a message addresses are looked up
     /// again.
-    pub async fn confirm(
+    pub(crate) async fn confirm(
         &self,
         directory: &Directory,
-        notice: &Notice,
+        mentions_people: bool,
         invocation: &Invocation,
     ) -> Result<(), StepError> {
         let addresses_people = match self {
-            Self::Channel(_) => !notice.mention.as_slice().is_empty(),
+            Self::Channel(_) => mentions_people,
             Self::Person(_) => true,
         };
         if addresses_people && invocation.run.looks_people_up_again() {

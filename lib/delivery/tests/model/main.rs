@@ -29,7 +29,7 @@ use apgl_contract::{
     outcome::{MessageOutcome, NotPosted},
 };
 use apgl_stores::{Deliveries, Delivery, InSequence, Place, SETTLE_TIME};
-use post_message::protocol::{NotDelivered, deliver};
+use apgl_delivery::protocol::{NotDelivered, deliver};
 
 use crate::{
     choices::{Choices, Explored, by_chance, every_way},

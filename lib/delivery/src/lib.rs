@@ -1,0 +1,12 @@
+//! Posts a message to Slack exactly once.
+//!
+//! Slack has no idempotency key. So each attempt claims the delivery in the delivery table before it posts. If the
+//! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
+
+mod outbox;
+pub mod protocol;
+mod target;
+
+pub use outbox::{Content, SlackOutbox, place_of};
+pub use protocol::{NotDelivered, deliver};
+pub use target::Target;
