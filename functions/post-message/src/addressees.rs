@@ -1,7 +1,7 @@
 //! The people whom a message addresses: those whom it mentions, so that Slack notifies them, and those who appear in it
 //! by name.
 
-use apgl_contract::{Email, Notice, SkipReason, Skipped, SlackUser, SlackUserId};
+use apgl_contract::{Email, Notice, SkipReason, Skipped, SlackUser, SlackUserId, mrkdwn::escaped};
 use serde_json::{Value, json};
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,13 +90,6 @@ fn mention_of(
 fn name(email: &Email) -> String {
     let name = email.as_str().rsplit_once('@').map(|(name, _)| name);
     name.unwrap_or_default().to_owned()
-}
-
-/// Source: Slack's "Formatting message text", "Escaping text".
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use schemars::{
 use serde_json::Value;
 
 use crate::{
-    ChannelName, ChannelText, Email, Members, Mentions, Message, MessageTs, ReportedAddress,
-    Timestamp,
+    ChannelName, ChannelText, DueDate, Email, ItemId, Line, Link, Members, Mentions, Message,
+    MessageTs, PersonName, ReportedAddress, Reward, State, Timestamp, Title,
     message::{Blocks, MessageText},
     notice::{SequenceKey, SequenceNumber},
     outcome::{
@@ -114,6 +114,56 @@ schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
     "type": "string",
     "minLength": 1,
     "maxLength": ChannelText::MAX_CHARACTERS,
+}));
+
+schema_of!(Title, "Title", |_generator| json_schema!({
+    "description": "An article's title: not all white space. It is shown on one line, with at most 150 characters.",
+    "type": "string",
+    "minLength": 1,
+}));
+
+schema_of!(PersonName, "PersonName", |_generator| json_schema!({
+    "description": "The name by which people know somebody: not all white space. It is shown on one line, with at most 80 characters.",
+    "type": "string",
+    "minLength": 1,
+}));
+
+schema_of!(Reward, "Reward", |_generator| json_schema!({
+    "description": "What the author of an article gets: not all white space. It is shown on one line, with at most 80 characters.",
+    "type": "string",
+    "minLength": 1,
+}));
+
+schema_of!(State, "State", |_generator| json_schema!({
+    "description": "The state that an item is in: not all white space. It is shown on one line, with at most 40 characters.",
+    "type": "string",
+    "minLength": 1,
+}));
+
+schema_of!(Line, "Line", |_generator| json_schema!({
+    "description": "Text that is not all white space. It is shown on one line, with at most 300 characters.",
+    "type": "string",
+    "minLength": 1,
+}));
+
+schema_of!(Link, "Link", |_generator| json_schema!({
+    "description": "An https URL without a user name; an & counts as 5 characters.",
+    "type": "string",
+    "pattern": "^\\s*[hH][tT][tT][pP][sS]://",
+    "maxLength": Link::MAX_CHARACTERS,
+}));
+
+schema_of!(DueDate, "DueDate", |_generator| json_schema!({
+    "description": "A day of the calendar, for example 2026-11-25.",
+    "type": "string",
+    "format": "date",
+}));
+
+schema_of!(ItemId, "ItemId", |_generator| json_schema!({
+    "description": "What identifies an item: 1 to 200 visible characters, for example content-item:guide-42.",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": ItemId::MAX_CHARACTERS,
 }));
 
 schema_of!(Email, "Email", |_generator| json_schema!({

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{DueDate, Link, PersonName, Reward, Title, mrkdwn::escaped};
+use apgl_contract::mrkdwn::escaped;
+
+use crate::{DueDate, Link, PersonName, Reward, Title};
 
 /// A message for `chat.postMessage`. Do not set its parameters `parse` and `link_names`: with them, Slack looks for
 /// mentions in text that people wrote.

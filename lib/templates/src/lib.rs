@@ -33,16 +33,8 @@
 mod announcement;
 mod bounty;
 mod content;
-mod due_date;
-mod line;
-mod link;
-mod mrkdwn;
-#[cfg(feature = "schema")]
-mod schema;
 
 pub use announcement::Rendered;
+pub use apgl_contract::{DueDate, Link, PersonName, Reward, Title};
 pub use bounty::{BountyState, ContentBounty};
 pub use content::{ContentItem, ContentState};
-pub use due_date::DueDate;
-pub use line::{PersonName, Reward, Title};
-pub use link::Link;

@@ -28,8 +28,8 @@ use apgl_contract::{
     Recovery, StepError,
     outcome::{MessageOutcome, NotPosted},
 };
-use apgl_stores::{Deliveries, Delivery, InSequence, Place, SETTLE_TIME};
 use apgl_delivery::protocol::{NotDelivered, deliver};
+use apgl_stores::{Deliveries, Delivery, InSequence, Place, SETTLE_TIME};
 
 use crate::{
     choices::{Choices, Explored, by_chance, every_way},

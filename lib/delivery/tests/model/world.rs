@@ -10,11 +10,11 @@ use std::{
 };
 
 use apgl_contract::{MessageTs, StepError};
+use apgl_delivery::protocol::{Found, Outbox, Search};
 use apgl_slack::SlackError;
 use apgl_stores::{
     InSequence, Ledger, LockChange, Place, Record, RecordChange, Replaced, SequenceState,
 };
-use apgl_delivery::protocol::{Found, Outbox, Search};
 
 use crate::choices::Choices;
 

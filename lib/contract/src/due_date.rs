@@ -2,19 +2,36 @@
 
 use std::fmt;
 
-use jiff::civil::Date;
-use serde::Deserialize;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 /// A calendar date without a time or time zone, read from the extended ISO 8601 format, for example `2026-11-25`.
 ///
 /// Displayed as `25 November 2026`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DueDate(Date);
 
 impl fmt::Display for DueDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.strftime("%-d %B %Y").fmt(f)
+    }
+}
+
+impl DueDate {
+    /// The instant at which every clock from Hawaii (UTC−10) to New Zealand (UTC+13) shows this day, in seconds since
+    /// the epoch. A date that Slack shows in the reader's time zone is then the same for all of them.
+    pub fn epoch_seconds(self) -> i64 {
+        const HOUR_UTC: i8 = 10;
+        let at = TimeZone::UTC.to_timestamp(self.0.at(HOUR_UTC, 0, 0, 0));
+        at.map_or(0, Timestamp::as_second)
+    }
+}
+
+/// As it is read, for example `2026-11-25`.
+impl From<DueDate> for String {
+    fn from(DueDate(date): DueDate) -> Self {
+        date.to_string()
     }
 }
 

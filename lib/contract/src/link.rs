@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::mrkdwn::escaped;
@@ -12,7 +12,7 @@ use crate::mrkdwn::escaped;
 ///
 /// Stored as browsers write it: percent-encoded, with the host in ASCII. `|`, which browsers leave as it is, is encoded
 /// too, because it ends a link in Slack's mrkdwn. `Debug` shows only its size.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Link(String);
 

@@ -6,7 +6,7 @@
 /// notification shows part of the text in bold.
 ///
 /// Source: Slack's "Formatting message text", "Escaping text".
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     // `&` comes first; otherwise it would escape the other escapes.
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Defines a type for a single line of text.
 macro_rules! line {
@@ -12,7 +12,7 @@ macro_rules! line {
         /// Not only white space. Longer text is shortened. Line breaks and control characters become spaces, and
         /// direction overrides are left out: with these, the text could imitate other parts of the message. `Debug`
         /// shows only its size, so that a message can't get into a log by accident.
-        #[derive(Clone, PartialEq, Eq, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
 
@@ -60,6 +60,18 @@ line!(
     /// What the author of an article gets, in words: 1 to 80 characters, for example `500 USD`.
     Reward,
     80
+);
+
+line!(
+    /// The state that an item is in, as its caller names it: 1 to 40 characters, for example `in_review`.
+    State,
+    40
+);
+
+line!(
+    /// A line about an item: 1 to 300 characters.
+    Line,
+    300
 );
 
 /// The text without spaces around it. Characters that end the line become one space; those that change the writing
