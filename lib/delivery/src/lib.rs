@@ -3,6 +3,7 @@
 //! Slack has no idempotency key. So each attempt claims the delivery in the delivery table before it posts. If the
 //! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
 
+pub mod card;
 mod outbox;
 pub mod protocol;
 mod target;

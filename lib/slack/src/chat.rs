@@ -3,9 +3,13 @@ use std::{fmt, time::SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{SlackClient, SlackError, conversations::bool_argument};
+use crate::{
+    SlackClient, SlackError,
+    conversations::{Done, bool_argument},
+};
 
 pub(crate) const CHAT_POST_MESSAGE: &str = "chat.postMessage";
+pub(crate) const CHAT_UPDATE: &str = "chat.update";
 
 /// A message to post. It has no `Debug` on purpose: that would show the text.
 #[derive(Clone, Copy)]
@@ -24,6 +28,19 @@ pub struct Post<'a> {
     /// The message is not sent after this time, by this machine's clock. A message that is sent in time may still reach
     /// Slack up to [`SlackClient::CALL_TIMEOUT`] later.
     pub not_after: Option<SystemTime>,
+}
+
+/// New content for one of the bot's own messages. It has no `Debug` on purpose: that would show the text.
+#[derive(Clone, Copy)]
+#[expect(
+    missing_debug_implementations,
+    reason = "it would show the message's text"
+)]
+pub struct Update<'a> {
+    pub channel: &'a str,
+    pub ts: &'a str,
+    pub text: &'a str,
+    pub blocks: &'a [Value],
 }
 
 /// Metadata of a message. Every member of the channel can read it. `Debug` does not show it, because it may come
@@ -68,5 +85,21 @@ impl SlackClient {
         arguments.extend(post.thread_ts.map(|ts| ("thread_ts", ts)));
         let slack = self.before(post.not_after);
         slack.call(CHAT_POST_MESSAGE, &arguments).await
+    }
+
+    /// Replaces a message's text and blocks. Its metadata stays. Nobody is notified. A request that Slack processes late
+    /// can bring older content back: see [`SlackError::OutcomeUnknown`].
+    ///
+    /// <https://docs.slack.dev/reference/methods/chat.update>
+    pub async fn chat_update(&self, update: Update<'_>) -> Result<(), SlackError> {
+        let blocks = Value::from(update.blocks).to_string();
+        let arguments = [
+            ("channel", update.channel),
+            ("ts", update.ts),
+            ("text", update.text),
+            ("blocks", &blocks),
+        ];
+        let Done {} = self.call(CHAT_UPDATE, &arguments).await?;
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     LimitedBy, RateLimiter, SlackError, SlackToken, TokenSource, Unlimited,
-    chat::CHAT_POST_MESSAGE,
+    chat::{CHAT_POST_MESSAGE, CHAT_UPDATE},
     error::{safe_detail, safe_scopes},
     page::{ResponseMetadata, if_readable},
     quotas::{Calls, Limited, Permit, Wait, is_further_page, quotas_of},
@@ -39,8 +39,8 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct SlackClient {
     http: reqwest::Client,
-    /// Opens a connection for each call. If a post were sent on a connection that had broken unnoticed, for example
-    /// while Lambda froze the function, it would be unknown whether Slack has posted it.
+    /// Opens a connection for each call. If a post or an update were sent on a connection that had broken unnoticed, for
+    /// example while Lambda froze the function, it would be unknown whether Slack has taken it.
     http_for_posts: reqwest::Client,
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
@@ -228,7 +228,7 @@ impl SlackClient {
             return Err(SlackError::TooLate { method });
         }
         let url = format!("{}/{method}", self.base_url.as_str().trim_end_matches('/'));
-        let http = if method == CHAT_POST_MESSAGE {
+        let http = if matches!(method, CHAT_POST_MESSAGE | CHAT_UPDATE) {
             &self.http_for_posts
         } else {
             &self.http

@@ -17,12 +17,13 @@ mod error;
 mod history;
 mod membership;
 mod page;
+mod pins;
 pub mod quotas;
 mod token;
 mod users;
 
 pub use auth::AuthTest;
-pub use chat::{Metadata, Post, PostedMessage};
+pub use chat::{Metadata, Post, PostedMessage, Update};
 pub use client::{DEFAULT_API_URL, SlackClient};
 pub use conversations::Conversation;
 pub use error::SlackError;

@@ -7,7 +7,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::chat::CHAT_POST_MESSAGE;
+use crate::chat::{CHAT_POST_MESSAGE, CHAT_UPDATE};
 
 /// One of Slack's limits: on average one call every `interval`, and up to `burst` calls at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,8 @@ fn calls_per_minute(method: &str) -> u32 {
         CHAT_POST_MESSAGE => POSTS_PER_MINUTE,
         "auth.test" => 600,
         "conversations.members" => 100,
-        "users.lookupByEmail"
+        CHAT_UPDATE
+        | "users.lookupByEmail"
         | "users.conversations"
         | "conversations.invite"
         | "conversations.kick"
@@ -220,6 +221,8 @@ mod tests {
     #[case("conversations.open", 50)]
     #[case("conversations.members", 100)]
     #[case("conversations.create", 20)]
+    #[case("chat.update", 50)]
+    #[case("pins.add", 20)]
     fn any_other_method_has_the_quota_of_its_tier(
         #[case] method: &'static str,
         #[case] calls: u32,

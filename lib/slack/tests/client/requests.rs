@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use apgl_slack::Post;
+use apgl_slack::{Post, Update};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer,
@@ -74,6 +74,38 @@ async fn a_direct_message_is_opened_for_one_user() {
     let sent = &server.received_requests().await.unwrap()[0];
     assert_eq!(sent.url.path(), "/api/conversations.open");
     let arguments = [("users".to_owned(), "U1".to_owned())];
+    assert_eq!(form_of(sent), arguments.into());
+}
+
+#[tokio::test]
+async fn an_update_leaves_the_metadata_as_it_is() {
+    let server = slack_answers(json_answer(json!({ "ok": true, "ts": "1.000100" }))).await;
+    let blocks = [json!({ "type": "divider" })];
+    let update = Update {
+        channel: "C1",
+        ts: "1.000100",
+        text: "a & b",
+        blocks: &blocks,
+    };
+    client(&server).chat_update(update).await.unwrap();
+    let sent = &server.received_requests().await.unwrap()[0];
+    assert_eq!(sent.url.path(), "/api/chat.update");
+    let mut sent = form_of(sent);
+    let blocks_sent = sent.remove("blocks").unwrap();
+    assert_eq!(blocks_sent.parse::<Value>().unwrap(), json!(blocks));
+    let arguments = [("channel", "C1"), ("ts", "1.000100"), ("text", "a & b")];
+    let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(sent, arguments.into());
+}
+
+#[tokio::test]
+async fn a_message_is_pinned_by_its_timestamp() {
+    let server = slack_answers(json_answer(json!({ "ok": true }))).await;
+    client(&server).pins_add("C1", "1.000100").await.unwrap();
+    let sent = &server.received_requests().await.unwrap()[0];
+    assert_eq!(sent.url.path(), "/api/pins.add");
+    let arguments = [("channel", "C1"), ("timestamp", "1.000100")];
+    let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(form_of(sent), arguments.into());
 }
 

@@ -1,6 +1,6 @@
 //! The calls of the client.
 
-use apgl_slack::{Metadata, Post, SlackClient, SlackError, Span};
+use apgl_slack::{Metadata, Post, SlackClient, SlackError, Span, Update};
 use serde_json::{Value, json};
 
 /// A call of the client, and the response that Slack documents for it.
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub enum Call {
     AuthTest,
     Post,
+    Update,
     Create,
     Open,
     List,
@@ -20,9 +21,10 @@ pub enum Call {
 }
 
 impl Call {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AuthTest,
         Self::Post,
+        Self::Update,
         Self::Create,
         Self::Open,
         Self::List,
@@ -47,6 +49,7 @@ impl Call {
                 "ok": true, "team": "T", "team_id": "T1", "user_id": "U1", "bot_id": "B1",
             }),
             Self::Post => json!({ "ok": true, "channel": "C1", "ts": "1712345678.000200" }),
+            Self::Update => json!({ "ok": true, "channel": "C1", "ts": "1.0", "text": "hello" }),
             Self::Create => json!({ "ok": true, "channel": channel }),
             Self::Open => json!({ "ok": true, "channel": { "id": "D1" } }),
             Self::List => json!({ "ok": true, "channels": [channel], "response_metadata": more }),
@@ -83,9 +86,16 @@ impl Call {
             metadata: &metadata,
             not_after: None,
         };
+        let update = Update {
+            channel: "C1",
+            ts: "1.0",
+            text: "hello",
+            blocks: &[],
+        };
         match self {
             Self::AuthTest => slack.auth_test().await.map(drop),
             Self::Post => slack.chat_post_message(post).await.map(drop),
+            Self::Update => slack.chat_update(update).await,
             Self::Create => slack.conversations_create("x", true).await.map(drop),
             Self::Open => slack.conversations_open("U1").await.map(drop),
             Self::List => slack.conversations_list(None).await.map(drop),

@@ -1,0 +1,278 @@
+//! Explores a model of the card's protocol.
+//!
+//! An item gets new versions, each with an execution that brings the card up to date. The protocol's own code runs in a
+//! world where every response can be bad, late or lost, where the function can crash or stall at every await, and where
+//! people delete the card. The model tries every combination of a given number of faults, and checks after each run:
+//!
+//! * Each card was posted once, and its content never went back to an older version.
+//! * An execution that ended says a version that is not older than its own, and Slack shows it or a newer one.
+//! * In the end the last card shows the item's last version, and every execution has ended.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../model/choices.rs"]
+mod choices;
+mod world;
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use apgl_contract::{Recovery, StepError};
+use apgl_delivery::{
+    NotDelivered,
+    card::{CardAttempt, Shown, show},
+};
+use apgl_stores::{Cards, SETTLE_TIME};
+
+use crate::{
+    choices::{Choices, Explored, by_chance, every_way},
+    world::{Bounds, Broken, View, World},
+};
+
+/// How long Lambda lets an invocation run.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const STALL: Duration = Duration::from_secs(25);
+/// How long a workflow waits before it retries a step after a crash or an outage.
+const BACKOFF: Duration = Duration::from_secs(2);
+const MAX_ATTEMPTS: usize = 60;
+
+type Run = Pin<Box<dyn Future<Output = Result<Shown, NotDelivered>>>>;
+
+/// The execution of one version.
+struct Execution {
+    version: u64,
+    attempts: usize,
+    /// The running invocation and its deadline.
+    current: Option<(Run, SystemTime)>,
+    resumes_at: SystemTime,
+    ended: bool,
+}
+
+impl Execution {
+    fn of(version: u64, now: SystemTime) -> Self {
+        Self {
+            version,
+            attempts: 0,
+            current: None,
+            resumes_at: now,
+            ended: false,
+        }
+    }
+
+    fn is_ready(&self, now: SystemTime) -> bool {
+        !self.ended && (self.current.is_some() || self.resumes_at <= now)
+    }
+
+    fn start(&mut self, world: &Rc<RefCell<World>>) -> Result<(), String> {
+        if self.attempts == MAX_ATTEMPTS {
+            return Err("an execution does not end".to_owned());
+        }
+        self.attempts += 1;
+        let name = format!("v{}/{}", self.version, self.attempts);
+        let deadline = world.borrow().now + TIMEOUT;
+        let attempt = CardAttempt {
+            item_id: "item".to_owned(),
+            attempt_id: name.clone(),
+            deadline,
+        };
+        let world = world.clone();
+        world.borrow_mut().tell(format!("{name}: starts"));
+        let view = View { world, name };
+        let run = async move { show(&Cards::new(view.clone()), &view, &attempt).await };
+        self.current = Some((Box::pin(run), deadline));
+        Ok(())
+    }
+
+    fn crash(&mut self, world: &Rc<RefCell<World>>) {
+        // The borrow ends before the requests of the invocation are dropped.
+        world
+            .borrow_mut()
+            .tell(format!("v{}: crashes", self.version));
+        self.current = None;
+        self.resumes_at = world.borrow().now + BACKOFF;
+    }
+
+    /// Runs to the next await.
+    fn step(&mut self, world: &Rc<RefCell<World>>) -> Result<(), String> {
+        let Some((run, _)) = &mut self.current else {
+            return self.start(world);
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(result) = run.as_mut().poll(&mut context) else {
+            return Ok(());
+        };
+        self.current = None;
+        match result {
+            Ok(shown) => {
+                self.ended = true;
+                world.borrow_mut().judge_end(self.version, &shown)
+            }
+            Err(error) => {
+                let error = StepError::from(error);
+                world
+                    .borrow_mut()
+                    .tell(format!("v{}: {error}", self.version));
+                let pause = match error.name().recovery() {
+                    Recovery::Wait => error.retry_after().unwrap_or(BACKOFF),
+                    Recovery::Transient => BACKOFF,
+                    other => return Err(format!("{error} needs {other:?}")),
+                };
+                self.resumes_at = world.borrow().now + pause;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Lets time pass until `until`. Lambda ends each invocation at its deadline.
+fn let_time_pass(world: &Rc<RefCell<World>>, all: &mut [Execution], until: SystemTime) {
+    let deadlines = all.iter().filter_map(|one| Some(one.current.as_ref()?.1));
+    let mut deadlines: Vec<SystemTime> = deadlines.filter(|time| *time <= until).collect();
+    deadlines.sort();
+    for deadline in deadlines {
+        world.borrow_mut().wait_until(deadline);
+        for one in all.iter_mut() {
+            if one
+                .current
+                .as_ref()
+                .is_some_and(|(_, end)| *end <= deadline)
+            {
+                one.crash(world);
+            }
+        }
+    }
+    world.borrow_mut().wait_until(until);
+}
+
+/// Runs an item through `versions` versions.
+fn run(choices: &mut Choices, bounds: Bounds, versions: u64) -> Result<(), String> {
+    let world = Rc::new(RefCell::new(World::new(choices.clone(), bounds)));
+    let result = run_in(&world, versions);
+    let world = Rc::into_inner(world).unwrap().into_inner();
+    let story = world.story.join("\n");
+    *choices = world.into_choices();
+    result.map_err(|problem| format!("{problem}\n{story}"))
+}
+
+fn run_in(world: &Rc<RefCell<World>>, versions: u64) -> Result<(), String> {
+    let mut all = vec![Execution::of(1, world.borrow().now)];
+    let mut turn = 0;
+    loop {
+        let (now, moves) = {
+            let mut world = world.borrow_mut();
+            (world.now, world.version < versions && world.moves())
+        };
+        if moves {
+            all.push(Execution::of(world.borrow().version, now));
+        }
+        let ready: Vec<usize> = (0..all.len())
+            .filter(|one| all[*one].is_ready(now))
+            .collect();
+        let Some(first) = ready.first() else {
+            let resume = all
+                .iter()
+                .filter(|one| !one.ended)
+                .map(|one| one.resumes_at);
+            if let Some(until) = resume.min() {
+                let_time_pass(world, &mut all, until);
+                continue;
+            }
+            if world.borrow().version < versions {
+                world.borrow_mut().version += 1;
+                all.push(Execution::of(world.borrow().version, now));
+                continue;
+            }
+            break;
+        };
+        if !ready.contains(&turn) || ready.len() > 1 && world.borrow_mut().switches() {
+            turn = *ready.iter().find(|one| **one > turn).unwrap_or(first);
+        }
+        let fault = if all[turn].current.is_some() {
+            world.borrow_mut().fault(2)
+        } else {
+            0
+        };
+        match fault {
+            1 => all[turn].crash(world),
+            2 => {
+                world.borrow_mut().tell("everything stands still");
+                let_time_pass(world, &mut all, now + STALL);
+            }
+            _ => all[turn].step(world)?,
+        }
+    }
+    drop(all);
+    world.borrow_mut().let_requests_land();
+    world.borrow().judge()
+}
+
+fn explored(bounds: Bounds, versions: u64) -> Explored {
+    every_way(|choices| run(choices, bounds, versions))
+}
+
+const BOUNDS: Bounds = Bounds {
+    faults: 1,
+    switches: 2,
+    lateness: SETTLE_TIME,
+    broken: Broken::Nothing,
+};
+
+#[test]
+fn a_card_shows_the_last_version_after_any_two_faults() {
+    let bounds = Bounds {
+        faults: 2,
+        switches: 0,
+        ..BOUNDS
+    };
+    println!("{} runs", explored(bounds, 2).unwrap());
+}
+
+#[test]
+fn two_updaters_never_bring_an_older_version_back() {
+    println!("{} runs", explored(BOUNDS, 3).unwrap());
+}
+
+#[test]
+fn many_versions_and_many_faults_end_with_the_last_version() {
+    let bounds = Bounds {
+        faults: 8,
+        switches: 12,
+        ..BOUNDS
+    };
+    let runs = by_chance(1, 20_000, |choices| run(choices, bounds, 4));
+    println!("{} runs", runs.unwrap());
+}
+
+#[test]
+fn the_model_notices_if_nobody_claims_the_card() {
+    let bounds = Bounds {
+        faults: 0,
+        switches: 6,
+        broken: Broken::Claim,
+        ..BOUNDS
+    };
+    explored(bounds, 2).unwrap_err();
+}
+
+#[test]
+fn the_model_notices_if_an_update_arrives_after_the_settle_time() {
+    let bounds = Bounds {
+        lateness: SETTLE_TIME * 3,
+        ..BOUNDS
+    };
+    explored(bounds, 3).unwrap_err();
+}
+
+#[test]
+fn the_model_notices_if_an_uncertain_card_is_not_updated_again() {
+    let bounds = Bounds {
+        broken: Broken::Doubt,
+        ..BOUNDS
+    };
+    explored(bounds, 2).unwrap_err();
+}
