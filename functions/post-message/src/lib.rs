@@ -14,10 +14,10 @@ use apgl_contract::{
     decode::null_as_absent,
     outcome::{MessageOutcome, PostedMessage},
 };
-use apgl_delivery::{Content, NotDelivered, SlackOutbox, Target, deliver, place_of};
+use apgl_delivery::{Content, SlackOutbox, Target, deliver, place_of};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
-use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::{Deliveries, Delivery};
 use aws_types::SdkConfig;
 use serde::Deserialize;
@@ -127,13 +127,7 @@ pub async fn handle(
             ..posted
         })),
         Ok(not_posted) => Ok(not_posted),
-        Err(NotDelivered::Slack(error)) => match error {
-            SlackError::Rejected { code, detail, .. } if is_about_the_message(&code) => {
-                Err(StepError::SlackMessageRejected { code, detail })
-            }
-            error => Err(target.error(directory, error).await),
-        },
-        Err(error) => Err(error.into()),
+        Err(error) => Err(target.step_error(directory, error).await),
     }
 }
 
@@ -151,21 +145,4 @@ fn late_since(notice: &Notice) -> Option<Timestamp> {
     let occurred_at = notice.occurred_at?;
     let since = SystemTime::now().duration_since(occurred_at.time()).ok()?;
     (since > LATE_AFTER).then_some(occurred_at)
-}
-
-/// Whether Slack has refused the message itself: no redrive could help. Every other code, and every code that Slack
-/// may add, is about something that somebody can change.
-///
-/// Source: the errors of <https://docs.slack.dev/reference/methods/chat.postMessage>.
-fn is_about_the_message(code: &str) -> bool {
-    matches!(
-        code,
-        "no_text"
-            | "msg_too_long"
-            | "msg_blocks_too_long"
-            | "invalid_blocks"
-            | "invalid_blocks_format"
-            | "markdown_text_conflict"
-            | "cannot_reply_to_message"
-    )
 }

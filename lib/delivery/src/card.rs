@@ -37,8 +37,9 @@ pub trait Board {
     /// The channel's id.
     fn channel(&self) -> &str;
 
-    /// Reads the item's latest version, and what the card shows of it.
-    async fn read(&self) -> Result<(u64, Self::Content), StepError>;
+    /// Reads the item's latest version, and what the card shows of it. `None` if a newer version belongs in another
+    /// channel: its own execution brings the card there up to date.
+    async fn read(&self) -> Result<Option<(u64, Self::Content)>, StepError>;
 
     /// Confirms that the channel is still what the workflow has found.
     async fn confirm(&self) -> Result<(), StepError>;
@@ -66,14 +67,15 @@ pub struct CardAttempt {
 
 /// A card that is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct Shown<C> {
     pub card: Card,
     pub at: CardAt,
     pub version: u64,
+    pub content: C,
     pub change: CardChange,
 }
 
-/// Brings the card up to date with the item.
+/// Brings the card up to date with the item. `None` if it belongs in another channel by now.
 ///
 /// # Errors
 /// [`NotDelivered`].
@@ -81,7 +83,7 @@ pub async fn show<B: Board>(
     cards: &Cards<impl CardLedger>,
     board: &B,
     attempt: &CardAttempt,
-) -> Result<Shown, NotDelivered> {
+) -> Result<Option<Shown<B::Content>>, NotDelivered> {
     let CardAttempt {
         item_id,
         attempt_id,
@@ -101,30 +103,38 @@ pub async fn show<B: Board>(
         _ => card.released(),
     };
     cards.write(item_id, &claimed, &card, board.now()).await?;
-    let (at, version, change) = result?;
-    Ok(Shown {
+    let Some((version, content, change)) = result? else {
+        return Ok(None);
+    };
+    Ok(card.at.clone().map(|at| Shown {
         card,
         at,
         version,
+        content,
         change,
-    })
+    }))
 }
 
-type UpToDate = Result<(CardAt, u64, CardChange), NotDelivered>;
+/// The version that the card shows now, and what this attempt has done.
+type UpToDate<C> = Result<Option<(u64, C, CardChange)>, NotDelivered>;
 
 /// Changes `card` to what is known about it.
-async fn bring_up_to_date<B: Board>(board: &B, card: &mut Card, deadline: SystemTime) -> UpToDate {
-    let (version, content) = board.read().await?;
-    let here = card.at_in(board.channel()).cloned();
-    if let Some(at) = &here
-        && card.shows == Some(version)
-    {
-        return Ok((at.clone(), version, CardChange::Unchanged));
+async fn bring_up_to_date<B: Board>(
+    board: &B,
+    card: &mut Card,
+    deadline: SystemTime,
+) -> UpToDate<B::Content> {
+    let Some((version, content)) = board.read().await? else {
+        return Ok(None);
+    };
+    let is_here = card.at_in(board.channel()).is_some();
+    if is_here && card.shows == Some(version) {
+        return Ok(Some((version, content, CardChange::Unchanged)));
     }
     let confirmed = board.confirm().await;
     confirmed.map_err(NotDelivered::NotConfirmed)?;
-    // People have replaced the channel. The card in the other one is left behind.
-    if card.at.is_some() && here.is_none() {
+    // People have replaced the channel, or the item has moved to another one. The card there is left behind.
+    if card.at.is_some() && !is_here {
         *card = card.anew();
     }
     let mut change = CardChange::Updated;
@@ -135,7 +145,7 @@ async fn bring_up_to_date<B: Board>(board: &B, card: &mut Card, deadline: System
             continue;
         };
         if card.shows == Some(version) {
-            return Ok((at, version, change));
+            return Ok(Some((version, content, change)));
         }
         update(board, card, &at, version, &content, deadline).await?;
     }

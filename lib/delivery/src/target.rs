@@ -6,6 +6,8 @@ use apgl_slack::SlackError;
 use apgl_stores::InSequence;
 use sha2::{Digest, Sha256};
 
+use crate::protocol::NotDelivered;
+
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'a> {
     Channel(&'a ChannelRef),
@@ -79,7 +81,7 @@ impl<'a> Target<'a> {
     ///
     /// A direct message can't become anything else. But after a redrive, those whom a message addresses are looked up
     /// again.
-    pub(crate) async fn confirm(
+    pub async fn confirm(
         &self,
         directory: &Directory,
         mentions_people: bool,
@@ -101,8 +103,21 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// The step's error for a message that was not delivered.
+    pub async fn step_error(&self, directory: &Directory, error: NotDelivered) -> StepError {
+        match error {
+            NotDelivered::Slack(SlackError::Rejected { code, detail, .. })
+                if is_about_the_message(&code) =>
+            {
+                StepError::SlackMessageRejected { code, detail }
+            }
+            NotDelivered::Slack(error) => self.error(directory, error).await,
+            error => error.into(),
+        }
+    }
+
     /// The step's error for a refusal by Slack. What the table says about a channel is corrected.
-    pub async fn error(&self, directory: &Directory, error: SlackError) -> StepError {
+    async fn error(&self, directory: &Directory, error: SlackError) -> StepError {
         match self {
             Self::Channel(channel) => directory.correct_table(channel, error).await,
             Self::Person(conversation) if error.rejected_code() == Some("channel_not_found") => {
@@ -114,6 +129,23 @@ impl<'a> Target<'a> {
             Self::Person(_) => error.into(),
         }
     }
+}
+
+/// Whether Slack has refused the message itself: no redrive could help. Every other code, and every code that Slack
+/// may add, is about something that somebody can change.
+///
+/// Source: the errors of <https://docs.slack.dev/reference/methods/chat.postMessage>, which chat.update shares.
+fn is_about_the_message(code: &str) -> bool {
+    matches!(
+        code,
+        "no_text"
+            | "msg_too_long"
+            | "msg_blocks_too_long"
+            | "invalid_blocks"
+            | "invalid_blocks_format"
+            | "markdown_text_conflict"
+            | "cannot_reply_to_message"
+    )
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ const STALL: Duration = Duration::from_secs(25);
 const BACKOFF: Duration = Duration::from_secs(2);
 const MAX_ATTEMPTS: usize = 60;
 
-type Run = Pin<Box<dyn Future<Output = Result<Shown, NotDelivered>>>>;
+type Run = Pin<Box<dyn Future<Output = Result<Option<Shown<u64>>, NotDelivered>>>>;
 
 /// The execution of one version.
 struct Execution {
@@ -110,7 +110,7 @@ impl Execution {
         match result {
             Ok(shown) => {
                 self.ended = true;
-                world.borrow_mut().judge_end(self.version, &shown)
+                world.borrow_mut().judge_end(self.version, &shown.unwrap())
             }
             Err(error) => {
                 let error = StepError::from(error);

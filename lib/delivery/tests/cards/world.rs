@@ -201,7 +201,7 @@ impl World {
     }
 
     /// Judges what an execution says at its end.
-    pub fn judge_end(&mut self, own: u64, shown: &Shown) -> Result<(), String> {
+    pub fn judge_end(&mut self, own: u64, shown: &Shown<u64>) -> Result<(), String> {
         self.tell(format!(
             "v{own}: ends, the card shows version {}",
             shown.version
@@ -346,11 +346,11 @@ impl Board for View {
         CHANNEL
     }
 
-    async fn read(&self) -> Result<(u64, u64), StepError> {
+    async fn read(&self) -> Result<Option<(u64, u64)>, StepError> {
         pause().await;
         let version = self.world.borrow().version;
         pause().await;
-        Ok((version, version))
+        Ok(Some((version, version)))
     }
 
     async fn confirm(&self) -> Result<(), StepError> {

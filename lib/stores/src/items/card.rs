@@ -211,6 +211,15 @@ impl Card {
         }
     }
 
+    /// The bot has tried to pin the card.
+    #[must_use]
+    pub fn pin_was_tried(&self) -> Self {
+        Self {
+            pin_tried: true,
+            ..self.clone()
+        }
+    }
+
     /// What identifies a stored card: who wrote it, and until when it is claimed.
     fn identity(&self) -> (&str, Option<u64>) {
         (&self.attempt, self.claimed_until)

@@ -1,0 +1,136 @@
+//! The card's channel in Slack.
+
+use std::time::SystemTime;
+
+use apgl_contract::{
+    Invocation, Item, MessageTs, StepError,
+    outcome::{MessageOutcome, PostedMessage},
+};
+use apgl_delivery::{Content as Posted, NotDelivered, SlackOutbox, Target, card::Board, deliver};
+use apgl_slack::{SlackError, Update};
+use apgl_stores::{Delivery, Place};
+
+use crate::{Deps, Input, content::Content};
+
+pub(crate) struct SlackBoard<'a> {
+    pub deps: &'a Deps,
+    pub invocation: &'a Invocation,
+    pub input: &'a Input,
+    pub attempt_id: &'a str,
+}
+
+/// A version of the item, and what the card shows of it.
+pub(crate) struct Version {
+    pub item: Item,
+    pub content: Content,
+}
+
+impl SlackBoard<'_> {
+    fn target(&self) -> Target<'_> {
+        Target::Channel(&self.input.channel)
+    }
+}
+
+impl Board for SlackBoard<'_> {
+    type Content = Version;
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn channel(&self) -> &str {
+        &self.input.channel.id
+    }
+
+    async fn read(&self) -> Result<Option<(u64, Version)>, StepError> {
+        let item = self.deps.items.latest(&self.input.item_id).await?;
+        let item = item.ok_or_else(|| StepError::StepBug {
+            what: "the item was not recorded".into(),
+        })?;
+        if item.channel_name != self.input.channel_name {
+            return Ok(None);
+        }
+        let content = Content::of(&item);
+        Ok(Some((item.version.get(), Version { item, content })))
+    }
+
+    async fn confirm(&self) -> Result<(), StepError> {
+        let (directory, invocation) = (&self.deps.directory, self.invocation);
+        // Boxed, because its future is large and rarely needed.
+        Box::pin(self.target().confirm(directory, false, invocation)).await
+    }
+
+    async fn post(&self, number: u32, version: &Version) -> Result<PostedMessage, NotDelivered> {
+        let delivery = Delivery {
+            id: format!("#card/{}#{number}", self.input.item_id),
+            attempt_id: self.attempt_id.to_owned(),
+            place: Place::in_channel(self.channel()),
+            // The card belongs to no execution.
+            execution_started_at: None,
+            expires_at: None,
+            in_sequence: None,
+            deadline: self.invocation.deadline,
+        };
+        let content = Posted {
+            text: &version.content.text,
+            blocks: Some(&version.content.blocks),
+            unfurl_links: false,
+            unfurl_media: false,
+            mentions_people: false,
+        };
+        let Deps {
+            directory,
+            deliveries,
+            ..
+        } = self.deps;
+        let outbox = SlackOutbox::new(
+            directory,
+            self.invocation,
+            self.target(),
+            content,
+            &delivery,
+        );
+        match deliver(deliveries, &outbox, &delivery).await? {
+            MessageOutcome::Posted(posted) => Ok(posted),
+            _ => Err(NotDelivered::Ledger(StepError::StepBug {
+                what: "a card neither expires nor is in a sequence".into(),
+            })),
+        }
+    }
+
+    async fn update(&self, ts: &MessageTs, version: &Version) -> Result<(), SlackError> {
+        let directory = &self.deps.directory;
+        let update = Update {
+            channel: self.channel(),
+            ts: ts.as_str(),
+            text: &version.content.text,
+            blocks: &version.content.blocks,
+        };
+        let updated = self
+            .target()
+            .reach(directory, self.channel(), async || {
+                directory.slack.chat_update(update).await
+            })
+            .await;
+        match updated {
+            // If the outcome of joining the channel is unknown, the card was still not updated.
+            Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.update" => {
+                Err(SlackError::Unavailable { method, reason })
+            }
+            // Source: the errors of <https://docs.slack.dev/reference/methods/chat.update>.
+            Err(SlackError::Rejected {
+                method,
+                code,
+                detail,
+            }) if code == "is_inactive" => {
+                let code = "is_archived".to_owned();
+                Err(SlackError::Rejected {
+                    method,
+                    code,
+                    detail,
+                })
+            }
+            updated => updated,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Brings the card of an item up to date: posts it exactly once, then updates it in place, and pins it in the item's own
+//! channel. See [`apgl_delivery::card`].
+
+mod board;
+mod content;
+
+use std::{sync::Arc, time::SystemTime};
+
+use apgl_contract::{
+    ChannelName, ChannelRef, Invocation, ItemId, StepError, item::CardOutcome,
+    notice::SequenceNumber,
+};
+use apgl_delivery::{
+    Target,
+    card::{CardAttempt, Shown, show},
+};
+use apgl_directory::Directory;
+use apgl_runtime::SettingError;
+use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
+use apgl_stores::{Card, CardAt, Deliveries, Items};
+use aws_types::SdkConfig;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::board::SlackBoard;
+
+#[derive(Debug)]
+pub struct Deps {
+    pub directory: Directory,
+    pub deliveries: Deliveries,
+    pub items: Items,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig, slack: SlackClient) -> Result<Self, SettingError> {
+        Ok(Self {
+            directory: Directory::from_env(aws, slack)?,
+            deliveries: Deliveries::from_env(aws)?,
+            items: Items::from_env(aws)?,
+        })
+    }
+}
+
+impl LimitedBy for Deps {
+    fn limited_by(&self, limiter: &Arc<dyn RateLimiter>) -> Self {
+        Self {
+            directory: self.directory.limited_by(limiter),
+            deliveries: self.deliveries.clone(),
+            items: self.items.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Input {
+    pub channel: ChannelRef,
+    /// The name in the request, by which the item knows its channel.
+    pub channel_name: ChannelName,
+    pub item_id: ItemId,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `None` if the card belongs in another channel by now.
+    pub card: Option<CardOutcome>,
+}
+
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    // Lambda can run an invocation twice with the same request id.
+    let attempt_id = format!("{}/{}", invocation.request_id, Uuid::new_v4().simple());
+    let attempt = CardAttempt {
+        item_id: input.item_id.to_string(),
+        attempt_id,
+        deadline: invocation.deadline,
+    };
+    let board = SlackBoard {
+        deps,
+        invocation,
+        input: &input,
+        attempt_id: &attempt.attempt_id,
+    };
+    let cards = deps.items.cards();
+    let shown = match show(&cards, &board, &attempt).await {
+        Ok(Some(shown)) => shown,
+        Ok(None) => {
+            tracing::info!("the item has moved to another channel");
+            return Ok(Outcome { card: None });
+        }
+        Err(error) => {
+            let target = Target::Channel(&input.channel);
+            return Err(target.step_error(&deps.directory, error).await);
+        }
+    };
+    let Shown {
+        card,
+        at,
+        version,
+        content,
+        change,
+    } = shown;
+    tracing::info!(
+        message.ts = at.ts.as_str(),
+        item.version = version,
+        card.change = ?change,
+        "the card is up to date"
+    );
+    let version = SequenceNumber::try_from(version).unwrap_or_else(|_| content.item.version);
+    let mut outcome = CardOutcome::new(at.ts.clone(), version, change);
+    if content.item.own_channel {
+        pin(deps, &input.item_id, &card, &at, &mut outcome).await?;
+    }
+    Ok(Outcome {
+        card: Some(outcome),
+    })
+}
+
+/// Pins the card once. If people take the pin away, it stays away.
+async fn pin(
+    deps: &Deps,
+    item_id: &ItemId,
+    card: &Card,
+    at: &CardAt,
+    outcome: &mut CardOutcome,
+) -> Result<(), StepError> {
+    if card.pin_tried {
+        return Ok(());
+    }
+    let refused = match deps
+        .directory
+        .slack
+        .pins_add(&at.channel, at.ts.as_str())
+        .await
+    {
+        Ok(()) => None,
+        Err(SlackError::Rejected { code, .. }) if code == "already_pinned" => None,
+        Err(SlackError::Rejected { code, .. }) => Some(code),
+        // The app was installed before it had the scope. A later update of the card tries again.
+        Err(SlackError::Unauthorized { code, .. }) if code == "missing_scope" => {
+            tracing::warn!(slack.error = code, "can't pin the card");
+            outcome.pinned = Some(false);
+            outcome.not_pinned = Some(code);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(code) = &refused {
+        tracing::info!(
+            slack.error = code,
+            "Slack does not let the bot pin the card"
+        );
+    }
+    outcome.pinned = Some(refused.is_none());
+    outcome.not_pinned = refused;
+    // If another attempt has claimed the card meanwhile, it tries to pin it again: Slack then says that it is pinned.
+    let (cards, now) = (deps.items.cards(), SystemTime::now());
+    let tried = card.pin_was_tried();
+    cards
+        .write(item_id.as_str(), card, &tried, now)
+        .await
+        .map(drop)
+}
