@@ -11,6 +11,7 @@
 //! | [`calls`] | the log of all calls |
 //! | [`seed`] | the initial contents of the workspace |
 //! | [`admin`] | a client for the admin routes |
+//! | [`time_zone`] | time zones by name |
 //! | `page` | the web page at `/` |
 //! | [`server`] | HTTP |
 
@@ -25,6 +26,7 @@ mod methods;
 mod page;
 pub mod seed;
 pub mod server;
+pub mod time_zone;
 pub mod workspace;
 
 pub use admin::Admin;

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::{Channel, User, Workspace};
+use crate::{
+    time_zone,
+    workspace::{Channel, User, Workspace},
+};
 
 /// The bot scopes of the app's manifest.
-pub const ALL_SCOPES: [&str; 12] = [
+pub const ALL_SCOPES: [&str; 13] = [
     "channels:read",
     "channels:manage",
     "channels:join",
@@ -18,6 +21,7 @@ pub const ALL_SCOPES: [&str; 12] = [
     "im:write",
     "im:history",
     "chat:write",
+    "pins:write",
     "users:read",
     "users:read.email",
 ];
@@ -180,6 +184,11 @@ impl Seed {
         for (n, token) in self.tokens.iter().enumerate() {
             if token.token.is_empty() {
                 return broken(format!("tokens[{n}].token"), "must not be empty");
+            }
+        }
+        for (n, user) in self.users.iter().enumerate() {
+            if time_zone::named(&user.tz).is_none() {
+                return broken(format!("users[{n}].tz"), time_zone::RULE);
             }
         }
         let mut names = BTreeSet::new();

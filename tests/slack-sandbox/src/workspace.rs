@@ -5,6 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +17,7 @@ pub const BOT_USER_ID: &str = "U00BOT";
 /// The person who created the channels that neither the bot nor one of their members created.
 pub const OWNER_USER_ID: &str = "U00OWNER";
 
+use crate::time_zone;
 pub use crate::{
     channel::{Channel, Kind, Version},
     message::{Edited, Message, Pinned, Reaction},
@@ -64,22 +66,13 @@ pub struct User {
     /// A single-channel guest.
     #[serde(default)]
     pub is_ultra_restricted: bool,
-    /// The name of a time zone, for example `Europe/Berlin`.
+    /// The IANA name of the user's time zone, for example `Europe/Berlin`.
     #[serde(default = "utc")]
     pub tz: String,
-    #[serde(default = "utc_label")]
-    pub tz_label: String,
-    /// Seconds east of UTC.
-    #[serde(default)]
-    pub tz_offset: i32,
 }
 
 fn utc() -> String {
-    "Etc/UTC".to_owned()
-}
-
-fn utc_label() -> String {
-    "Coordinated Universal Time".to_owned()
+    time_zone::DEFAULT.to_owned()
 }
 
 impl Default for User {
@@ -94,9 +87,14 @@ impl Default for User {
             is_restricted: false,
             is_ultra_restricted: false,
             tz: utc(),
-            tz_label: utc_label(),
-            tz_offset: 0,
         }
+    }
+}
+
+impl User {
+    /// UTC if `tz` names no time zone.
+    pub fn time_zone(&self) -> TimeZone {
+        time_zone::named(&self.tz).unwrap_or(TimeZone::UTC)
     }
 }
 

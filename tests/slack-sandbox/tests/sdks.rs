@@ -10,12 +10,11 @@ use xtask::{Project, prepare::install_tools};
 
 const TOKEN: &str = "xoxb-sdk";
 /// The scopes that the product doesn't ask for.
-const OTHER_SCOPES: [&str; 7] = [
+const OTHER_SCOPES: [&str; 6] = [
     "im:read",
     "mpim:read",
     "mpim:write",
     "pins:read",
-    "pins:write",
     "reactions:read",
     "reactions:write",
 ];
@@ -27,8 +26,7 @@ async fn sandbox() -> Sandbox {
     let seed = json!({
         "tokens": [{ "token": TOKEN, "scopes": scopes }],
         "users": [
-            { "id": "UANA", "name": "ana", "email": "ana@example.com", "tz": "Europe/Berlin",
-              "tz_label": "Central European Time", "tz_offset": 3600 },
+            { "id": "UANA", "name": "ana", "email": "ana@example.com", "tz": "Europe/Berlin" },
             { "id": "UBOB", "name": "bob", "email": "bob@example.com" },
         ],
     });

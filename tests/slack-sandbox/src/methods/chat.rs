@@ -148,12 +148,16 @@ fn own_message(
     Ok((channel.id.clone(), message.ts.clone()))
 }
 
-/// What the call omits stays as it is, the blocks too: slackapi/python-slack-sdk#523.
+/// What the call omits stays as it is, except the blocks: a text without blocks replaces them.
+/// <https://docs.slack.dev/reference/methods/chat.update#text-blocks-attachments>
 pub(super) fn update(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let (id, ts) = own_message(workspace, call, "cant_update_message")?;
-    let content = Content::of(call)?;
+    let mut content = Content::of(call)?;
     if content.text.as_deref().is_some_and(is_too_long) {
         return refuse("msg_too_long");
+    }
+    if content.text.is_some() {
+        content.blocks.get_or_insert_with(|| json!([]));
     }
     let edited = Edited {
         user: call.token.bot_user_id.clone(),

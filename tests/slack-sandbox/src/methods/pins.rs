@@ -10,9 +10,7 @@ const MAX_PINS: usize = 100;
 pub(super) fn add(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let (channel, ts) = pinned_in(workspace, call)?;
     let id = channel.id.clone();
-    if pinned(channel).count() >= MAX_PINS {
-        return refuse("too_many_pins");
-    }
+    let is_full = pinned(channel).count() >= MAX_PINS;
     let pin = Pinned {
         by: call.token.bot_user_id.clone(),
         at: epoch_micros() / 1_000_000,
@@ -20,6 +18,7 @@ pub(super) fn add(workspace: &mut Workspace, call: &Call<'_>) -> Answer {
     let channel = workspace.channel_mut(&id);
     match channel.and_then(|channel| channel.message_mut(&ts)) {
         Some(message) if message.pinned.is_some() => refuse("already_pinned"),
+        Some(_) if is_full => refuse("too_many_pins"),
         Some(message) => {
             message.pinned = Some(pin);
             Ok(json!({}))

@@ -1,7 +1,11 @@
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Call, Refusal, page, refuse, shapes};
-use crate::workspace::{OWNER_USER_ID, TEAM_ID, User, Workspace};
+use crate::{
+    time_zone,
+    workspace::{OWNER_USER_ID, TEAM_ID, User, Workspace},
+};
 
 pub(super) fn lookup_by_email(workspace: &Workspace, call: &Call<'_>) -> Answer {
     call.needs("users:read.email")?;
@@ -62,9 +66,10 @@ fn shown(user: &User, call: &Call<'_>) -> Value {
     });
     // Slack omits a deactivated user's time zone.
     if !user.deleted {
+        let (label, offset) = time_zone::label_and_offset(&user.time_zone(), Timestamp::now());
         shown["tz"] = json!(user.tz);
-        shown["tz_label"] = json!(user.tz_label);
-        shown["tz_offset"] = json!(user.tz_offset);
+        shown["tz_label"] = json!(label);
+        shown["tz_offset"] = json!(offset);
     }
     if call.flag("include_locale") {
         shown["locale"] = json!("en-US");

@@ -15,7 +15,10 @@ use super::{
     Shared,
     admin::{bad_request, body_or_400},
 };
-use crate::workspace::{Message, User, Workspace};
+use crate::{
+    time_zone,
+    workspace::{Message, User, Workspace},
+};
 
 /// Changes to a channel by someone other than the bot. Omitted fields keep their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ pub struct UserChange {
     /// Whether the account is deactivated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<bool>,
+    /// The IANA name of the user's time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tz: Option<String>,
 }
 
 pub(super) async fn change_channel(
@@ -134,7 +140,11 @@ pub(super) async fn change_user(
         name,
         email,
         deleted,
+        tz,
     } = body_or_400!(body);
+    if tz.as_ref().is_some_and(|tz| time_zone::named(tz).is_none()) {
+        return bad_request(&format!("tz: {}", time_zone::RULE));
+    }
     let workspace = &mut shared.lock().workspace;
     let Some(user) = workspace.user_named(&user).cloned() else {
         return StatusCode::NOT_FOUND.into_response();
@@ -143,6 +153,7 @@ pub(super) async fn change_user(
         name: name.unwrap_or(user.name),
         email: email.or(user.email),
         deleted: deleted.unwrap_or(user.deleted),
+        tz: tz.unwrap_or(user.tz),
         ..user
     };
     let has_the_address = |other: &User| other.id != changed.id && !other.deleted;

@@ -1,35 +1,106 @@
 //! What a bot does with a message later: changes, deletes, pins it and reacts to it.
 
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
+use slack_sandbox::faults::{Fault, How};
 
 use crate::slack::{Slack, anas_message, error};
 
-#[tokio::test]
-async fn an_update_changes_what_it_mentions() {
-    let slack = Slack::without_limits().await;
+/// A message of the bot with everything that it can have. Returns its `ts`.
+async fn rich_message(slack: &Slack) -> String {
     let blocks = json!([{ "type": "divider" }]).to_string();
-    let metadata = json!({ "event_type": "e", "event_payload": {} }).to_string();
-    let arguments = [("blocks", blocks.as_str()), ("metadata", &metadata)];
-    let ts = slack.post("team", "one", &arguments).await;
-    let update = async |arguments: &[(&str, &str)]| {
-        let arguments = [&[("ts", ts.as_str())], arguments].concat();
-        let updated = slack.call_in("team", "chat.update", &arguments).await;
-        assert_eq!(error(&updated), "ok");
-        let team = slack.admin.channel("team").await.unwrap().unwrap();
-        (updated, team.messages[0].clone())
-    };
-    let (updated, message) = update(&[("text", "two")]).await;
+    let attachments = json!([{ "text": "x" }]).to_string();
+    let arguments = [
+        ("blocks", blocks.as_str()),
+        ("attachments", &attachments),
+        ("metadata", METADATA),
+    ];
+    slack.post("team", "one", &arguments).await
+}
+
+const METADATA: &str = r#"{ "event_type": "e", "event_payload": { "n": 1 } }"#;
+
+/// `expected` says whether the message still has its blocks, its attachments and its metadata.
+#[rstest]
+#[case::text(&[("text", "two")], "two", [false, true, true])]
+#[case::blocks(&[("blocks", r#"[{ "type": "divider" }]"#)], "one", [true, true, true])]
+#[case::both(&[("text", "two"), ("blocks", r#"[{ "type": "divider" }]"#)], "two", [true, true, true])]
+#[case::attachments(&[("attachments", "[]"), ("blocks", "[]")], "one", [false, false, true])]
+#[case::metadata(&[("text", "two"), ("metadata", "{}")], "two", [false, true, false])]
+#[tokio::test]
+async fn an_update_keeps_what_it_omits_but_a_text_alone_removes_the_blocks(
+    #[case] changes: &[(&str, &str)],
+    #[case] text: &str,
+    #[case] expected: [bool; 3],
+) {
+    let slack = Slack::without_limits().await;
+    let ts = rich_message(&slack).await;
+    let arguments = [&[("ts", ts.as_str())], changes].concat();
+    let updated = slack.call_in("team", "chat.update", &arguments).await;
+    assert_eq!(error(&updated), "ok");
     assert_eq!(
         (&updated["ts"], &updated["text"]),
+        (&json!(ts), &json!(text))
+    );
+    let team = slack.admin.channel("team").await.unwrap().unwrap();
+    let message = &team.messages[0];
+    assert_eq!(message.text, text);
+    let has = [&message.blocks, &message.attachments, &message.metadata].map(Option::is_some);
+    assert_eq!(has, expected);
+}
+
+#[tokio::test]
+async fn the_history_says_that_a_message_was_updated_and_still_has_its_metadata() {
+    let slack = Slack::without_limits().await;
+    let ts = rich_message(&slack).await;
+    let message = async || {
+        let arguments = [("include_all_metadata", "true")];
+        let history = slack
+            .call_in("team", "conversations.history", &arguments)
+            .await;
+        history["messages"][0].clone()
+    };
+    assert!(message().await["edited"].is_null());
+    let arguments = [("ts", ts.as_str()), ("text", "two")];
+    let updated = slack.call_in("team", "chat.update", &arguments).await;
+    let message = message().await;
+    assert_eq!(
+        (&message["ts"], &message["text"]),
         (&json!(ts), &json!("two"))
     );
-    assert_eq!(updated["message"]["edited"]["user"], "U00BOT");
-    assert_eq!(message.text, "two");
-    assert!(message.blocks.is_some() && message.metadata.is_some());
-    let (_, message) = update(&[("blocks", "[]"), ("metadata", "{}")]).await;
-    assert_eq!(message.text, "two");
-    assert!(message.blocks.is_none() && message.metadata.is_none());
+    assert_eq!(message["edited"], updated["message"]["edited"]);
+    assert_eq!(message["edited"]["user"], "U00BOT");
+    assert!(message["edited"]["ts"].as_str().unwrap() > ts.as_str());
+    assert_eq!(message["metadata"], METADATA.parse::<Value>().unwrap());
+}
+
+#[tokio::test]
+async fn an_update_can_come_too_late_for_the_workspace() {
+    let slack = Slack::without_limits().await;
+    let ts = slack.post("team", "one", &[]).await;
+    let closed = Fault::new("chat.update", How::refused("edit_window_closed"));
+    slack.admin.add_fault(&closed.times(1)).await.unwrap();
+    let arguments = [("ts", ts.as_str()), ("text", "two")];
+    let answer = slack.call_in("team", "chat.update", &arguments).await;
+    assert_eq!(error(&answer), "edit_window_closed");
+    let texts = slack.texts("team", "conversations.history", &[]).await;
+    assert_eq!(texts, ["one"]);
+}
+
+/// The id of a direct message is not the user's id.
+#[rstest]
+#[case("secret")]
+#[case("UANA")]
+#[case("#team")]
+#[tokio::test]
+async fn an_update_and_a_pin_need_the_id_of_a_channel_that_the_bot_sees(
+    #[case] channel: &str,
+    #[values("chat.update", "pins.add")] method: &str,
+) {
+    let slack = Slack::start().await;
+    let arguments = [("ts", "1.0"), ("timestamp", "1.0"), ("text", "x")];
+    let answer = slack.call_in(channel, method, &arguments).await;
+    assert_eq!(error(&answer), "channel_not_found");
 }
 
 #[rstest]
@@ -150,6 +221,49 @@ async fn a_message_is_pinned_once() {
     assert_eq!(pin("pins.remove").await, "ok");
     let pins = slack.call_in("team", "pins.list", &[]).await;
     assert_eq!(pins["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_channel_has_at_most_a_hundred_pins() {
+    let slack = Slack::without_limits().await;
+    let pin = async |ts: &str| {
+        let arguments = [("timestamp", ts)];
+        let answer = slack.call_in("team", "pins.add", &arguments).await;
+        error(&answer).to_owned()
+    };
+    let first = anas_message(&slack).await;
+    assert_eq!(pin(&first).await, "ok");
+    for _ in 1..100 {
+        assert_eq!(pin(&anas_message(&slack).await).await, "ok");
+    }
+    assert_eq!(pin(&anas_message(&slack).await).await, "too_many_pins");
+    assert_eq!(pin(&first).await, "already_pinned");
+}
+
+/// Slack removes the bot from a channel that is archived.
+#[rstest]
+#[case("team", "not_in_channel", "is_inactive")]
+#[case("closed", "channel_not_found", "channel_not_found")]
+#[tokio::test]
+async fn nothing_is_pinned_or_updated_in_an_archived_channel(
+    #[case] channel: &str,
+    #[case] of_pin: &str,
+    #[case] of_update: &str,
+) {
+    let slack = Slack::start().await;
+    let ts = slack.post(channel, "one", &[]).await;
+    let id = slack.admin.channel(channel).await.unwrap().unwrap().id;
+    slack.admin.archive_channel(channel).await.unwrap();
+    let arguments = [
+        ("channel", id.as_str()),
+        ("ts", &ts),
+        ("timestamp", &ts),
+        ("text", "two"),
+    ];
+    let pin = slack.call("pins.add", &arguments).await;
+    assert_eq!(error(&pin), of_pin);
+    let update = slack.call("chat.update", &arguments).await;
+    assert_eq!(error(&update), of_update);
 }
 
 #[tokio::test]

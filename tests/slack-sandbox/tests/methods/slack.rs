@@ -9,11 +9,10 @@ use slack_sandbox::{
 
 pub const TOKEN: &str = "xoxb-test";
 /// The scopes that only other apps have.
-const OTHER_SCOPES: [&str; 6] = [
+const OTHER_SCOPES: [&str; 5] = [
     "im:read",
     "mpim:write",
     "pins:read",
-    "pins:write",
     "reactions:read",
     "reactions:write",
 ];
@@ -33,8 +32,7 @@ impl Slack {
             "tokens": [{ "token": TOKEN, "scopes": scopes }, { "token": "xoxb-poor", "scopes": ["users:read"] }],
             "users": [
                 { "id": "UANA", "name": "ana", "email": "ana@example.com" },
-                { "id": "UBOB", "name": "bob", "email": "bob@example.com", "tz": "Europe/Berlin",
-                  "tz_label": "Central European Summer Time", "tz_offset": 7200 },
+                { "id": "UBOB", "name": "bob", "email": "bob@example.com", "tz": "Europe/Berlin" },
                 { "id": "UGONE", "name": "gone", "email": "gone@example.com", "deleted": true },
                 { "id": "UGUEST", "name": "guest", "email": "guest@example.com", "is_restricted": true },
                 { "id": "USINGLE", "name": "single", "email": "single@example.com", "is_ultra_restricted": true },

@@ -46,6 +46,8 @@ async fn a_seed_creates_a_hundred_thousand_users_and_channels() {
 #[case(json!({ "channels": [{ "name": "team" }] }), "channels[0].name")]
 #[case(json!({ "channels": [{ "name": "x", "members": ["nobody@example.com"] }] }), "channels[0].members[0]")]
 #[case(json!({ "tokens": [{ "token": "" }] }), "tokens[0].token")]
+#[case(json!({ "users": [{ "name": "x", "tz": "Europe/Atlantis" }], "channels": [{ "name": "x" }] }), "users[0].tz: must be the name of an IANA time zone")]
+#[case(json!({ "users": [{ "name": "x", "tz": "europe/berlin" }], "channels": [{ "name": "x" }] }), "users[0].tz")]
 #[tokio::test]
 async fn a_bad_seed_is_rejected_as_a_whole_with_its_field(
     #[case] seed: Value,

@@ -55,3 +55,10 @@ pub async fn post(sandbox: &Sandbox, admin: &Admin) -> reqwest::Result<reqwest::
     )
     .await
 }
+
+/// The web page with these query parameters.
+pub async fn page(sandbox: &Sandbox, query: &[(&str, &str)]) -> String {
+    let request = reqwest::Client::new().get(sandbox.url()).query(query);
+    let page = request.send().await.unwrap().error_for_status().unwrap();
+    page.text().await.unwrap()
+}

@@ -195,6 +195,31 @@ async fn an_address_can_pass_to_another_active_account() {
     );
 }
 
+#[rstest]
+#[case("Asia/Tokyo", true)]
+#[case("Asia/Atlantis", false)]
+#[case("", false)]
+#[tokio::test]
+async fn a_users_time_zone_can_become_any_that_exists(#[case] tz: &str, #[case] exists: bool) {
+    let (sandbox, admin) = start(1.0).await;
+    let change = UserChange {
+        tz: Some(tz.to_owned()),
+        ..UserChange::default()
+    };
+    match admin.change_user("ana@example.com", &change).await {
+        Ok(()) => assert!(exists),
+        Err(refusal) => {
+            assert!(!exists);
+            assert!(refusal.to_string().contains("tz: must be"), "{refusal}");
+        }
+    }
+    let arguments = [("email", "ana@example.com")];
+    let answer = call(&sandbox, "users.lookupByEmail", &arguments).await;
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    let expected = if exists { tz } else { "Etc/UTC" };
+    assert_eq!(answer["user"]["tz"], expected);
+}
+
 #[tokio::test]
 async fn an_account_that_is_deactivated_frees_its_address() {
     let (sandbox, admin) = start(1.0).await;
