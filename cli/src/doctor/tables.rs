@@ -19,6 +19,7 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
         ("DeliveriesTableName", "deliveryId"),
         ("RateLimitsTableName", "owner, item"),
         ("ReceiptsTableName", "id, item"),
+        ("ItemsTableName", "itemId, row"),
     ] {
         // The rate limiter may be off; then there is no such output.
         let Some(table) = output(stack, key) else {

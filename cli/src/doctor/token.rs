@@ -147,7 +147,11 @@ mod tests {
     #[rstest]
     #[case(&[], Verdict::Good, "as in the manifest")]
     #[case(&["-chat:write", "-users:read"], Verdict::Bad, "chat:write, users:read missing")]
-    #[case::app_of_an_earlier_release(&["-im:write", "-im:history"], Verdict::Bad, "im:history, im:write missing")]
+    #[case::app_of_an_earlier_release(
+        &["-im:write", "-im:history", "-pins:write"],
+        Verdict::Bad,
+        "im:history, im:write, pins:write missing"
+    )]
     #[case(&["admin"], Verdict::Warning, "admin not needed")]
     fn a_tokens_scopes_are_compared_with_the_manifest(
         #[case] changes: &[&str],

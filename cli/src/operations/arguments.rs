@@ -1,4 +1,4 @@
-//! The arguments of the seven operations, and the requests that they make.
+//! The arguments of the eight operations, and the requests that they make.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use apgl_client::{
     Category, ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Email,
     Message, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Operation as Workflow,
-    Visibility,
+    UpdateItem, Visibility,
 };
 use apgl_contract::{Sequence, Timestamp, decode::parse};
 use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
@@ -40,6 +40,8 @@ pub enum Operation {
     CheckChannel(CheckChannelArguments),
     /// Renames and archives a channel, so that its name is free again.
     DeleteChannel(DeleteChannelArguments),
+    /// Records an item's new version, and updates its card.
+    UpdateItem(UpdateItemArguments),
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +143,47 @@ pub struct DeleteChannelArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct UpdateItemArguments {
+    /// What identifies the item.
+    item: String,
+    /// The item's version, higher after each change.
+    #[arg(long, value_name = "NUMBER")]
+    version: u64,
+    /// The name of the card's channel.
+    #[arg(long)]
+    channel: String,
+    /// The channel is public instead of private, and exists.
+    #[arg(long, conflicts_with = "own_channel")]
+    public: bool,
+    /// The channel is about this item alone, so the card is pinned.
+    #[arg(long)]
+    own_channel: bool,
+    /// What the item is called.
+    #[arg(long)]
+    title: String,
+    /// Where the item is worked on.
+    #[arg(long, value_name = "URL")]
+    link: Option<String>,
+    /// The state that the item is in now, such as `in_review`.
+    #[arg(long)]
+    state: String,
+    /// What the readers should do next.
+    #[arg(long, value_name = "TEXT")]
+    next_step: Option<String>,
+    /// What else the card shows. Can be repeated.
+    #[arg(long = "fact", value_name = "TEXT")]
+    facts: Vec<String>,
+    /// A person who must act now. Can be repeated.
+    #[arg(long, value_name = "EMAIL", value_parser = email)]
+    waiting_for: Vec<Email>,
+    /// The day by which they must act, such as 2026-12-01.
+    #[arg(long, value_name = "DATE")]
+    due_date: Option<String>,
+    #[command(flatten)]
+    start: Start,
+}
+
+#[derive(Debug, Args)]
 #[command(group = ArgGroup::new("text").args(["message", "message_file"]).required(true))]
 struct MessageArguments {
     /// The text, in Slack's mrkdwn.
@@ -200,6 +243,35 @@ struct NoticeOptions {
     #[arg(long, value_name = "KEY=NUMBER", value_parser = sequence)]
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<Sequence>,
+}
+
+impl UpdateItemArguments {
+    fn request(self) -> (Start, UpdateItem) {
+        let mut request = UpdateItem::new(
+            self.item,
+            self.version,
+            self.channel,
+            self.title,
+            self.state,
+        );
+        if self.public {
+            request = request.visibility(Visibility::Public);
+        }
+        if self.own_channel {
+            request = request.own_channel();
+        }
+        if let Some(link) = self.link {
+            request = request.link(link);
+        }
+        if let Some(next_step) = self.next_step {
+            request = request.next_step(next_step);
+        }
+        if let Some(due_date) = self.due_date {
+            request = request.due_date(due_date);
+        }
+        let people = self.waiting_for.iter().map(Email::as_str);
+        (self.start, request.facts(self.facts).waiting_for(people))
+    }
 }
 
 /// A request with the fields that options have given.
@@ -298,6 +370,10 @@ impl Operation {
                     request = request.even_if_not_ours();
                 }
                 arguments.start.of(Workflow::DeleteChannel, &request)
+            }
+            Self::UpdateItem(arguments) => {
+                let (start, request) = arguments.request();
+                start.of(Workflow::UpdateItem, &request)
             }
         })
     }

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use apgl_client::outcome::{MessageOutcome, NotPosted, Outcome, PostedMessage, Skipped};
-use apgl_contract::{ChannelRef, Email};
+use apgl_contract::{
+    ChannelRef, Email,
+    item::{CardChange, CardOutcome},
+};
 
 use crate::report::{BAD, GOOD, styled};
 
@@ -34,6 +37,16 @@ pub(super) fn shown(outcome: &Outcome) -> String {
         (_, Some(true)) => line(styled(GOOD, "archived")),
         (_, Some(false)) => line("there was nothing to archive".to_owned()),
         _ => {}
+    }
+    if let Some(item) = outcome.item.as_ref().filter(|item| item.superseded) {
+        let version = item.version.get();
+        line(format!(
+            "{}: version {version} was recorded before",
+            styled(BAD, "nothing changed")
+        ));
+    }
+    if let Some(card) = &outcome.card {
+        line(shown_card(card));
     }
     if let Some(channel) = &outcome.channel {
         line(shown_channel(channel));
@@ -98,6 +111,22 @@ fn shown_message(message: &PostedMessage) -> String {
     });
     let ts = message.ts.as_str();
     format!("{} message {ts}{elsewhere}{twice}", styled(GOOD, "posted"))
+}
+
+fn shown_card(card: &CardOutcome) -> String {
+    let did = match card.change {
+        CardChange::Posted => styled(GOOD, "posted"),
+        CardChange::Updated => styled(GOOD, "updated"),
+        CardChange::Unchanged => "left".to_owned(),
+        _ => "changed".to_owned(),
+    };
+    let pin = match (&card.not_pinned, card.pinned) {
+        (Some(code), _) => format!("; not pinned ({code})"),
+        (None, Some(true)) => "; pinned".to_owned(),
+        (None, _) => String::new(),
+    };
+    let (version, ts) = (card.version.get(), card.ts.as_str());
+    format!("{did} the card, message {ts}, which shows version {version}{pin}")
 }
 
 fn shown_skipped(what: &str, skipped: &Skipped) -> String {

@@ -97,6 +97,12 @@ impl History {
         if let Some(message) = self.results.get("PostMessage") {
             outcome["message"] = message.clone();
         }
+        for (state, field) in [("RecordItem", "item"), ("UpdateCard", "card")] {
+            let result = self.result(state, field);
+            if result.is_object() {
+                outcome[field] = result.clone();
+            }
+        }
         outcome
     }
 

@@ -66,10 +66,15 @@ fn blocks(item: &Item) -> Vec<Value> {
         });
         vec![plain("Due "), date]
     });
-    let facts = item.facts.iter().map(|fact| vec![plain(fact.as_str())]);
-    let facts = waiting.into_iter().chain(due).chain(facts).map(section);
+    let facts = item
+        .facts
+        .as_slice()
+        .iter()
+        .map(|fact| vec![plain(fact.as_str())]);
+    let facts = waiting.into_iter().chain(due).chain(facts);
+    let facts = facts.map(|elements| section(&elements));
     let facts: Vec<Value> = facts.collect();
-    let mut elements = vec![section(about)];
+    let mut elements = vec![section(&about)];
     if !facts.is_empty() {
         elements.push(json!({ "type": "rich_text_list", "style": "bullet", "elements": facts }));
     }
@@ -79,7 +84,7 @@ fn blocks(item: &Item) -> Vec<Value> {
     ]
 }
 
-fn section(elements: Vec<Value>) -> Value {
+fn section(elements: &[Value]) -> Value {
     json!({ "type": "rich_text_section", "elements": elements })
 }
 
@@ -162,7 +167,7 @@ mod tests {
         assert_eq!(text, "In review: Rust on &lt;Lambda&gt;");
         let title =
             json!({ "type": "text", "text": "Rust on <Lambda>", "style": { "bold": true } });
-        assert_eq!(blocks[1]["elements"], json!([section(vec![title])]));
+        assert_eq!(blocks[1]["elements"], json!([section(&[title])]));
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub async fn handle(
         card.change = ?change,
         "the card is up to date"
     );
-    let version = SequenceNumber::try_from(version).unwrap_or_else(|_| content.item.version);
+    let version = SequenceNumber::try_from(version).unwrap_or(content.item.version);
     let mut outcome = CardOutcome::new(at.ts.clone(), version, change);
     if content.item.own_channel {
         pin(deps, &input.item_id, &card, &at, &mut outcome).await?;

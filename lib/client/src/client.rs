@@ -7,7 +7,7 @@ use apgl_contract::{
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
         DeleteChannelOutcome, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
-        NotifyPublicChannelOutcome, Outcome,
+        NotifyPublicChannelOutcome, Outcome, UpdateItemOutcome,
     },
     request::{CheckedRequest, Operation},
 };
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     ChangeChannelMembers, CheckChannelExists, ConfigError, CreateChannel, DeleteChannel, Execution,
     ExecutionName, NameError, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, StartError,
-    StateMachineArn, StateMachines, name::check_prefix, state_machines::variable,
+    StateMachineArn, StateMachines, UpdateItem, name::check_prefix, state_machines::variable,
 };
 
 /// The default limit for one start, including its retries.
@@ -134,6 +134,15 @@ impl Client {
         self.start_as(Operation::NotifyPerson, key, request).await
     }
 
+    /// Records an item's new version, and updates its card.
+    pub async fn update_item(
+        &self,
+        key: &str,
+        request: &UpdateItem,
+    ) -> Result<Execution<UpdateItemOutcome>, StartError> {
+        self.start_as(Operation::UpdateItem, key, request).await
+    }
+
     /// Invites and removes members of an existing channel.
     pub async fn change_channel_members(
         &self,
@@ -163,7 +172,7 @@ impl Client {
         self.start_as(Operation::DeleteChannel, key, request).await
     }
 
-    /// Starts any of the seven operations with a JSON request that follows the workflow's schema.
+    /// Starts any of the eight operations with a JSON request that follows the workflow's schema.
     ///
     /// # Errors
     /// The same as for the other methods: a request that breaks a rule starts nothing.
@@ -180,6 +189,15 @@ impl Client {
     /// The execution with this ARN, whoever started it.
     pub fn execution(&self, arn: impl Into<String>) -> Execution<Outcome> {
         Execution::new(self.sfn.clone(), arn.into())
+    }
+
+    /// Checks a request as a start does, for a caller that starts several executions or none.
+    ///
+    /// # Errors
+    /// [`InvalidField`] names the field and the rule.
+    pub fn check(operation: Operation, request: &impl Serialize) -> Result<(), InvalidField> {
+        let request = serde_json::to_value(request).unwrap_or_default();
+        checked_input(operation, &request).map(drop)
     }
 
     async fn start_as<O>(
@@ -202,12 +220,7 @@ impl Client {
         request: &Value,
     ) -> Result<String, StartError> {
         let name = ExecutionName::from_key(&self.caller, key)?;
-        CheckedRequest::check(operation, request.clone())?;
-        let input = request.to_string();
-        if input.len() > MAX_INPUT {
-            let rule = "must have at most 250,000 bytes as JSON";
-            return Err(InvalidField::new("request", rule).into());
-        }
+        let input = checked_input(operation, request)?;
         let machine = self.state_machines.get(operation);
         let machine = machine.ok_or_else(|| StartError::NotConfigured {
             operation,
@@ -316,4 +329,15 @@ fn already_exists(error: &SdkError<StartExecutionError>) -> bool {
     error
         .as_service_error()
         .is_some_and(StartExecutionError::is_execution_already_exists)
+}
+
+/// The execution's input, for a request that obeys every rule.
+fn checked_input(operation: Operation, request: &Value) -> Result<String, InvalidField> {
+    CheckedRequest::check(operation, request.clone())?;
+    let input = request.to_string();
+    if input.len() > MAX_INPUT {
+        let rule = "must have at most 250,000 bytes as JSON";
+        return Err(InvalidField::new("request", rule));
+    }
+    Ok(input)
 }

@@ -98,7 +98,7 @@
 //! |---|---|
 //! | `APGL_STATE_MACHINES` | the common start of all workflows' ARNs, for example `arn:aws:states:eu-west-1:123456789012:stateMachine:apgl` |
 //! | `APGL_STATE_MACHINE_ALIAS` | the alias with which these state machines are started: `live` in AWS, shifted by each release |
-//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | the ARN of one workflow's state machine, version or alias. It takes precedence over `APGL_STATE_MACHINES`. Each of the seven workflows has such a variable |
+//! | `APGL_NOTIFY_PRIVATE_CHANNEL_ARN`, … | the ARN of one workflow's state machine, version or alias. It takes precedence over `APGL_STATE_MACHINES`. Each of the eight workflows has such a variable |
 //! | `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | as Lambda sets them |
 //! | `AWS_ENDPOINT_URL` | the local stack, if it replaces AWS |
 //! | `SSL_CERT_FILE` | certificates that are trusted instead of Mozilla's, for example behind a TLS-intercepting proxy |
@@ -138,6 +138,6 @@ pub use execution::Execution;
 pub use name::{ExecutionName, NameError};
 pub use request::{
     ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Message, NotifyPerson,
-    NotifyPrivateChannel, NotifyPublicChannel, Time,
+    NotifyPrivateChannel, NotifyPublicChannel, Time, UpdateItem,
 };
 pub use state_machines::{FindError, StateMachineArn, StateMachines};

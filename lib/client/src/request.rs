@@ -385,6 +385,118 @@ impl NotifyPerson {
     }
 }
 
+/// Records an item's new version, and updates its card: one message in a channel that shows the item's state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateItem {
+    item_id: String,
+    version: u64,
+    channel_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility: Option<Visibility>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    own_channel: bool,
+    title: Confidential<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<Confidential<String>>,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<Confidential<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<Confidential<Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<Addresses>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_invalid_address: Option<OnInvalidAddress>,
+}
+
+impl UpdateItem {
+    /// `item_id` has at most 250 visible characters. `version` is higher after each change: one that is not newer than a
+    /// known one changes nothing. The channel is private, and is created if it does not exist.
+    pub fn new(
+        item_id: impl Into<String>,
+        version: u64,
+        channel_name: impl Into<String>,
+        title: impl Into<String>,
+        state: impl Into<String>,
+    ) -> Self {
+        Self {
+            item_id: item_id.into(),
+            version,
+            channel_name: channel_name.into(),
+            visibility: None,
+            own_channel: false,
+            title: Confidential(title.into()),
+            link: None,
+            state: state.into(),
+            next_step: None,
+            facts: None,
+            waiting_for: None,
+            due_date: None,
+            on_invalid_address: None,
+        }
+    }
+
+    /// The channel's visibility. A public channel must exist.
+    #[must_use]
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
+    /// The channel is about this item alone, so the card is pinned. Not for a public channel.
+    #[must_use]
+    pub fn own_channel(mut self) -> Self {
+        self.own_channel = true;
+        self
+    }
+
+    /// Where the item is worked on: an https URL.
+    #[must_use]
+    pub fn link(mut self, link: impl Into<String>) -> Self {
+        self.link = Some(Confidential(link.into()));
+        self
+    }
+
+    /// What the readers should do next.
+    #[must_use]
+    pub fn next_step(mut self, next_step: impl Into<String>) -> Self {
+        self.next_step = Some(Confidential(next_step.into()));
+        self
+    }
+
+    /// What else the card shows: at most 10 lines.
+    #[must_use]
+    pub fn facts(mut self, facts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let facts = facts.into_iter().map(Into::into);
+        self.facts = Some(Confidential(facts.collect()));
+        self
+    }
+
+    /// The people who must act now, by e-mail address, at most 50. The card names them, and mentions nobody.
+    #[must_use]
+    pub fn waiting_for(mut self, people: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.waiting_for = Some(addresses(people));
+        self
+    }
+
+    /// The day by which they must act, for example `2026-12-01`.
+    #[must_use]
+    pub fn due_date(mut self, date: impl Into<String>) -> Self {
+        self.due_date = Some(date.into());
+        self
+    }
+
+    /// Leaves out entries of `waiting_for` that are not e-mail addresses. Without it, the request is refused.
+    #[must_use]
+    pub fn skip_invalid_addresses(mut self) -> Self {
+        self.on_invalid_address = Some(OnInvalidAddress::Skip);
+        self
+    }
+}
+
 /// Invites and removes members of an existing channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,13 +9,13 @@ use crate::{
     notice::SequenceNumber,
 };
 
-/// What identifies an item: 1 to 200 visible characters, for example `content-item:guide-42`.
+/// What identifies an item: 1 to 250 visible characters, for example `content-item:guide-42`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ItemId(String);
 
 impl ItemId {
-    pub const MAX_CHARACTERS: usize = 200;
+    pub const MAX_CHARACTERS: usize = 250;
 
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,12 +36,36 @@ impl TryFrom<String> for ItemId {
             return Err("must not be empty");
         }
         if id.chars().count() > Self::MAX_CHARACTERS {
-            return Err("must have at most 200 characters");
+            return Err("must have at most 250 characters");
         }
         if id.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("must contain only visible characters");
         }
         Ok(Self(id))
+    }
+}
+
+/// Lines about an item: at most [`Facts::MAX`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Line>")]
+pub struct Facts(Vec<Line>);
+
+impl Facts {
+    pub const MAX: usize = 10;
+
+    pub fn as_slice(&self) -> &[Line] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Line>> for Facts {
+    type Error = &'static str;
+
+    fn try_from(facts: Vec<Line>) -> Result<Self, Self::Error> {
+        if facts.len() > Self::MAX {
+            return Err("must contain at most 10 lines");
+        }
+        Ok(Self(facts))
     }
 }
 
@@ -64,8 +88,8 @@ pub struct Item {
     /// What the readers should do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<Line>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub facts: Vec<Line>,
+    #[serde(default)]
+    pub facts: Facts,
     /// The people who must act now.
     #[serde(default)]
     pub waiting_for: Mentions,

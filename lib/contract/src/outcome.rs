@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
-use crate::{ChannelRef, Email, MessageTs, ReportedAddress};
+use crate::{
+    ChannelRef, Email, MessageTs, ReportedAddress,
+    item::{CardOutcome, RecordedItem},
+};
 
 /// The output of any workflow that succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,10 @@ pub struct Outcome {
     /// The person who was to be notified and was not, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<RecordedItem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardOutcome>,
 }
 
 /// The output of `create-channel`.
@@ -142,6 +149,30 @@ pub struct NotifyPersonOutcome {
     #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
     pub message: Option<MessageOutcome>,
     /// The person, if nothing was posted to them, and why. Empty otherwise.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+}
+
+/// The output of `update-item`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
+pub struct UpdateItemOutcome {
+    /// The channel of the item's card; left out if the item is superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
+    pub channel: Option<ChannelRef>,
+    /// What became of the version.
+    pub item: RecordedItem,
+    /// The item's card; left out if the item is superseded, `null` if a newer version has moved to another channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<CardOutcome>"))]
+    pub card: Option<CardOutcome>,
+    /// The entries of `waitingFor` that are not e-mail addresses.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
 }

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Category, ChannelName, ChannelText, Email, InvalidField, Members, Mentions, Message, Notice,
-    ReportedAddress, Sequence, SkipReason, Skipped, Timestamp, UncheckedAddresses, Visibility,
+    Category, ChannelName, ChannelText, DueDate, Email, InvalidField, Item, ItemId, Line, Link,
+    Members, Mentions, Message, Notice, ReportedAddress, Sequence, SkipReason, Skipped, State,
+    Timestamp, Title, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
+    item::Facts,
     message::{Blocks, MessageText},
+    notice::SequenceNumber,
     size,
 };
 
@@ -29,10 +32,11 @@ pub enum Operation {
     CheckChannelExists,
     DeleteChannel,
     NotifyPerson,
+    UpdateItem,
 }
 
 impl Operation {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CreateChannel,
         Self::NotifyPrivateChannel,
         Self::NotifyPublicChannel,
@@ -40,6 +44,7 @@ impl Operation {
         Self::CheckChannelExists,
         Self::DeleteChannel,
         Self::NotifyPerson,
+        Self::UpdateItem,
     ];
 
     /// The workflow's file name, for example `create-channel`. The state machine's name is the deployment's
@@ -53,6 +58,7 @@ impl Operation {
             Self::CheckChannelExists => "check-channel-exists",
             Self::DeleteChannel => "delete-channel",
             Self::NotifyPerson => "notify-person",
+            Self::UpdateItem => "update-item",
         }
     }
 }
@@ -260,6 +266,51 @@ pub struct NotifyPerson {
     pub sequence: Option<Sequence>,
 }
 
+/// The input of `update-item`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UpdateItem {
+    /// What identifies the item.
+    pub item_id: ItemId,
+    /// The item's version, higher after each change. A version that is not newer than a known one changes nothing.
+    pub version: SequenceNumber,
+    /// The channel of the item's card. A leading `#` is dropped. A private channel is created if it does not exist.
+    pub channel_name: ChannelName,
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Visibility>"))]
+    pub visibility: Visibility,
+    /// Whether the channel is about this item alone. Then the card is pinned. Not in a public channel.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub own_channel: bool,
+    /// What the item is called.
+    pub title: Title,
+    /// Where the item is worked on.
+    #[serde(default)]
+    pub link: Option<Link>,
+    /// The state that the item is in now, for example `in_review`, which the card shows as "In review".
+    pub state: State,
+    /// What the readers should do next.
+    #[serde(default)]
+    pub next_step: Option<Line>,
+    /// What else the card shows: at most 10 lines.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Facts>"))]
+    pub facts: Facts,
+    /// The people who must act now, at most 50. The card names them, and mentions nobody.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Mentions>"))]
+    pub waiting_for: Mentions,
+    /// The day by which they must act.
+    #[serde(default)]
+    pub due_date: Option<DueDate>,
+    /// What to do about an entry of `waitingFor` that is not an e-mail address.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
+    pub on_invalid_address: OnInvalidAddress,
+}
+
 /// A request that obeys every rule, in the form that the steps work with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -310,6 +361,12 @@ pub enum CheckedRequest {
         message: Message,
         notice: Notice,
     },
+    UpdateItem {
+        item: Item,
+        /// The entries that are not addresses.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<Skipped>,
+    },
 }
 
 impl CheckedRequest {
@@ -318,7 +375,8 @@ impl CheckedRequest {
         match self {
             Self::CreateChannel { skipped, .. }
             | Self::NotifyPrivateChannel { skipped, .. }
-            | Self::ChangeChannelMembers { skipped, .. } => skipped,
+            | Self::ChangeChannelMembers { skipped, .. }
+            | Self::UpdateItem { skipped, .. } => skipped,
             Self::NotifyPublicChannel { .. }
             | Self::CheckChannelExists { .. }
             | Self::DeleteChannel { .. }
@@ -335,6 +393,7 @@ impl CheckedRequest {
             | Self::ChangeChannelMembers { channel_name, .. }
             | Self::CheckChannelExists { channel_name }
             | Self::DeleteChannel { channel_name, .. } => Some(channel_name),
+            Self::UpdateItem { item, .. } => Some(&item.channel_name),
             Self::NotifyPerson { .. } => None,
         }
     }
@@ -419,6 +478,7 @@ impl CheckedRequest {
                 })
             }
             Operation::NotifyPerson => Self::notify_person(request, text_field),
+            Operation::UpdateItem => Self::update_item(request, skipped),
         }
     }
 
@@ -483,6 +543,31 @@ impl CheckedRequest {
             },
         })
     }
+
+    fn update_item(request: Value, skipped: Vec<Skipped>) -> Result<Self, InvalidField> {
+        let request: UpdateItem = decode(request)?;
+        if request.own_channel && !request.visibility.is_private() {
+            let rule = "must not be true for a public channel";
+            return Err(InvalidField::new("ownChannel", rule));
+        }
+        Ok(Self::UpdateItem {
+            item: Item {
+                id: request.item_id,
+                version: request.version,
+                channel_name: request.channel_name,
+                visibility: request.visibility,
+                own_channel: request.own_channel,
+                title: request.title,
+                link: request.link,
+                state: request.state,
+                next_step: request.next_step,
+                facts: request.facts,
+                waiting_for: request.waiting_for,
+                due_date: request.due_date,
+            },
+            skipped,
+        })
+    }
 }
 
 fn checked_message(
@@ -534,6 +619,7 @@ fn address_fields(operation: Operation) -> &'static [&'static str] {
         Operation::NotifyPrivateChannel => &["members", MENTION],
         Operation::NotifyPublicChannel => &[MENTION],
         Operation::ChangeChannelMembers => &["add", "remove"],
+        Operation::UpdateItem => &["waitingFor"],
         Operation::CheckChannelExists | Operation::DeleteChannel | Operation::NotifyPerson => &[],
     }
 }

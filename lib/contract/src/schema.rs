@@ -14,16 +14,17 @@ use serde_json::Value;
 use crate::{
     ChannelName, ChannelText, DueDate, Email, ItemId, Line, Link, Members, Mentions, Message,
     MessageTs, PersonName, ReportedAddress, Reward, State, Timestamp, Title,
+    item::Facts,
     message::{Blocks, MessageText},
     notice::{SequenceKey, SequenceNumber},
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
         DeleteChannelOutcome, NotPosted, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
-        NotifyPublicChannelOutcome,
+        NotifyPublicChannelOutcome, UpdateItemOutcome,
     },
     request::{
         ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, NotifyPerson,
-        NotifyPrivateChannel, NotifyPublicChannel,
+        NotifyPrivateChannel, NotifyPublicChannel, UpdateItem,
     },
 };
 
@@ -37,7 +38,7 @@ pub struct WorkflowSchemas {
 }
 
 /// The schemas of every workflow.
-pub fn all() -> [WorkflowSchemas; 7] {
+pub fn all() -> [WorkflowSchemas; 8] {
     [
         of::<CreateChannel, CreateChannelOutcome>("create-channel"),
         of::<NotifyPrivateChannel, NotifyPrivateChannelOutcome>("notify-private-channel"),
@@ -46,6 +47,7 @@ pub fn all() -> [WorkflowSchemas; 7] {
         of::<CheckChannelExists, CheckChannelExistsOutcome>("check-channel-exists"),
         of::<DeleteChannel, DeleteChannelOutcome>("delete-channel"),
         of::<NotifyPerson, NotifyPersonOutcome>("notify-person"),
+        of::<UpdateItem, UpdateItemOutcome>("update-item"),
     ]
 }
 
@@ -159,8 +161,15 @@ schema_of!(DueDate, "DueDate", |_generator| json_schema!({
     "format": "date",
 }));
 
+schema_of!(Facts, "Facts", |generator| json_schema!({
+    "description": "Lines about an item.",
+    "type": "array",
+    "items": generator.subschema_for::<Line>(),
+    "maxItems": Facts::MAX,
+}));
+
 schema_of!(ItemId, "ItemId", |_generator| json_schema!({
-    "description": "What identifies an item: 1 to 200 visible characters, for example content-item:guide-42.",
+    "description": "What identifies an item: 1 to 250 visible characters, for example content-item:guide-42.",
     "type": "string",
     "minLength": 1,
     "maxLength": ItemId::MAX_CHARACTERS,

@@ -37,6 +37,8 @@ fn addresses(request: &CheckedRequest) -> usize {
         }
         CheckedRequest::NotifyPublicChannel { notice, .. } => 2 * notice.mention.as_slice().len(),
         CheckedRequest::NotifyPerson { .. } => 1,
-        CheckedRequest::CheckChannelExists { .. } | CheckedRequest::DeleteChannel { .. } => 0,
+        CheckedRequest::CheckChannelExists { .. }
+        | CheckedRequest::DeleteChannel { .. }
+        | CheckedRequest::UpdateItem { .. } => 0,
     }
 }

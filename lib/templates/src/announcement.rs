@@ -93,19 +93,41 @@ impl Announcement<'_> {
         }
     }
 
-    fn facts(&self) -> Vec<String> {
-        let actor = self
-            .actor
-            .map(|actor| format!("{} {}", self.wording.actor, actor.as_str()));
-        let due_date = self
-            .wording
-            .due_date
-            .zip(self.due_date)
-            .map(|(words, date)| format!("{words} {date}"));
-        let reward = self
-            .reward
-            .map(|reward| format!("Reward: {}", reward.as_str()));
-        [actor, due_date, reward].into_iter().flatten().collect()
+    /// One line, for a channel that has a card with everything else.
+    pub fn render_short(&self) -> String {
+        let link = escaped(self.link.as_str());
+        let title = escaped(self.title.as_str());
+        let due_date = self.due_date().map(|due_date| format!(" · {due_date}"));
+        let due_date = due_date.unwrap_or_default();
+        format!("{}: <{link}|{title}>{due_date}", self.wording.headline)
+    }
+
+    /// What a card shows besides the due date.
+    pub fn card_facts(&self) -> Vec<String> {
+        [self.actor(), self.reward()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    pub fn facts(&self) -> Vec<String> {
+        let facts = [self.actor(), self.due_date(), self.reward()];
+        facts.into_iter().flatten().collect()
+    }
+
+    fn actor(&self) -> Option<String> {
+        let actor = self.actor?;
+        Some(format!("{} {}", self.wording.actor, actor.as_str()))
+    }
+
+    fn due_date(&self) -> Option<String> {
+        let (words, date) = self.wording.due_date.zip(self.due_date)?;
+        Some(format!("{words} {date}"))
+    }
+
+    fn reward(&self) -> Option<String> {
+        let reward = self.reward?;
+        Some(format!("Reward: {}", reward.as_str()))
     }
 
     fn text(&self, facts: &[String]) -> String {

@@ -33,6 +33,25 @@ pub struct ContentBounty {
 impl ContentBounty {
     /// The message to everybody who may want to write the article. If `mentions`, it has a place for those who must act.
     pub fn render(&self, mentions: bool) -> Rendered {
+        self.announcement(mentions).render()
+    }
+
+    /// One line to a channel in which a card shows everything else. Ready for mrkdwn.
+    pub fn render_short(&self) -> String {
+        self.announcement(false).render_short()
+    }
+
+    /// What a card says that the readers should do next.
+    pub fn next_step(&self) -> &'static str {
+        self.state.wording().next_step
+    }
+
+    /// What a card shows besides title, state and those who must act.
+    pub fn facts(&self) -> Vec<String> {
+        self.announcement(false).facts()
+    }
+
+    fn announcement(&self, mentions: bool) -> Announcement<'_> {
         Announcement {
             wording: self.state.wording(),
             title: &self.title,
@@ -42,7 +61,6 @@ impl ContentBounty {
             reward: self.reward.as_ref(),
             mentions,
         }
-        .render()
     }
 }
 
@@ -62,6 +80,21 @@ pub enum BountyState {
 }
 
 impl BountyState {
+    /// The state as the data names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Posted => "posted",
+            Self::Claimed => "claimed",
+            Self::Awarded => "awarded",
+            Self::Expiring => "expiring",
+        }
+    }
+
+    /// Whether its message is news that an update of the card would hide. A new offer's card is the news.
+    pub fn is_news_beside_a_card(self) -> bool {
+        self == Self::Expiring
+    }
+
     /// Whether somebody must act in this state.
     pub fn asks_for_action(self) -> bool {
         self != Self::Awarded

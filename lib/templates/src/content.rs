@@ -39,6 +39,22 @@ impl ContentItem {
         Some(self.announcement(wording, false).render())
     }
 
+    /// One line to the article's channel, in which a card shows everything else. Ready for mrkdwn.
+    pub fn render_short(&self) -> String {
+        self.announcement(self.state.wording(), false)
+            .render_short()
+    }
+
+    /// What a card says that the readers should do next.
+    pub fn next_step(&self) -> &'static str {
+        self.state.wording().next_step
+    }
+
+    /// What a card shows besides title, state, due date and those who must act.
+    pub fn facts(&self) -> Vec<String> {
+        self.announcement(self.state.wording(), false).card_facts()
+    }
+
     fn announcement(&self, wording: Wording, mentions: bool) -> Announcement<'_> {
         Announcement {
             wording,
@@ -72,6 +88,18 @@ pub enum ContentState {
 }
 
 impl ContentState {
+    /// The state as the data names it, for example `in_review`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::InReview => "in_review",
+            Self::ChangesRequested => "changes_requested",
+            Self::Approved => "approved",
+            Self::Published => "published",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// Whether somebody must act in this state.
     pub fn asks_for_action(self) -> bool {
         self.wording().to_person.is_some()

@@ -18,6 +18,14 @@ const CONTENT_STATES: [&str; 6] = [
 ];
 const BOUNTY_STATES: [&str; 4] = ["posted", "claimed", "awarded", "expiring"];
 
+/// One line about the first kind of data that reads it.
+fn short(data: &Value) -> Option<String> {
+    let item = serde_json::from_value(data.clone()).map(|item: ContentItem| item.render_short());
+    let bounty =
+        serde_json::from_value(data.clone()).map(|bounty: ContentBounty| bounty.render_short());
+    item.or(bounty).ok()
+}
+
 /// Both kinds of data, of the first that reads it.
 fn rendered(data: &Value) -> Option<Rendered> {
     let item = serde_json::from_value(data.clone()).map(|item: ContentItem| item.render(true));
@@ -96,6 +104,17 @@ proptest! {
             prop_assert!(url.username().is_empty() && url.password().is_none());
             assert_in_place(&rendered, &url.as_str().replace('|', "%7C"))?;
         }
+    }
+
+    #[test]
+    fn a_line_beside_a_card_has_one_link_with_the_title(title in line::<Title>(), state in state()) {
+        let line = short(&data(&title, "Ana", "500 USD", LINK, state)).unwrap();
+        let (_, link) = line.split_once('<').unwrap();
+        let (link, rest) = link.split_once('>').unwrap();
+        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        prop_assert_eq!(link, format!("{}|{}", escaped(LINK), escaped(&title)));
+        prop_assert!(!rest.contains(['<', '>', '\n']), "{line}");
+        prop_assert!(line.chars().count() <= 4_000);
     }
 
     #[test]

@@ -1,9 +1,21 @@
 //! The messages as Slack receives them.
 #![allow(clippy::unwrap_used)]
 
-use apgl_templates::{ContentBounty, ContentItem, Link, PersonName, Rendered, Reward, Title};
+use apgl_templates::{
+    BountyState, ContentBounty, ContentItem, Link, PersonName, Rendered, Reward, Title,
+};
 use rstest::rstest;
 use serde_json::{Value, json};
+
+const CONTENT_STATES: [&str; 6] = [
+    "submitted",
+    "in_review",
+    "changes_requested",
+    "approved",
+    "published",
+    "withdrawn",
+];
+const BOUNTY_STATES: [&str; 4] = ["posted", "claimed", "awarded", "expiring"];
 
 #[rstest]
 #[case("submitted")]
@@ -38,6 +50,80 @@ fn a_bounty_is_rendered_in_each_state(#[case] state: &str) {
         "reward": "500 USD",
     }));
     assert_snapshot(&format!("bounty_{state}"), &rendered);
+}
+
+#[test]
+fn beside_a_card_each_state_of_content_is_one_line() {
+    let lines = CONTENT_STATES.map(|state| item(state).render_short());
+    insta::assert_snapshot!(lines.join("\n"), @"");
+}
+
+#[test]
+fn beside_a_card_each_state_of_a_bounty_is_one_line() {
+    let lines = BOUNTY_STATES.map(|state| {
+        let bounty: ContentBounty = serde_json::from_value(json!({
+            "title": "Rust on Lambda",
+            "link": "https://library.example/bounties/7",
+            "state": state,
+            "actor": "Ana",
+            "dueDate": "2026-11-25",
+            "reward": "500 USD",
+        }))
+        .unwrap();
+        bounty.render_short()
+    });
+    insta::assert_snapshot!(lines.join("\n"), @"");
+}
+
+#[test]
+fn a_card_has_the_due_date_of_content_in_a_place_of_its_own() {
+    assert_eq!(item("in_review").facts(), ["Review started by Ana"]);
+    assert_eq!(item("approved").facts(), ["Approved by Ana"]);
+    assert_eq!(
+        item("approved").next_step(),
+        "The article passed its review and will be published. There is nothing left for you to do."
+    );
+}
+
+#[test]
+fn a_cards_facts_about_a_bounty_say_until_when_it_is_open_and_what_its_author_gets() {
+    let bounty: ContentBounty = serde_json::from_value(json!({
+        "title": "Rust on Lambda", "link": "https://library.example/bounties/7", "state": "posted",
+        "actor": "Ana", "dueDate": "2026-11-25", "reward": "500 <USD>",
+    }))
+    .unwrap();
+    let facts = [
+        "Posted by Ana",
+        "Open until 25 November 2026",
+        "Reward: 500 <USD>",
+    ];
+    assert_eq!(bounty.facts(), facts);
+}
+
+#[test]
+fn a_state_is_named_as_in_the_data() {
+    for state in CONTENT_STATES {
+        assert_eq!(item(state).state.as_str(), state);
+    }
+    for state in BOUNTY_STATES {
+        let read: BountyState = serde_json::from_value(json!(state)).unwrap();
+        assert_eq!(read.as_str(), state);
+    }
+}
+
+#[rstest]
+#[case::mention("<!channel>", "&lt;!channel&gt;")]
+#[case::end_of_the_link("a|b>c", "a|b&gt;c")]
+#[case::escaped_already("&lt;!here&gt;", "&amp;lt;!here&amp;gt;")]
+fn a_title_stays_in_the_link_of_one_line(#[case] title: &str, #[case] shown: &str) {
+    let item: ContentItem = serde_json::from_value(json!({
+        "title": title,
+        "link": "https://library.example/?a=1&b=2|3",
+        "state": "approved",
+    }))
+    .unwrap();
+    let expected = format!("Approved: <https://library.example/?a=1&amp;b=2%7C3|{shown}>");
+    assert_eq!(item.render_short(), expected);
 }
 
 #[rstest]
@@ -201,17 +287,10 @@ fn the_longest_data_stays_within_slacks_limits(#[case] character: &str) {
             "dueDate": "2026-09-30",
         })
     };
-    for state in [
-        "submitted",
-        "in_review",
-        "changes_requested",
-        "approved",
-        "published",
-        "withdrawn",
-    ] {
+    for state in CONTENT_STATES {
         assert_within_limits(&content(data(state)));
     }
-    for state in ["posted", "claimed", "awarded", "expiring"] {
+    for state in BOUNTY_STATES {
         let mut data = data(state);
         data["reward"] = character.repeat(Reward::MAX_CHARACTERS).into();
         assert_within_limits(&bounty(data));

@@ -304,7 +304,7 @@ impl CardLedger for View {
     ) -> Result<CardReplaced, StepError> {
         pause().await;
         let mut sent = Sent {
-            world: &*self.world,
+            world: &self.world,
             request: Some(LateWrite {
                 expected: expected.cloned(),
                 card: card.clone(),
@@ -395,7 +395,7 @@ impl Board for View {
             over_at,
         };
         let mut sent = Sent {
-            world: &*self.world,
+            world: &self.world,
             request: Some(late()),
             abandon: |world, update| world.late_updates.push(update),
         };

@@ -83,9 +83,8 @@ impl Items {
             .send()
             .await;
         let id = item.id.clone();
-        let error = match put {
-            Ok(_) => return Ok(RecordedItem::new(id, version, false)),
-            Err(error) => error,
+        let Err(error) = put else {
+            return Ok(RecordedItem::new(id, version, false));
         };
         let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
         else {
