@@ -47,6 +47,7 @@ const ROUTES: [string, HttpMethod][] = [
   ["/contexts/{channelName}/members", HttpMethod.PATCH],
   ["/contexts/{channelName}/messages", HttpMethod.POST],
   ["/people/{email}/messages", HttpMethod.POST],
+  ["/items/{id}", HttpMethod.POST],
 ];
 
 export interface MpcHandlersStackProps extends StackProps {
@@ -85,10 +86,11 @@ export class MpcHandlersStack extends Stack {
       "notify-private-channel",
       "notify-public-channel",
       "notify-person",
+      "update-item",
     );
     const api = new HttpApi(this, "Requests", {
       apiName: `${settings.prefix}-mpc-requests`,
-      description: "Creates and deletes contexts, changes members, sends messages",
+      description: "Creates and deletes contexts, changes members, sends messages, updates items",
       defaultAuthorizer: new HttpIamAuthorizer(),
       createDefaultStage: false,
     });
@@ -124,7 +126,11 @@ export class MpcHandlersStack extends Stack {
     const { directMessages, mpcEventBusName, mpcEventSource } = this.settings;
     const handler = this.handler("MpcEventHandler", {
       DIRECT_MESSAGES: String(directMessages),
-    }).mayStart("notify-private-channel", ...(directMessages ? ["notify-person"] : []));
+    }).mayStart(
+      "notify-private-channel",
+      "update-item",
+      ...(directMessages ? ["notify-person"] : []),
+    );
     const deadLetters = this.deadLetters("EventDeadLetters", "mpc-event-dead-letters");
     Validations.of(deadLetters).acknowledge({
       id: "AwsSolutions::AwsSolutions-SQS3",
@@ -151,7 +157,7 @@ export class MpcHandlersStack extends Stack {
     const { bountyChannel, timeScale } = this.settings;
     const handler = this.handler("MpcContentBountyProcessor", {
       BOUNTY_CHANNEL: bountyChannel,
-    }).mayStart("notify-public-channel");
+    }).mayStart("notify-public-channel", "update-item");
     const deadLetters = this.deadLetters("BountyDeadLetters", "mpc-content-bounty-dead-letters");
     const bounties = newQueue(this, "Bounties", this.settings, "mpc-content-bounties", {
       // Six times the function's time-out, as AWS advises ("Using Lambda with Amazon SQS").

@@ -52,6 +52,7 @@ const EXISTING_TABLE = {
   Deliveries: "deliveriesTableName",
   RateLimits: "rateLimitsTableName",
   Receipts: "receiptsTableName",
+  Items: "itemsTableName",
 } as const satisfies Record<string, keyof Settings>;
 
 type TableId = keyof typeof EXISTING_TABLE;
@@ -85,6 +86,7 @@ export class NotificationsStack extends Stack {
         projectionType: ProjectionType.KEYS_ONLY,
       },
     ]);
+    const items = this.table("Items", "items", "itemId", "row");
     const token = this.tokenSecret();
     const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, rateLimits };
     const slackUsersTable = {
@@ -96,6 +98,7 @@ export class NotificationsStack extends Stack {
       CHANNEL_TRUST_SECONDS: String(settings.channelTrustSeconds),
     };
     const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
+    const itemsTable = { ITEMS_TABLE: items.tableName };
 
     this.step("CheckRequest", { CHANNEL_NAME_PATTERN: settings.channelNamePattern ?? "" });
     this.step("FilterByPreference", {
@@ -129,6 +132,12 @@ export class NotificationsStack extends Stack {
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
       .mayUse(deliveries, "PutItem", "UpdateItem");
+    this.step("RecordItem", itemsTable).mayUse(items, "PutItem");
+    this.step("UpdateCard", { ...channelsTable, ...deliveriesTable, ...itemsTable }, 60)
+      .mayCallSlack(slack)
+      .mayUse(channels, ...CONFIRMS_CHANNELS)
+      .mayUse(deliveries, "PutItem", "UpdateItem")
+      .mayUse(items, "GetItem", "PutItem");
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS, "BatchWriteItem", "DeleteItem");
@@ -155,6 +164,7 @@ export class NotificationsStack extends Stack {
       new CfnOutput(this, "RateLimitsTableName", { value: rateLimits.tableName });
     }
     new CfnOutput(this, "ReceiptsTableName", { value: receipts.tableName });
+    new CfnOutput(this, "ItemsTableName", { value: items.tableName });
     if (this.settings.settledEventBusName !== undefined) {
       new CfnOutput(this, "SettledEventBusName", { value: this.settings.settledEventBusName });
     }

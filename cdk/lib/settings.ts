@@ -20,6 +20,7 @@ export interface Settings {
   readonly deliveriesTableName?: string;
   readonly rateLimitsTableName?: string;
   readonly receiptsTableName?: string;
+  readonly itemsTableName?: string;
   /** An existing secret that holds the Slack token, instead of one that the stack creates. */
   readonly slackTokenSecretName?: string;
   /** An existing KMS key for the tables, the secret, the logs and the alarms' topic. */
@@ -106,6 +107,7 @@ export function readSettings(node: Node): Settings {
     deliveriesTableName: given("deliveriesTableName", TABLE_NAME),
     rateLimitsTableName: given("rateLimitsTableName", TABLE_NAME),
     receiptsTableName: given("receiptsTableName", TABLE_NAME),
+    itemsTableName: given("itemsTableName", TABLE_NAME),
     slackTokenSecretName: given("slackTokenSecretName", {
       pattern: /^[a-zA-Z0-9/_+=.@-]{1,512}$/,
       rule: "must be a secret's name, not its ARN",

@@ -33,7 +33,7 @@ describe("tables", () => {
       deliveries: "deliveryId",
     };
     const template = templatesOf({ prefix: "other" }).notifications;
-    template.resourceCountIs(TABLE, Object.keys(keys).length + 2);
+    template.resourceCountIs(TABLE, Object.keys(keys).length + 3);
     for (const [name, key] of Object.entries(keys)) {
       template.hasResourceProperties(TABLE, {
         TableName: `other-${name}`,
@@ -51,6 +51,16 @@ describe("tables", () => {
       KeySchema: [
         { AttributeName: "owner", KeyType: "HASH" },
         { AttributeName: "item", KeyType: "RANGE" },
+      ],
+    });
+  });
+
+  it("store an item and its card under the item's id", () => {
+    production.notifications.hasResourceProperties(TABLE, {
+      TableName: "apgl-items",
+      KeySchema: [
+        { AttributeName: "itemId", KeyType: "HASH" },
+        { AttributeName: "row", KeyType: "RANGE" },
       ],
     });
   });
@@ -140,11 +150,12 @@ describe("an existing resource", () => {
         "InviteMembers",
         "RemoveMembers",
         "PostMessage",
+        "UpdateCard",
         "ArchiveChannel",
       ],
       "channels",
     ],
-    ["deliveriesTableName", "DELIVERIES_TABLE", ["PostMessage"], "deliveries"],
+    ["deliveriesTableName", "DELIVERIES_TABLE", ["PostMessage", "UpdateCard"], "deliveries"],
     [
       "rateLimitsTableName",
       "RATE_LIMITS_TABLE",
@@ -156,12 +167,14 @@ describe("an existing resource", () => {
         "RemoveMembers",
         "OpenConversation",
         "PostMessage",
+        "UpdateCard",
         "ArchiveChannel",
         "RecordOutcome",
       ],
       "rate-limits",
     ],
     ["receiptsTableName", "RECEIPTS_TABLE", ["RecordOutcome", "WatchExecutions"], "receipts"],
+    ["itemsTableName", "ITEMS_TABLE", ["RecordItem", "UpdateCard"], "items"],
   ];
 
   it.each(USED_BY)(
@@ -172,7 +185,7 @@ describe("an existing resource", () => {
       const tables = resourcesOf(template, TABLE).map(
         ([, { Properties }]) => Properties["TableName"],
       );
-      expect(tables).toHaveLength(5);
+      expect(tables).toHaveLength(6);
       expect(tables).not.toContain(`apgl-${name}`);
       const functions = resourcesOf(template, "AWS::Lambda::Function").filter(
         ([, { Properties }]) =>

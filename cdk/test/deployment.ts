@@ -19,6 +19,7 @@ export const EXISTING_TABLES = {
   deliveriesTableName: "library-deliveries",
   rateLimitsTableName: "library-rate-limits",
   receiptsTableName: "library-receipts",
+  itemsTableName: "library-items",
 };
 
 const functionsDir = fakeFunctionsDir();

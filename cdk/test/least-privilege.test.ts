@@ -95,6 +95,13 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...on("Channels", ...CONFIRMS),
     ...on("Deliveries", "PutItem", "UpdateItem"),
   },
+  RecordItem: on("Items", "PutItem"),
+  UpdateCard: {
+    ...CALLS_SLACK,
+    ...on("Channels", ...CONFIRMS),
+    ...on("Deliveries", "PutItem", "UpdateItem"),
+    ...on("Items", "GetItem", "PutItem"),
+  },
   ArchiveChannel: {
     ...CALLS_SLACK,
     ...on("Channels", "BatchWriteItem", ...CONFIRMS, "DeleteItem"),
@@ -117,11 +124,11 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   },
   MpcRequestHandler: starts(...WORKFLOWS.filter((name) => name !== "check-channel-exists")),
   MpcEventHandler: {
-    ...starts("notify-private-channel", "notify-person"),
+    ...starts("notify-private-channel", "notify-person", "update-item"),
     EventDeadLetters: ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
   },
   MpcContentBountyProcessor: {
-    ...starts("notify-public-channel"),
+    ...starts("notify-public-channel", "update-item"),
     Bounties: RECEIVES,
   },
 };

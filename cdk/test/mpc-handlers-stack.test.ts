@@ -49,6 +49,7 @@ describe("requests", () => {
       "PATCH /contexts/{channelName}/members",
       "POST /contexts",
       "POST /contexts/{channelName}/messages",
+      "POST /items/{id}",
       "POST /people/{email}/messages",
     ]);
     for (const [, { Properties }] of routes)

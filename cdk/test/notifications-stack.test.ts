@@ -46,7 +46,7 @@ describe("functions", () => {
   it("call Slack without a table of rate limits if the rate limiter is off", () => {
     const unlimited = templateOf({ rateLimiter: false });
     expect(JSON.stringify(unlimited)).not.toContain("RATE_LIMITS_TABLE");
-    unlimited.resourceCountIs("AWS::DynamoDB::GlobalTable", 5);
+    unlimited.resourceCountIs("AWS::DynamoDB::GlobalTable", 6);
   });
 
   it.each([
@@ -62,6 +62,7 @@ describe("functions", () => {
         "invite-members",
         "post-message",
         "remove-members",
+        "update-card",
       ],
     ],
     ["DEFAULT_SLACK_PREFERENCE", "false", ["filter-by-preference"]],

@@ -165,7 +165,7 @@ describe("the local stack", () => {
     for (const template of allOf({ environment: "local" })) {
       expect(lacks.filter((type) => type in typesOf(template))).toEqual([]);
     }
-    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 13 });
+    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 15 });
   });
 
   it("has callers and outputs that name the state machines, where AWS has the alias", () => {

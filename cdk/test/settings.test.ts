@@ -36,6 +36,7 @@ describe("settings", () => {
       deliveriesTableName: undefined,
       rateLimitsTableName: undefined,
       receiptsTableName: undefined,
+      itemsTableName: undefined,
       slackTokenSecretName: undefined,
       kmsKeyArn: undefined,
       defaultSlackPreference: true,
@@ -142,6 +143,7 @@ describe("settings", () => {
     ["deliveriesTableName", "arn:aws:dynamodb:eu-central-1:123456789012:table/library"],
     ["rateLimitsTableName", ""],
     ["receiptsTableName", ""],
+    ["itemsTableName", "a/b"],
     ["slackTokenSecretName", ""],
     [
       "slackTokenSecretName",

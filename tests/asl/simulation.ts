@@ -56,7 +56,9 @@ export async function simulated(
     } else if (state.Type === "Choice") {
       next = state.Default;
       for (const choice of state.Choices ?? []) {
-        if ((await evaluated(choice["Condition"])) === true) next = choice.Next;
+        if ((await evaluated(choice["Condition"])) !== true) continue;
+        next = choice.Next;
+        break;
       }
     } else if (state.Type !== "Pass" && state.Type !== "Succeed") {
       throw new Error(`${name} is a ${state.Type}, which a successful execution does not reach`);

@@ -55,6 +55,24 @@ const MESSAGE = {
   duplicate: false,
   channelId: "C".repeat(32),
 };
+const VERSION = Number.MAX_SAFE_INTEGER;
+/** What a request can say about an item, besides its channel and those who must act. */
+const ITEM = {
+  version: VERSION,
+  title: "é".repeat(150),
+  link: `https://example.org/${"x".repeat(1_980)}`,
+  state: "é".repeat(40),
+  nextStep: "é".repeat(300),
+  facts: Array.from({ length: 10 }, () => "é".repeat(300)),
+  dueDate: "2026-12-01",
+};
+const CARD = {
+  ts: MESSAGE.ts,
+  version: VERSION,
+  change: "unchanged",
+  pinned: false,
+  notPinned: "x".repeat(100),
+};
 const TIMESTAMP = "2026-11-25T10:00:00.123456789Z";
 /** What a request can say about its message, besides whom it mentions. */
 const NOTICE = {
@@ -157,6 +175,11 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
       return { ...MESSAGE, mentioned, notMentioned: [...out.map(skipped), ...notMentioned] };
     },
     ArchiveChannel: () => ({ channel: CHANNEL }),
+    RecordItem: ({ item }) => {
+      const { id, version } = item as unknown as { id: string; version: number };
+      return { item: { id, version, superseded: false } };
+    },
+    UpdateCard: () => ({ card: CARD }),
   };
 }
 
@@ -196,7 +219,7 @@ function largest(
     if (has("channelName")) both({ channelName: "x".repeat(80) });
     if (has("email")) both({ email: addresses(0, 1, length)[0] ?? "" });
     for (const [n, list] of lists.entries()) both({ [list]: addresses(n * count, count, length) });
-    if (has("visibility")) both({ visibility: "private", topic: "é".repeat(250), purpose: null });
+    if (has("topic")) both({ visibility: "private", topic: "é".repeat(250), purpose: null });
     if (has("message")) {
       // A control character has six bytes in JSON, and a caller can make blocks of any size.
       const message = { text: "a\u0001", blocks: [{ type: "section", text }] };
@@ -217,6 +240,14 @@ function largest(
         ? { ...NOTICE, mention: [], notMentioned: mention.map(skipped) }
         : { ...NOTICE, mention };
       if (has("members")) checked["members"] = [...(request["members"] as string[]), ...mention];
+    }
+    if (has("itemId")) {
+      const { channelName = null } = request;
+      const id = "x".repeat(250);
+      const waitingFor = addresses(0, Math.min(count, MAX_MENTIONS), length);
+      const ofItem = { ...ITEM, visibility: "private", ownChannel: true, waitingFor };
+      Object.assign(request, { itemId: id, ...ofItem });
+      return { request, checked: { item: { id, channelName, ...ofItem } } };
     }
     if (skips) {
       request["onInvalidAddress"] = "skip";
@@ -277,10 +308,11 @@ it("the largest requests are as large as the contract admits them", () => {
 });
 
 it.each([
-  ["ChannelRef", CHANNEL],
-  ["PostedMessage", { ...MESSAGE, mentioned: [], notMentioned: [] }],
-])("the largest %s has every field of its schema", (type, value) => {
-  const schema = schemasOf("notify-private-channel").outcome.$defs?.[type];
+  ["notify-private-channel", "ChannelRef", CHANNEL],
+  ["notify-private-channel", "PostedMessage", { ...MESSAGE, mentioned: [], notMentioned: [] }],
+  ["update-item", "CardOutcome", CARD],
+])("in %s the largest %s has every field of its schema", (workflow, type, value) => {
+  const schema = schemasOf(workflow).outcome.$defs?.[type];
   expect(Object.keys(value).sort()).toEqual(Object.keys(schema?.properties ?? {}).sort());
 });
 
@@ -295,8 +327,9 @@ function addressesIn(value: Json): string[] {
   return [...found].sort();
 }
 
-/** The people whom an outcome reports: everybody, except a person who got a direct message. */
+/** The people whom an outcome reports: everybody, except a person who got a direct message, and those whom a card names. */
 function reported(workflow: string, request: Request, skippedBy: SkippedBy): string[] {
+  if (workflow === "update-item") return [];
   return workflow === "notify-person" && !isSkipped(skippedBy) ? [] : addressesIn(request);
 }
 
@@ -306,6 +339,7 @@ const isSkipped = (skippedBy: SkippedBy) => !["nobody", "CheckRequest"].includes
 /** The Tasks that an execution does not reach, besides those of a branch without effect. */
 function avoids(workflow: string, count: number, skippedBy: SkippedBy): string[] {
   if (workflow === "notify-person" && isSkipped(skippedBy)) return ["PostMessage"];
+  if (workflow === "update-item") return ["FindChannel"];
   const mentionsNobody = count === 0 || skippedBy === "CheckRequest";
   return workflow === "notify-public-channel" && mentionsNobody
     ? ["FilterByPreference", "ResolveUsers"]

@@ -7,6 +7,7 @@ import { formatted } from "./format.js";
 import { machineFiles, type Machine } from "./machine.js";
 import { RULES } from "./rules/all.js";
 import { sameEverywhere } from "./rules/structure.js";
+import { simulated } from "./simulation.js";
 
 const files = machineFiles();
 
@@ -42,6 +43,40 @@ it("a step is written the same way in every file", () => {
   expect(
     sameEverywhere(files.map(([name, , text]) => [name, JSON.parse(text) as Machine])),
   ).toEqual([]);
+});
+
+describe("update-item", () => {
+  const [, , text = ""] = files.find(([name]) => name.startsWith("update-item")) ?? [];
+  const machine = JSON.parse(text) as Machine;
+
+  it.each([
+    { visibility: "private", superseded: false, then: ["EnsureChannel", "UpdateCard"] },
+    { visibility: "public", superseded: false, then: ["FindChannel", "UpdateCard"] },
+    { visibility: "private", superseded: true, then: ["AnswerSuperseded"] },
+    { visibility: "public", superseded: true, then: ["AnswerSuperseded"] },
+  ])(
+    "with a $visibility channel and superseded=$superseded continues with $then",
+    async ({ visibility, superseded, then }) => {
+      const item = { id: "guide-42", version: 7, superseded };
+      const channel = { id: "C1", visibility };
+      const { output, sizes } = await simulated(
+        machine,
+        {},
+        {
+          CheckRequest: () => ({ item: { ...item, channelName: "guide-42", visibility } }),
+          RecordItem: () => ({ item }),
+          EnsureChannel: () => ({ channel }),
+          FindChannel: () => ({ channel }),
+          UpdateCard: () => ({ card: null }),
+        },
+      );
+      const states = new Set(sizes.map(({ state }) => state));
+      expect([...states]).toEqual(["CheckRequest", "RecordItem", "ChooseChannel", ...then]);
+      expect(output).toEqual(
+        superseded ? { item, skipped: [] } : { channel, item, card: null, skipped: [] },
+      );
+    },
+  );
 });
 
 it("the drawings match the files", () => {

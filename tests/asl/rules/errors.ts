@@ -43,6 +43,8 @@ export const STALE = "Channel.Stale";
 const LOOK_UPS = ["FindChannel", "EnsureChannel", "OpenConversation"];
 /** The state that reads people's preferences, before their ids are looked up. */
 const PREFERENCES = "FilterByPreference";
+/** The steps that post. They are also told when the execution was started. */
+const POSTS = ["PostMessage", "UpdateCard"];
 /** The steps that do something for people: after a redrive, the people are looked up again first. */
 const FOR_PEOPLE = ["InviteMembers", "PostMessage"];
 /**
@@ -54,7 +56,7 @@ export const USED_LOOKUPS = "$sum([1, $states.context.Execution.RedriveCount])";
 /**
  * What a step that may wait is told about its execution: until when it runs and how often it has waited. A step
  * that may go back to the look-up of the channel is also told how many look-ups are used up, and so is the look-up of a
- * direct message; one that gets users is told when they were resolved, and the one that posts when the execution was
+ * direct message; one that gets users is told when they were resolved, and one that posts when the execution was
  * started.
  */
 export function run(
@@ -154,7 +156,7 @@ export function waits(machine: Machine): string[] {
     const told = run(machine.TimeoutSeconds ?? 0, {
       lookups: catchOfStale(state) !== undefined || name === "OpenConversation",
       users: ["InviteMembers", "RemoveMembers", "OpenConversation"].includes(name),
-      posts: name === "PostMessage",
+      posts: POSTS.includes(name),
     });
     if (runOf(state) !== `{% ${told} %}`) {
       findings.push(`${name} must pass run to its function, with the machine's time-out`);
