@@ -1,11 +1,16 @@
 //! Notifies a public channel about content bounties.
 //!
+//! A bounty with a sequence is an item: it has one card in the channel, which is updated. Beside the card, only those who
+//! must act are addressed, and a bounty that ends soon is announced.
+//!
 //! The messages come from a queue, at least once and in batches. The publisher's id of the event is the idempotency
 //! key, so one event leads to one notification, however often it is sent or received. A message that can't be read,
 //! or whose workflow can't be started, stays in the queue and is delivered again on its own. After several attempts
 //! it is moved to the dead-letter queue.
 
-use apgl_client::{Category, Client, Message, NotifyPublicChannel, StartError};
+use apgl_client::{
+    Category, Client, Message, NotifyPublicChannel, StartError, UpdateItem, Visibility,
+};
 use apgl_contract::{
     ChannelName, Email, InvalidField, Mentions, Sequence, Timestamp, UncheckedAddresses,
     decode::{decode, null_as_absent, parse},
@@ -48,7 +53,8 @@ pub struct BountyChanged {
     /// After this time the message is not posted any more.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
-    /// Which message this one follows. If a later one has been posted, this one is not.
+    /// Which message this one follows. If a later one has been posted, this one is not. With it, the bounty has a card,
+    /// which is updated: its `key` identifies the bounty, and its `number` is the bounty's version.
     #[serde(default)]
     pub sequence: Option<Sequence>,
 }
@@ -91,9 +97,23 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
 
 async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
     let change = read(record.body.as_deref().unwrap_or_default())?;
-    let request = change.request(&deps.channel)?;
-    let execution = deps.client.notify_public_channel(&change.id, &request);
-    Ok(execution.await?.arn().to_owned())
+    let (item, message) = change.requests(&deps.channel)?;
+    let client = &deps.client;
+    let mut arn = String::new();
+    // First, so that what people are told about the bounty follows its state.
+    if let Some(item) = &item {
+        let key = format!("{}\nitem", change.id);
+        client
+            .update_item(&key, item)
+            .await?
+            .arn()
+            .clone_into(&mut arn);
+    }
+    if let Some(message) = &message {
+        let execution = client.notify_public_channel(&change.id, message).await?;
+        execution.arn().clone_into(&mut arn);
+    }
+    Ok(arn)
 }
 
 fn read(body: &str) -> Result<BountyChanged, InvalidField> {
@@ -118,11 +138,49 @@ impl BountyChanged {
         Ok((people, invalid))
     }
 
-    fn request(&self, channel: &ChannelName) -> Result<NotifyPublicChannel, InvalidField> {
+    /// The item, and the message to the channel. There is one of them at least.
+    fn requests(
+        &self,
+        channel: &ChannelName,
+    ) -> Result<(Option<UpdateItem>, Option<NotifyPublicChannel>), InvalidField> {
         let (waiting_for, invalid) = self.waiting()?;
+        let item = self.item(channel, &waiting_for);
+        let is_needed = item.is_none()
+            || !waiting_for.as_slice().is_empty()
+            || self.bounty.state.is_news_beside_a_card();
+        let message = is_needed.then(|| self.message(channel, &waiting_for, &invalid));
+        Ok((item, message))
+    }
+
+    fn item(&self, channel: &ChannelName, waiting_for: &Mentions) -> Option<UpdateItem> {
+        let (sequence, bounty) = (self.sequence.as_ref()?, &self.bounty);
+        let id = format!("bounty:{}", sequence.key.as_str());
+        // An item's id has only visible characters.
+        let id = id.replace(|c: char| c.is_whitespace() || c.is_control(), "-");
+        let (version, title) = (sequence.number.get(), bounty.title.as_str());
+        let item = UpdateItem::new(id, version, channel.as_str(), title, bounty.state.as_str())
+            .visibility(Visibility::Public)
+            .link(bounty.link.as_str())
+            .next_step(bounty.next_step())
+            .facts(bounty.facts())
+            .waiting_for(waiting_for.as_slice().iter().map(Email::as_str));
+        Some(item)
+    }
+
+    fn message(
+        &self,
+        channel: &ChannelName,
+        waiting_for: &Mentions,
+        invalid: &[String],
+    ) -> NotifyPublicChannel {
         let waiting_for = waiting_for.as_slice();
-        let Rendered { text, blocks } = self.bounty.render(!waiting_for.is_empty());
-        let message = Message::new(text).blocks(blocks);
+        let message = if self.sequence.is_some() {
+            // The card shows everything else.
+            Message::new(self.bounty.render_short())
+        } else {
+            let Rendered { text, blocks } = self.bounty.render(!waiting_for.is_empty());
+            Message::new(text).blocks(blocks)
+        };
         let waiting_for = waiting_for.iter().map(Email::as_str);
         let waiting_for: Vec<&str> = waiting_for
             .chain(invalid.iter().map(String::as_str))
@@ -148,7 +206,7 @@ impl BountyChanged {
         if let Some(Sequence { key, number }) = &self.sequence {
             request = request.sequence(key.as_str(), number.get());
         }
-        Ok(request)
+        request
     }
 }
 
@@ -163,6 +221,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use apgl_client::StateMachines;
+    use apgl_contract::request::{CheckedRequest, Operation};
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
@@ -266,7 +325,12 @@ mod tests {
         let mut body = body();
         change(&mut body);
         let channel = ChannelName::try_from("content-bounties".to_owned()).unwrap();
-        let request = read(&body.to_string()).unwrap().request(&channel).unwrap();
+        let request = read(&body.to_string())
+            .unwrap()
+            .requests(&channel)
+            .unwrap()
+            .1
+            .unwrap();
         serde_json::to_value(request).unwrap()
     }
 
@@ -305,6 +369,75 @@ mod tests {
         assert_eq!(request.get("mention"), None);
     }
 
+    /// The item, and the message to the channel.
+    fn requests(state: &str, waiting_for: &[&str], key: &str) -> (Value, Value) {
+        let mut body = body();
+        body["bounty"]["state"] = json!(state);
+        body["waitingFor"] = json!(waiting_for);
+        body["sequence"] = json!({ "key": key, "number": 3 });
+        let channel = ChannelName::try_from("content-bounties".to_owned()).unwrap();
+        let (item, message) = read(&body.to_string()).unwrap().requests(&channel).unwrap();
+        (json!(item), json!(message))
+    }
+
+    #[test]
+    fn a_bounty_with_a_sequence_is_an_item_in_the_public_channel() {
+        let (item, message) = requests("posted", &[], "7");
+        let expected = json!({
+            "itemId": "bounty:7", "version": 3, "channelName": "content-bounties",
+            "visibility": "public", "title": "Rust on Lambda", "link": "https://example.com/bounties/7",
+            "state": "posted", "waitingFor": [],
+            "nextStep": "This article is looking for an author. If you would like to write it, claim the bounty.",
+            "facts": ["Open until 1 December 2026", "Reward: A signed book"],
+        });
+        assert_eq!(item, expected);
+        assert_eq!(message, Value::Null);
+        assert!(CheckedRequest::check(Operation::UpdateItem, item).is_ok());
+    }
+
+    #[test]
+    fn any_key_of_a_sequence_names_an_item() {
+        let key = format!("a\tb {}", "é".repeat(196));
+        let (item, _) = requests("posted", &[], &key);
+        assert_eq!(item["itemId"], format!("bounty:a-b-{}", "é".repeat(196)));
+        assert!(CheckedRequest::check(Operation::UpdateItem, item).is_ok());
+    }
+
+    #[rstest]
+    #[case("posted", &[], false)]
+    #[case("posted", &["ana@example.com"], true)]
+    #[case("claimed", &[], false)]
+    #[case("claimed", &["ana@example.com"], true)]
+    #[case("awarded", &["ana@example.com"], false)]
+    #[case("expiring", &[], true)]
+    fn beside_a_card_only_what_its_update_would_hide_is_posted(
+        #[case] state: &str,
+        #[case] waiting_for: &[&str],
+        #[case] is_posted: bool,
+    ) {
+        let (_, message) = requests(state, waiting_for, "7");
+        assert_eq!(message.is_object(), is_posted);
+        assert_eq!(message["message"].get("blocks"), None);
+    }
+
+    #[tokio::test]
+    async fn the_item_is_started_before_the_message() {
+        let mut body = body();
+        body["bounty"]["state"] = json!("expiring");
+        body["sequence"] = json!({ "key": "7", "number": 3 });
+        let refused = (400, json!({ "__type": "AccessDeniedException" }));
+        for (answers, failed_ones) in [
+            (vec![started(), started()], vec![]),
+            (vec![refused.clone()], vec!["m0"]),
+            (vec![started(), refused], vec!["m0"]),
+        ] {
+            assert_eq!(
+                failed(&deps(answers), batch(&[&body.to_string()])).await,
+                failed_ones
+            );
+        }
+    }
+
     #[test]
     fn times_and_the_sequence_come_from_the_body() {
         let sequence = json!({ "key": "bounty-7", "number": 3 });
@@ -312,6 +445,7 @@ mod tests {
             body["occurredAt"] = json!("2026-11-25T09:59:00Z");
             body["expiresAt"] = json!("2026-12-01T00:00:00+01:00");
             body["sequence"] = sequence.clone();
+            body["bounty"]["state"] = json!("expiring");
         });
         assert_eq!(request["occurredAt"], "2026-11-25T09:59:00Z");
         assert_eq!(request["expiresAt"], "2026-11-30T23:00:00Z");

@@ -1,4 +1,4 @@
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use apgl_client::Client;
 use apgl_contract::ChannelName;
@@ -6,6 +6,8 @@ use apgl_runtime::{SettingError, SetupError, serve, setting};
 use mpc_content_bounty_processor::{Deps, handle};
 
 const CHANNEL: &str = "BOUNTY_CHANNEL";
+/// The item and the message are started one after the other, both within the function's 20 seconds.
+const BUDGET: Duration = Duration::from_secs(8);
 
 fn deps() -> Result<Deps, SetupError> {
     let channel = ChannelName::try_from(setting(CHANNEL)?);
@@ -15,7 +17,10 @@ fn deps() -> Result<Deps, SetupError> {
     })?;
     let client =
         Client::from_env("mpc-bounty").map_err(|error| SetupError::Client(error.into()))?;
-    Ok(Deps { client, channel })
+    Ok(Deps {
+        client: client.with_budget(BUDGET),
+        channel,
+    })
 }
 
 #[tokio::main(flavor = "current_thread")]

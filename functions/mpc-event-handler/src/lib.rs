@@ -5,13 +5,18 @@
 //! sends the event again. An entry of `members` or `waitingFor` that is not an address stops nobody: the workflow reports
 //! it.
 //!
+//! If the event has a version, the item and its card are updated as well, and the channel's message is one line.
+//!
 //! In a state in which somebody must act, the channel's message mentions those for whom the item waits, and each of them
 //! gets a direct message. The key of a direct message is the change's key and the person's address.
 //!
 //! An event that can't be read, or whose workflows can't all be started, fails the invocation. Lambda retries it, and then
 //! moves it to the dead-letter queue. A workflow that was started is not started again.
 
-use apgl_client::{Category, Client, Message, NotifyPerson, NotifyPrivateChannel, StartError};
+use apgl_client::{
+    Category, Client, Message, NotifyPerson, NotifyPrivateChannel, Operation, StartError,
+    UpdateItem,
+};
 use apgl_contract::{
     ChannelName, Email, InvalidField, Mentions, Timestamp, UncheckedAddresses,
     decode::{decode, null_as_absent},
@@ -58,7 +63,8 @@ pub struct ContentItemStateChanged {
     /// such as a service's name, is ignored.
     #[serde(default)]
     pub actor_email: Option<String>,
-    /// The item's version, higher after each change. A message about an older version is not posted after one about a newer
+    /// The item's version, higher after each change. With it, the item has a card in its channel, which is updated, and
+    /// a message about an older version is not posted after one about a newer
     /// version to the same channel or person. Give `expiresAt` as well if a late direct message would be wrong.
     #[serde(default)]
     pub version: Option<SequenceNumber>,
@@ -104,6 +110,8 @@ macro_rules! dated {
 #[derive(Debug, PartialEq)]
 struct Notifications {
     key: String,
+    /// `None` if the event has no version.
+    item: Option<UpdateItem>,
     to_channel: NotifyPrivateChannel,
     to_people: Vec<(Email, NotifyPerson)>,
 }
@@ -129,10 +137,18 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
 async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted> {
     let Notifications {
         key,
+        item,
         to_channel,
         to_people,
     } = notifications(event, deps.direct_messages)?;
     let client = &deps.client;
+    // First, so that what people are told about the item follows its state.
+    if let Some(item) = &item {
+        // Nothing is started for an event whose message is invalid.
+        Client::check(Operation::NotifyPrivateChannel, &to_channel)
+            .map_err(StartError::InvalidRequest)?;
+        client.update_item(&format!("{key}\nitem"), item).await?;
+    }
     let channel = client.notify_private_channel(&key, &to_channel).await;
     if let Err(
         error @ (StartError::InvalidRequest(_) | StartError::Key(_) | StartError::Conflict { .. }),
@@ -174,6 +190,7 @@ fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, N
     };
     Ok(Notifications {
         key,
+        item: change.item(&waiting_for),
         to_channel: change.to_channel(&waiting_for, &invalid),
         to_people,
     })
@@ -195,11 +212,33 @@ impl ContentItemStateChanged {
         Email::try_from(self.actor_email.clone()?).ok()
     }
 
+    /// The item in its own channel.
+    fn item(&self, waiting_for: &Mentions) -> Option<UpdateItem> {
+        let version = self.version?.get();
+        let (channel, item) = (self.channel_name.as_str(), &self.content_item);
+        let id = format!("content-item:{channel}");
+        let (title, state) = (item.title.as_str(), item.state.as_str());
+        let mut request = UpdateItem::new(id, version, channel, title, state)
+            .own_channel()
+            .link(item.link.as_str())
+            .next_step(item.next_step())
+            .facts(item.facts())
+            .waiting_for(waiting_for.as_slice().iter().map(Email::as_str));
+        if let Some(date) = item.due_date.filter(|_| item.state.asks_for_action()) {
+            request = request.due_date(String::from(date));
+        }
+        Some(request)
+    }
+
     /// In a state in which somebody must act, and without the fields that are new in 0.2, it is the same for every release,
     /// also when the event is delivered again during an update.
     fn to_channel(&self, waiting_for: &Mentions, invalid: &[String]) -> NotifyPrivateChannel {
         let waiting_for = waiting_for.as_slice();
-        let message = message(self.content_item.render(!waiting_for.is_empty()));
+        let message = match self.version {
+            // The card shows everything else.
+            Some(_) => Message::new(self.content_item.render_short()),
+            None => message(self.content_item.render(!waiting_for.is_empty())),
+        };
         let waiting_for = waiting_for.iter().map(Email::as_str);
         let waiting_for: Vec<&str> = waiting_for
             .chain(invalid.iter().map(String::as_str))
@@ -268,6 +307,7 @@ pub fn schema() -> schemars::Schema {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use apgl_contract::request::CheckedRequest;
     use rstest::rstest;
     use serde_json::json;
 
@@ -537,6 +577,47 @@ mod tests {
             .map(|error| error.to_string());
         let expected = "detail.waitingFor: must contain at most 50 addresses".to_owned();
         assert_eq!(refused, (!is_accepted).then_some(expected));
+    }
+
+    #[test]
+    fn an_event_with_a_version_updates_the_item_and_its_message_is_short() {
+        let mut event = waiting("in_review");
+        event["detail"]["version"] = json!(7);
+        event["detail"]["contentItem"]["dueDate"] = json!("2026-12-01");
+        let Notifications {
+            item, to_channel, ..
+        } = notifications(event, true).unwrap();
+        let item = json!(item);
+        let expected = json!({
+            "itemId": "content-item:guide-42", "version": 7, "channelName": "guide-42",
+            "ownChannel": true, "title": "Rust on <Lambda>", "link": "https://example.com/guide-42",
+            "state": "in_review", "facts": ["Review started by Bob"], "dueDate": "2026-12-01",
+            "nextStep": "Reviewers, please read the article and comment on it. Authors, please leave it as it is until the review is over.",
+            "waitingFor": ["ana@example.com", "bob@example.com"],
+        });
+        assert_eq!(item, expected);
+        assert!(CheckedRequest::check(Operation::UpdateItem, item).is_ok());
+        let message = json!(to_channel)["message"].take();
+        let text = "In review: <https://example.com/guide-42|Rust on &lt;Lambda&gt;> · Review due 1 December 2026";
+        assert_eq!(message, json!({ "text": text }));
+    }
+
+    #[test]
+    fn an_item_waits_for_nobody_in_a_state_in_which_nobody_must_act() {
+        let mut event = waiting("approved");
+        event["detail"]["version"] = json!(8);
+        event["detail"]["contentItem"]["dueDate"] = json!("2026-12-01");
+        let item = json!(notifications(event, true).unwrap().item);
+        assert_eq!(
+            (&item["waitingFor"], item.get("dueDate")),
+            (&json!([]), None)
+        );
+    }
+
+    #[test]
+    fn an_event_without_a_version_updates_no_item() {
+        let event = waiting("in_review");
+        assert_eq!(notifications(event, true).unwrap().item, None);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use apgl_client::Client;
 use apgl_runtime::{SetupError, flag, serve};
 use mpc_event_handler::{Deps, handle};
 
-/// The direct messages are started after the channel's message, and both within the function's 20 seconds.
-const BUDGET: Duration = Duration::from_secs(8);
+/// The item, the channel's message and the direct messages are started one after the other, all within the function's 20
+/// seconds.
+const BUDGET: Duration = Duration::from_secs(6);
 
 fn deps() -> Result<Deps, SetupError> {
     let client = Client::from_env("mpc-event").map_err(|error| SetupError::Client(error.into()))?;

@@ -49,7 +49,7 @@ fn an_event_that_is_too_large_is_invalid_and_nothing_is_started() {
         direct_messages: true,
     };
     assert!(run(handle(&deps, event(&detail()))).0.is_ok());
-    assert_eq!(executions.swap(0, Ordering::Relaxed), 2);
+    assert_eq!(executions.swap(0, Ordering::Relaxed), 3);
     let mut detail = detail();
     detail["members"] = json!(["a".repeat(300_000)]);
     let (outcome, _) = run(handle(&deps, event(&detail)));

@@ -8,6 +8,7 @@
 //! | `PATCH /contexts/{channelName}/members` | `change-channel-members` | the workflow's request without `channelName` |
 //! | `POST /contexts/{channelName}/messages` | `notify-private-channel`, or `notify-public-channel` if `visibility` is `public` | the workflow's request without `channelName` |
 //! | `POST /people/{email}/messages` | `notify-person` | the workflow's request without `email` |
+//! | `POST /items/{id}` | `update-item` | the workflow's request without `itemId` |
 //!
 //! Each request has the header `Idempotency-Key`: a unique id of the request, which stays the same when the request
 //! is sent again. Sending a request again starts nothing and returns the same response.
@@ -38,8 +39,13 @@ use serde_json::{Map, Value, json};
 const KEY_HEADER: &str = "Idempotency-Key";
 const CHANNEL_NAME: &str = "channelName";
 const EMAIL: &str = "email";
-/// The fields of requests that are variables of a route's path.
-const IN_PATH: [&str; 2] = [CHANNEL_NAME, EMAIL];
+const ITEM_ID: &str = "itemId";
+/// The variables of a route's path, and the fields of requests that they are.
+const IN_PATH: [(&str, &str); 3] = [
+    (CHANNEL_NAME, CHANNEL_NAME),
+    (EMAIL, EMAIL),
+    ("id", ITEM_ID),
+];
 const VISIBILITY: &str = "visibility";
 /// In seconds.
 const RETRY_AFTER: &str = "5";
@@ -124,6 +130,7 @@ fn read(event: Value) -> Result<Asked, NotStarted> {
         "PATCH /contexts/{channelName}/members" => Operation::ChangeChannelMembers,
         "POST /contexts/{channelName}/messages" => Operation::NotifyPrivateChannel,
         "POST /people/{email}/messages" => Operation::NotifyPerson,
+        "POST /items/{id}" => Operation::UpdateItem,
         _ => return Err(NotStarted::NoSuchRoute),
     };
     let key = event.headers.get(KEY_HEADER).map(|key| key.to_str());
@@ -164,8 +171,8 @@ fn take_from_path(
     event: &ApiGatewayV2httpRequest,
     request: &mut Map<String, Value>,
 ) -> Result<(), NotStarted> {
-    for field in IN_PATH {
-        let Some(value) = event.path_parameters.get(field) else {
+    for (variable, field) in IN_PATH {
+        let Some(value) = event.path_parameters.get(variable) else {
             continue;
         };
         if request.get(field).is_some_and(|value| !value.is_null()) {
@@ -288,11 +295,14 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     change_members["description"] = json!("The body of `PATCH /contexts/{channelName}/members`.");
     let mut create_context = request(Operation::CreateChannel);
     create_context["description"] = json!("The body of `POST /contexts`.");
+    let mut update_item = without(request(Operation::UpdateItem), ITEM_ID, "ItemId");
+    update_item["description"] = json!("The body of `POST /items/{id}`.");
     let schemas = [
         ("create-context", create_context),
         ("change-members", change_members),
         ("send-message", send_message),
         ("send-direct-message", send_direct_message),
+        ("update-item", update_item),
     ];
     let schemas = schemas
         .into_iter()
@@ -385,6 +395,20 @@ mod tests {
             request,
         };
         assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn the_id_of_an_item_is_in_the_path_only() {
+        let update = |body: &str| {
+            let mut event = event("POST /items/{id}", None, body);
+            event["pathParameters"] = json!({ "id": "bounty:7" });
+            event
+        };
+        let asked = read(update(r#"{"version":3}"#)).unwrap();
+        assert_eq!(asked.operation, Operation::UpdateItem);
+        assert_eq!(asked.request, json!({ "itemId": "bounty:7", "version": 3 }));
+        let (status, answer) = refused(update(r#"{"itemId":"other"}"#));
+        assert_eq!((status, &answer["field"]), (400, &json!("itemId")));
     }
 
     #[rstest]
