@@ -6,10 +6,11 @@ use aws_credential_types::Credentials;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use local_stack::{
     signed::{self, client},
-    stack::ACCESS_KEY,
+    stack::{ACCESS_KEY, BOUNTY_CHANNEL},
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::{World, variable};
 
@@ -54,6 +55,17 @@ async fn answered(response: Response) -> Answered {
 }
 
 impl World {
+    /// The workspace with the channel for bounties, which must be created by hand.
+    pub async fn with_bounty_channel() -> Self {
+        static MADE: OnceCell<()> = OnceCell::const_new();
+        let world = Self::here();
+        MADE.get_or_init(async || {
+            world.public_channel(BOUNTY_CHANNEL).await;
+        })
+        .await;
+        world
+    }
+
     /// Publishes an event about a content item on the default bus.
     pub async fn publish(&self, detail: &Value) {
         let entry = PutEventsRequestEntry::builder()

@@ -397,6 +397,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_th
         "✔ table apgl-user-profiles: active",
         "✔ table apgl-rate-limits: active",
         "✔ table apgl-receipts: active",
+        "✔ table apgl-items: active",
         "✔ event bus default: exists",
         "Lambda concurrency: ",
         "✔ queue apgl-outcome-dead-letters: empty",

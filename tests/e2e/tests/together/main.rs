@@ -10,6 +10,7 @@ mod delivery;
 mod directory;
 mod example_handler;
 mod filter_patterns;
+mod items;
 mod members;
 mod metric_filters;
 mod mpc_handlers;

@@ -19,7 +19,7 @@ use local_stack::{
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::{sync::OnceCell, time::sleep};
+use tokio::time::sleep;
 
 const EVENT_HANDLER: &str = "mpc-event-handler";
 const BOUNTY: &str = "mpc-content-bounty-processor.bounty-changed";
@@ -248,17 +248,6 @@ async fn an_unreadable_event_fails_with_its_field_and_reveals_nothing_of_its_con
     assert!(!lines.iter().any(|line| line.contains("the secret")));
 }
 
-/// The workspace with the channel for bounties, which must be created by hand.
-async fn world_with_bounty_channel() -> World {
-    static MADE: OnceCell<()> = OnceCell::const_new();
-    let world = World::here();
-    MADE.get_or_init(async || {
-        world.public_channel(BOUNTY_CHANNEL).await;
-    })
-    .await;
-    world
-}
-
 fn bounty(id: &str, title: &str) -> Value {
     let body = json!({
         "id": id,
@@ -273,7 +262,7 @@ fn bounty(id: &str, title: &str) -> Value {
 
 #[tokio::test]
 async fn the_same_bounty_sent_three_times_is_one_message() {
-    let world = world_with_bounty_channel().await;
+    let world = World::with_bounty_channel().await;
     let title = unique("Bounty");
     let body = bounty(&unique("bounty"), &title).to_string();
     for _ in 0..3 {
@@ -291,7 +280,7 @@ async fn the_same_bounty_sent_three_times_is_one_message() {
 
 #[tokio::test]
 async fn a_bounty_mentions_those_who_must_act_and_want_it_but_not_the_actor() {
-    let world = world_with_bounty_channel().await;
+    let world = World::with_bounty_channel().await;
     let (ana, id) = world.person_with_id("ana").await;
     let bob = world.person("bob", Some(true)).await;
     let cem = world.person("cem", Some(true)).await;
@@ -327,7 +316,7 @@ async fn a_bounty_mentions_those_who_must_act_and_want_it_but_not_the_actor() {
 
 #[tokio::test]
 async fn an_unreadable_bounty_becomes_a_dead_letter_and_delays_no_other() {
-    let world = world_with_bounty_channel().await;
+    let world = World::with_bounty_channel().await;
     let bad = json!({ "id": unique("bounty"), "bounty": {} }).to_string();
     let title = unique("Good");
     let good = bounty(&unique("bounty"), &title).to_string();

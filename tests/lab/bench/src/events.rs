@@ -97,6 +97,11 @@ impl Scene {
                 "channel": self.channel(CHANNEL)?,
                 "message": { "text": "The content item is ready for your review." },
             }),
+            "record-item" => json!({ "item": item(n) }),
+            // `record-item` has recorded the item before, in its own turn.
+            "update-card" => json!({
+                "channel": self.channel(CHANNEL)?, "channelName": CHANNEL, "itemId": item(n)["id"],
+            }),
             "archive-channel" => {
                 let name = to_archive(n);
                 json!({ "channelName": name, "channel": self.channel(&name)? })
@@ -187,6 +192,14 @@ fn event_of_a_service(function: &str) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// An item's version. Every invocation of one build records another item.
+fn item(n: usize) -> Value {
+    json!({
+        "id": format!("bench-item-{n}"), "version": 1, "channelName": CHANNEL, "visibility": "public",
+        "ownChannel": false, "title": "Rust on Lambda", "state": "in_review",
+    })
 }
 
 fn user(n: usize) -> User {

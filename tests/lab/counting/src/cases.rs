@@ -22,10 +22,12 @@ use crate::{
 const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
 const PERSON: &str = "notify-person";
+const ITEM: &str = "update-item";
 const MESSAGE: &str = "The content item is ready for your review.";
-/// The tokens from the first public notification on, and from the first direct message on.
+/// The tokens from the first public notification on, from the first direct message on, and from the first item on.
 const PUBLIC_TOKEN: &str = "xoxb-public";
 const DIRECT_TOKEN: &str = "xoxb-direct";
+const ITEM_TOKEN: &str = "xoxb-item";
 const MANY: usize = 10;
 /// The lead of other executions' posts in the channel, in seconds; Slack takes one post a second.
 const QUEUE: u32 = 10;
@@ -45,10 +47,12 @@ pub enum Case {
     ReceiptOfMany,
     Direct,
     DirectAgain,
+    Card,
+    CardAgain,
 }
 
 impl Case {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::FirstByColdFunctions,
         Self::First,
         Self::FirstToMany,
@@ -62,6 +66,8 @@ impl Case {
         Self::ReceiptOfMany,
         Self::Direct,
         Self::DirectAgain,
+        Self::Card,
+        Self::CardAgain,
     ];
 
     /// A letter, for places where a sentence would be too long.
@@ -92,6 +98,8 @@ impl fmt::Display for Case {
             Self::ReceiptOfMany => "the receipt of a notification to 10 people",
             Self::Direct => "first direct message to a person",
             Self::DirectAgain => "repeated direct message to a person",
+            Self::Card => "a new item, its card posted and pinned in a known channel",
+            Self::CardAgain => "a new version of an item, its card updated",
         })
     }
 }
@@ -107,6 +115,12 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
             // Until now the function that opens direct messages is cold.
             counter.rest().await?;
             counter.count(PERSON, &direct(&people[MANY + 3])).await?;
+        }
+        if case == Case::Card {
+            renew_token(counter, ITEM_TOKEN, DIRECT_TOKEN).await?;
+            // Until now the functions for items are cold.
+            counter.rest().await?;
+            counter.count(ITEM, &item("another-item", 1)).await?;
         }
         if case == Case::Public {
             renew_token(counter, PUBLIC_TOKEN, TOKEN).await?;
@@ -131,6 +145,8 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
                 counter.count(PUBLIC, &request).await?
             }
             Case::Direct | Case::DirectAgain => counter.count(PERSON, &direct(&members[0])).await?,
+            Case::Card => counter.count(ITEM, &item("item", 1)).await?,
+            Case::CardAgain => counter.count(ITEM, &item("item", 2)).await?,
             _ => counter.count(PRIVATE, &request).await?,
         };
         works.push((case, work));
@@ -168,6 +184,15 @@ fn direct(email: &str) -> serde_json::Value {
     json!({ "email": email, "message": MESSAGE })
 }
 
+/// The request for a version of an item.
+fn item(id: &str, version: u64) -> serde_json::Value {
+    json!({
+        "itemId": id, "version": version, "channelName": channel(Case::Card), "ownChannel": true,
+        "title": "Rust on Lambda", "link": "https://example.com/guide-42", "state": "in_review",
+        "waitingFor": ["person00@example.com"], "dueDate": "2026-12-01",
+    })
+}
+
 fn request(case: Case, members: &[String]) -> serde_json::Value {
     let mut request = json!({ "channelName": channel(case), "message": MESSAGE });
     if !members.is_empty() {
@@ -191,7 +216,7 @@ fn repeated(case: Case, members: &[String]) -> serde_json::Value {
 /// The channel of a case. Repeated notifications go to the same channel as the first one.
 fn channel(case: Case) -> String {
     let case = match case {
-        Case::Repeated | Case::Confirmed => Case::First,
+        Case::Repeated | Case::Confirmed | Case::Card | Case::CardAgain => Case::First,
         Case::RepeatedToMany => Case::FirstToMany,
         first => first,
     };
@@ -204,7 +229,11 @@ fn members(case: Case, people: &[String]) -> &[String] {
         Case::First | Case::Repeated | Case::Confirmed | Case::Receipt => &people[1..2],
         Case::FirstToMany | Case::RepeatedToMany | Case::ReceiptOfMany => &people[2..MANY + 2],
         Case::Direct | Case::DirectAgain => &people[MANY + 2..MANY + 3],
-        Case::Public | Case::PublicInAQueue | Case::PublicRefused => &[],
+        Case::Public
+        | Case::PublicInAQueue
+        | Case::PublicRefused
+        | Case::Card
+        | Case::CardAgain => &[],
     }
 }
 

@@ -85,9 +85,16 @@ impl Actor {
                 let put = put.condition_expression("attribute_exists(nothing)");
                 is_allowed(put.send().await)
             }
+            WriteItems => {
+                let put = self.dynamodb().put_item().table_name("apgl-items");
+                let put = put.item("itemId", text(NO_ONE)).item("row", text(NO_ONE));
+                let put = put.condition_expression("attribute_exists(nothing)");
+                is_allowed(put.send().await)
+            }
             UpdateDeliveries => self.updates("apgl-deliveries", "deliveryId").await,
             StartNotifyPrivate => self.starts("notify-private-channel").await,
             StartNotifyPublic => self.starts("notify-public-channel").await,
+            StartUpdateItem => self.starts("update-item").await,
             StartNotifyPerson => self.starts("notify-person").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {
@@ -131,21 +138,24 @@ impl Actor {
                         .await,
                 )
             }
-            ScanTables => {
-                let mut may = false;
-                for table in [
-                    "user-profiles",
-                    "slack-users",
-                    "channels",
-                    "deliveries",
-                    "receipts",
-                ] {
-                    let scan = self.dynamodb().scan().table_name(format!("apgl-{table}"));
-                    may |= is_allowed(scan.limit(1).send().await);
-                }
-                may
-            }
+            ScanTables => self.scans_any_table().await,
         }
+    }
+
+    async fn scans_any_table(&self) -> bool {
+        let mut may = false;
+        for table in [
+            "user-profiles",
+            "slack-users",
+            "channels",
+            "deliveries",
+            "items",
+            "receipts",
+        ] {
+            let scan = self.dynamodb().scan().table_name(format!("apgl-{table}"));
+            may |= is_allowed(scan.limit(1).send().await);
+        }
+        may
     }
 
     /// CloudWatch's client uses CBOR, for which the local stack checks no policies; so this uses the Query protocol.

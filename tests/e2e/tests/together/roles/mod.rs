@@ -17,7 +17,7 @@ use self::{
 };
 
 /// Each deployed function, and the probes that it is allowed.
-const ALLOWED: [(&str, &[Probe]); 16] = [
+const ALLOWED: [(&str, &[Probe]); 18] = [
     (
         "archive-channel",
         &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
@@ -44,11 +44,16 @@ const ALLOWED: [(&str, &[Probe]); 16] = [
     ),
     (
         "mpc-content-bounty-processor",
-        &[StartNotifyPublic, ReadExecution, LookAtBounties],
+        &[
+            StartNotifyPublic,
+            StartUpdateItem,
+            ReadExecution,
+            LookAtBounties,
+        ],
     ),
     (
         "mpc-event-handler",
-        &[StartNotifyPrivate, StartNotifyPerson],
+        &[StartNotifyPrivate, StartNotifyPerson, StartUpdateItem],
     ),
     (
         "mpc-request-handler",
@@ -57,6 +62,7 @@ const ALLOWED: [(&str, &[Probe]); 16] = [
             StartNotifyPublic,
             StartNotifyPerson,
             StartDelete,
+            StartUpdateItem,
             ReadExecution,
         ],
     ),
@@ -75,6 +81,7 @@ const ALLOWED: [(&str, &[Probe]); 16] = [
         ],
     ),
     ("publish-metrics", &[]),
+    ("record-item", &[WriteItems]),
     (
         "record-outcome",
         &[UpdateRateLimits, WriteReceipts, ReadHistory, PutEvent],
@@ -92,6 +99,17 @@ const ALLOWED: [(&str, &[Probe]); 16] = [
     (
         "resolve-users",
         &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
+    ),
+    (
+        "update-card",
+        &[
+            ReadToken,
+            UpdateRateLimits,
+            UpdateChannels,
+            WriteDeliveries,
+            UpdateDeliveries,
+            WriteItems,
+        ],
     ),
     ("watch-executions", &[ReadExecution, ListExecutions]),
 ];

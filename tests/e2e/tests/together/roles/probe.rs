@@ -11,12 +11,14 @@ pub enum Probe {
     UpdateSlackUsers,
     DeleteSlackUsers,
     WriteDeliveries,
+    WriteItems,
     UpdateDeliveries,
     UpdateRateLimits,
     WriteReceipts,
     StartNotifyPrivate,
     StartNotifyPublic,
     StartNotifyPerson,
+    StartUpdateItem,
     StartDelete,
     ReadExecution,
     ReadHistory,
@@ -34,7 +36,7 @@ pub enum Probe {
 use Probe::*;
 
 impl Probe {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
@@ -43,12 +45,14 @@ impl Probe {
         UpdateSlackUsers,
         DeleteSlackUsers,
         WriteDeliveries,
+        WriteItems,
         UpdateDeliveries,
         UpdateRateLimits,
         WriteReceipts,
         StartNotifyPrivate,
         StartNotifyPublic,
         StartNotifyPerson,
+        StartUpdateItem,
         StartDelete,
         ReadExecution,
         ReadHistory,
