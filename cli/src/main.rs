@@ -3,7 +3,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | `deployment` | finds the deployment: AWS, the prefix, the state machines, executions by name |
-//! | `operations` | the seven operations |
+//! | `operations` | the eight operations |
 //! | `list`, `inspect`, `redrive` | executions; `inspect` reads them with `history` |
 //! | `preferences` | who wants Slack notifications |
 //! | `limits` | the queues for Slack's rate limits |

@@ -88,6 +88,12 @@ fn line_of(output: &Output) -> String {
 #[case(&["check-channel", "#"], "channelName: must not be empty")]
 #[case(&["delete-channel", "x", "y"], "unexpected argument 'y' found")]
 #[case(&["delete-channel", "x"], "--yes is required without a terminal")]
+#[case(&["update-item", "bounty:7"], "the following required arguments were not provided: --version <NUMBER> --channel <CHANNEL> --title <TITLE> --state <STATE>")]
+#[case(&["update-item", "bounty 7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b"], "itemId: must contain only visible characters")]
+#[case(&["update-item", "bounty:7", "--version", "one", "--channel", "x", "--title", "a", "--state", "b"], "invalid value 'one' for '--version <NUMBER>'")]
+#[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--public", "--own-channel"], "the argument '--public' cannot be used with '--own-channel'")]
+#[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--due-date", "soon"], "dueDate: must be a date such as 2026-11-25")]
+#[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--waiting-for", "ana"], "invalid value 'ana' for '--waiting-for <EMAIL>': must be an e-mail address")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
 fn bad_input_is_rejected_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
     let output = apgl(arguments);

@@ -269,8 +269,13 @@ impl UpdateItemArguments {
         if let Some(due_date) = self.due_date {
             request = request.due_date(due_date);
         }
-        let people = self.waiting_for.iter().map(Email::as_str);
-        (self.start, request.facts(self.facts).waiting_for(people))
+        if !self.facts.is_empty() {
+            request = request.facts(self.facts);
+        }
+        if !self.waiting_for.is_empty() {
+            request = request.waiting_for(self.waiting_for.iter().map(Email::as_str));
+        }
+        (self.start, request)
     }
 }
 
@@ -523,5 +528,55 @@ mod tests {
         assert_eq!(asked.request, expected);
         assert_eq!(asked.workflow, Workflow::NotifyPerson);
         assert!(CheckedRequest::check(Workflow::NotifyPerson, asked.request).is_ok());
+    }
+
+    #[test]
+    fn the_options_of_an_item_are_fields_of_the_request() {
+        let line = [
+            "update-item",
+            "bounty:7",
+            "--version",
+            "3",
+            "--channel",
+            "x",
+            "--title",
+            "Rust",
+            "--state",
+            "posted",
+        ];
+        let mut expected = json!({
+            "itemId": "bounty:7", "version": 3, "channelName": "x", "title": "Rust", "state": "posted",
+        });
+        assert_eq!(asked(&line).request, expected);
+
+        let public = asked(&[&line[..], &["--public"]].concat()).request;
+        assert_eq!(public["visibility"], "public");
+
+        let more = [
+            "--own-channel",
+            "--link",
+            "https://example.com/7",
+            "--next-step",
+            "Write it.",
+            "--fact",
+            "Reward: 500 USD",
+            "--fact",
+            "Posted by Ana",
+            "--waiting-for",
+            "Ana@example.com",
+            "--due-date",
+            "2026-12-01",
+        ];
+        let asked = asked(&[&line[..], &more].concat());
+        let fields = json!({
+            "ownChannel": true, "link": "https://example.com/7", "nextStep": "Write it.",
+            "facts": ["Reward: 500 USD", "Posted by Ana"], "waitingFor": ["ana@example.com"],
+            "dueDate": "2026-12-01",
+        });
+        let all = expected.as_object_mut().unwrap();
+        all.extend(fields.as_object().unwrap().clone());
+        assert_eq!(asked.request, expected);
+        assert_eq!(asked.workflow, Workflow::UpdateItem);
+        assert!(CheckedRequest::check(Workflow::UpdateItem, asked.request).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The seven operations.
+//! The eight operations.
 
 mod arguments;
 mod outcome;

@@ -40,10 +40,7 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     }
     if let Some(item) = outcome.item.as_ref().filter(|item| item.superseded) {
         let version = item.version.get();
-        line(format!(
-            "{}: version {version} was recorded before",
-            styled(BAD, "nothing changed")
-        ));
+        line(format!("version {version} is known: nothing to do"));
     }
     if let Some(card) = &outcome.card {
         line(shown_card(card));
@@ -114,19 +111,18 @@ fn shown_message(message: &PostedMessage) -> String {
 }
 
 fn shown_card(card: &CardOutcome) -> String {
-    let did = match card.change {
-        CardChange::Posted => styled(GOOD, "posted"),
-        CardChange::Updated => styled(GOOD, "updated"),
-        CardChange::Unchanged => "left".to_owned(),
-        _ => "changed".to_owned(),
-    };
-    let pin = match (&card.not_pinned, card.pinned) {
-        (Some(code), _) => format!("; not pinned ({code})"),
-        (None, Some(true)) => "; pinned".to_owned(),
-        (None, _) => String::new(),
-    };
     let (version, ts) = (card.version.get(), card.ts.as_str());
-    format!("{did} the card, message {ts}, which shows version {version}{pin}")
+    let did = match card.change {
+        CardChange::Posted => format!("{} card {ts}", styled(GOOD, "posted")),
+        CardChange::Updated => format!("{} card {ts}", styled(GOOD, "updated")),
+        CardChange::Unchanged => format!("card {ts} shows version {version} already"),
+        _ => format!("card {ts} shows version {version}"),
+    };
+    match (&card.not_pinned, card.pinned) {
+        (Some(code), _) => format!("{did}; {} ({code})", styled(BAD, "not pinned")),
+        (None, Some(true)) => format!("{did}; pinned"),
+        (None, _) => did,
+    }
 }
 
 fn shown_skipped(what: &str, skipped: &Skipped) -> String {
@@ -190,6 +186,41 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(shown_plainly(outcome), expected);
+    }
+
+    #[rstest]
+    #[case::posted(
+        json!({ "ts": "1.2", "version": 7, "change": "posted", "pinned": true }),
+        "posted card 1.2; pinned"
+    )]
+    #[case::not_pinned(
+        json!({ "ts": "1.2", "version": 7, "change": "posted", "pinned": false, "notPinned": "too_many_pins" }),
+        "posted card 1.2; not pinned (too_many_pins)"
+    )]
+    #[case::updated(json!({ "ts": "1.2", "version": 7, "change": "updated" }), "updated card 1.2")]
+    #[case::unchanged(
+        json!({ "ts": "1.2", "version": 7, "change": "unchanged" }),
+        "card 1.2 shows version 7 already"
+    )]
+    #[case::unknown(
+        json!({ "ts": "1.2", "version": 7, "change": "moved" }),
+        "card 1.2 shows version 7"
+    )]
+    fn what_was_done_with_a_card_is_shown(#[case] card: Value, #[case] expected: &str) {
+        let item = json!({ "id": "bounty:7", "version": 7, "superseded": false });
+        assert_eq!(
+            shown_plainly(json!({ "item": item, "card": card })),
+            expected
+        );
+    }
+
+    #[test]
+    fn an_item_that_was_superseded_says_which_version_is_known() {
+        let item = json!({ "id": "bounty:7", "version": 9, "superseded": true });
+        assert_eq!(
+            shown_plainly(json!({ "item": item })),
+            "version 9 is known: nothing to do"
+        );
     }
 
     #[test]

@@ -96,11 +96,17 @@ mod tests {
                     json!({ "channelName": name, "message": "hello" })
                 }
                 Operation::ChangeChannelMembers => json!({ "channelName": name, "add": [] }),
+                Operation::UpdateItem => json!({
+                    "itemId": "x", "version": 1, "channelName": name, "title": "x", "state": "x",
+                }),
                 _ => request,
             };
             let checked = handle(&deps, Input { operation, request });
             let refused = checked.err().map(|error| error.to_string());
             assert_eq!(refused.is_none(), allowed, "{operation}: {refused:?}");
+            if let Some(refused) = refused {
+                assert!(refused.contains("channelNamePattern"), "{refused}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@
 //! it is moved to the dead-letter queue.
 
 use apgl_client::{
-    Category, Client, Message, NotifyPublicChannel, StartError, UpdateItem, Visibility,
+    Category, Client, Message, NotifyPublicChannel, Operation, StartError, UpdateItem, Visibility,
 };
 use apgl_contract::{
     ChannelName, Email, InvalidField, Mentions, Sequence, Timestamp, UncheckedAddresses,
@@ -100,14 +100,16 @@ async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
     let (item, message) = change.requests(&deps.channel)?;
     let client = &deps.client;
     let mut arn = String::new();
+    if let Some(message) = &message {
+        // Nothing is started for an event whose message is invalid.
+        Client::check(Operation::NotifyPublicChannel, message)
+            .map_err(StartError::InvalidRequest)?;
+    }
     // First, so that what people are told about the bounty follows its state.
     if let Some(item) = &item {
         let key = format!("{}\nitem", change.id);
-        client
-            .update_item(&key, item)
-            .await?
-            .arn()
-            .clone_into(&mut arn);
+        let execution = client.update_item(&key, item).await?;
+        execution.arn().clone_into(&mut arn);
     }
     if let Some(message) = &message {
         let execution = client.notify_public_channel(&change.id, message).await?;
@@ -145,9 +147,9 @@ impl BountyChanged {
     ) -> Result<(Option<UpdateItem>, Option<NotifyPublicChannel>), InvalidField> {
         let (waiting_for, invalid) = self.waiting()?;
         let item = self.item(channel, &waiting_for);
-        let is_needed = item.is_none()
-            || !waiting_for.as_slice().is_empty()
-            || self.bounty.state.is_news_beside_a_card();
+        // Only the outcome of a message reports an entry that is not an address.
+        let waits = !waiting_for.as_slice().is_empty() || !invalid.is_empty();
+        let is_needed = item.is_none() || waits || self.bounty.state.is_news_beside_a_card();
         let message = is_needed.then(|| self.message(channel, &waiting_for, &invalid));
         Ok((item, message))
     }
@@ -221,7 +223,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use apgl_client::StateMachines;
-    use apgl_contract::request::{CheckedRequest, Operation};
+    use apgl_contract::request::CheckedRequest;
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
@@ -406,6 +408,7 @@ mod tests {
     #[rstest]
     #[case("posted", &[], false)]
     #[case("posted", &["ana@example.com"], true)]
+    #[case::it_reports_what_is_no_address("posted", &["the authors"], true)]
     #[case("claimed", &[], false)]
     #[case("claimed", &["ana@example.com"], true)]
     #[case("awarded", &["ana@example.com"], false)]

@@ -1,8 +1,10 @@
 //! Messages that an attacker or a broken publisher might send.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::Ordering;
+
 use apgl_contract::ChannelName;
-use hostile_input::{anything, client, config, leaks, mutated, run, text};
+use hostile_input::{anything, client, config, counting_client, leaks, mutated, run, text};
 use lambda_runtime::Diagnostic;
 use mpc_content_bounty_processor::{Deps, handle};
 use proptest::{collection::vec, prelude::*};
@@ -48,6 +50,20 @@ fn batch(bodies: Vec<String>) -> Value {
         })
     });
     json!({ "Records": records.collect::<Vec<_>>() })
+}
+
+#[test]
+fn a_message_that_is_too_large_is_invalid_and_nothing_is_started() {
+    let (client, executions) = counting_client("mpc-bounty");
+    let deps = Deps { client, ..deps() };
+    let mut large = bounty();
+    large["waitingFor"] = json!(["a".repeat(300_000)]);
+    let (answer, _) = run(handle(&deps, batch(vec![large.to_string()])));
+    let failed = answer.unwrap().batch_item_failures;
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].item_identifier, "m0");
+    // The card and the message of the valid one.
+    assert_eq!(executions.load(Ordering::Relaxed), 2);
 }
 
 proptest! {

@@ -7,16 +7,18 @@ use mpc_request_handler::handle;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 6] = [
     "POST /contexts",
     "DELETE /contexts/{channelName}",
     "PATCH /contexts/{channelName}/members",
     "POST /contexts/{channelName}/messages",
     "POST /people/{email}/messages",
+    "POST /items/{id}",
 ];
-/// Names and addresses in the path, with bad escape sequences.
-const NAMES: [&str; 11] = [
+/// Names, addresses and ids in the path, with bad escape sequences.
+const NAMES: [&str; 12] = [
     "guide-42",
+    "bounty%3A7",
     "ana@example.com",
     "ana%40example.com",
     "ana@example.com\r\nX-Other: x",
@@ -32,7 +34,7 @@ const NAMES: [&str; 11] = [
 fn event() -> impl Strategy<Value = Value> {
     let route = prop_oneof![8 => select(&ROUTES[..]).prop_map(str::to_owned), 1 => text()];
     let name = prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), text()];
-    let variable = select(&["channelName", "email"][..]);
+    let variable = select(&["channelName", "email", "id"][..]);
     let name = (variable, name).prop_map(|(variable, name)| json!({ variable: name }));
     let key = prop_oneof![4 => Just("request-1".to_owned()), 1 => text()];
     let parts = (route, proptest::option::of(name), key, body());
@@ -65,7 +67,13 @@ fn body() -> impl Strategy<Value = (String, bool)> {
     to_channel["mention"] = json!(["ana@example.com"]);
     to_channel["actor"] = json!("ana@example.com");
     to_channel["visibility"] = json!("private");
-    let request = prop_oneof![mutated(message), mutated(to_channel)];
+    let item = json!({
+        "version": 7, "channelName": "x", "visibility": "private", "ownChannel": true,
+        "title": "Rust on Lambda", "link": "https://example.com/", "state": "in_review",
+        "nextStep": "Please review it.", "facts": ["Submitted by Ana"],
+        "waitingFor": ["ana@example.com"], "dueDate": "2026-12-01",
+    });
+    let request = prop_oneof![mutated(message), mutated(to_channel), mutated(item)];
     let bytes = prop_oneof![
         4 => request.prop_map(|body| body.to_string().into_bytes()),
         1 => text().prop_map(String::into_bytes),

@@ -15,7 +15,12 @@ const PAGE: i32 = 200;
 /// The states that find the channel.
 const FINDING: [&str; 2] = ["FindChannel", "EnsureChannel"];
 /// The states whose results are about the channel that was found.
-const IN_CHANNEL: [&str; 3] = ["InviteMembers", "RemoveMembers", "PostMessage"];
+const IN_CHANNEL: [&str; 4] = [
+    "InviteMembers",
+    "RemoveMembers",
+    "PostMessage",
+    "UpdateCard",
+];
 
 /// The input of an execution, and the results of its steps.
 #[derive(Debug, Default, PartialEq)]
@@ -85,7 +90,9 @@ impl History {
         let skipped = self.skipped();
         if !skipped.is_empty() {
             match operation {
-                Some(Operation::NotifyPerson) => outcome["skipped"] = json!(skipped),
+                Some(Operation::NotifyPerson | Operation::UpdateItem) => {
+                    outcome["skipped"] = json!(skipped);
+                }
                 // Its outcome reports them as not mentioned, once there is a message.
                 Some(Operation::NotifyPublicChannel) => {}
                 _ => members["skipped"] = json!(skipped),
@@ -305,6 +312,29 @@ mod tests {
             history.partial_outcome(None)["members"]["invited"],
             json!(["b@x.org"])
         );
+    }
+
+    #[test]
+    fn the_outcome_of_an_item_is_what_was_recorded_and_its_card() {
+        let skipped = json!([{ "email": "svc", "reason": "invalid_address" }]);
+        let (channel, item) = (json!({ "id": "C1" }), json!({ "id": "x", "version": 7 }));
+        let card = json!({ "ts": "1.0", "version": 7, "change": "posted" });
+        let mut steps = vec![
+            ("CheckRequest", json!({ "item": {}, "skipped": skipped })),
+            ("RecordItem", json!({ "item": item })),
+        ];
+        let outcome =
+            |steps: &[(&str, Value)]| history(steps).partial_outcome(Some(Operation::UpdateItem));
+        let known = json!({ "item": item, "skipped": skipped });
+        assert_eq!(outcome(&steps), known);
+        steps.push(("EnsureChannel", json!({ "channel": channel })));
+        steps.push(("UpdateCard", json!({ "card": card })));
+        let whole = json!({ "channel": channel, "item": item, "card": card, "skipped": skipped });
+        assert_eq!(outcome(&steps), whole);
+        let another = json!({ "id": "C2" });
+        steps.push(("EnsureChannel", json!({ "channel": another })));
+        let moved = json!({ "channel": another, "item": item, "skipped": skipped });
+        assert_eq!(outcome(&steps), moved);
     }
 
     #[test]

@@ -19,6 +19,9 @@ const LISTS: [(&str, Asked); 4] = [
     ("mention", Asked::Mention),
 ];
 
+/// The people whom an item's card names. Nothing is asked for them.
+const NAMED: &str = "waitingFor";
+
 /// What a request asks for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,7 +66,9 @@ fn channel_name(input: &Value) -> Option<String> {
 }
 
 fn people(input: &Value) -> Vec<String> {
-    let people = entries(input).filter_map(|(entry, _)| entry.as_str());
+    let named = list(input, NAMED);
+    let people = entries(input).map(|(entry, _)| entry).chain(named);
+    let people = people.filter_map(Value::as_str);
     let people = people.map(|person| person.trim().to_lowercase());
     let mut people: Vec<String> = people
         .filter(|person| (1..=LONGEST_ADDRESS).contains(&person.len()))
@@ -97,12 +102,16 @@ fn asked(input: &Value, operation: Option<Operation>) -> Vec<(ReportedAddress, A
 
 /// The entries of the lists of people, and the person of `notify-person`.
 fn entries(input: &Value) -> impl Iterator<Item = (&Value, Asked)> {
-    let lists = LISTS.into_iter().flat_map(|(field, asked)| {
-        let list = input[field].as_array().into_iter().flatten();
-        list.take(MOST_PEOPLE).map(move |entry| (entry, asked))
-    });
+    let lists = LISTS
+        .into_iter()
+        .flat_map(|(field, asked)| list(input, field).map(move |entry| (entry, asked)));
     let person = Some(&input["email"]).filter(|email| email.is_string());
     lists.chain(person.map(|person| (person, Asked::Message)))
+}
+
+fn list<'a>(input: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    let list = input[field].as_array().into_iter().flatten();
+    list.take(MOST_PEOPLE)
 }
 
 #[cfg(test)]
@@ -182,6 +191,18 @@ mod tests {
                 "kim@x.org"
             ]
         );
+    }
+
+    #[test]
+    fn those_for_whom_an_item_waits_are_named_and_nothing_is_asked_for_them() {
+        let input = json!({
+            "itemId": "content-item:guide-42", "channelName": "guide-42",
+            "waitingFor": ["Ana@x.org", "bob@x.org", "ana@x.org"],
+        });
+        let request = Request::read(&input.to_string(), Some(Operation::UpdateItem));
+        assert_eq!(request.channel_name.as_deref(), Some("guide-42"));
+        assert_eq!(request.people, ["ana@x.org", "bob@x.org"]);
+        assert_eq!(request.asked, []);
     }
 
     #[rstest]

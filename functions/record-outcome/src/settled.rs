@@ -70,7 +70,8 @@ pub struct NotificationSettled {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Message"))]
     message: Option<Message>,
-    /// Everybody whom the request names, with an entry for each thing that it asks for them.
+    /// Everybody whom the request names, with an entry for each thing that it asks for them. Empty for `update-item`,
+    /// which asks nothing for those whom the card names.
     people: Vec<Person>,
 }
 
@@ -521,6 +522,15 @@ mod tests {
         json!({ "email": "ana@x.org" }),
         json!({ "message": { "superseded": true }, "skipped": [] }),
         &["ana@x.org message skipped superseded"],
+    )]
+    #[case::named_by_a_card(
+        Operation::UpdateItem,
+        json!({ "channelName": "guide", "waitingFor": ["ana@x.org", "svc"] }),
+        json!({
+            "item": { "id": "x", "version": 7, "superseded": false },
+            "card": { "ts": "1.0", "version": 7, "change": "updated" },
+        }),
+        &[],
     )]
     #[case::failed_before_anything_was_done(
         Operation::NotifyPrivateChannel,

@@ -10,7 +10,8 @@ use std::{
 
 use apgl_client::{
     Category, ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, InvalidField,
-    Message, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Operation, Time, Visibility,
+    Message, NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Operation, Time, UpdateItem,
+    Visibility,
 };
 use apgl_contract::request::CheckedRequest;
 use rstest::rstest;
@@ -69,6 +70,18 @@ fn notify_person() -> NotifyPerson {
         .sequence(TEXT, (1 << 53) - 1)
 }
 
+fn update_item() -> UpdateItem {
+    UpdateItem::new("content-item:x", 7, "x", TEXT, "in_review")
+        .visibility(Visibility::Private)
+        .own_channel()
+        .link("https://example.com/the-secret-plan")
+        .next_step(TEXT)
+        .facts([TEXT])
+        .waiting_for(PEOPLE)
+        .due_date("2026-12-01")
+        .skip_invalid_addresses()
+}
+
 /// 2026-11-25 12:00:30 UTC.
 fn occurred_at() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_608_030)
@@ -94,6 +107,7 @@ fn schema(workflow: &str) -> Value {
 #[case(Operation::NotifyPerson, to_value(notify_person()).unwrap())]
 #[case(Operation::ChangeChannelMembers, to_value(change_channel_members()).unwrap())]
 #[case(Operation::CheckChannelExists, to_value(CheckChannelExists::new("x")).unwrap())]
+#[case(Operation::UpdateItem, to_value(update_item()).unwrap())]
 #[case(Operation::DeleteChannel, to_value(DeleteChannel::new("x").even_if_not_ours()).unwrap())]
 fn a_full_request_has_every_field_of_its_schema_and_is_accepted(
     #[case] operation: Operation,
@@ -145,17 +159,23 @@ fn an_omitted_field_is_not_sent() {
         to_value(CreateChannel::new("x")).unwrap(),
         json!({ "channelName": "x" })
     );
+    let expected = json!({
+        "itemId": "bounty:7", "version": 0, "channelName": "x", "title": "Rust", "state": "posted",
+    });
+    let request = UpdateItem::new("bounty:7", 0, "x", "Rust", "posted");
+    assert_eq!(to_value(request).unwrap(), expected);
 }
 
 #[test]
 fn debug_shows_no_text_and_no_address() {
     let shown = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
         create_channel(),
         notify_private_channel(),
         notify_public_channel(),
         notify_person(),
-        change_channel_members()
+        change_channel_members(),
+        update_item()
     );
     for confidential in ["secret", "ana", "bob", "divider"] {
         assert!(!shown.contains(confidential), "{shown}");

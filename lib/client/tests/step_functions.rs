@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apgl_client::{
     Client, CreateChannel, ErrorName, Execution, InvalidField, NotifyPerson, NotifyPublicChannel,
-    StartError, StateMachines, WaitError,
+    Operation, StartError, StateMachines, UpdateItem, Visibility, WaitError,
     outcome::{
         MessageOutcome, NotPosted, NotifyPersonOutcome, NotifyPublicChannelOutcome, SkipReason,
     },
@@ -121,6 +121,27 @@ async fn a_direct_message_has_a_workflow_and_a_variable_of_its_own() {
     let error = unconfigured.notify_person(KEY, &request).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("set APGL_NOTIFY_PERSON_ARN or"), "{error}");
+}
+
+#[tokio::test]
+async fn an_item_is_updated_by_a_workflow_of_its_own() {
+    let request = UpdateItem::new("bounty:7", 3, "x", "Rust", "posted");
+    let (client, http) = client(vec![started()]);
+    client.update_item(KEY, &request).await.unwrap();
+    let sent = &sent(&http)[0];
+    assert_eq!(sent["stateMachineArn"], format!("{MACHINES}-update-item"));
+    let input: Value = sent["input"].as_str().unwrap().parse().unwrap();
+    assert_eq!(input, json!(request));
+}
+
+#[tokio::test]
+async fn a_request_can_be_checked_without_a_start() {
+    let public =
+        UpdateItem::new("bounty:7", 3, "x", "Rust", "posted").visibility(Visibility::Public);
+    assert_eq!(Client::check(Operation::UpdateItem, &public), Ok(()));
+    let refused = Client::check(Operation::UpdateItem, &public.own_channel()).unwrap_err();
+    let rule = "must not be true for a public channel";
+    assert_eq!(refused, InvalidField::new("ownChannel", rule));
 }
 
 #[tokio::test]

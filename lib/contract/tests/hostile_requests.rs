@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use apgl_contract::{
-    ChannelName, ChannelText, Email, InvalidField, Members, Mentions, MessageTs, Step, decode,
+    ChannelName, ChannelText, Email, InvalidField, ItemId, Line, Link, Members, Mentions,
+    MessageTs, State, Step, Title, decode,
+    item::Facts,
     message::{Blocks, MessageText},
     request::{CheckedRequest, Operation},
 };
@@ -49,6 +51,13 @@ fn valid(operation: Operation) -> Value {
                 "onInvalidAddress": "skip",
             })
         }
+        Operation::UpdateItem => json!({
+            "itemId": "content-item:x", "version": 7, "channelName": "#x", "visibility": "private",
+            "ownChannel": true, "title": "Rust <!channel>", "link": "https://example.com/?a=1&b=2",
+            "state": "in_review", "nextStep": "Please <@U1> review it.",
+            "facts": ["Submitted by Ana", "<!here>"], "waitingFor": members,
+            "dueDate": "2026-12-01", "onInvalidAddress": "skip",
+        }),
         _ => json!({ "channelName": "x" }),
     }
 }
@@ -114,6 +123,11 @@ fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
         }
         again_fields.extend(notice);
     }
+    if let Some(Value::Object(mut item)) = again_fields.remove("item") {
+        let id = item.remove("id").unwrap();
+        item.insert("itemId".to_owned(), id);
+        again_fields.extend(item);
+    }
     if let Some(allowed) = request.get("allowBroadcast") {
         again["allowBroadcast"] = allowed.clone();
     }
@@ -135,6 +149,9 @@ fn check(operation: Operation, request: &Value) -> Result<(), TestCaseError> {
 fn assert_within_limits(checked: &Value) -> Result<(), TestCaseError> {
     let characters = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
     let fits = |text: &Value, most: usize| (1..=most).contains(&characters(text));
+    if let Some(item) = checked.get("item") {
+        return assert_item_within_limits(item);
+    }
     let names_a_person = checked.get("channelName").is_none() && checked.get("email").is_some();
     prop_assert!(names_a_person || fits(&checked["channelName"], ChannelName::MAX_CHARACTERS));
     for text in ["topic", "purpose"].map(|field| &checked[field]) {
@@ -164,6 +181,35 @@ fn assert_within_limits(checked: &Value) -> Result<(), TestCaseError> {
             prop_assert!(fits(ts, MessageTs::MAX_CHARACTERS));
         }
     }
+    Ok(())
+}
+
+fn assert_item_within_limits(item: &Value) -> Result<(), TestCaseError> {
+    for (field, most) in [
+        ("id", ItemId::MAX_CHARACTERS),
+        ("channelName", ChannelName::MAX_CHARACTERS),
+        ("title", Title::MAX_CHARACTERS),
+        ("link", Link::MAX_CHARACTERS),
+        ("state", State::MAX_CHARACTERS),
+        ("nextStep", Line::MAX_CHARACTERS),
+    ] {
+        let text = item.get(field).map(|text| text.as_str().unwrap());
+        let fits = text.is_none_or(|text| (1..=most).contains(&text.chars().count()));
+        prop_assert!(fits, "{field}");
+        prop_assert!(
+            !text.is_some_and(|text| text.contains(char::is_control)),
+            "{field}"
+        );
+    }
+    let facts = item["facts"].as_array().unwrap();
+    prop_assert!(facts.len() <= Facts::MAX);
+    for fact in facts {
+        let fact = fact.as_str().unwrap();
+        prop_assert!((1..=Line::MAX_CHARACTERS).contains(&fact.chars().count()));
+        prop_assert!(!fact.contains(char::is_control));
+    }
+    prop_assert!(item["waitingFor"].as_array().unwrap().len() <= Mentions::MAX);
+    prop_assert!(!(item["ownChannel"] == true && item["visibility"] == "public"));
     Ok(())
 }
 

@@ -55,7 +55,7 @@ fn a_bounty_is_rendered_in_each_state(#[case] state: &str) {
 #[test]
 fn beside_a_card_each_state_of_content_is_one_line() {
     let lines = CONTENT_STATES.map(|state| item(state).render_short());
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!("content_short", lines.join("\n"));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn beside_a_card_each_state_of_a_bounty_is_one_line() {
         .unwrap();
         bounty.render_short()
     });
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!("bounty_short", lines.join("\n"));
 }
 
 #[test]
