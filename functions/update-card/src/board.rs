@@ -47,7 +47,10 @@ impl Board for SlackBoard<'_> {
         let item = item.ok_or_else(|| StepError::StepBug {
             what: "the item was not recorded".into(),
         })?;
-        if item.channel_name != self.input.channel_name {
+        // A private version's text must not go to the public channel of an earlier one.
+        let is_here = item.channel_name == self.input.channel_name
+            && item.visibility == self.input.channel.visibility;
+        if !is_here {
             return Ok(None);
         }
         let content = Content::of(&item);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apgl_contract::{ChannelName, ChannelRef, ErrorName, Item, StepError};
+use apgl_contract::{ChannelName, ChannelRef, ErrorName, Item, StepError, Visibility};
 use apgl_stores::{CardClaim, Deliveries, Items, SETTLE_TIME, Table};
 use fixture::{Fixture, invocation};
 use rstest::rstest;
@@ -167,6 +167,7 @@ async fn a_card_in_another_channel_is_not_pinned() {
     let updating = Updating::in_channel(ChannelSeed::default()).await;
     let mut item = item(1, "posted");
     item.own_channel = false;
+    item.visibility = Visibility::Public;
     updating.records(item).await;
     let posted = updating.run().await.unwrap();
     assert_eq!(
@@ -312,6 +313,20 @@ async fn an_item_that_has_moved_to_another_channel_leaves_this_one_alone() {
     updating.records(item).await;
     assert_eq!(updating.run().await.unwrap(), Value::Null);
     assert_eq!(updating.fixture.calls(POST).await, 0);
+}
+
+#[tokio::test]
+async fn a_version_that_is_private_is_not_shown_in_the_public_channel_of_an_earlier_one() {
+    let updating = Updating::in_channel(ChannelSeed::default()).await;
+    let mut public = item(1, "posted");
+    public.own_channel = false;
+    public.visibility = Visibility::Public;
+    updating.records(public).await;
+    updating.run().await.unwrap();
+    updating.moves_to(2, "in_review").await;
+    assert_eq!(updating.run().await.unwrap(), Value::Null);
+    assert_eq!(updating.headlines().await, ["Posted"]);
+    assert_eq!(updating.fixture.calls(UPDATE).await, 0);
 }
 
 #[tokio::test]
