@@ -39,7 +39,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const STALL: Duration = Duration::from_secs(25);
 /// How long a workflow waits before it retries a step after a crash or an outage.
 const BACKOFF: Duration = Duration::from_secs(2);
-const MAX_ATTEMPTS: usize = 60;
+/// As often as a workflow lets a step wait.
+const MAX_ATTEMPTS: usize = 100;
 
 type Run = Pin<Box<dyn Future<Output = Result<Option<Shown<u64>>, NotDelivered>>>>;
 

@@ -33,7 +33,7 @@ async fn cards(world: &World, channel: &str, about: &str) -> Vec<Message> {
 
 /// Waits until the only card about this text begins like this.
 async fn wait_for_card(world: &World, channel: &str, about: &str, start: &str) -> Message {
-    for _ in 0..300 {
+    for _ in 0..900 {
         let mut cards = cards(world, channel, about).await;
         assert!(cards.len() <= 1, "{cards:?}");
         if let Some(card) = cards.pop().filter(|card| card.text.starts_with(start)) {
@@ -228,7 +228,7 @@ async fn events_with_versions_update_the_card_and_short_messages_address_who_mus
     let updated = wait_for_card(&world, &channel, &channel, "In review").await;
     assert_eq!(updated.ts, posted.ts);
     let mut short = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..900 {
         let messages = world.in_slack(&channel).await.messages.into_iter();
         short = messages
             .filter(|message| message.blocks.is_none())
