@@ -245,7 +245,14 @@ mod tests {
         let (built, kept) = (folder.join("built"), folder.join("kept"));
         let bootstrap = folder.join("function/bootstrap");
         let says = |program: &Path| {
-            let output = Command::new(program).output().unwrap();
+            // Another test may have forked while the program was written: until its child runs a program of its own, the
+            // child has the file open.
+            let output = loop {
+                match Command::new(program).output() {
+                    Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+                    output => break output.unwrap(),
+                }
+            };
             String::from_utf8(output.stdout).unwrap()
         };
         let mut texts = Vec::new();
