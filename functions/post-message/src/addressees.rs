@@ -29,7 +29,7 @@ impl Addressees {
                     addressees.mentioned.push(email.clone());
                 }
                 Err(reason) => {
-                    addressees.shown.push(Shown::Name(name(email)));
+                    addressees.shown.push(Shown::Name(email.name().to_owned()));
                     let skipped = Skipped::new(email.clone(), reason);
                     addressees.not_mentioned.push(skipped);
                 }
@@ -84,12 +84,6 @@ fn mention_of(
     let user = users.iter().find(|user| user.email == *email);
     user.map(|user| user.id.clone())
         .ok_or(SkipReason::NotInSlack)
-}
-
-/// A request names people by their addresses only. The part before the `@` is how people know them.
-fn name(email: &Email) -> String {
-    let name = email.as_str().rsplit_once('@').map(|(name, _)| name);
-    name.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -14,14 +14,13 @@ use apgl_contract::{
     decode::null_as_absent,
     outcome::{MessageOutcome, PostedMessage},
 };
-use apgl_delivery::{Content, SlackOutbox, Target, deliver, place_of};
+use apgl_delivery::{Content, SlackOutbox, Target, attempt_id, deliver, place_of};
 use apgl_directory::Directory;
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
 use apgl_stores::{Deliveries, Delivery};
 use aws_types::SdkConfig;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::{addressees::Addressees, text::Shown};
 
@@ -93,8 +92,7 @@ pub async fn handle(
     let directory = &deps.directory;
     let delivery = Delivery {
         id: delivery_id(invocation, purpose.as_deref()),
-        // Lambda can run an invocation twice with the same request id.
-        attempt_id: format!("{}/{}", invocation.request_id, Uuid::new_v4().simple()),
+        attempt_id: attempt_id(invocation),
         // Boxed, because its future is large.
         place: Box::pin(place_of(directory, target, message.thread_ts.as_ref())).await?,
         execution_started_at: invocation.run.execution_started_at(),

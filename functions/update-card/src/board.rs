@@ -116,10 +116,6 @@ impl Board for SlackBoard<'_> {
             })
             .await;
         match updated {
-            // If the outcome of joining the channel is unknown, the card was still not updated.
-            Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.update" => {
-                Err(SlackError::Unavailable { method, reason })
-            }
             // Source: the errors of <https://docs.slack.dev/reference/methods/chat.update>.
             Err(SlackError::Rejected {
                 method,

@@ -103,18 +103,13 @@ fn state(item: &Item) -> String {
 /// Those who must act, by name; `None` if nobody must.
 fn waiting_for(item: &Item) -> Option<String> {
     let people = item.waiting_for.as_slice();
-    let mut names: Vec<String> = people.iter().take(MOST_NAMES).map(name).collect();
+    let names = people.iter().take(MOST_NAMES).map(Email::name);
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
     let others = people.len() - names.len();
     if others > 0 {
         names.push(format!("{others} more"));
     }
     (!names.is_empty()).then(|| names.join(", "))
-}
-
-/// An item names people by their addresses only. The part before the `@` is how people know them.
-fn name(email: &Email) -> String {
-    let name = email.as_str().rsplit_once('@').map(|(name, _)| name);
-    name.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -6,12 +6,9 @@ mod content;
 
 use std::{sync::Arc, time::SystemTime};
 
-use apgl_contract::{
-    ChannelName, ChannelRef, Invocation, ItemId, StepError, item::CardOutcome,
-    notice::SequenceNumber,
-};
+use apgl_contract::{ChannelName, ChannelRef, Invocation, ItemId, StepError, item::CardOutcome};
 use apgl_delivery::{
-    Target,
+    Target, attempt_id,
     card::{CardAttempt, Shown, show},
 };
 use apgl_directory::Directory;
@@ -20,7 +17,6 @@ use apgl_slack::{LimitedBy, RateLimiter, SlackClient, SlackError};
 use apgl_stores::{Card, CardAt, Deliveries, Items};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::board::SlackBoard;
 
@@ -71,11 +67,9 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    // Lambda can run an invocation twice with the same request id.
-    let attempt_id = format!("{}/{}", invocation.request_id, Uuid::new_v4().simple());
     let attempt = CardAttempt {
         item_id: input.item_id.to_string(),
-        attempt_id,
+        attempt_id: attempt_id(invocation),
         deadline: invocation.deadline,
     };
     let board = SlackBoard {
@@ -99,17 +93,17 @@ pub async fn handle(
     let Shown {
         card,
         at,
-        version,
         content,
         change,
+        ..
     } = shown;
+    let version = content.item.version;
     tracing::info!(
         message.ts = at.ts.as_str(),
-        item.version = version,
+        item.version = version.get(),
         card.change = ?change,
         "the card is up to date"
     );
-    let version = SequenceNumber::try_from(version).unwrap_or(content.item.version);
     let mut outcome = CardOutcome::new(at.ts.clone(), version, change);
     if content.item.own_channel {
         pin(deps, &input.item_id, &card, &at, &mut outcome).await?;

@@ -17,6 +17,11 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The part before the `@`. Requests name people by their addresses only, and this is how people know them.
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(name, _)| name)
+    }
 }
 
 impl TryFrom<String> for Email {

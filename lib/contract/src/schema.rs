@@ -90,6 +90,11 @@ fn described<Field: JsonSchema>(generator: &mut SchemaGenerator, description: &s
     schema
 }
 
+/// The schema of a line of text: longer text is shortened.
+fn line(description: &str) -> Schema {
+    json_schema!({ "description": description, "type": "string", "minLength": 1 })
+}
+
 /// Implements the schema of a type whose rules are checked in code.
 macro_rules! schema_of {
     ($type:ty, $name:literal, |$generator:ident| $schema:expr) => {
@@ -118,35 +123,25 @@ schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
     "maxLength": ChannelText::MAX_CHARACTERS,
 }));
 
-schema_of!(Title, "Title", |_generator| json_schema!({
-    "description": "An article's title: not all white space. It is shown on one line, with at most 150 characters.",
-    "type": "string",
-    "minLength": 1,
-}));
+schema_of!(Title, "Title", |_generator| line(
+    "An article's title: not all white space. It is shown on one line, with at most 150 characters."
+));
 
-schema_of!(PersonName, "PersonName", |_generator| json_schema!({
-    "description": "The name by which people know somebody: not all white space. It is shown on one line, with at most 80 characters.",
-    "type": "string",
-    "minLength": 1,
-}));
+schema_of!(PersonName, "PersonName", |_generator| line(
+    "The name by which people know somebody: not all white space. It is shown on one line, with at most 80 characters."
+));
 
-schema_of!(Reward, "Reward", |_generator| json_schema!({
-    "description": "What the author of an article gets: not all white space. It is shown on one line, with at most 80 characters.",
-    "type": "string",
-    "minLength": 1,
-}));
+schema_of!(Reward, "Reward", |_generator| line(
+    "What the author of an article gets: not all white space. It is shown on one line, with at most 80 characters."
+));
 
-schema_of!(State, "State", |_generator| json_schema!({
-    "description": "The state that an item is in: not all white space. It is shown on one line, with at most 40 characters.",
-    "type": "string",
-    "minLength": 1,
-}));
+schema_of!(State, "State", |_generator| line(
+    "The state that an item is in: not all white space. It is shown on one line, with at most 40 characters."
+));
 
-schema_of!(Line, "Line", |_generator| json_schema!({
-    "description": "Text that is not all white space. It is shown on one line, with at most 300 characters.",
-    "type": "string",
-    "minLength": 1,
-}));
+schema_of!(Line, "Line", |_generator| line(
+    "Text that is not all white space. It is shown on one line, with at most 300 characters."
+));
 
 schema_of!(Link, "Link", |_generator| json_schema!({
     "description": "An https URL without a user name; an & counts as 5 characters.",

@@ -8,6 +8,6 @@ mod outbox;
 pub mod protocol;
 mod target;
 
-pub use outbox::{Content, SlackOutbox, place_of};
+pub use outbox::{Content, SlackOutbox, attempt_id, place_of};
 pub use protocol::{NotDelivered, deliver};
 pub use target::Target;

@@ -11,6 +11,7 @@ use apgl_slack::{HistoryMessage, Metadata, Post, SlackClient, SlackError, Span};
 use apgl_stores::{Delivery, Place};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     protocol::{Found, Outbox, Search},
@@ -192,17 +193,15 @@ impl Outbox for SlackOutbox<'_> {
         let Self {
             directory, target, ..
         } = self;
-        let posted = target
+        target
             .reach(directory, target.id(), async || self.post_now().await)
-            .await;
-        match posted {
-            // If the outcome of joining the channel is unknown, the message was still not posted.
-            Err(SlackError::OutcomeUnknown { method, reason }) if method != "chat.postMessage" => {
-                Err(SlackError::Unavailable { method, reason })
-            }
-            posted => posted,
-        }
+            .await
     }
+}
+
+/// Identifies this run of a step: Lambda can run an invocation twice with the same request id.
+pub fn attempt_id(invocation: &Invocation) -> String {
+    format!("{}/{}", invocation.request_id, Uuid::new_v4().simple())
 }
 
 /// Where the message belongs: in the channel, or in the thread of the message `thread_ts`. A caller may name any message of

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::protocol::NotDelivered;
 
+const JOIN: &str = "conversations.join";
+
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'a> {
     Channel(&'a ChannelRef),
@@ -54,7 +56,8 @@ impl<'a> Target<'a> {
     }
 
     /// Makes a call about the channel `id`: this one, or one in which an earlier attempt posted. Joins it if the bot is
-    /// not in it. Whether an earlier channel is public is not known: a private one can't be joined.
+    /// not in it. Whether an earlier channel is public is not known: a private one can't be joined. An unknown outcome is
+    /// that of the call itself: if that of joining is unknown, the call was not repeated and had no effect.
     pub async fn reach<T>(
         &self,
         directory: &Directory,
@@ -74,7 +77,12 @@ impl<'a> Target<'a> {
             visibility,
             ..(*current).clone()
         };
-        directory.slack.in_channel(&joined, call).await
+        match directory.slack.in_channel(&joined, call).await {
+            Err(SlackError::OutcomeUnknown { method, reason }) if method == JOIN => {
+                Err(SlackError::Unavailable { method, reason })
+            }
+            answer => answer,
+        }
     }
 
     /// Confirms, right before the message is posted, that it goes where the request wants it, and to whom.

@@ -2,9 +2,7 @@
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
     rc::Rc,
-    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,7 +14,7 @@ use apgl_delivery::{
 use apgl_slack::SlackError;
 use apgl_stores::{Card, CardLedger, CardReplaced};
 
-use crate::choices::Choices;
+use crate::choices::{Choices, pause};
 
 const CHANNEL: &str = "C1";
 
@@ -231,6 +229,7 @@ impl World {
             return Err(problem.clone());
         }
         let mut numbers: Vec<u32> = self.in_slack.iter().map(|card| card.number).collect();
+        numbers.sort_unstable();
         numbers.dedup();
         if numbers.len() != self.in_slack.len() {
             return Err("a card was posted twice".to_owned());
@@ -264,19 +263,6 @@ fn ts_of(number: u32) -> MessageTs {
 pub struct View {
     pub world: Rc<RefCell<World>>,
     pub name: String,
-}
-
-/// A point at which an attempt can be interrupted or crash.
-async fn pause() {
-    let mut paused = false;
-    poll_fn(|_| {
-        if std::mem::replace(&mut paused, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 /// A request whose sender waits for the response. If the sender crashes, the request may still land.

@@ -3,6 +3,21 @@
 //! A run asks [`Choices`] whenever more than one thing can happen. [`every_way`] repeats the run with other choices,
 //! depth first, until it has tried them all. [`by_chance`] makes the choices at random.
 
+use std::{future::poll_fn, mem, task::Poll};
+
+/// A point at which the code can be interrupted or crash.
+pub async fn pause() {
+    let mut paused = false;
+    poll_fn(|_| {
+        if mem::replace(&mut paused, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 /// The choices of one run: first those of the path being explored, then 0 for every further choice.
 #[derive(Debug, Clone)]
 pub struct Choices {

@@ -3,9 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    future::poll_fn,
     rc::Rc,
-    task::Poll,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,7 +14,7 @@ use apgl_stores::{
     InSequence, Ledger, LockChange, Place, Record, RecordChange, Replaced, SequenceState,
 };
 
-use crate::choices::Choices;
+use crate::choices::{Choices, pause};
 
 /// When the executions start.
 pub fn start() -> SystemTime {
@@ -264,19 +262,6 @@ impl View {
         let line = format!("{}: {event}", self.copy);
         self.world.borrow_mut().tell(line);
     }
-}
-
-/// A point at which a copy can be interrupted or crash.
-async fn pause() {
-    let mut paused = false;
-    poll_fn(|_| {
-        if std::mem::replace(&mut paused, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 /// Marks its request as abandoned when the sender stops waiting, for example after a crash.
