@@ -95,27 +95,51 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<SqsBatchResponse, Unrea
     Ok(failed)
 }
 
-async fn start(deps: &Deps, record: &SqsMessage) -> Result<String, NotStarted> {
+/// Returns the ARN of the message's execution, or of the card's if there is no message; `None` if that was started with
+/// another text.
+async fn start(deps: &Deps, record: &SqsMessage) -> Result<Option<String>, NotStarted> {
     let change = read(record.body.as_deref().unwrap_or_default())?;
     let (item, message) = change.requests(&deps.channel)?;
     let client = &deps.client;
-    let mut arn = String::new();
+    // Nothing is started for an event whose item or message is invalid.
+    if let Some(item) = &item {
+        Client::check(Operation::UpdateItem, item).map_err(StartError::InvalidRequest)?;
+    }
     if let Some(message) = &message {
-        // Nothing is started for an event whose message is invalid.
         Client::check(Operation::NotifyPublicChannel, message)
             .map_err(StartError::InvalidRequest)?;
     }
     // First, so that what people are told about the bounty follows its state.
-    if let Some(item) = &item {
-        let key = format!("{}\nitem", change.id);
-        let execution = client.update_item(&key, item).await?;
-        execution.arn().clone_into(&mut arn);
+    let updated = match &item {
+        Some(item) => update_item(client, &change.id, item).await,
+        None => Ok(None),
+    };
+    let Some(message) = &message else {
+        return Ok(updated?);
+    };
+    // An item that can't be updated does not stop the message.
+    let execution = client.notify_public_channel(&change.id, message).await;
+    updated?;
+    Ok(Some(execution?.arn().to_owned()))
+}
+
+async fn update_item(
+    client: &Client,
+    key: &str,
+    item: &UpdateItem,
+) -> Result<Option<String>, StartError> {
+    match client.update_item(&format!("{key}\nitem"), item).await {
+        Ok(execution) => Ok(Some(execution.arn().to_owned())),
+        // An earlier release has started it, with the text of its own templates. The item's version is recorded.
+        Err(StartError::Conflict { name }) => {
+            tracing::warn!(
+                execution.name = name.as_str(),
+                "the item's update was started with another text"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    if let Some(message) = &message {
-        let execution = client.notify_public_channel(&change.id, message).await?;
-        execution.arn().clone_into(&mut arn);
-    }
-    Ok(arn)
 }
 
 fn read(body: &str) -> Result<BountyChanged, InvalidField> {
@@ -233,6 +257,11 @@ mod tests {
 
     /// A handler to which Step Functions returns these responses.
     fn deps(answers: Vec<(u16, Value)>) -> Deps {
+        replaying(answers).0
+    }
+
+    /// The same, and the record of the requests.
+    fn replaying(answers: Vec<(u16, Value)>) -> (Deps, StaticReplayClient) {
         let answers = answers.into_iter().map(|(status, body)| {
             let request = http::Request::builder().uri("http://127.0.0.1/");
             let response = http::Response::builder().status(status);
@@ -241,14 +270,16 @@ mod tests {
                 response.body(SdkBody::from(body.to_string())).unwrap(),
             )
         });
-        let aws = fake_aws::config(StaticReplayClient::new(answers.collect()));
+        let http = StaticReplayClient::new(answers.collect());
+        let aws = fake_aws::config(http.clone());
         let machines =
             StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
         let sfn = aws_sdk_sfn::Client::new(&aws);
-        Deps {
+        let deps = Deps {
             client: Client::new(sfn, machines, "mpc-bounty").unwrap(),
             channel: ChannelName::try_from("content-bounties".to_owned()).unwrap(),
-        }
+        };
+        (deps, http)
     }
 
     fn started() -> (u16, Value) {
@@ -280,6 +311,44 @@ mod tests {
         let good = body().to_string();
         let deps = deps(vec![refused]);
         assert_eq!(failed(&deps, batch(&[&good])).await, ["m0"]);
+    }
+
+    /// A bounty with a card and, if it waits for somebody, a message.
+    fn with_a_card(waits: bool) -> String {
+        let mut body = body();
+        body["sequence"] = json!({ "key": "bounty-7", "number": 2 });
+        if waits {
+            body["waitingFor"] = json!(["ana@example.com"]);
+        }
+        body.to_string()
+    }
+
+    fn started_with_another_text() -> Vec<(u16, Value)> {
+        let exists = json!({ "__type": "ExecutionAlreadyExists" });
+        let other = json!({ "input": "{}", "executionArn": "arn", "stateMachineArn": "arn",
+            "startDate": 1.0, "status": "SUCCEEDED" });
+        vec![(400, exists), (200, other)]
+    }
+
+    #[tokio::test]
+    async fn a_card_that_cannot_be_updated_does_not_stop_the_message() {
+        let refused = (400, json!({ "__type": "AccessDeniedException" }));
+        let (deps, http) = replaying(vec![refused, started()]);
+        assert_eq!(failed(&deps, batch(&[&with_a_card(true)])).await, ["m0"]);
+        assert_eq!(http.actual_requests().count(), 2);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_card_that_an_earlier_release_has_updated_counts_as_updated(
+        #[values(false, true)] waits: bool,
+    ) {
+        let mut answers = started_with_another_text();
+        answers.extend(waits.then(started));
+        let calls = answers.len();
+        let (deps, http) = replaying(answers);
+        assert_eq!(failed(&deps, batch(&[&with_a_card(waits)])).await, [""; 0]);
+        assert_eq!(http.actual_requests().count(), calls);
     }
 
     #[rstest]

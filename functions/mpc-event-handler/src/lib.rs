@@ -11,7 +11,8 @@
 //! gets a direct message. The key of a direct message is the change's key and the person's address.
 //!
 //! An event that can't be read, or whose workflows can't all be started, fails the invocation. Lambda retries it, and then
-//! moves it to the dead-letter queue. A workflow that was started is not started again.
+//! moves it to the dead-letter queue. A workflow that was started is not started again, and one that can't be started stops
+//! no other, unless the publisher must fix the event.
 
 use apgl_client::{
     Category, Client, Message, NotifyPerson, NotifyPrivateChannel, Operation, StartError,
@@ -132,8 +133,8 @@ pub async fn handle(deps: &Deps, event: Value) -> Result<String, NotStarted> {
     started.map(|(arn, _)| arn)
 }
 
-/// Returns the ARN of the channel's execution, and how many direct messages were started. One that can't be started does
-/// not stop the others, unless the publisher must fix the event.
+/// Returns the ARN of the channel's execution, and how many direct messages were started. A workflow that can't be started
+/// does not stop the others, unless the publisher must fix the event.
 async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted> {
     let Notifications {
         key,
@@ -142,12 +143,14 @@ async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted>
         to_people,
     } = notifications(event, deps.direct_messages)?;
     let client = &deps.client;
-    // First, so that what people are told about the item follows its state.
+    let mut updated = Ok(());
     if let Some(item) = &item {
-        // Nothing is started for an event whose message is invalid.
+        // Nothing is started for an event whose item or message is invalid.
+        Client::check(Operation::UpdateItem, item).map_err(StartError::InvalidRequest)?;
         Client::check(Operation::NotifyPrivateChannel, &to_channel)
             .map_err(StartError::InvalidRequest)?;
-        client.update_item(&format!("{key}\nitem"), item).await?;
+        // First, so that what people are told about the item follows its state.
+        updated = update_item(client, &key, item).await;
     }
     let channel = client.notify_private_channel(&key, &to_channel).await;
     if let Err(
@@ -162,9 +165,24 @@ async fn start(deps: &Deps, event: Value) -> Result<(String, usize), NotStarted>
         client.notify_person(&key, request).await
     });
     let people = join_all(people).await;
+    updated?;
     let arn = channel?.arn().to_owned();
     let people = people.into_iter().collect::<Result<Vec<_>, StartError>>()?;
     Ok((arn, people.len()))
+}
+
+async fn update_item(client: &Client, key: &str, item: &UpdateItem) -> Result<(), StartError> {
+    match client.update_item(&format!("{key}\nitem"), item).await {
+        // An earlier release has started it, with the text of its own templates. The item's version is recorded.
+        Err(StartError::Conflict { name }) => {
+            tracing::warn!(
+                execution.name = name.as_str(),
+                "the item's update was started with another text"
+            );
+            Ok(())
+        }
+        started => started.map(drop),
+    }
 }
 
 fn notifications(event: Value, direct_messages: bool) -> Result<Notifications, NotStarted> {
@@ -307,11 +325,105 @@ pub fn schema() -> schemars::Schema {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use apgl_client::StateMachines;
     use apgl_contract::request::CheckedRequest;
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    /// A handler to which Step Functions returns these responses.
+    fn deps(answers: Vec<(u16, Value)>) -> (Deps, StaticReplayClient) {
+        let answers = answers.into_iter().map(|(status, body)| {
+            let request = http::Request::builder().uri("http://127.0.0.1/");
+            let response = http::Response::builder().status(status);
+            ReplayEvent::new(
+                request.body(SdkBody::empty()).unwrap(),
+                response.body(SdkBody::from(body.to_string())).unwrap(),
+            )
+        });
+        let http = StaticReplayClient::new(answers.collect());
+        let machines =
+            StateMachines::starting_with("arn:aws:states:us-east-1:1:stateMachine:apgl").unwrap();
+        let sfn = aws_sdk_sfn::Client::new(&fake_aws::config(http.clone()));
+        let client = Client::new(sfn, machines, "mpc-event").unwrap();
+        let direct_messages = true;
+        let deps = Deps {
+            client,
+            direct_messages,
+        };
+        (deps, http)
+    }
+
+    fn started() -> (u16, Value) {
+        (200, json!({ "executionArn": "arn", "startDate": 1.0 }))
+    }
+
+    fn refused() -> (u16, Value) {
+        (400, json!({ "__type": "AccessDeniedException" }))
+    }
+
+    /// The names of the state machines that were to be started, in order.
+    fn starts(http: &StaticReplayClient) -> Vec<String> {
+        let machine = |body: &[u8]| {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            let arn = body["stateMachineArn"].as_str()?;
+            Some(arn.rsplit(':').next().unwrap().to_owned())
+        };
+        let requests = http.actual_requests();
+        requests
+            .filter_map(|request| machine(request.body().bytes().unwrap()))
+            .collect()
+    }
+
+    const ALL: [&str; 4] = [
+        "apgl-update-item",
+        "apgl-notify-private-channel",
+        "apgl-notify-person",
+        "apgl-notify-person",
+    ];
+
+    /// An event about a version of an item that waits for Ana and Bob.
+    fn versioned() -> Value {
+        let mut event = waiting("in_review");
+        event["detail"]["version"] = json!(7);
+        event
+    }
+
+    #[tokio::test]
+    async fn an_item_that_cannot_be_updated_stops_no_message() {
+        let answers = vec![refused(), started(), started(), started()];
+        let (deps, http) = deps(answers);
+        let error = handle(&deps, versioned()).await.unwrap_err();
+        assert!(matches!(
+            error,
+            NotStarted::Start(StartError::Refused { .. })
+        ));
+        assert_eq!(starts(&http), ALL);
+    }
+
+    #[tokio::test]
+    async fn an_item_that_an_earlier_release_has_updated_counts_as_updated() {
+        let exists = (400, json!({ "__type": "ExecutionAlreadyExists" }));
+        let another_text = json!({ "input": "{}", "executionArn": "arn", "stateMachineArn": "arn",
+            "startDate": 1.0, "status": "SUCCEEDED" });
+        let answers = vec![exists, (200, another_text), started(), started(), started()];
+        let (deps, http) = deps(answers);
+        assert_eq!(handle(&deps, versioned()).await.unwrap(), "arn");
+        assert_eq!(starts(&http), ALL);
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_invalid_starts_nothing() {
+        let (deps, http) = deps(Vec::new());
+        let mut event = versioned();
+        event["detail"]["contentItem"]["link"] =
+            json!(format!("https://example.com/{}", "a".repeat(2_000)));
+        let _refused = handle(&deps, event).await.unwrap_err();
+        assert_eq!(starts(&http), [""; 0]);
+    }
 
     fn event() -> Value {
         json!({
