@@ -91,6 +91,23 @@ impl Updating {
         self.fixture.fail(method, refused, 1).await;
     }
 
+    /// People rename the channel and create another one with its name. Perhaps they remove the bot from the old one.
+    async fn channel_is_replaced(&mut self, out_of_sight: bool) {
+        let (sandbox, name) = (&self.fixture.sandbox, CHANNEL.to_owned());
+        sandbox.rename_channel(CHANNEL, "old-guide").await.unwrap();
+        if out_of_sight {
+            sandbox.remove_bot("old-guide").await.unwrap();
+        }
+        let seed = ChannelSeed {
+            name,
+            is_private: true,
+            created_by_bot: true,
+            ..ChannelSeed::default()
+        };
+        self.channel = self.fixture.channel(seed).await;
+        self.deps.directory = self.fixture.directory_with(&self.channel).await;
+    }
+
     async fn messages(&self) -> Vec<Message> {
         self.fixture.in_slack(CHANNEL).await.unwrap().messages
     }
@@ -290,6 +307,29 @@ async fn a_post_whose_answer_is_lost_is_found_and_updated() {
     updating.moves_to(2, "in_review").await;
     tokio::time::sleep(SETTLE_TIME).await;
     updating.run().await.unwrap();
+    assert_eq!(updating.headlines().await, ["In review"]);
+}
+
+/// In both cases the post may have arrived in the earlier channel.
+#[rstest]
+#[case::the_bot_can_look_there(false)]
+#[case::the_bot_can_not_look_there(true)]
+#[tokio::test]
+async fn a_post_in_doubt_in_an_earlier_channel_does_not_keep_the_card_from_the_new_one(
+    #[case] out_of_sight: bool,
+) {
+    let mut updating = Updating::new().await;
+    let effect = Effect::Done;
+    updating.fixture.fail(POST, How::Reset { effect }, 1).await;
+    updating.moves_to(1, "submitted").await;
+    let unknown = updating.run().await.unwrap_err();
+    assert_eq!(unknown.name(), ErrorName::SlackOutcomeUnknown);
+    updating.channel_is_replaced(out_of_sight).await;
+    tokio::time::sleep(SETTLE_TIME).await;
+    let posted = updating.run().await.unwrap();
+    assert_eq!(posted["change"], "posted");
+    assert_eq!(updating.headlines().await, ["Submitted"]);
+    updating.shows(2, "in_review").await;
     assert_eq!(updating.headlines().await, ["In review"]);
 }
 

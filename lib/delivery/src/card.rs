@@ -7,7 +7,7 @@
 //! 4. Release the claim. If the outcome of the update is unknown, the claim ends only when Slack no longer processes the
 //!    request; its next holder updates the card again.
 //!
-//! A card that is gone, or that Slack does not let the bot update, is posted anew.
+//! A card that is gone, that Slack does not let the bot update, or that is in another channel, is posted anew.
 //!
 //! The model in `tests/cards` runs this code.
 
@@ -157,7 +157,19 @@ async fn post<B: Board>(
     version: u64,
     content: &B::Content,
 ) -> Result<(), NotDelivered> {
-    let posted = board.post(card.number, content).await?;
+    let posted = match board.post(card.number, content).await {
+        // An earlier attempt may have posted it in another channel, in which the bot can't look any more. It is certain
+        // that it is not in this channel, and a card that is left behind elsewhere is no duplicate here.
+        Err(NotDelivered::CantLook { channel }) if channel != board.channel() => {
+            tracing::info!(
+                channel.earlier = channel,
+                "the card is posted anew: the bot can't look for it in an earlier channel"
+            );
+            *card = card.anew();
+            return Ok(());
+        }
+        posted => posted?,
+    };
     // An earlier attempt has posted it before people replaced the channel.
     if posted.channel_id.is_some() {
         *card = card.anew();
