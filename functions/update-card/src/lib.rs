@@ -114,6 +114,9 @@ pub async fn handle(
 }
 
 /// Pins the card once. If people take the pin away, it stays away.
+///
+/// The card is up to date, so that it can't be pinned is an outcome. What somebody can change, such as a missing scope, is
+/// tried again with the next update.
 async fn pin(
     deps: &Deps,
     item_id: &ItemId,
@@ -124,32 +127,41 @@ async fn pin(
     if card.pin_tried {
         return Ok(());
     }
-    let refused = match deps
-        .directory
-        .slack
-        .pins_add(&at.channel, at.ts.as_str())
-        .await
-    {
-        Ok(()) => None,
-        Err(SlackError::Rejected { code, .. }) if code == "already_pinned" => None,
-        Err(SlackError::Rejected { code, .. }) => Some(code),
-        // The app was installed before it had the scope. A later update of the card tries again.
-        Err(SlackError::Unauthorized { code, .. }) if code == "missing_scope" => {
-            tracing::warn!(slack.error = code, "can't pin the card");
+    let slack = &deps.directory.slack;
+    let is_decided = match slack.pins_add(&at.channel, at.ts.as_str()).await {
+        Ok(()) => {
+            outcome.pinned = Some(true);
+            true
+        }
+        Err(SlackError::Rejected { code, .. }) if code == "already_pinned" => {
+            outcome.pinned = Some(true);
+            true
+        }
+        // A pin is not worth such a wait.
+        Err(error @ SlackError::QueueTooLong { .. }) => {
+            tracing::info!(%error, "the card is pinned later");
+            outcome.pinned = Some(false);
+            false
+        }
+        Err(error) => {
+            let is_decided = is_decided(&error);
+            let code = match error {
+                SlackError::Rejected { code, .. } | SlackError::Unauthorized { code, .. } => code,
+                error => return Err(error.into()),
+            };
+            tracing::warn!(
+                slack.error = code,
+                card.pin_is_tried_again = !is_decided,
+                "Slack does not let the bot pin the card"
+            );
             outcome.pinned = Some(false);
             outcome.not_pinned = Some(code);
-            return Ok(());
+            is_decided
         }
-        Err(error) => return Err(error.into()),
     };
-    if let Some(code) = &refused {
-        tracing::info!(
-            slack.error = code,
-            "Slack does not let the bot pin the card"
-        );
+    if !is_decided {
+        return Ok(());
     }
-    outcome.pinned = Some(refused.is_none());
-    outcome.not_pinned = refused;
     // If another attempt has claimed the card meanwhile, it tries to pin it again: Slack then says that it is pinned.
     let (cards, now) = (deps.items.cards(), SystemTime::now());
     let tried = card.pin_was_tried();
@@ -157,4 +169,15 @@ async fn pin(
         .write(item_id.as_str(), card, &tried, now)
         .await
         .map(drop)
+}
+
+/// Whether Slack's refusal is about the pin. Otherwise it is about the channel, the token or the call, and somebody can
+/// change that.
+fn is_decided(refusal: &SlackError) -> bool {
+    let code = refusal.rejected_code();
+    code.is_some_and(|code| {
+        let is_about_the_channel =
+            matches!(code, "channel_not_found" | "is_archived" | "not_in_channel");
+        !is_about_the_channel && !refusal.is_about_the_call()
+    })
 }

@@ -2,9 +2,16 @@
 //! order of events.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apgl_contract::{ChannelName, ChannelRef, ErrorName, Item, StepError, Visibility};
+use apgl_slack::{
+    LimitedBy, RateLimiter,
+    quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
+};
 use apgl_stores::{CardClaim, Deliveries, Items, SETTLE_TIME, Table};
 use fixture::{Fixture, invocation};
 use rstest::rstest;
@@ -197,6 +204,7 @@ async fn a_card_in_another_channel_is_not_pinned() {
 #[rstest]
 #[case("too_many_pins")]
 #[case("restricted_action")]
+#[case("a_code_of_tomorrow")]
 #[tokio::test]
 async fn a_refused_pin_is_an_outcome(#[case] code: &str) {
     let updating = Updating::new().await;
@@ -217,15 +225,86 @@ async fn a_message_that_somebody_has_pinned_counts_as_pinned() {
     assert_eq!(updating.shows(1, "submitted").await["pinned"], true);
 }
 
+#[rstest]
+#[case::the_scope("missing_scope")]
+#[case::a_permission("no_permission")]
+#[case::the_token("token_revoked")]
+#[case::an_archived_channel("is_archived")]
+#[case::a_channel_without_the_bot("not_in_channel")]
+#[case::no_channel("channel_not_found")]
+#[case::our_own_mistake("invalid_arguments")]
 #[tokio::test]
-async fn without_the_scope_the_card_is_shown_and_pinned_later() {
+async fn after_a_refusal_that_somebody_can_fix_the_card_is_pinned_later(#[case] code: &str) {
     let updating = Updating::new().await;
-    updating.is_refused(PIN, "missing_scope").await;
+    updating.is_refused(PIN, code).await;
+    let posted = updating.shows(1, "submitted").await;
     assert_eq!(
-        updating.shows(1, "submitted").await["notPinned"],
-        "missing_scope"
+        (&posted["pinned"], &posted["notPinned"]),
+        (&json!(false), &json!(code))
     );
     assert_eq!(updating.shows(2, "in_review").await["pinned"], true);
+}
+
+/// The queue for one method is too long.
+#[derive(Debug)]
+struct TooLong(&'static str);
+
+impl RateLimiter for TooLong {
+    fn acquire<'a>(&'a self, calls: Calls<'a>) -> AcquireFuture<'a> {
+        let is_too_long = calls.quotas.iter().any(|quota| quota.name == self.0);
+        let wait = Duration::from_hours(20);
+        Box::pin(async move {
+            if is_too_long {
+                Err(Limited::QueueTooLong { wait })
+            } else {
+                Ok(Permit::default())
+            }
+        })
+    }
+
+    fn penalize<'a>(
+        &'a self,
+        _calls: Calls<'a>,
+        _permit: &'a Permit,
+        retry_after: Duration,
+    ) -> PenalizeFuture<'a> {
+        Box::pin(async move {
+            Wait {
+                retry_after,
+                is_certain: false,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_long_queue_for_pins_leaves_the_pin_for_the_next_update() {
+    let mut updating = Updating::new().await;
+    let unlimited = updating.deps.directory.clone();
+    let limiter: Arc<dyn RateLimiter> = Arc::new(TooLong(PIN));
+    updating.deps.directory = unlimited.limited_by(&limiter);
+    let posted = updating.shows(1, "submitted").await;
+    assert_eq!(
+        (&posted["pinned"], posted.get("notPinned")),
+        (&json!(false), None)
+    );
+    updating.deps.directory = unlimited;
+    assert_eq!(updating.shows(2, "in_review").await["pinned"], true);
+}
+
+#[tokio::test]
+async fn a_rate_limit_for_pins_is_waited_for() {
+    let updating = Updating::new().await;
+    let limited = How::RateLimited { retry_after: 7 };
+    updating.fixture.fail(PIN, limited, 1).await;
+    updating.moves_to(1, "submitted").await;
+    let error = updating.run().await.unwrap_err();
+    assert_eq!(error.name(), ErrorName::SlackRateLimited);
+    let unchanged = updating.run().await.unwrap();
+    assert_eq!(
+        (&unchanged["change"], &unchanged["pinned"]),
+        (&json!("unchanged"), &json!(true))
+    );
 }
 
 #[tokio::test]
