@@ -139,13 +139,15 @@ pub struct CardOutcome {
     pub ts: crate::MessageTs,
     /// The item's version that the card shows.
     pub version: SequenceNumber,
-    /// What this execution did.
+    /// What the execution's last attempt did.
     pub change: CardChange,
-    /// Whether the bot has pinned the card; left out if the channel is not the item's own.
+    /// Whether the execution's last attempt has pinned the card, or found it pinned. Left out if an earlier attempt has
+    /// tried, of this or of another execution, and if the channel is not the item's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "bool"))]
     pub pinned: Option<bool>,
-    /// Slack's code, if it did not let the bot pin the card.
+    /// Slack's code, if it did not let the bot pin the card. Left out as well if Slack was not asked, because too many
+    /// calls were waiting for its limits: the next update of the card tries again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub not_pinned: Option<String>,
@@ -164,7 +166,8 @@ impl CardOutcome {
     }
 }
 
-/// What an execution did with a card.
+/// What the last attempt of an execution did with a card. If an earlier attempt posted the card and failed afterwards, the
+/// last one says `updated` or `unchanged`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -174,7 +177,7 @@ pub enum CardChange {
     Posted,
     /// It updated the card in place.
     Updated,
-    /// The card showed this version already.
+    /// It had nothing to do: the card showed this version already.
     Unchanged,
     /// A change that this version of the contract does not know.
     #[serde(other)]
