@@ -136,7 +136,7 @@ export class NotificationsStack extends Stack {
     this.step("UpdateCard", { ...channelsTable, ...deliveriesTable, ...itemsTable }, 60)
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
-      .mayUse(deliveries, "PutItem", "UpdateItem")
+      .mayUse(deliveries, "PutItem")
       .mayUse(items, "GetItem", "PutItem");
     this.step("ArchiveChannel", channelsTable, 60)
       .mayCallSlack(slack)

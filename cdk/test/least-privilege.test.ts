@@ -99,7 +99,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   UpdateCard: {
     ...CALLS_SLACK,
     ...on("Channels", ...CONFIRMS),
-    ...on("Deliveries", "PutItem", "UpdateItem"),
+    ...on("Deliveries", "PutItem"),
     ...on("Items", "GetItem", "PutItem"),
   },
   ArchiveChannel: {

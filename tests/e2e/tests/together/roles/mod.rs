@@ -107,7 +107,6 @@ const ALLOWED: [(&str, &[Probe]); 18] = [
             UpdateRateLimits,
             UpdateChannels,
             WriteDeliveries,
-            UpdateDeliveries,
             WriteItems,
         ],
     ),
