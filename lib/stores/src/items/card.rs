@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{GET, ITEM_ID, PUT, RETENTION, ROW};
+use super::{ITEM_ID, PUT, RETENTION, ROW};
 use crate::{
     deliveries::SETTLE_TIME,
     table::{Item, Table, epoch_seconds, number, text},
@@ -271,7 +271,7 @@ impl CardLedger for Table {
                     let stored = failed.item().cloned().map(serde_dynamo::from_item);
                     let stored = stored
                         .transpose()
-                        .map_err(|_| self.unreadable(GET, "card"))?;
+                        .map_err(|_| self.unreadable(PUT, "card"))?;
                     Ok(CardReplaced::Conflict(stored))
                 }
                 _ => Err(self.error(PUT, &error)),
