@@ -45,7 +45,7 @@ macro_rules! line {
 }
 
 line!(
-    /// An article's title: 1 to 150 characters.
+    /// An item's title: 1 to 150 characters.
     Title,
     150
 );

@@ -124,7 +124,7 @@ schema_of!(ChannelText, "ChannelText", |_generator| json_schema!({
 }));
 
 schema_of!(Title, "Title", |_generator| line(
-    "An article's title: not all white space. It is shown on one line, with at most 150 characters."
+    "An item's title: not all white space. It is shown on one line, with at most 150 characters."
 ));
 
 schema_of!(PersonName, "PersonName", |_generator| line(
