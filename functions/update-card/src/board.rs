@@ -6,7 +6,7 @@ use apgl_contract::{
     Invocation, Item, MessageTs, StepError,
     outcome::{MessageOutcome, PostedMessage},
 };
-use apgl_delivery::{Content as Posted, NotDelivered, SlackOutbox, Target, card::Board, deliver};
+use apgl_delivery::{NotDelivered, SlackOutbox, Target, card::Board, deliver};
 use apgl_slack::{SlackError, Update};
 use apgl_stores::{Delivery, Place};
 
@@ -43,14 +43,16 @@ impl Board for SlackBoard<'_> {
     }
 
     async fn read(&self) -> Result<Option<(u64, Version)>, StepError> {
-        let item = self.deps.items.latest(&self.input.item_id).await?;
-        let item = item.ok_or_else(|| StepError::StepBug {
-            what: "the item was not recorded".into(),
-        })?;
+        // Its row may have expired, or somebody may have deleted it.
+        let Some(item) = self.deps.items.latest(&self.input.item_id).await? else {
+            tracing::warn!("the item is no longer known");
+            return Ok(None);
+        };
         // A private version's text must not go to the public channel of an earlier one.
         let is_here = item.channel_name == self.input.channel_name
             && item.visibility == self.input.channel.visibility;
         if !is_here {
+            tracing::info!("the item has moved to another channel");
             return Ok(None);
         }
         let content = Content::of(&item);
@@ -74,7 +76,7 @@ impl Board for SlackBoard<'_> {
             in_sequence: None,
             deadline: self.invocation.deadline,
         };
-        let content = Posted {
+        let content = apgl_delivery::Content {
             text: &version.content.text,
             blocks: Some(&version.content.blocks),
             unfurl_links: false,

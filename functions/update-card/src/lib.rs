@@ -58,7 +58,7 @@ pub struct Input {
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// `None` if the card belongs in another channel by now.
+    /// `None` if the card belongs in another channel by now, or the item is no longer known.
     pub card: Option<CardOutcome>,
 }
 
@@ -81,10 +81,7 @@ pub async fn handle(
     let cards = deps.items.cards();
     let shown = match show(&cards, &board, &attempt).await {
         Ok(Some(shown)) => shown,
-        Ok(None) => {
-            tracing::info!("the item has moved to another channel");
-            return Ok(Outcome { card: None });
-        }
+        Ok(None) => return Ok(Outcome { card: None }),
         Err(error) => {
             let target = Target::Channel(&input.channel);
             return Err(target.step_error(&deps.directory, error).await);

@@ -13,6 +13,7 @@ use apgl_slack::{
     quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
 };
 use apgl_stores::{CardClaim, Deliveries, Items, SETTLE_TIME, Table};
+use aws_sdk_dynamodb::types::AttributeValue;
 use fixture::{Fixture, invocation};
 use rstest::rstest;
 use serde_json::{Value, from_value, json};
@@ -33,6 +34,7 @@ const CHANNEL: &str = "guide-42";
 struct Updating {
     fixture: Fixture,
     deps: Deps,
+    items_table: String,
     channel: ChannelRef,
 }
 
@@ -54,11 +56,12 @@ impl Updating {
         let deps = Deps {
             directory: fixture.directory_with(&channel).await,
             deliveries: Deliveries::new(fixture.table("deliveryId").await),
-            items: Items::new(Table::new(fixture.dynamodb.clone(), items)),
+            items: Items::new(Table::new(fixture.dynamodb.clone(), items.clone())),
         };
         Self {
             fixture,
             deps,
+            items_table: items,
             channel,
         }
     }
@@ -71,6 +74,15 @@ impl Updating {
     async fn records(&self, item: Item) {
         let recorded = self.deps.items.record(&item, "e", SystemTime::now()).await;
         assert!(!recorded.unwrap().superseded);
+    }
+
+    /// The row has expired, or somebody has deleted it.
+    async fn item_is_deleted(&self) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let deletion = self.fixture.dynamodb.delete_item();
+        let deletion = deletion.table_name(&self.items_table);
+        let deletion = deletion.key("itemId", text(ITEM_ID));
+        deletion.key("row", text("item")).send().await.unwrap();
     }
 
     async fn run(&self) -> Result<Value, StepError> {
@@ -432,6 +444,15 @@ async fn an_item_that_has_moved_to_another_channel_leaves_this_one_alone() {
     updating.records(item).await;
     assert_eq!(updating.run().await.unwrap(), Value::Null);
     assert_eq!(updating.fixture.calls(POST).await, 0);
+}
+
+#[tokio::test]
+async fn an_item_that_is_no_longer_known_leaves_its_card_alone() {
+    let updating = Updating::new().await;
+    updating.shows(1, "submitted").await;
+    updating.item_is_deleted().await;
+    assert_eq!(updating.run().await.unwrap(), Value::Null);
+    assert_eq!(updating.headlines().await, ["Submitted"]);
 }
 
 #[tokio::test]

@@ -37,8 +37,9 @@ pub trait Board {
     /// The channel's id.
     fn channel(&self) -> &str;
 
-    /// Reads the item's latest version, and what the card shows of it. `None` if a newer version belongs in another
-    /// channel: its own execution brings the card there up to date.
+    /// Reads the item's latest version, and what the card shows of it. `None` if there is nothing to show here: a newer
+    /// version belongs in another channel, where its own execution brings the card up to date, or the item is no longer
+    /// known.
     async fn read(&self) -> Result<Option<(u64, Self::Content)>, StepError>;
 
     /// Confirms that the channel is still what the workflow has found.
@@ -75,7 +76,7 @@ pub struct Shown<C> {
     pub change: CardChange,
 }
 
-/// Brings the card up to date with the item. `None` if it belongs in another channel by now.
+/// Brings the card up to date with the item. `None` if there is nothing to show in this channel.
 ///
 /// # Errors
 /// [`NotDelivered`].
