@@ -2,11 +2,13 @@
 //!
 //! An item gets new versions, each with an execution that brings the card up to date. The protocol's own code runs in a
 //! world where every response can be bad, late or lost, where the function can crash or stall at every await, and where
-//! people delete the card. The model tries every combination of a given number of faults, and checks after each run:
+//! people delete the card, and rename or delete its channel and create another one. The item may move to another channel.
+//! The model tries every combination of a given number of faults, and checks after each run:
 //!
-//! * Each card was posted once, and its content never went back to an older version.
-//! * An execution that ended says a version that is not older than its own, and Slack shows it or a newer one.
-//! * In the end the last card shows the item's last version, and every execution has ended.
+//! * Each card was posted once, no channel has two, and no card's content ever went back to an older version.
+//! * An execution that ended says a version that is not older than its own, and Slack shows it or a newer one in the
+//!   channel that the execution has found. Only if the item has moved, it does nothing.
+//! * In the end the last card shows the item's last version and was pinned, and every execution has ended.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../model/choices.rs"]
@@ -27,6 +29,7 @@ use apgl_delivery::{
     NotDelivered,
     card::{CardAttempt, Shown, show},
 };
+use apgl_slack::SlackError;
 use apgl_stores::{Cards, SETTLE_TIME};
 
 use crate::{
@@ -48,6 +51,8 @@ type Run = Pin<Box<dyn Future<Output = Result<Option<Shown<u64>>, NotDelivered>>
 struct Execution {
     version: u64,
     attempts: usize,
+    /// The channel that it has found.
+    channel: Option<usize>,
     /// The running invocation and its deadline.
     current: Option<(Run, SystemTime)>,
     resumes_at: SystemTime,
@@ -59,6 +64,7 @@ impl Execution {
         Self {
             version,
             attempts: 0,
+            channel: None,
             current: None,
             resumes_at: now,
             ended: false,
@@ -81,10 +87,20 @@ impl Execution {
             attempt_id: name.clone(),
             deadline,
         };
-        let world = world.clone();
-        world.borrow_mut().tell(format!("{name}: starts"));
-        let view = View { world, name };
-        let run = async move { show(&Cards::new(view.clone()), &view, &attempt).await };
+        let channel = *self.channel.get_or_insert_with(|| {
+            let world = world.borrow();
+            world.channel_named(world.name_of(self.version))
+        });
+        let start = format!("{name}: starts in channel C{channel}");
+        world.borrow_mut().tell(start);
+        let view = View::new(world, name, channel);
+        let run = async move {
+            let shown = show(&Cards::new(view.clone()), &view, &attempt).await?;
+            if let Some(shown) = &shown {
+                view.pin(shown).await?;
+            }
+            Ok(shown)
+        };
         self.current = Some((Box::pin(run), deadline));
         Ok(())
     }
@@ -109,9 +125,21 @@ impl Execution {
         };
         self.current = None;
         match result {
-            Ok(shown) => {
+            Ok(Some(shown)) => {
                 self.ended = true;
-                world.borrow_mut().judge_end(self.version, &shown.unwrap())
+                let channel = self.channel.unwrap();
+                world.borrow_mut().judge_end(self.version, channel, &shown)
+            }
+            Ok(None) => {
+                self.ended = true;
+                world.borrow_mut().judge_end_elsewhere(self.version)
+            }
+            Err(error) if needs_another_channel(&error) => {
+                world
+                    .borrow_mut()
+                    .tell(format!("v{}: looks the channel up again", self.version));
+                self.channel = None;
+                Ok(())
             }
             Err(error) => {
                 let error = StepError::from(error);
@@ -127,6 +155,15 @@ impl Execution {
                 Ok(())
             }
         }
+    }
+}
+
+/// Whether the workflow looks the channel up again, as it does after `Channel.Stale`.
+fn needs_another_channel(error: &NotDelivered) -> bool {
+    match error {
+        NotDelivered::NotConfirmed(StepError::ChannelNotFound { .. }) => true,
+        NotDelivered::Slack(SlackError::Rejected { code, .. }) => code == "channel_not_found",
+        _ => false,
     }
 }
 
@@ -184,7 +221,7 @@ fn run_in(world: &Rc<RefCell<World>>, versions: u64) -> Result<(), String> {
                 continue;
             }
             if world.borrow().version < versions {
-                world.borrow_mut().version += 1;
+                world.borrow_mut().next_version();
                 all.push(Execution::of(world.borrow().version, now));
                 continue;
             }
@@ -194,6 +231,7 @@ fn run_in(world: &Rc<RefCell<World>>, versions: u64) -> Result<(), String> {
             turn = *ready.iter().find(|one| **one > turn).unwrap_or(first);
         }
         let fault = if all[turn].current.is_some() {
+            world.borrow_mut().let_people_replace_the_channel();
             world.borrow_mut().fault(2)
         } else {
             0
@@ -219,6 +257,8 @@ fn explored(bounds: Bounds, versions: u64) -> Explored {
 const BOUNDS: Bounds = Bounds {
     faults: 1,
     switches: 2,
+    changes: 0,
+    own_channel: false,
     lateness: SETTLE_TIME,
     broken: Broken::Nothing,
 };
@@ -228,6 +268,36 @@ fn a_card_shows_the_last_version_after_any_two_faults() {
     let bounds = Bounds {
         faults: 2,
         switches: 0,
+        own_channel: true,
+        ..BOUNDS
+    };
+    println!("{} runs", explored(bounds, 2).unwrap());
+}
+
+#[test]
+fn a_card_is_in_the_channel_that_its_item_has_after_any_fault() {
+    let bounds = Bounds {
+        switches: 0,
+        changes: 1,
+        ..BOUNDS
+    };
+    println!("{} runs", explored(bounds, 2).unwrap());
+}
+
+#[test]
+fn two_updaters_in_two_channels_leave_one_card_in_each() {
+    let bounds = Bounds {
+        faults: 0,
+        changes: 1,
+        ..BOUNDS
+    };
+    println!("{} runs", explored(bounds, 2).unwrap());
+}
+
+#[test]
+fn a_pin_changes_nothing_else() {
+    let bounds = Bounds {
+        own_channel: true,
         ..BOUNDS
     };
     println!("{} runs", explored(bounds, 2).unwrap());
@@ -243,6 +313,8 @@ fn many_versions_and_many_faults_end_with_the_last_version() {
     let bounds = Bounds {
         faults: 8,
         switches: 12,
+        changes: 3,
+        own_channel: true,
         ..BOUNDS
     };
     let runs = by_chance(1, 20_000, |choices| run(choices, bounds, 4));
@@ -276,4 +348,27 @@ fn the_model_notices_if_an_uncertain_card_is_not_updated_again() {
         ..BOUNDS
     };
     explored(bounds, 2).unwrap_err();
+}
+
+#[test]
+fn the_model_notices_if_the_item_is_read_before_the_claim() {
+    let bounds = Bounds {
+        faults: 0,
+        broken: Broken::Read,
+        ..BOUNDS
+    };
+    explored(bounds, 2).unwrap_err();
+}
+
+#[test]
+fn the_model_notices_if_a_pin_ends_the_claim_of_another_attempt() {
+    let bounds = Bounds {
+        faults: 0,
+        switches: 12,
+        own_channel: true,
+        broken: Broken::Pin,
+        ..BOUNDS
+    };
+    let runs = by_chance(1, 20_000, |choices| run(choices, bounds, 4));
+    println!("{}", runs.unwrap_err());
 }

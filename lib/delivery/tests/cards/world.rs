@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,11 +13,9 @@ use apgl_delivery::{
     card::{Board, Shown},
 };
 use apgl_slack::SlackError;
-use apgl_stores::{Card, CardLedger, CardReplaced};
+use apgl_stores::{Card, CardLedger, CardReplaced, Cards};
 
 use crate::choices::{Choices, pause};
-
-const CHANNEL: &str = "C1";
 
 /// A part that is removed from the protocol, to show that the model notices its absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +25,10 @@ pub enum Broken {
     Claim,
     /// The table says that Slack shows the version of an update whose outcome is unknown.
     Doubt,
+    /// That the card was pinned is written even if another attempt has claimed the card.
+    Pin,
+    /// An attempt reads the item before it claims the card, not after it.
+    Read,
 }
 
 /// The limits on what can go wrong in one run.
@@ -35,17 +38,37 @@ pub struct Bounds {
     pub faults: usize,
     /// How often one execution is interrupted by another, or the item moves while one runs.
     pub switches: usize,
+    /// How often people replace the channel, or the item moves to another one.
+    pub changes: usize,
+    /// Whether the channel is the item's own, so that the card is pinned.
+    pub own_channel: bool,
     /// How long Slack can continue to process a request after its sender is gone.
     pub lateness: Duration,
     pub broken: Broken,
+}
+
+/// A channel in Slack. Its id is its place in the list.
+#[derive(Debug)]
+struct Channel {
+    name: usize,
+    is_deleted: bool,
 }
 
 /// A card in Slack.
 #[derive(Debug)]
 struct InSlack {
     number: u32,
+    channel: usize,
     shows: u64,
     is_deleted: bool,
+}
+
+/// What the delivery protocol knows about a card's post.
+#[derive(Debug, Default)]
+struct Post {
+    is_recorded: bool,
+    /// Where an earlier attempt may have posted the card.
+    in_doubt: Option<usize>,
 }
 
 /// An update that Slack has received and not yet processed. Its sender is gone.
@@ -70,8 +93,15 @@ pub struct World {
     pub now: SystemTime,
     /// The item's latest version.
     pub version: u64,
+    /// For each version, the name of the channel in which its card belongs.
+    names: Vec<usize>,
+    channels: Vec<Channel>,
     stored: Option<Card>,
+    posts: BTreeMap<u32, Post>,
     in_slack: Vec<InSlack>,
+    pinned: BTreeSet<u32>,
+    /// The channels in which an execution has left the card up to date.
+    up_to_date_in: BTreeSet<usize>,
     late_updates: Vec<LateUpdate>,
     late_writes: Vec<LateWrite>,
     /// The first rule that Slack has seen broken.
@@ -87,8 +117,13 @@ impl World {
             bounds,
             now: start(),
             version: 1,
+            names: vec![0],
+            channels: [0, 1].map(Channel::named).into(),
             stored: None,
+            posts: BTreeMap::new(),
             in_slack: Vec::new(),
+            pinned: BTreeSet::new(),
+            up_to_date_in: BTreeSet::new(),
             late_updates: Vec::new(),
             late_writes: Vec::new(),
             problem: None,
@@ -127,10 +162,58 @@ impl World {
     pub fn moves(&mut self) -> bool {
         let moves = self.switches();
         if moves {
-            self.version += 1;
-            self.tell(format!("the item moves to version {}", self.version));
+            self.next_version();
         }
         moves
+    }
+
+    /// The item's next version. Its card may belong in another channel from now on.
+    pub fn next_version(&mut self) {
+        let name = self.name_of(self.version);
+        let name = if name == 0 { self.change(1) } else { name };
+        self.version += 1;
+        self.names.push(name);
+        let version = self.version;
+        self.tell(format!(
+            "the item moves to version {version}, in channel {name}"
+        ));
+    }
+
+    /// Chooses one of `count` changes of the channel. 0 means no change.
+    fn change(&mut self, count: usize) -> usize {
+        if self.bounds.changes == 0 {
+            return 0;
+        }
+        let chosen = self.choices.choose(count + 1);
+        self.bounds.changes -= usize::from(chosen > 0);
+        chosen
+    }
+
+    /// People may rename or delete the item's channel, and create another one with its name.
+    pub fn let_people_replace_the_channel(&mut self) {
+        let change = self.change(2);
+        if change == 0 {
+            return;
+        }
+        let name = self.name_of(self.version);
+        let (earlier, is_deleted) = (self.channel_named(name), change == 2);
+        self.channels[earlier].is_deleted = is_deleted;
+        self.channels.push(Channel::named(name));
+        let how = if is_deleted { "deleted" } else { "renamed" };
+        self.tell(format!("channel C{earlier} is {how} and replaced"));
+    }
+
+    /// The name of the channel in which the card of this version belongs.
+    pub fn name_of(&self, version: u64) -> usize {
+        self.names[usize::try_from(version).unwrap() - 1]
+    }
+
+    /// The channel that has this name now.
+    pub fn channel_named(&self, name: usize) -> usize {
+        self.channels
+            .iter()
+            .rposition(|channel| channel.name == name)
+            .unwrap()
     }
 
     /// Moves the clock. An update that Slack has not processed by its latest time is dropped.
@@ -189,17 +272,62 @@ impl World {
         card.shows = version;
     }
 
-    fn post(&mut self, number: u32, version: u64) {
-        self.tell(format!("Slack posts card {number} with version {version}"));
+    fn post(&mut self, number: u32, channel: usize, version: u64) {
+        self.tell(format!(
+            "Slack posts card {number} with version {version} in channel C{channel}"
+        ));
         self.in_slack.push(InSlack {
             number,
+            channel,
             shows: version,
             is_deleted: false,
         });
     }
 
+    /// Looks for a card that may have been posted, as the delivery protocol does.
+    fn find(&mut self, number: u32, here: usize) -> Result<Option<PostedMessage>, NotDelivered> {
+        let posted = |card: &InSlack| PostedMessage {
+            duplicate: true,
+            channel_id: (card.channel != here).then(|| id_of(card.channel)),
+            ..PostedMessage::new(ts_of(number))
+        };
+        let post = self.posts.entry(number).or_default();
+        let card = self.in_slack.iter().find(|card| card.number == number);
+        if let Some(card) = card.filter(|_| post.is_recorded) {
+            return Ok(Some(posted(card)));
+        }
+        if self.channels[here].is_deleted {
+            return Err(no_such_channel("chat.postMessage").into());
+        }
+        let Some(channel) = post.in_doubt else {
+            return Ok(None);
+        };
+        if self.channels[channel].is_deleted {
+            let channel = id_of(channel);
+            return Err(NotDelivered::CantLook { channel });
+        }
+        post.in_doubt = None;
+        post.is_recorded = card.is_some();
+        Ok(card.map(posted))
+    }
+
+    /// Judges the end of an execution that says that the card belongs in another channel.
+    pub fn judge_end_elsewhere(&mut self, own: u64) -> Result<(), String> {
+        self.tell(format!("v{own}: ends, the card belongs elsewhere"));
+        if self.name_of(own) == self.name_of(self.version) {
+            return Err(format!("the execution of version {own} does nothing"));
+        }
+        Ok(())
+    }
+
     /// Judges what an execution says at its end.
-    pub fn judge_end(&mut self, own: u64, shown: &Shown<u64>) -> Result<(), String> {
+    pub fn judge_end(
+        &mut self,
+        own: u64,
+        channel: usize,
+        shown: &Shown<u64>,
+    ) -> Result<(), String> {
+        self.up_to_date_in.insert(channel);
         self.tell(format!(
             "v{own}: ends, the card shows version {}",
             shown.version
@@ -215,7 +343,13 @@ impl World {
             .iter()
             .find(|card| ts_of(card.number) == shown.at.ts);
         match card {
-            Some(card) if card.shows >= shown.version => Ok(()),
+            Some(card)
+                if card.shows >= shown.version
+                    && card.channel == channel
+                    && shown.at.channel == id_of(channel) =>
+            {
+                Ok(())
+            }
             other => Err(format!(
                 "it says version {}, Slack has {other:?}",
                 shown.version
@@ -234,17 +368,38 @@ impl World {
         if numbers.len() != self.in_slack.len() {
             return Err("a card was posted twice".to_owned());
         }
-        let live: Vec<&InSlack> = self
-            .in_slack
-            .iter()
-            .filter(|card| !card.is_deleted)
-            .collect();
-        match live[..] {
-            [card] if card.shows == self.version => Ok(()),
-            _ => Err(format!(
-                "the item has version {}, Slack has {:?}",
-                self.version, self.in_slack
-            )),
+        let live_in = |channel: usize| {
+            let cards = self.in_slack.iter();
+            cards.filter(move |card| card.channel == channel && !card.is_deleted)
+        };
+        if (0..self.channels.len()).any(|channel| live_in(channel).count() > 1) {
+            return Err(format!("a channel has two cards: {:?}", self.in_slack));
+        }
+        // What people have replaced since then is found by the next version's execution.
+        let name = self.name_of(self.version);
+        let mut channels = self.up_to_date_in.iter().rev();
+        let last = channels.find(|channel| self.channels[**channel].name == name);
+        let card = last.and_then(|channel| live_in(*channel).next());
+        match card {
+            Some(card) if card.shows != self.version => {}
+            Some(card) if self.bounds.own_channel && !self.pinned.contains(&card.number) => {
+                return Err(format!("card {} was never pinned", card.number));
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        Err(format!(
+            "the item has version {}, Slack has {:?}",
+            self.version, self.in_slack
+        ))
+    }
+}
+
+impl Channel {
+    fn named(name: usize) -> Self {
+        Self {
+            name,
+            is_deleted: false,
         }
     }
 }
@@ -258,11 +413,59 @@ fn ts_of(number: u32) -> MessageTs {
     MessageTs::try_from(format!("{number}.000000")).unwrap()
 }
 
+fn id_of(channel: usize) -> String {
+    format!("C{channel}")
+}
+
+fn no_such_channel(method: &'static str) -> SlackError {
+    SlackError::Rejected {
+        method,
+        code: "channel_not_found".to_owned(),
+        detail: None,
+    }
+}
+
 /// The world as one attempt sees it.
 #[derive(Debug, Clone)]
 pub struct View {
     pub world: Rc<RefCell<World>>,
     pub name: String,
+    /// The channel that the workflow has found, and its id.
+    pub channel: usize,
+    channel_id: String,
+    /// The version that the attempt has read too early.
+    read_early: Option<u64>,
+}
+
+impl View {
+    pub fn new(world: &Rc<RefCell<World>>, name: String, channel: usize) -> Self {
+        let reads_early = world.borrow().bounds.broken == Broken::Read;
+        Self {
+            read_early: reads_early.then(|| world.borrow().version),
+            world: world.clone(),
+            name,
+            channel,
+            channel_id: id_of(channel),
+        }
+    }
+
+    /// Pins the card as `update-card` does: the attempt has released its claim.
+    pub async fn pin(&self, shown: &Shown<u64>) -> Result<(), NotDelivered> {
+        let card = &shown.card;
+        if !self.world.borrow().bounds.own_channel || card.pin_tried {
+            return Ok(());
+        }
+        pause().await;
+        self.world.borrow_mut().pinned.insert(card.number);
+        let cards = Cards::new(self.clone());
+        let tried = card.pin_was_tried();
+        if self.world.borrow().bounds.broken == Broken::Pin {
+            self.world.borrow_mut().stored = Some(tried);
+            return Ok(());
+        }
+        cards.write("item", card, &tried, self.now()).await?;
+        Ok(())
+    }
 }
 
 /// A request whose sender waits for the response. If the sender crashes, the request may still land.
@@ -329,18 +532,31 @@ impl Board for View {
     }
 
     fn channel(&self) -> &str {
-        CHANNEL
+        &self.channel_id
     }
 
     async fn read(&self) -> Result<Option<(u64, u64)>, StepError> {
         pause().await;
-        let version = self.world.borrow().version;
+        let version = {
+            let world = self.world.borrow();
+            let version = self.read_early.unwrap_or(world.version);
+            let is_here = world.name_of(version) == world.channels[self.channel].name;
+            is_here.then_some((version, version))
+        };
         pause().await;
-        Ok(Some((version, version)))
+        Ok(version)
     }
 
     async fn confirm(&self) -> Result<(), StepError> {
-        Ok(())
+        let world = self.world.borrow();
+        let name = world.channels[self.channel].name;
+        if world.channel_named(name) == self.channel {
+            return Ok(());
+        }
+        Err(StepError::ChannelNotFound {
+            channel: self.channel_id.clone(),
+            hint: "people have replaced it",
+        })
     }
 
     /// Exactly once, as the delivery protocol does it, whose own model shows that it does.
@@ -350,23 +566,24 @@ impl Board for View {
         let reason = "a fault".to_owned();
         {
             let world = &mut *self.world.borrow_mut();
-            if world.in_slack.iter().any(|card| card.number == number) {
-                return Ok(PostedMessage {
-                    duplicate: true,
-                    ..PostedMessage::new(ts_of(number))
-                });
+            if let Some(posted) = world.find(number, self.channel)? {
+                return Ok(posted);
             }
-            match world.fault(3) {
-                1 => return Err(SlackError::Unavailable { method, reason }.into()),
-                2 => return Err(NotDelivered::OutcomeUnknown { method, reason }),
-                3 => {
-                    world.post(number, *content);
-                    return Err(NotDelivered::OutcomeUnknown { method, reason });
-                }
-                _ => world.post(number, *content),
+            let fault = world.fault(3);
+            if fault == 1 {
+                return Err(SlackError::Unavailable { method, reason }.into());
+            }
+            world.posts.entry(number).or_default().in_doubt = Some(self.channel);
+            if fault != 2 {
+                world.post(number, self.channel, *content);
+            }
+            if fault > 0 {
+                return Err(NotDelivered::OutcomeUnknown { method, reason });
             }
         }
         pause().await;
+        let world = &mut *self.world.borrow_mut();
+        world.posts.entry(number).or_default().is_recorded = true;
         Ok(PostedMessage::new(ts_of(number)))
     }
 
@@ -388,6 +605,9 @@ impl Board for View {
         pause().await;
         sent.request = None;
         let world = &mut *self.world.borrow_mut();
+        if world.channels[self.channel].is_deleted {
+            return Err(no_such_channel(method));
+        }
         let fault = world.fault(5);
         if fault == 5 {
             world.tell(format!("somebody deletes card {number}"));
