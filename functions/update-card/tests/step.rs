@@ -9,7 +9,7 @@ use std::{
 
 use apgl_contract::{ChannelName, ChannelRef, ErrorName, Item, StepError, Visibility};
 use apgl_slack::{
-    LimitedBy, RateLimiter,
+    FixedToken, LimitedBy, RateLimiter, SlackClient, SlackToken,
     quotas::{AcquireFuture, Calls, Limited, PenalizeFuture, Permit, Wait},
 };
 use apgl_stores::{CardClaim, Deliveries, Items, SETTLE_TIME, Table};
@@ -18,8 +18,9 @@ use fixture::{Fixture, invocation};
 use rstest::rstest;
 use serde_json::{Value, from_value, json};
 use slack_sandbox::{
+    Admin, Options, Sandbox, Seed,
     faults::{Effect, How},
-    seed::ChannelSeed,
+    seed::{ChannelSeed, TokenSeed},
     workspace::Message,
 };
 use update_card::{Deps, Input, handle};
@@ -29,6 +30,7 @@ const UPDATE: &str = "chat.update";
 const PIN: &str = "pins.add";
 const ITEM_ID: &str = "content-item:guide-42";
 const CHANNEL: &str = "guide-42";
+const TOKEN: &str = "xoxb-sandbox";
 
 /// The step in a workspace with the item's own channel.
 struct Updating {
@@ -40,16 +42,14 @@ struct Updating {
 
 impl Updating {
     async fn new() -> Self {
-        Self::in_channel(ChannelSeed {
-            is_private: true,
-            created_by_bot: true,
-            ..ChannelSeed::default()
-        })
-        .await
+        Self::in_channel(own_channel()).await
     }
 
     async fn in_channel(seed: ChannelSeed) -> Self {
-        let fixture = Fixture::new().await;
+        Self::with(Fixture::new().await, seed).await
+    }
+
+    async fn with(fixture: Fixture, seed: ChannelSeed) -> Self {
         let name = CHANNEL.to_owned();
         let channel = fixture.channel(ChannelSeed { name, ..seed }).await;
         let items = fixture.create_table(&["itemId", "row"]).await;
@@ -117,13 +117,11 @@ impl Updating {
         if out_of_sight {
             sandbox.remove_bot("old-guide").await.unwrap();
         }
-        let seed = ChannelSeed {
+        let channel = ChannelSeed {
             name,
-            is_private: true,
-            created_by_bot: true,
-            ..ChannelSeed::default()
+            ..own_channel()
         };
-        self.channel = self.fixture.channel(seed).await;
+        self.channel = self.fixture.channel(channel).await;
         self.deps.directory = self.fixture.directory_with(&self.channel).await;
     }
 
@@ -146,6 +144,14 @@ impl Updating {
         let cards = self.deps.items.cards();
         let claim = cards.claim(ITEM_ID, "earlier", now - ago, now);
         assert!(matches!(claim.await.unwrap(), CardClaim::Mine(_)));
+    }
+}
+
+fn own_channel() -> ChannelSeed {
+    ChannelSeed {
+        is_private: true,
+        created_by_bot: true,
+        ..ChannelSeed::default()
     }
 }
 
@@ -321,11 +327,35 @@ async fn a_rate_limit_for_pins_is_waited_for() {
 
 #[tokio::test]
 async fn a_pin_that_people_take_away_stays_away() {
-    let updating = Updating::new().await;
-    updating.shows(1, "submitted").await;
+    // A sandbox of this test's own, since the fixture has no way to take a pin away.
+    let seed = Seed {
+        tokens: vec![TokenSeed::new(TOKEN)],
+        ..Seed::default()
+    };
+    let options = Options {
+        seed,
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
+    let api = format!("{}/api", sandbox.url());
+    let token = Arc::new(FixedToken(SlackToken::new(TOKEN).unwrap()));
+    let mut fixture = Fixture::new().await;
+    fixture.sandbox = Admin::new(sandbox.url());
+    fixture.slack = SlackClient::new(api.parse().unwrap(), token).unwrap();
+    let updating = Updating::with(fixture, own_channel()).await;
+    let posted = updating.shows(1, "submitted").await;
+    assert!(updating.messages().await[0].pinned.is_some());
+
+    let ts = posted["ts"].as_str().unwrap();
+    let pin = [("channel", updating.channel.id.as_str()), ("timestamp", ts)];
+    let removal = reqwest::Client::new().post(format!("{api}/pins.remove"));
+    let removal = removal.bearer_auth(TOKEN).form(&pin);
+    removal.send().await.unwrap();
+    assert!(updating.messages().await[0].pinned.is_none());
+
     updating.shows(2, "in_review").await;
     updating.run().await.unwrap();
-    assert_eq!(updating.fixture.calls(PIN).await, 1);
+    assert!(updating.messages().await[0].pinned.is_none());
 }
 
 #[rstest]
