@@ -18,7 +18,17 @@ impl fmt::Display for DueDate {
     }
 }
 
+impl From<Date> for DueDate {
+    fn from(date: Date) -> Self {
+        Self(date)
+    }
+}
+
 impl DueDate {
+    pub fn date(self) -> Date {
+        self.0
+    }
+
     /// The instant at which every clock from Hawaii (UTC−10) to New Zealand (UTC+13) shows this day, in seconds since
     /// the epoch. A date that Slack shows in the reader's time zone is then the same for all of them.
     pub fn epoch_seconds(self) -> i64 {

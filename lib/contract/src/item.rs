@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DueDate, Line, Link, Mentions, State, Title, Visibility, channel::ChannelName,
-    notice::SequenceNumber,
+    notice::SequenceNumber, reminders::ReminderSettings,
 };
 
 /// What identifies an item: 1 to 250 visible characters, for example `content-item:guide-42`.
@@ -96,6 +96,9 @@ pub struct Item {
     /// The day by which they must act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_date: Option<DueDate>,
+    /// When to remind them, where that differs from the deployment's settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminders: Option<ReminderSettings>,
 }
 
 /// What became of an item's new version.

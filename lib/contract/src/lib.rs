@@ -5,6 +5,7 @@
 //! * [`notice`]: what a notification says about itself besides its message.
 //! * [`step`]: the envelope in which a workflow passes each step its input.
 //! * [`item`]: what people work on, and for which somebody may have to act.
+//! * [`reminders`]: when people are reminded of an item.
 //! * [`outcome`]: what a workflow returns.
 //! * `schema`, with the feature of that name: JSON Schemas of the requests and outcomes.
 //! * [`error`]: the errors that a step can fail with, and the names that the state machines match.
@@ -25,6 +26,7 @@ pub mod message;
 pub mod mrkdwn;
 pub mod notice;
 pub mod outcome;
+pub mod reminders;
 pub mod request;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -74,6 +74,16 @@ line!(
     300
 );
 
+impl State {
+    /// The state in words: `In review` for `in_review`.
+    pub fn in_words(&self) -> String {
+        let words = self.as_str().replace('_', " ");
+        let mut characters = words.chars();
+        let first = characters.next().into_iter().flat_map(char::to_uppercase);
+        first.chain(characters).collect()
+    }
+}
+
 /// The text without spaces around it. Characters that end the line become one space; those that change the writing
 /// direction of the text after them are left out.
 fn on_one_line(text: &str) -> String {

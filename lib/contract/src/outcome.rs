@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     ChannelRef, Email, MessageTs, ReportedAddress,
     item::{CardOutcome, RecordedItem},
+    reminders::RemindedOf,
 };
 
 /// The output of any workflow that succeeded.
@@ -34,6 +35,24 @@ pub struct Outcome {
     pub item: Option<RecordedItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub card: Option<CardOutcome>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminded: Vec<RemindedOf>,
+    #[serde(
+        default,
+        rename = "movedAfterSeconds",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub moved_after_seconds: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Email>,
+    #[serde(
+        default,
+        rename = "channelMessage",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_message: Option<MessageOutcome>,
 }
 
 /// The output of `create-channel`.
@@ -172,7 +191,68 @@ pub struct UpdateItemOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<CardOutcome>"))]
     pub card: Option<CardOutcome>,
-    /// The entries of `waitingFor` that are not e-mail addresses.
+    /// For each person who had been reminded of the former state, how many seconds later the item has moved.
+    #[serde(
+        default,
+        rename = "movedAfterSeconds",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub moved_after_seconds: Vec<u64>,
+    /// Those of `waitingFor` who can't be reminded, and why.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+}
+
+/// The output of `remind`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
+pub struct RemindOutcome {
+    /// The items of which the message reminds the person; empty if nothing was due any more.
+    #[serde(default)]
+    pub reminded: Vec<RemindedOf>,
+    /// The message; left out if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
+    pub message: Option<MessageOutcome>,
+    /// The person, if they can't be reminded, and why. Empty otherwise.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+}
+
+/// The output of `escalate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[non_exhaustive]
+pub struct EscalateOutcome {
+    /// Whether the item still waited for somebody, so that it was escalated.
+    pub escalated: bool,
+    /// Who was told by a direct message; left out if nobody was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Email"))]
+    pub told: Option<Email>,
+    /// The direct message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
+    pub message: Option<MessageOutcome>,
+    /// The item's channel; left out if nothing was posted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "ChannelRef"))]
+    pub channel: Option<ChannelRef>,
+    /// The message in the item's channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
+    pub channel_message: Option<MessageOutcome>,
+    /// Those of `escalateTo` who were passed over, and why.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
 }

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use crate::{
     Category, ChannelName, ChannelText, DueDate, Email, InvalidField, Item, ItemId, Line, Link,
-    Members, Mentions, Message, Notice, ReportedAddress, Sequence, SkipReason, Skipped, State,
-    Timestamp, Title, UncheckedAddresses, Visibility,
+    Members, Mentions, Message, Notice, ReportedAddress, Sequence, SkipReason, Skipped,
+    SlackUserId, State, Timestamp, Title, UncheckedAddresses, Visibility,
     decode::{decode, null_as_absent},
     item::Facts,
     message::{Blocks, MessageText},
     notice::SequenceNumber,
+    reminders::{Part, ReminderSettings},
     size,
 };
 
@@ -33,10 +34,12 @@ pub enum Operation {
     DeleteChannel,
     NotifyPerson,
     UpdateItem,
+    Remind,
+    Escalate,
 }
 
 impl Operation {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CreateChannel,
         Self::NotifyPrivateChannel,
         Self::NotifyPublicChannel,
@@ -45,6 +48,8 @@ impl Operation {
         Self::DeleteChannel,
         Self::NotifyPerson,
         Self::UpdateItem,
+        Self::Remind,
+        Self::Escalate,
     ];
 
     /// The workflow's file name, for example `create-channel`. The state machine's name is the deployment's
@@ -59,6 +64,8 @@ impl Operation {
             Self::DeleteChannel => "delete-channel",
             Self::NotifyPerson => "notify-person",
             Self::UpdateItem => "update-item",
+            Self::Remind => "remind",
+            Self::Escalate => "escalate",
         }
     }
 }
@@ -305,10 +312,40 @@ pub struct UpdateItem {
     /// The day by which they must act.
     #[serde(default)]
     pub due_date: Option<DueDate>,
+    /// When to remind them, and whom to tell if they don't act, where that differs from the deployment's settings.
+    #[serde(default)]
+    pub reminders: Option<ReminderSettings>,
     /// What to do about an entry of `waitingFor` that is not an e-mail address.
     #[serde(default, deserialize_with = "null_as_absent")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<OnInvalidAddress>"))]
     pub on_invalid_address: OnInvalidAddress,
+}
+
+/// The input of `remind`, which the hourly sweep starts. It names a person and a day, and no item: what is due is read
+/// right before the message is posted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Remind {
+    /// Slack's id of the person, for example U012AB3CD.
+    pub user_id: SlackUserId,
+    /// The day in the person's own time zone.
+    pub day: DueDate,
+    /// Which of the day's two messages this is: the second one is for what can't wait until the next working day.
+    #[serde(default, deserialize_with = "null_as_absent")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Part>"))]
+    pub part: Part,
+}
+
+/// The input of `escalate`, which the hourly sweep starts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Escalate {
+    /// The item that waits for somebody though its due date is over.
+    pub item_id: ItemId,
+    /// The due date. If the item has another one by now, nobody is told.
+    pub due_date: DueDate,
 }
 
 /// A request that obeys every rule, in the form that the steps work with.
@@ -367,6 +404,15 @@ pub enum CheckedRequest {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         skipped: Vec<Skipped>,
     },
+    Remind {
+        user_id: SlackUserId,
+        day: DueDate,
+        part: Part,
+    },
+    Escalate {
+        item_id: ItemId,
+        due_date: DueDate,
+    },
 }
 
 impl CheckedRequest {
@@ -380,7 +426,9 @@ impl CheckedRequest {
             Self::NotifyPublicChannel { .. }
             | Self::CheckChannelExists { .. }
             | Self::DeleteChannel { .. }
-            | Self::NotifyPerson { .. } => &[],
+            | Self::NotifyPerson { .. }
+            | Self::Remind { .. }
+            | Self::Escalate { .. } => &[],
         }
     }
 
@@ -394,7 +442,7 @@ impl CheckedRequest {
             | Self::CheckChannelExists { channel_name }
             | Self::DeleteChannel { channel_name, .. } => Some(channel_name),
             Self::UpdateItem { item, .. } => Some(&item.channel_name),
-            Self::NotifyPerson { .. } => None,
+            Self::NotifyPerson { .. } | Self::Remind { .. } | Self::Escalate { .. } => None,
         }
     }
 
@@ -479,6 +527,18 @@ impl CheckedRequest {
             }
             Operation::NotifyPerson => Self::notify_person(request, text_field),
             Operation::UpdateItem => Self::update_item(request, skipped),
+            Operation::Remind => {
+                let Remind { user_id, day, part } = decode(request)?;
+                if !user_id.is_valid() {
+                    let rule = "must be Slack's id of a user, such as U012AB3CD";
+                    return Err(InvalidField::new("userId", rule));
+                }
+                Ok(Self::Remind { user_id, day, part })
+            }
+            Operation::Escalate => {
+                let Escalate { item_id, due_date } = decode(request)?;
+                Ok(Self::Escalate { item_id, due_date })
+            }
         }
     }
 
@@ -564,6 +624,7 @@ impl CheckedRequest {
                 facts: request.facts,
                 waiting_for: request.waiting_for,
                 due_date: request.due_date,
+                reminders: request.reminders,
             },
             skipped,
         })
@@ -620,7 +681,11 @@ fn address_fields(operation: Operation) -> &'static [&'static str] {
         Operation::NotifyPublicChannel => &[MENTION],
         Operation::ChangeChannelMembers => &["add", "remove"],
         Operation::UpdateItem => &["waitingFor"],
-        Operation::CheckChannelExists | Operation::DeleteChannel | Operation::NotifyPerson => &[],
+        Operation::CheckChannelExists
+        | Operation::DeleteChannel
+        | Operation::NotifyPerson
+        | Operation::Remind
+        | Operation::Escalate => &[],
     }
 }
 

@@ -19,12 +19,13 @@ use crate::{
     notice::{SequenceKey, SequenceNumber},
     outcome::{
         ChangeChannelMembersOutcome, CheckChannelExistsOutcome, CreateChannelOutcome,
-        DeleteChannelOutcome, NotPosted, NotifyPersonOutcome, NotifyPrivateChannelOutcome,
-        NotifyPublicChannelOutcome, UpdateItemOutcome,
+        DeleteChannelOutcome, EscalateOutcome, NotPosted, NotifyPersonOutcome,
+        NotifyPrivateChannelOutcome, NotifyPublicChannelOutcome, RemindOutcome, UpdateItemOutcome,
     },
+    reminders::{Lead, Leads, Stage, WorkingDays, WorkingHours},
     request::{
-        ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, NotifyPerson,
-        NotifyPrivateChannel, NotifyPublicChannel, UpdateItem,
+        ChangeChannelMembers, CheckChannelExists, CreateChannel, DeleteChannel, Escalate,
+        NotifyPerson, NotifyPrivateChannel, NotifyPublicChannel, Remind, UpdateItem,
     },
 };
 
@@ -38,7 +39,7 @@ pub struct WorkflowSchemas {
 }
 
 /// The schemas of every workflow.
-pub fn all() -> [WorkflowSchemas; 8] {
+pub fn all() -> [WorkflowSchemas; 10] {
     [
         of::<CreateChannel, CreateChannelOutcome>("create-channel"),
         of::<NotifyPrivateChannel, NotifyPrivateChannelOutcome>("notify-private-channel"),
@@ -48,6 +49,8 @@ pub fn all() -> [WorkflowSchemas; 8] {
         of::<DeleteChannel, DeleteChannelOutcome>("delete-channel"),
         of::<NotifyPerson, NotifyPersonOutcome>("notify-person"),
         of::<UpdateItem, UpdateItemOutcome>("update-item"),
+        of::<Remind, RemindOutcome>("remind"),
+        of::<Escalate, EscalateOutcome>("escalate"),
     ]
 }
 
@@ -168,6 +171,42 @@ schema_of!(ItemId, "ItemId", |_generator| json_schema!({
     "type": "string",
     "minLength": 1,
     "maxLength": ItemId::MAX_CHARACTERS,
+}));
+
+schema_of!(Lead, "Lead", |_generator| json_schema!({
+    "description": "A time in days or hours, for example 3d or 24h.",
+    "type": "string",
+    "pattern": "^[1-9][0-9]{0,2}[dh]$",
+}));
+
+schema_of!(Leads, "Leads", |generator| json_schema!({
+    "description": "Times before the due time, no two of the same length.",
+    "type": "array",
+    "items": generator.subschema_for::<Lead>(),
+    "maxItems": Leads::MAX,
+}));
+
+schema_of!(Stage, "Stage", |_generator| json_schema!({
+    "description": "Which reminder of an item this is, for example due-3d, due-24h, due, overdue-1 or quiet-1.",
+    "type": "string",
+}));
+
+schema_of!(WorkingHours, "WorkingHours", |_generator| json_schema!({
+    "description": "When people work, in their own wall time. Both ends belong to it.",
+    "type": "object",
+    "properties": {
+        "from": { "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" },
+        "to": { "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" },
+    },
+    "required": ["from", "to"],
+    "additionalProperties": false,
+}));
+
+schema_of!(WorkingDays, "WorkingDays", |_generator| json_schema!({
+    "description": "The days on which people work.",
+    "type": "array",
+    "items": { "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] },
+    "minItems": 1,
 }));
 
 schema_of!(Email, "Email", |_generator| json_schema!({

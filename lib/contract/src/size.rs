@@ -37,8 +37,10 @@ fn addresses(request: &CheckedRequest) -> usize {
         }
         CheckedRequest::NotifyPublicChannel { notice, .. } => 2 * notice.mention.as_slice().len(),
         CheckedRequest::NotifyPerson { .. } => 1,
+        CheckedRequest::UpdateItem { item, .. } => item.waiting_for.as_slice().len(),
         CheckedRequest::CheckChannelExists { .. }
         | CheckedRequest::DeleteChannel { .. }
-        | CheckedRequest::UpdateItem { .. } => 0,
+        | CheckedRequest::Remind { .. }
+        | CheckedRequest::Escalate { .. } => 0,
     }
 }

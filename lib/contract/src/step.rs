@@ -138,7 +138,16 @@ impl Invocation {
 /// Slack's id of a user, for example `U012AB3CD`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlackUserId(pub String);
+
+impl SlackUserId {
+    /// Whether it has the form of such an id: 1 to 50 letters and digits.
+    pub(crate) fn is_valid(&self) -> bool {
+        let Self(id) = self;
+        (1..=50).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+    }
+}
 
 /// A Slack user: the address from the request, and Slack's id of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

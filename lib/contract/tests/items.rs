@@ -114,7 +114,7 @@ fn the_channel_of_the_request_is_the_items() {
 #[case(json!({ "waitingFor": ["svc"] }), "waitingFor[0]", "must be an e-mail address such as ana@example.com")]
 #[case(json!({ "waitingFor": emails(51) }), "waitingFor", "must contain at most 50 addresses")]
 #[case(json!({ "dueDate": "2026-02-30" }), "dueDate", "must be a date such as 2026-11-25")]
-#[case(json!({ "message": "x" }), "message", "is not a known field; known fields: `itemId`, `version`, `channelName`, `visibility`, `ownChannel`, `title`, `link`, `state`, `nextStep`, `facts`, `waitingFor`, `dueDate`, `onInvalidAddress`")]
+#[case(json!({ "message": "x" }), "message", "is not a known field; known fields: `itemId`, `version`, `channelName`, `visibility`, `ownChannel`, `title`, `link`, `state`, `nextStep`, `facts`, `waitingFor`, `dueDate`, `reminders`, `onInvalidAddress`")]
 fn a_bad_request_is_rejected_with_its_field_and_rule(
     #[case] fields: Value,
     #[case] field: &str,

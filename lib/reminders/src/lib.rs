@@ -2,8 +2,7 @@
 //!
 //! * [`plan()`]: the reminder that is due, and the next time to look.
 //! * [`escalation()`]: whether it is time to tell somebody else.
-//! * [`Stage`]: the reminders of an item, from the first before its due time to the last after it.
-//! * [`settings`]: when to remind, for each state of an item.
+//! * [`Waiting`]: that an item waits for a person, and what they have been told.
 //! * [`PersonZone`], [`local_day`], [`is_working_time`]: a person's time zone, calendar day and working time.
 //!
 //! Everything here is a pure function of its arguments: there is no clock, no I/O and no randomness.
@@ -38,13 +37,31 @@ mod calendar;
 mod escalation;
 mod plan;
 mod schedule;
-pub mod settings;
-mod stage;
+mod waiting;
 mod zone;
 
+use apgl_contract::{InvalidField, decode, decode::parse};
+use jiff::tz::TimeZone;
+
+pub use apgl_contract::reminders::{Lead, ReminderSettings, Reminders, Rules, Stage};
 pub use calendar::is_working_time;
 pub use escalation::{Escalation, escalation};
 pub use plan::{History, Plan, WaitingItem, plan};
-pub use settings::{ReminderSettings, Reminders, Rules};
-pub use stage::{Lead, Stage};
+pub use schedule::is_after_due_time;
+pub use waiting::Waiting;
 pub use zone::{PersonZone, local_day};
+
+/// Reads the settings from JSON.
+///
+/// # Errors
+/// [`InvalidField`] names the field and the rule.
+pub fn read_settings(json: &str) -> Result<Reminders, InvalidField> {
+    let reminders =
+        parse(json.as_bytes()).map_err(|_| InvalidField::new("reminders", "must be JSON"))?;
+    let reminders: Reminders = decode(reminders)?;
+    if let Some(zone) = &reminders.time_zone {
+        let rule = "must be the IANA name of a time zone, such as Europe/Berlin";
+        TimeZone::get(zone).map_err(|_| InvalidField::new("timeZone", rule))?;
+    }
+    Ok(reminders)
+}

@@ -5,6 +5,7 @@ use std::iter;
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, Time},
+    tz::TimeZone,
 };
 
 use crate::{Lead, Rules, Stage, WaitingItem, calendar::WorkingTime, local_day};
@@ -47,6 +48,12 @@ pub(crate) fn schedule(item: &WaitingItem, rules: &Rules, working: &WorkingTime)
         .filter_map(|stage| after_snooze(stage, item.snoozed_until, working))
         .filter(|stage| stage.makes_sense(stage.at))
         .collect()
+}
+
+/// Whether an item that is due on this day is overdue for a person in this zone.
+pub fn is_after_due_time(due_day: Date, zone: &TimeZone, now: Timestamp) -> bool {
+    let due = zone.to_timestamp(due_day.to_datetime(DUE_TIME));
+    due.is_ok_and(|due| now > due)
 }
 
 /// T: when an item is due, without regard to working time.

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::reminders::Part;
+
 const LEAD_RULE: &str = "must be 1 to 255 days or hours, such as 3d or 24h";
 const STAGE_RULE: &str = "must be a stage, such as due-3d, due-24h, due, overdue-1 or quiet-1";
 
@@ -69,7 +71,13 @@ impl Stage {
         both_or_none_quiet && self.urgency() >= other.urgency()
     }
 
-    fn urgency(self) -> i32 {
+    /// Whether it may be in this part of a day's messages. Only that the item is due now can't wait until the next day.
+    pub fn belongs_in(self, part: Part) -> bool {
+        part == Part::First || self == Self::Due
+    }
+
+    /// How urgent it is: higher is more urgent.
+    pub fn urgency(self) -> i32 {
         match self {
             Self::Before(lead) => -i32::from(lead.hours()),
             Self::Due => 0,

@@ -7,8 +7,8 @@
 //! }
 //! ```
 //!
-//! Deserialising settings validates them. An error is the rule that a field breaks; `apgl_contract::decode` adds the
-//! field's path.
+//! Deserialising settings validates them. An error is the rule that a field breaks; [`crate::decode`] adds the field's
+//! path.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::Lead;
+use crate::{Mentions, reminders::Lead};
 
 const MAX_REMINDERS: u8 = 10;
 const MAX_WORKING_DAYS: u8 = 30;
@@ -31,6 +31,9 @@ const MAX_WORKING_DAYS: u8 = 30;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Reminders {
+    /// The time zone of people whose own is unknown, by its IANA name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// What applies where a state has no settings of its own.
     pub default: ReminderSettings,
     /// What differs in a state, by the state's name.
@@ -51,6 +54,7 @@ impl Reminders {
 /// Settings as they are written. A field that is absent or `null` comes from more general settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReminderSettings {
     /// `true` for neither reminders nor escalation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,25 +70,32 @@ pub struct ReminderSettings {
         deserialize_with = "up_to::<MAX_REMINDERS, _>",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_REMINDERS)))]
     pub overdue: Option<u8>,
     /// After how many working days without movement to remind of an item without a due day: 0 to 30; 0 for never.
     #[serde(
         deserialize_with = "up_to::<MAX_WORKING_DAYS, _>",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_WORKING_DAYS)))]
     pub quiet_after_working_days: Option<u8>,
     /// The largest number of reminders of an item without a due day: 0 to 10.
     #[serde(
         deserialize_with = "up_to::<MAX_REMINDERS, _>",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_REMINDERS)))]
     pub quiet: Option<u8>,
     /// How many working days after the due time to escalate: 0 to 30; 0 for never.
     #[serde(
         deserialize_with = "up_to::<MAX_WORKING_DAYS, _>",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_WORKING_DAYS)))]
     pub escalate_after_working_days: Option<u8>,
+    /// Whom to tell then: the first of them who may be written to. At most 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalate_to: Option<Mentions>,
     /// When people work, in their own wall time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_hours: Option<WorkingHours>,
@@ -110,6 +121,7 @@ impl ReminderSettings {
             escalate_after_working_days: self
                 .escalate_after_working_days
                 .or(general.escalate_after_working_days),
+            escalate_to: self.escalate_to.or(general.escalate_to),
             working_hours: self.working_hours.or(general.working_hours),
             working_days: self.working_days.or(general.working_days),
         }
@@ -133,6 +145,8 @@ pub struct Rules {
     pub quiet: u8,
     /// How many working days after the due time to escalate; 0 for never. By default 2.
     pub escalate_after_working_days: u8,
+    /// Whom to tell then: the first of them who may be written to. By default nobody.
+    pub escalate_to: Mentions,
     /// When people work, in their own wall time.
     pub working_hours: WorkingHours,
     /// The days on which people work.
@@ -156,6 +170,7 @@ impl From<ReminderSettings> for Rules {
             quiet_after_working_days: settings.quiet_after_working_days.unwrap_or(3),
             quiet: settings.quiet.unwrap_or(5),
             escalate_after_working_days: settings.escalate_after_working_days.unwrap_or(2),
+            escalate_to: settings.escalate_to.unwrap_or_default(),
             working_hours: settings.working_hours.unwrap_or_default(),
             working_days: settings.working_days.unwrap_or_default(),
         }
@@ -385,7 +400,7 @@ impl<'de, const MAX: u8> Deserialize<'de> for UpTo<MAX> {
 
 #[cfg(test)]
 mod tests {
-    use apgl_contract::decode;
+    use crate::decode;
     use rstest::rstest;
     use serde_json::{Value, json};
 
@@ -404,6 +419,7 @@ mod tests {
             "quietAfterWorkingDays": 3,
             "quiet": 5,
             "escalateAfterWorkingDays": 2,
+            "escalateTo": [],
             "workingHours": { "from": "09:00", "to": "17:00" },
             "workingDays": ["mon", "tue", "wed", "thu", "fri"],
         })
@@ -445,6 +461,7 @@ mod tests {
     #[case(json!({ "quiet": "5" }), "quiet: must be an integer from 0 to 10")]
     #[case(json!({ "quietAfterWorkingDays": 31 }), "quietAfterWorkingDays: must be an integer from 0 to 30")]
     #[case(json!({ "escalateAfterWorkingDays": 31 }), "escalateAfterWorkingDays: must be an integer from 0 to 30")]
+    #[case(json!({ "escalateTo": ["ana"] }), "escalateTo[0]: must be an e-mail address such as ana@example.com")]
     #[case(json!({ "beforeDue": ["1d", "2d", "3d", "4d", "5d", "6d"] }), "beforeDue: must have at most 5 entries")]
     #[case(json!({ "beforeDue": ["1d", "24h"] }), "beforeDue: must not have two entries of the same length, such as 1d and 24h")]
     #[case(json!({ "beforeDue": ["3d", "1w"] }), "beforeDue[1]: must be 1 to 255 days or hours, such as 3d or 24h")]
