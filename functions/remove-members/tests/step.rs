@@ -373,6 +373,7 @@ async fn the_new_owner_of_an_address_is_removed_if_the_former_one_is_not_there()
     let known = KnownUser {
         id: ana.id.clone(),
         is_bot: false,
+        tz: None,
         seen_at,
     };
     let users = &step.deps.people.known;

@@ -417,6 +417,7 @@ fn active(user: &User, asked_at: SystemTime) -> Option<KnownUser> {
     (!user.deleted).then(|| KnownUser {
         id: SlackUserId(user.id.clone()),
         is_bot: user.is_bot,
+        tz: user.tz.clone(),
         seen_at: asked_at,
     })
 }

@@ -13,6 +13,9 @@ pub struct User {
     pub deleted: bool,
     #[serde(default)]
     pub is_bot: bool,
+    /// Their time zone, by its IANA name, such as `Europe/Berlin`.
+    #[serde(default)]
+    pub tz: Option<String>,
     #[serde(default)]
     pub profile: Profile,
 }

@@ -6,7 +6,7 @@
 //! | [`SlackUsers`] | Slack users | `email` | every step that learns a user's id, or opens a direct message |
 //! | [`Channels`] | channels | `name` | every step that learns something about a channel |
 //! | [`Deliveries`] | deliveries | `deliveryId` | `post-message` |
-//! | [`Items`] | items | `itemId` and `row` | `record-item`, `update-card` |
+//! | [`Items`] | items | `itemId` and `row` | `record-item`, `update-card`, and what reminds people |
 //! | [`Receipts`] | receipts | `id` and `item` | `record-outcome` |
 //!
 //! Every call returns a value or fails with `Store.Unavailable` (transient) or `Store.Rejected` (an operator must
@@ -28,7 +28,11 @@ pub use deliveries::{
     Attempt, Claim, Deliveries, Delivery, InSequence, Ledger, LockChange, NotMine, Place, Record,
     RecordChange, Replaced, SETTLE_TIME, Searched, SequenceState,
 };
-pub use items::{Card, CardAt, CardClaim, CardLedger, CardReplaced, Cards, Items};
+pub use items::{
+    AllItems, Bundle, BundleContent, BundleEntry, BundleLedger, BundleState, Calendar, Card,
+    CardAt, CardClaim, CardLedger, CardReplaced, Cards, Census, Escalating, GRACE, InHour,
+    ItemRows, Items, Looked, Planner, Stored, Swept, UtcHour, WaitingKey,
+};
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};
 pub use table::Table;

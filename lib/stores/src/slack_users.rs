@@ -5,7 +5,7 @@
 //!
 //! | key | content |
 //! |---|---|
-//! | `ana@example.com` | id, whether it is a bot, when Slack returned this, and when it expires |
+//! | `ana@example.com` | id, whether it is a bot, its time zone, when Slack returned this, and when it expires |
 //! | `#look-ups/<execution>` | the addresses that this execution did not find in Slack, and its position in users.list |
 //! | `#list` | how many pages users.list has |
 //! | `#direct-message/<user>` | the id of the bot's direct message with this Slack user, and when it expires |
@@ -38,6 +38,8 @@ const WRITES_AT_ONCE: usize = 32;
 pub struct KnownUser {
     pub id: SlackUserId,
     pub is_bot: bool,
+    /// Their time zone, by its IANA name.
+    pub tz: Option<String>,
     /// When Slack was asked for it.
     pub seen_at: SystemTime,
 }
@@ -98,6 +100,19 @@ impl SlackUsers {
         Ok(look_ups)
     }
 
+    /// The time zones of these people, by their IANA names, as far as they are known.
+    pub async fn time_zones(&self, emails: &[Email]) -> Result<HashMap<Email, String>, StepError> {
+        let keys = emails.iter().map(Email::as_str);
+        let known = self.0.get_many("email", keys, "email, tz").await?;
+        let mut zones = HashMap::new();
+        for item in &known {
+            if let Some(zone) = key_of(item, "tz") {
+                zones.insert(self.0.email_of(item)?, zone.to_owned());
+            }
+        }
+        Ok(zones)
+    }
+
     /// Remembers what Slack has returned, unless the table has learnt something about the address since Slack was
     /// asked.
     pub async fn remember(&self, users: &[(Email, KnownUser)]) -> Result<(), StepError> {
@@ -112,6 +127,7 @@ impl SlackUsers {
 
     async fn remember_one(&self, email: &Email, user: &KnownUser) -> Result<(), StepError> {
         let seen_at = number(epoch_millis(user.seen_at));
+        let tz = user.tz.as_deref().map(text);
         let put = self
             .0
             .client
@@ -120,6 +136,7 @@ impl SlackUsers {
             .item("email", text(email.as_str()))
             .item("slackUserId", text(&user.id.0))
             .item("isBot", AttributeValue::Bool(user.is_bot))
+            .item("tz", tz.unwrap_or(AttributeValue::Null(true)))
             .item("seenAt", seen_at.clone())
             .item("expiresAt", number(epoch_seconds(user.seen_at + MAX_AGE)))
             .condition_expression("attribute_not_exists(seenAt) OR seenAt <= :seenAt")
@@ -233,6 +250,7 @@ fn known_user(item: &Item) -> Option<KnownUser> {
     Some(KnownUser {
         id: SlackUserId(item.get("slackUserId")?.as_s().ok()?.clone()),
         is_bot: *item.get("isBot")?.as_bool().ok()?,
+        tz: key_of(item, "tz").map(str::to_owned),
         seen_at: time_of(whole_number(item, "seenAt")?),
     })
 }

@@ -115,6 +115,15 @@ impl Table {
         self.get_by_keys(keys, &read).await
     }
 
+    /// The same, but whole items and with consistent reads.
+    pub(crate) async fn get_items_consistently(
+        &self,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, StepError> {
+        let read = KeysAndAttributes::builder().consistent_read(true);
+        self.get_by_keys(keys, &read).await
+    }
+
     async fn get_batches(
         &self,
         key: &str,

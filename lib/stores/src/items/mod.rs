@@ -4,11 +4,28 @@
 //! |---|---|---|
 //! | `item` | the item's latest version | `record-item` |
 //! | `card` | its card in Slack: see [`Card`] | `update-card` |
+//! | `waiting/<email>` | that the item waits for this person: see [`Waiting`](apgl_reminders::Waiting) | `plan-reminders`, `sweep-reminders`, `send-reminder`, `apgl snooze`; `record-item` deletes it |
+//! | `escalation` | whether somebody else is told that it is overdue: see [`Escalating`] | `plan-reminders`, `sweep-reminders`, `send-escalation` |
+//! | `snooze` | until when nobody is reminded of the item | `apgl snooze` |
+//!
+//! These keys begin with `#`, and their rows are of no item:
+//!
+//! | `itemId` | `row` | contents | who writes it |
+//! |---|---|---|---|
+//! | `#person/<user>` | `bundle` | what the person was last reminded of: see [`Bundle`] | `send-reminder` |
+//! | `#calendar` | `now` | on a local stack, the time that a test has set | tests |
+//! | `#sweep` | `swept` | how far the sweeps have come | `sweep-reminders` |
 //!
 //! An older version never replaces a newer one. The version is compared in the table, so the order in which events arrive
 //! does not matter.
 
+mod bundle;
+mod calendar;
 mod card;
+mod escalation;
+mod planner;
+mod scan;
+mod waiting;
 
 use std::time::{Duration, SystemTime};
 
@@ -17,11 +34,23 @@ use apgl_contract::{
     Item as ContractItem, ItemId, StepError, item::RecordedItem, notice::SequenceNumber,
 };
 use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use aws_types::SdkConfig;
+use jiff::Timestamp;
 
-pub use self::card::{Card, CardAt, CardClaim, CardLedger, CardReplaced, Cards};
+use self::waiting::{HOUR, REVISION, SNOOZE_ROW, Snooze, WAITING};
+pub use self::{
+    bundle::{Bundle, BundleContent, BundleEntry, BundleLedger, BundleState},
+    calendar::Calendar,
+    card::{Card, CardAt, CardClaim, CardLedger, CardReplaced, Cards},
+    escalation::Escalating,
+    planner::{GRACE, Planner},
+    scan::Census,
+    scan::{AllItems, ItemRows},
+    waiting::{InHour, Looked, Stored, Swept, UtcHour, WaitingKey},
+};
 use crate::table::{Item, Table, epoch_seconds, number, text, whole_number};
 
 /// Longer than any publisher sends an event again. It begins anew with each version.
@@ -121,4 +150,10 @@ impl Table {
             .map_err(|error| self.error(GET, &error))?;
         Ok(answer.item)
     }
+}
+
+/// When a row expires that was written at this time.
+fn expiry_after(at: Timestamp) -> AttributeValue {
+    let seconds = u64::try_from(at.as_second()).unwrap_or_default();
+    number(seconds + RETENTION.as_secs())
 }
