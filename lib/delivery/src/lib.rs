@@ -4,10 +4,13 @@
 //! outcome of an earlier attempt is unknown, the next attempt looks for the message in Slack first.
 
 pub mod card;
+mod guard;
 mod outbox;
 pub mod protocol;
+pub mod reminder;
 mod target;
 
+pub use guard::WhileItHolds;
 pub use outbox::{Content, SlackOutbox, attempt_id, place_of};
 pub use protocol::{NotDelivered, deliver};
 pub use target::Target;
