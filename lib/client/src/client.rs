@@ -172,7 +172,7 @@ impl Client {
         self.start_as(Operation::DeleteChannel, key, request).await
     }
 
-    /// Starts any of the eight operations with a JSON request that follows the workflow's schema.
+    /// Starts any operation with a JSON request that follows the workflow's schema.
     ///
     /// # Errors
     /// The same as for the other methods: a request that breaks a rule starts nothing.
@@ -189,6 +189,28 @@ impl Client {
     /// The execution with this ARN, whoever started it.
     pub fn execution(&self, arn: impl Into<String>) -> Execution<Outcome> {
         Execution::new(self.sfn.clone(), arn.into())
+    }
+
+    /// The execution that a start with this key has started or would start.
+    ///
+    /// # Errors
+    /// [`StartError::Key`] and [`StartError::NotConfigured`].
+    pub fn execution_of(
+        &self,
+        operation: Operation,
+        key: &str,
+    ) -> Result<Execution<Outcome>, StartError> {
+        let name = ExecutionName::from_key(&self.caller, key)?;
+        let machine = self.machine(operation)?;
+        Ok(self.execution(machine.execution(&name)))
+    }
+
+    fn machine(&self, operation: Operation) -> Result<&StateMachineArn, StartError> {
+        let machine = self.state_machines.get(operation);
+        machine.ok_or_else(|| StartError::NotConfigured {
+            operation,
+            variable: variable(operation),
+        })
     }
 
     /// Checks a request as a start does, for a caller that starts several executions or none.
@@ -221,11 +243,7 @@ impl Client {
     ) -> Result<String, StartError> {
         let name = ExecutionName::from_key(&self.caller, key)?;
         let input = checked_input(operation, request)?;
-        let machine = self.state_machines.get(operation);
-        let machine = machine.ok_or_else(|| StartError::NotConfigured {
-            operation,
-            variable: variable(operation),
-        })?;
+        let machine = self.machine(operation)?;
         let by = Instant::now() + self.budget.min(LONGEST_BUDGET);
         match self.start_execution(machine, &name, input, by).await {
             Ok(arn) => Ok(arn),

@@ -409,6 +409,8 @@ pub struct UpdateItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     due_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reminders: Option<Confidential<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     on_invalid_address: Option<OnInvalidAddress>,
 }
 
@@ -435,6 +437,7 @@ impl UpdateItem {
             facts: None,
             waiting_for: None,
             due_date: None,
+            reminders: None,
             on_invalid_address: None,
         }
     }
@@ -486,6 +489,14 @@ impl UpdateItem {
     #[must_use]
     pub fn due_date(mut self, date: impl Into<String>) -> Self {
         self.due_date = Some(date.into());
+        self
+    }
+
+    /// Changes when people are reminded of this item, and whom to tell if they don't act: an object with the fields that
+    /// `docs/reminders.md` describes, for example `{"escalateTo": ["eve@example.com"]}`.
+    #[must_use]
+    pub fn reminders(mut self, settings: Value) -> Self {
+        self.reminders = Some(Confidential(settings));
         self
     }
 

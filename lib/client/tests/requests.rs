@@ -78,6 +78,7 @@ fn update_item() -> UpdateItem {
         .next_step(TEXT)
         .facts([TEXT])
         .waiting_for(PEOPLE)
+        .reminders(json!({ "escalateTo": ["eve@example.com"] }))
         .due_date("2026-12-01")
         .skip_invalid_addresses()
 }
