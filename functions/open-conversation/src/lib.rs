@@ -1,4 +1,4 @@
-//! Opens the direct message with a person.
+//! Opens the direct message with a person: with the first of several who can be written to.
 //!
 //! The table of Slack users knows the direct messages of earlier executions, so that a person who has been written to
 //! before costs no Slack call. A person to whom the bot can't write is an outcome and not an error.
@@ -38,7 +38,7 @@ impl LimitedBy for Deps {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The person to whom the message goes, or nobody if an earlier step has skipped them.
+    /// The people of whom the first who can be written to gets the message. Nobody, if an earlier step has skipped them.
     pub users: Vec<SlackUser>,
 }
 
@@ -46,33 +46,45 @@ pub struct Input {
 pub struct Outcome {
     /// `None` if there is nobody to write to.
     pub conversation: Option<DirectMessage>,
-    /// The person, if this step has skipped them.
+    /// Those before them whom this step has skipped, or all.
     pub skipped: Vec<Skipped>,
 }
 
-/// 1. Resolves the person again if their id is no longer trusted.
-/// 2. Takes the direct message with them from the table, or opens it in Slack.
+/// 1. Resolves the people again if their ids are no longer trusted.
+/// 2. Takes the direct message with the first of them from the table, or opens it in Slack.
 /// 3. If Slack does not know the id, looks the address up again and does the same for its new id.
+/// 4. If the bot can't write to this person, goes on with the next one.
 pub async fn handle(
     deps: &Deps,
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    if input.users.len() > 1 {
-        return Err(StepError::StepMalformed {
-            field: "input.users".to_owned(),
-            rule: "must contain at most one user".to_owned(),
-        });
-    }
     let people = &deps.people;
     let renewed = people.renew(input.users, Purpose::Invite, invocation);
-    let (mut users, skipped) = renewed.await?;
-    let Some(mut user) = users.pop() else {
-        return Ok(Outcome {
-            conversation: None,
-            skipped,
-        });
-    };
+    let (users, mut skipped) = renewed.await?;
+    for user in users {
+        match open_with(people, user, invocation).await? {
+            Ok(conversation) => {
+                return Ok(Outcome {
+                    conversation: Some(conversation),
+                    skipped,
+                });
+            }
+            Err(unreachable) => skipped.push(unreachable),
+        }
+    }
+    Ok(Outcome {
+        conversation: None,
+        skipped,
+    })
+}
+
+/// The direct message with this person, or why there is none.
+async fn open_with(
+    people: &People,
+    mut user: SlackUser,
+    invocation: &Invocation,
+) -> Result<Result<DirectMessage, Skipped>, StepError> {
     let mut opened = open(people, &user.id, invocation).await?;
     if opened == Opened::UnknownId {
         let person = people.corrected(&user.email, &user.id, invocation);
@@ -88,12 +100,7 @@ pub async fn handle(
     }
     let SlackUser { email, id: user_id } = user;
     let skipped = match opened {
-        Opened::As(id) => {
-            return Ok(Outcome {
-                conversation: Some(DirectMessage { id, email, user_id }),
-                skipped: Vec::new(),
-            });
-        }
+        Opened::As(id) => return Ok(Ok(DirectMessage { id, email, user_id })),
         Opened::UnknownId => Skipped::new(email, SkipReason::NotInSlack),
         Opened::Refused(reason) => Skipped::new(email, reason),
     };
@@ -102,10 +109,7 @@ pub async fn handle(
         reason = skipped.reason.as_str(),
         "there is no direct message with the person"
     );
-    Ok(Outcome {
-        conversation: None,
-        skipped: vec![skipped],
-    })
+    Ok(Err(skipped))
 }
 
 #[derive(Debug, PartialEq, Eq)]

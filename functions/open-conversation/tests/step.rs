@@ -117,15 +117,20 @@ async fn nobody_to_write_to_costs_no_call() {
 }
 
 #[tokio::test]
-async fn a_message_for_two_people_is_refused() {
+async fn the_first_person_who_can_be_written_to_is_chosen() {
     let step = Opening::new().await;
     let ana = step.fixture.person("ana").await;
-    let users = [ana.clone(), ana];
-    let refused = step.run(&invocation("execution"), &users).await;
-    assert_eq!(
-        refused.unwrap_err().to_string(),
-        "the workflow's payload does not fit the function: input.users: must contain at most one user"
-    );
+    let bob = step.fixture.person("bob").await;
+    let eve = step.fixture.person("eve").await;
+    step.fail(OPEN, How::refused("user_not_visible")).await;
+    let users = [ana.clone(), bob.clone(), eve];
+    let outcome = step.run(&invocation("execution"), &users).await.unwrap();
+    let expected = Outcome {
+        skipped: vec![Skipped::new(ana.email, SkipReason::CannotMessage)],
+        ..conversation(step.in_slack(&bob).await, bob)
+    };
+    assert_eq!(outcome, expected);
+    assert_eq!(step.calls(OPEN).await, 2);
 }
 
 fn after_look_ups(used: u32) -> Invocation {

@@ -65,14 +65,28 @@ pub(crate) fn successes(outcome: &Outcome) -> Vec<Count> {
             usize::from(outcome.deleted == Some(true)),
         ),
     ];
-    match &outcome.message {
-        Some(MessageOutcome::Posted(_)) => counts.push(count("NotificationsSent", 1)),
-        Some(MessageOutcome::NotPosted(why)) => counts.push(Count {
-            metric: "NotificationsNotSent",
-            value: 1,
-            dimension: Some((REASON, why.as_str().to_owned())),
-        }),
-        _ => {}
+    for message in [&outcome.message, &outcome.channel_message] {
+        match message {
+            Some(MessageOutcome::Posted(_)) => counts.push(count("NotificationsSent", 1)),
+            Some(MessageOutcome::NotPosted(why)) => counts.push(Count {
+                metric: "NotificationsNotSent",
+                value: 1,
+                dimension: Some((REASON, why.as_str().to_owned())),
+            }),
+            _ => {}
+        }
+    }
+    counts.push(count("ItemsReminded", outcome.reminded.len()));
+    counts.push(count(
+        "ItemsEscalated",
+        usize::from(outcome.escalated == Some(true)),
+    ));
+    for seconds in &outcome.moved_after_seconds {
+        counts.push(Count {
+            metric: "ToldToMoved",
+            value: usize::try_from(*seconds).unwrap_or(usize::MAX),
+            dimension: None,
+        });
     }
     let mut skipped: Vec<&Skipped> = outcome.skipped.iter().collect();
     if let Some(members) = &outcome.members {
@@ -117,7 +131,10 @@ impl Count {
         MetricDatum::builder()
             .metric_name(self.metric)
             .value(value)
-            .unit(StandardUnit::Count)
+            .unit(match self.metric {
+                "ToldToMoved" => StandardUnit::Seconds,
+                _ => StandardUnit::Count,
+            })
             .set_dimensions(Some(dimensions.collect()))
             .build()
     }
@@ -198,6 +215,40 @@ mod tests {
             successes(&serde_json::from_value(outcome).unwrap()),
             [count_by("MembersSkipped", 1, "Reason", "opted_out")]
         );
+    }
+
+    #[test]
+    fn reminders_and_escalations_are_counted_by_items() {
+        let of = json!({ "itemId": "x", "version": 1, "stage": "due" });
+        let message = json!({ "ts": "1.0", "duplicate": false });
+        let reminded = json!({ "reminded": [of, of], "message": message, "skipped": [] });
+        assert_eq!(
+            successes(&serde_json::from_value(reminded).unwrap()),
+            [count("NotificationsSent", 1), count("ItemsReminded", 2)]
+        );
+        let escalated = json!({
+            "escalated": true, "message": message, "channelMessage": message, "skipped": [],
+        });
+        assert_eq!(
+            successes(&serde_json::from_value(escalated).unwrap()),
+            [
+                count("NotificationsSent", 1),
+                count("NotificationsSent", 1),
+                count("ItemsEscalated", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn each_time_from_a_reminder_to_the_move_is_a_value_of_its_own() {
+        let moved = json!({ "movedAfterSeconds": [60, 3600] });
+        let counts = successes(&serde_json::from_value(moved).unwrap());
+        assert_eq!(
+            counts,
+            [count("ToldToMoved", 60), count("ToldToMoved", 3600)]
+        );
+        let datum = counts[0].datum("apgl-update-item");
+        assert_eq!(datum.unit(), Some(&StandardUnit::Seconds));
     }
 
     #[test]

@@ -90,7 +90,12 @@ impl History {
         let skipped = self.skipped();
         if !skipped.is_empty() {
             match operation {
-                Some(Operation::NotifyPerson | Operation::UpdateItem) => {
+                Some(
+                    Operation::NotifyPerson
+                    | Operation::UpdateItem
+                    | Operation::Remind
+                    | Operation::Escalate,
+                ) => {
                     outcome["skipped"] = json!(skipped);
                 }
                 // Its outcome reports them as not mentioned, once there is a message.
@@ -236,6 +241,12 @@ mod tests {
     #[rstest]
     #[case::a_person(
         Operation::NotifyPerson,
+        json!({ "skipped": [
+            { "email": "a@x.org", "reason": "opted_out" }, { "email": "b@x.org", "reason": "cannot_message" },
+        ] }),
+    )]
+    #[case::a_reminder(
+        Operation::Remind,
         json!({ "skipped": [
             { "email": "a@x.org", "reason": "opted_out" }, { "email": "b@x.org", "reason": "cannot_message" },
         ] }),

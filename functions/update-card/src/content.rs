@@ -26,7 +26,7 @@ impl Content {
 }
 
 fn text(item: &Item) -> String {
-    let headline = format!("{}: {}", state(item), item.title.as_str());
+    let headline = format!("{}: {}", item.state.in_words(), item.title.as_str());
     let waiting = waiting_for(item).map(|names| format!("Waiting for {}", escaped(&names)));
     let due = item.due_date.map(|date| {
         let seconds = date.epoch_seconds();
@@ -79,7 +79,7 @@ fn blocks(item: &Item) -> Vec<Value> {
         elements.push(json!({ "type": "rich_text_list", "style": "bullet", "elements": facts }));
     }
     vec![
-        json!({ "type": "header", "text": { "type": "plain_text", "text": state(item) } }),
+        json!({ "type": "header", "text": { "type": "plain_text", "text": item.state.in_words() } }),
         json!({ "type": "rich_text", "elements": elements }),
     ]
 }
@@ -90,14 +90,6 @@ fn section(elements: &[Value]) -> Value {
 
 fn plain(text: &str) -> Value {
     json!({ "type": "text", "text": text })
-}
-
-/// The state in words: `In review` for `in_review`.
-fn state(item: &Item) -> String {
-    let words = item.state.as_str().replace('_', " ");
-    let mut characters = words.chars();
-    let first = characters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(characters).collect()
 }
 
 /// Those who must act, by name; `None` if nobody must.

@@ -1,0 +1,162 @@
+//! Notes for whom an item waits, and when to look at it next.
+//!
+//! The item has been recorded before. If it has moved since, what is written here is found to be out of date when
+//! somebody looks at it.
+
+use apgl_contract::{Email, Item, SlackUser, StepError};
+use apgl_reminders::Waiting;
+use apgl_runtime::SettingError;
+use apgl_stores::{Escalating, Planner, SlackUsers, Stored};
+use aws_types::SdkConfig;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// How many times a row is written that somebody else keeps changing.
+const MAX_CONFLICTS: usize = 4;
+
+#[derive(Debug)]
+pub struct Deps {
+    pub planner: Planner,
+    pub slack_users: SlackUsers,
+}
+
+impl Deps {
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, SettingError> {
+        Ok(Self {
+            planner: Planner::from_env(aws)?,
+            slack_users: SlackUsers::from_env(aws)?,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub item: Item,
+    /// The Slack users among those for whom it waits.
+    pub users: Vec<SlackUser>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// For how many people there is something to look at.
+    pub planned: usize,
+}
+
+pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
+    let Input { item, users } = input;
+    let emails: Vec<Email> = users.iter().map(|user| user.email.clone()).collect();
+    let zones = deps.slack_users.time_zones(&emails).await?;
+    let now = deps.planner.now().await?;
+    let zone_of = |user: &SlackUser| {
+        let zone = zones.get(&user.email).map(String::as_str);
+        let known = zone.filter(|zone| TimeZone::get(zone).is_ok());
+        known.unwrap_or_else(|| deps.planner.default_zone())
+    };
+    let rows = deps.planner.items.waiting(&item.id).await?;
+    let mut planned = 0;
+    for user in &users {
+        let zone = zone_of(user);
+        planned += usize::from(note(&deps.planner, &item, user, zone, &rows, now).await?);
+    }
+    let zone = users.first().map_or(deps.planner.default_zone(), zone_of);
+    plan_escalation(&deps.planner, &item, zone, now).await?;
+    tracing::info!(
+        item.version = item.version.get(),
+        people = planned,
+        "planned when to remind people"
+    );
+    Ok(Outcome { planned })
+}
+
+/// Notes that the item waits for this person. `rows` are the item's. Returns whether anything will be due.
+async fn note(
+    planner: &Planner,
+    item: &Item,
+    user: &SlackUser,
+    zone: &str,
+    rows: &[Stored],
+    now: Timestamp,
+) -> Result<bool, StepError> {
+    let of_user = |rows: &[Stored]| {
+        let mut rows = rows.iter();
+        rows.find(|row| row.waiting.email == user.email).cloned()
+    };
+    let mut before = of_user(rows);
+    for _ in 0..MAX_CONFLICTS {
+        if before
+            .as_ref()
+            .is_some_and(|before| before.waiting.version > item.version)
+        {
+            return Ok(false);
+        }
+        let waiting = planned(planner, item, user, zone, before.as_ref(), now);
+        let revision = before.as_ref().map(|before| before.revision);
+        if planner.items.keep(&item.id, &waiting, revision).await? {
+            return Ok(waiting.next_look_at.is_some());
+        }
+        before = of_user(&planner.items.waiting(&item.id).await?);
+    }
+    Err(conflict())
+}
+
+fn planned(
+    planner: &Planner,
+    item: &Item,
+    user: &SlackUser,
+    zone: &str,
+    before: Option<&Stored>,
+    now: Timestamp,
+) -> Waiting {
+    let before = before.map(|before| &before.waiting);
+    let mut waiting = Waiting::new(item, user.clone(), zone, before, now);
+    // A snooze is found when somebody looks.
+    let plan = waiting.plan(item, None, &planner.reminders, now);
+    waiting.next_look_at = plan.due.map(|_| now).or(plan.next_look_at);
+    waiting
+}
+
+/// Notes when somebody else is to be told, if the item still waits then.
+async fn plan_escalation(
+    planner: &Planner,
+    item: &Item,
+    zone: &str,
+    now: Timestamp,
+) -> Result<(), StepError> {
+    let rules = planner
+        .reminders
+        .of(item.state.as_str(), item.reminders.as_ref());
+    let Some(due_date) = item
+        .due_date
+        .filter(|_| !rules.escalate_to.as_slice().is_empty())
+    else {
+        // What an older version has planned is dropped when a sweep looks at it.
+        return Ok(());
+    };
+    for _ in 0..MAX_CONFLICTS {
+        let before = planner.items.escalating(&item.id).await?;
+        if before
+            .as_ref()
+            .is_some_and(|before| before.version > item.version)
+        {
+            return Ok(());
+        }
+        let mut row = Escalating::new(item, due_date, zone, before.as_ref(), now);
+        row.next_look_at = planner.look_to_escalate(&row, item, None, now);
+        if before.as_ref() == Some(&row) || (before.is_none() && row.next_look_at.is_none()) {
+            return Ok(());
+        }
+        if planner.items.keep_escalating(&item.id, &row).await? {
+            return Ok(());
+        }
+    }
+    Err(conflict())
+}
+
+fn conflict() -> StepError {
+    StepError::StoreUnavailable {
+        store: "the items' table".to_owned(),
+        operation: "PutItem",
+        reason: "other attempts kept changing a row".to_owned(),
+    }
+}
