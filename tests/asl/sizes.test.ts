@@ -25,6 +25,8 @@ const MAX_BYTES = constant("MAX_BYTES");
 const BYTES_FOR_ADDRESS = constant("BYTES_FOR_ADDRESS");
 const MAX_ADDRESSES = 1_000;
 const MAX_MENTIONS = 50;
+/** The most items of which one message reminds: see `functions/send-reminder`. */
+const MAX_REMINDED = 100;
 const LONGEST_ADDRESS = 254;
 
 const machines = machineFiles().map(([name, , text]): [string, Machine] => [
@@ -73,6 +75,11 @@ const CARD = {
   pinned: false,
   notPinned: "x".repeat(100),
 };
+const REMINDED_OF = {
+  itemId: LONGEST_LETTER.repeat(250),
+  version: VERSION,
+  stage: "overdue-10",
+};
 const TIMESTAMP = "2026-11-25T10:00:00.123456789Z";
 /** What a request can say about its message, besides whom it mentions. */
 const NOTICE = {
@@ -113,10 +120,23 @@ interface User {
   id: string;
 }
 
+/** Whether the step of this number, which is `who`, skips the n-th person whom it gets. */
+const skips = (step: number, n: number, skippedBy: SkippedBy, who: SkippedBy) =>
+  skippedBy === who || (skippedBy === "each" && n % 4 === step);
+
+/** The addresses at which nobody can be written to. A direct message is opened for the first `tried` that are left. */
+function unreachable(emails: string[], skippedBy: SkippedBy, tried = 1): string[] {
+  const without = (gone: string[]) => emails.filter((email) => !gone.includes(email));
+  const optedOut = emails.filter((_, n) => skips(0, n, skippedBy, "FilterByPreference"));
+  const absent = without(optedOut).filter((_, n) => skips(1, n, skippedBy, "ResolveUsers"));
+  const gone = [...optedOut, ...absent];
+  const opened = without(gone).slice(0, tried);
+  const last = opened.filter((_, n) => skips(2, n, skippedBy, "the last"));
+  return [...gone, ...last].sort();
+}
+
 /** Functions with the largest results that they can have. `checked` is what the check makes of the request. */
 function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepFunction> {
-  const skips = (step: number, who: SkippedBy, n: number) =>
-    skippedBy === who || (skippedBy === "each" && n % 4 === step);
   const user = (email: string) => ({ email, id: "U".repeat(32) });
   const split = <T>(all: T[], isSkipped: (n: number) => boolean): [T[], T[]] => [
     all.filter((_, n) => !isSkipped(n)),
@@ -124,15 +144,18 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
   ];
   const emails = (users: Json | undefined) =>
     ((users ?? []) as unknown as User[]).map(({ email }) => email);
-  const last = (users: Json | undefined) => split(emails(users), (n) => skips(2, "the last", n));
+  const last = (users: Json | undefined) =>
+    split(emails(users), (n) => skips(2, n, skippedBy, "the last"));
   return {
     CheckRequest: () => checked,
     FilterByPreference: ({ members }) => {
-      const [wanted, out] = split(members as string[], (n) => skips(0, "FilterByPreference", n));
+      const [wanted, out] = split(members as string[], (n) =>
+        skips(0, n, skippedBy, "FilterByPreference"),
+      );
       return { wanted, skipped: out.map(skipped) };
     },
     ResolveUsers: ({ emails, leaving = [] }) => {
-      const isSkipped = (n: number) => skips(1, "ResolveUsers", n);
+      const isSkipped = (n: number) => skips(1, n, skippedBy, "ResolveUsers");
       const [coming, absent] = split(emails as string[], isSkipped);
       const [going, gone] = split(leaving as string[], isSkipped);
       return {
@@ -174,12 +197,31 @@ function functions(skippedBy: SkippedBy, checked: Request): Record<string, StepF
       });
       return { ...MESSAGE, mentioned, notMentioned: [...out.map(skipped), ...notMentioned] };
     },
+    FindEscalation: () => ({
+      people: checked["emails"] ?? [],
+      channelName: CHANNEL.name,
+      visibility: "private",
+      waitSeconds: 0,
+    }),
+    SendEscalation: ({ conversation, channel, skipped }) => {
+      const to = conversation as unknown as { email: string } | null;
+      const told: Record<string, Json> = to === null ? {} : { told: to.email, message: MESSAGE };
+      const posted = { channel: channel ?? null, channelMessage: MESSAGE };
+      return { escalated: true, ...told, ...posted, skipped: skipped ?? [] };
+    },
     ArchiveChannel: () => ({ channel: CHANNEL }),
     RecordItem: ({ item }) => {
       const { id, version } = item as unknown as { id: string; version: number };
-      return { item: { id, version, superseded: false } };
+      const movedAfterSeconds = Array<number>(MAX_MENTIONS).fill(Number.MAX_SAFE_INTEGER);
+      return { item: { id, version, superseded: false }, movedAfterSeconds };
     },
     UpdateCard: () => ({ card: CARD }),
+    PlanReminders: () => ({ planned: MAX_MENTIONS }),
+    FindReminder: () => ({ emails: checked["emails"] ?? [], waitSeconds: 0 }),
+    SendReminder: ({ conversation, skipped }) => {
+      const told = { reminded: Array<Json>(MAX_REMINDED).fill(REMINDED_OF), message: MESSAGE };
+      return { ...(conversation === null ? { reminded: [] } : told), skipped: skipped ?? [] };
+    },
   };
 }
 
@@ -241,6 +283,16 @@ function largest(
         : { ...NOTICE, mention };
       if (has("members")) checked["members"] = [...(request["members"] as string[]), ...mention];
     }
+    if (has("userId")) {
+      both({ userId: "U".repeat(32), day: "2026-12-01", part: "second" });
+      // What the table knows of a person with many addresses.
+      checked["emails"] = addresses(0, Math.min(count, MAX_MENTIONS), length);
+    }
+    if (workflow === "escalate") {
+      both({ itemId: LONGEST_LETTER.repeat(250), dueDate: "2026-12-01" });
+      checked["emails"] = addresses(0, Math.min(count, MAX_MENTIONS), length);
+      return { request, checked };
+    }
     if (has("itemId")) {
       const { channelName = null } = request;
       const id = "x".repeat(250);
@@ -287,7 +339,7 @@ describe.each(machines)("%s", (workflow, machine) => {
       const { output, sizes } = await simulated(machine, request, steps);
       expect(invalid(workflow, "outcome", output)).toEqual([]);
       expect(sizes.filter(({ bytes }) => bytes > LIMIT)).toEqual([]);
-      expect(addressesIn(output)).toEqual(reported(workflow, request, skippedBy));
+      expect(addressesIn(output)).toEqual(reported(workflow, request, checked, skippedBy));
       const avoided = avoids(workflow, count, skippedBy);
       const isReached = (name: string) => {
         const type = machine.States[name]?.Type;
@@ -311,6 +363,7 @@ it.each([
   ["notify-private-channel", "ChannelRef", CHANNEL],
   ["notify-private-channel", "PostedMessage", { ...MESSAGE, mentioned: [], notMentioned: [] }],
   ["update-item", "CardOutcome", CARD],
+  ["remind", "RemindedOf", REMINDED_OF],
 ])("in %s the largest %s has every field of its schema", (workflow, type, value) => {
   const schema = schemasOf(workflow).outcome.$defs?.[type];
   expect(Object.keys(value).sort()).toEqual(Object.keys(schema?.properties ?? {}).sort());
@@ -327,9 +380,24 @@ function addressesIn(value: Json): string[] {
   return [...found].sort();
 }
 
-/** The people whom an outcome reports: everybody, except a person who got a direct message, and those whom a card names. */
-function reported(workflow: string, request: Request, skippedBy: SkippedBy): string[] {
-  if (workflow === "update-item") return [];
+/** The people whom an outcome reports: everybody, except a person who got a direct message, and those who can be reminded. */
+function reported(
+  workflow: string,
+  request: Request,
+  checked: Request,
+  skippedBy: SkippedBy,
+): string[] {
+  if (workflow === "update-item") {
+    const people = request["waitingFor"] as string[];
+    return people.filter((_, n) => skips(1, n, skippedBy, "ResolveUsers")).sort();
+  }
+  if (workflow === "remind") return unreachable(checked["emails"] as string[], skippedBy);
+  if (workflow === "escalate") {
+    const emails = checked["emails"] as string[];
+    const out = unreachable(emails, skippedBy, emails.length);
+    const told = emails.filter((email) => !out.includes(email)).slice(0, 1);
+    return [...out, ...told].sort();
+  }
   return workflow === "notify-person" && !isSkipped(skippedBy) ? [] : addressesIn(request);
 }
 
@@ -339,7 +407,15 @@ const isSkipped = (skippedBy: SkippedBy) => !["nobody", "CheckRequest"].includes
 /** The Tasks that an execution does not reach, besides those of a branch without effect. */
 function avoids(workflow: string, count: number, skippedBy: SkippedBy): string[] {
   if (workflow === "notify-person" && isSkipped(skippedBy)) return ["PostMessage"];
-  if (workflow === "update-item") return ["FindChannel"];
+  if (workflow === "update-item") {
+    return ["FindChannel", ...(count === 0 ? ["ResolveUsers", "PlanReminders"] : [])];
+  }
+  const tells = ["FilterByPreference", "ResolveUsers", "OpenConversation"];
+  if (workflow === "remind" && count === 0) return [...tells, "SendReminder"];
+  if (workflow === "escalate") {
+    const nobody = [...tells, "ChooseChannel", "EnsureChannel", "SendEscalation"];
+    return ["FindChannel", ...(count === 0 ? nobody : [])];
+  }
   const mentionsNobody = count === 0 || skippedBy === "CheckRequest";
   return workflow === "notify-public-channel" && mentionsNobody
     ? ["FilterByPreference", "ResolveUsers"]

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { describe, expect, it } from "vitest";
 import { drawing, DRAWING } from "./draw.js";
 import { formatted } from "./format.js";
-import { machineFiles, type Machine } from "./machine.js";
+import { machineFiles, type Json, type Machine } from "./machine.js";
 import { RULES } from "./rules/all.js";
 import { sameEverywhere } from "./rules/structure.js";
 import { simulated } from "./simulation.js";
@@ -49,34 +49,93 @@ describe("update-item", () => {
   const [, , text = ""] = files.find(([name]) => name.startsWith("update-item")) ?? [];
   const machine = JSON.parse(text) as Machine;
 
+  const PLANS = ["ResolveUsers", "PlanReminders", "ChooseChannel"];
+
   it.each([
-    { visibility: "private", superseded: false, then: ["EnsureChannel", "UpdateCard"] },
-    { visibility: "public", superseded: false, then: ["FindChannel", "UpdateCard"] },
-    { visibility: "private", superseded: true, then: ["AnswerSuperseded"] },
-    { visibility: "public", superseded: true, then: ["AnswerSuperseded"] },
+    { of: "private", superseded: false, people: 1, then: [...PLANS, "EnsureChannel"] },
+    { of: "public", superseded: false, people: 2, then: [...PLANS, "FindChannel"] },
+    { of: "private", superseded: false, people: 0, then: ["ChooseChannel", "EnsureChannel"] },
+    { of: "private", superseded: true, people: 1, then: ["AnswerSuperseded"] },
+    { of: "public", superseded: true, people: 0, then: ["AnswerSuperseded"] },
   ])(
-    "with a $visibility channel and superseded=$superseded continues with $then",
-    async ({ visibility, superseded, then }) => {
+    "of a $of channel that waits for $people, with superseded=$superseded, continues with $then",
+    async ({ of: visibility, superseded, people, then }) => {
       const item = { id: "guide-42", version: 7, superseded };
       const channel = { id: "C1", visibility };
+      const waitingFor = ["ana@example.com", "bob@example.com"].slice(0, people);
+      const absent = waitingFor.slice(1).map((email) => ({ email, reason: "not_in_slack" }));
+      const ana = { email: "ana@example.com", id: "U1" };
+      const planned: Json[] = [];
       const { output, sizes } = await simulated(
         machine,
         {},
         {
-          CheckRequest: () => ({ item: { ...item, channelName: "guide-42", visibility } }),
-          RecordItem: () => ({ item }),
+          CheckRequest: () => ({
+            item: { ...item, channelName: "guide-42", visibility, waitingFor },
+          }),
+          RecordItem: () => ({ item, movedAfterSeconds: [60] }),
+          ResolveUsers: () => ({ users: [ana], skipped: absent }),
+          PlanReminders: ({ users }) => planned.push(users ?? null),
           EnsureChannel: () => ({ channel }),
           FindChannel: () => ({ channel }),
           UpdateCard: () => ({ card: null }),
         },
       );
       const states = new Set(sizes.map(({ state }) => state));
-      expect([...states]).toEqual(["CheckRequest", "RecordItem", "ChooseChannel", ...then]);
+      const ends = superseded ? then : [...then, "UpdateCard"];
+      expect([...states]).toEqual(["CheckRequest", "RecordItem", "PlanIfPeopleMustAct", ...ends]);
+      expect(planned).toEqual(then.includes("PlanReminders") ? [[ana]] : []);
+      const skipped = superseded ? [] : absent;
       expect(output).toEqual(
-        superseded ? { item, skipped: [] } : { channel, item, card: null, skipped: [] },
+        superseded
+          ? { item, skipped }
+          : { channel, item, card: null, movedAfterSeconds: [60], skipped },
       );
     },
   );
+});
+
+describe("remind", () => {
+  const [, , text = ""] = files.find(([name]) => name.startsWith("remind")) ?? [];
+  const machine = JSON.parse(text) as Machine;
+  const request = { userId: "U1", day: "2026-12-01", part: "first" };
+
+  it("opens the direct message for an address that is still the person's, and passes on all others", async () => {
+    const emails = ["ana@example.com", "passed@example.com", "out@example.com"];
+    const users = [
+      { email: "passed@example.com", id: "U2" },
+      { email: "ana@example.com", id: "U1" },
+    ];
+    const conversation = { id: "D1", email: "ana@example.com", userId: "U1" };
+    const out = { email: "out@example.com", reason: "opted_out" };
+    const opened: Json[] = [];
+    const sent: Json[] = [];
+    await simulated(machine, request, {
+      CheckRequest: () => request,
+      FindReminder: () => ({ emails, waitSeconds: 0 }),
+      FilterByPreference: () => ({ wanted: emails.slice(0, 2), skipped: [out] }),
+      ResolveUsers: () => ({ users, skipped: [] }),
+      OpenConversation: (input) => {
+        opened.push(input);
+        return { conversation, skipped: [] };
+      },
+      SendReminder: (input) => {
+        sent.push(input);
+        return { reminded: [], skipped: [out] };
+      },
+    });
+    expect(opened).toEqual([{ users: [users[1]] }]);
+    expect(sent).toEqual([{ ...request, conversation, users, skipped: [out] }]);
+  });
+
+  it("ends without a word to Slack if nothing is due", async () => {
+    const { output, sizes } = await simulated(machine, request, {
+      CheckRequest: () => request,
+      FindReminder: () => ({ emails: [], waitSeconds: 0 }),
+    });
+    expect(output).toEqual({ reminded: [], skipped: [] });
+    expect(sizes.map(({ state }) => state)).not.toContain("FilterByPreference");
+  });
 });
 
 it("the drawings match the files", () => {

@@ -44,9 +44,9 @@ const LOOK_UPS = ["FindChannel", "EnsureChannel", "OpenConversation"];
 /** The state that reads people's preferences, before their ids are looked up. */
 const PREFERENCES = "FilterByPreference";
 /** The steps that post. They are also told when the execution was started. */
-const POSTS = ["PostMessage", "UpdateCard"];
+const POSTS = ["PostMessage", "UpdateCard", "SendReminder", "SendEscalation"];
 /** The steps that do something for people: after a redrive, the people are looked up again first. */
-const FOR_PEOPLE = ["InviteMembers", "PostMessage"];
+const FOR_PEOPLE = ["InviteMembers", "PostMessage", "SendReminder", "SendEscalation"];
 /**
  * How many look-ups are used up then: one for the start and one for each redrive, also if an earlier one was not needed.
  * The sum also holds if RedriveCount is missing before the first redrive.
