@@ -7,10 +7,14 @@ import {
   MathExpression,
   TextWidget,
   type IMetric,
+  type MetricOptions,
 } from "aws-cdk-lib/aws-cloudwatch";
 import type { Construct } from "constructs";
 import {
   FIVE_MINUTES,
+  HOUR,
+  ITEMS_OVERDUE,
+  ITEMS_WAITING,
   logMetric,
   METRICS_NAMESPACE,
   OLDEST_RUNNING_EXECUTION,
@@ -20,6 +24,7 @@ import {
 } from "./metrics.js";
 import type { RustFunction } from "./rust-function.js";
 import type { Settings } from "./settings.js";
+import { stateMachineNameOf } from "./states-arn.js";
 import type { Workflow } from "./workflow.js";
 
 const HALF = 12;
@@ -43,6 +48,8 @@ export class NotificationsDashboard extends Dashboard {
     const names = workflows.map(({ stateMachineName }) => stateMachineName);
     const byWorkflow = (metricName: string) =>
       names.map((name) => workflowMetric(metricName, name, { label: name }));
+    const ofWorkflow = (metricName: string, workflow: string, props: MetricOptions) =>
+      workflowMetric(metricName, stateMachineNameOf(settings, workflow), props);
     const ofExecutions = (workflow: Workflow, statistic: string) =>
       workflow.stateMachine.metricTime({
         statistic,
@@ -77,6 +84,24 @@ export class NotificationsDashboard extends Dashboard {
       graph(
         "Age of the oldest running execution, in seconds",
         byWorkflow(OLDEST_RUNNING_EXECUTION).map((metric) => metric.with({ statistic: "Maximum" })),
+      ),
+    );
+    this.addWidgets(
+      graph("Items: reminded, and escalated", [
+        ofWorkflow("ItemsReminded", "remind", { label: "reminded" }),
+        ofWorkflow("ItemsEscalated", "escalate", { label: "escalated" }),
+      ]),
+      graph("Items: waiting, and overdue", [
+        logMetric(settings, ITEMS_WAITING, HOUR).with({ statistic: "Maximum", label: "waiting" }),
+        logMetric(settings, ITEMS_OVERDUE, HOUR).with({ statistic: "Maximum", label: "overdue" }),
+      ]),
+    );
+    this.addWidgets(
+      graph(
+        "From a person's first reminder to the item's move, in seconds",
+        ["p50", "p90"].map((p) =>
+          ofWorkflow("ToldToMoved", "update-item", { statistic: p, period: HOUR, label: p }),
+        ),
       ),
     );
     this.addWidgets(

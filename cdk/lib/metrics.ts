@@ -19,7 +19,12 @@ export const SYSTEM_FAILURES = "SystemFailures";
 /** The message that a function logs when Slack rate-limits a call. */
 export const SLACK_REFUSED = "Slack refused a call by a limit";
 
+/** The numbers of items that wait for somebody, and of those that are overdue, which the sweep logs every hour. */
+export const ITEMS_WAITING = "ItemsWaiting";
+export const ITEMS_OVERDUE = "ItemsOverdue";
+
 export const FIVE_MINUTES = Duration.minutes(5);
+export const HOUR = Duration.hours(1);
 
 /**
  * The namespace of the metrics that are counted from log lines. They have no dimension for the deployment,

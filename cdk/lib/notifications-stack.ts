@@ -29,6 +29,7 @@ import {
 import { OutcomeRecorder } from "./outcome-recorder.js";
 import { anyMessage, waitingMessage } from "./queue.js";
 import { watchAndRelease } from "./releases.js";
+import { BY_HOUR, ReminderSweep } from "./reminder-sweep.js";
 import type { RustFunction } from "./rust-function.js";
 import { hasStateMachineAliases, isLocal, removalPolicy, type Settings } from "./settings.js";
 import { StepFunction, type SlackAccess } from "./step-function.js";
@@ -54,6 +55,15 @@ const EXISTING_TABLE = {
   Receipts: "receiptsTableName",
   Items: "itemsTableName",
 } as const satisfies Record<string, keyof Settings>;
+
+/** The index of the rows of a Slack user. */
+const BY_PERSON = "byPerson";
+
+/** How long an execution sleeps on purpose: a sweep starts it ahead of the hour in which something is due. */
+const SLEEPS_MINUTES = new Map([
+  ["Remind", 75],
+  ["Escalate", 75],
+]);
 
 type TableId = keyof typeof EXISTING_TABLE;
 
@@ -86,7 +96,18 @@ export class NotificationsStack extends Stack {
         projectionType: ProjectionType.KEYS_ONLY,
       },
     ]);
-    const items = this.table("Items", "items", "itemId", "row");
+    const items = this.table("Items", "items", "itemId", "row", [
+      {
+        indexName: BY_HOUR,
+        partitionKey: string("lookHour"),
+        projectionType: ProjectionType.KEYS_ONLY,
+      },
+      {
+        indexName: BY_PERSON,
+        partitionKey: string("userId"),
+        projectionType: ProjectionType.KEYS_ONLY,
+      },
+    ]);
     const token = this.tokenSecret();
     const slack: SlackAccess = { apiUrl: settings.slackApiUrl, token, rateLimits };
     const slackUsersTable = {
@@ -99,6 +120,13 @@ export class NotificationsStack extends Stack {
     };
     const deliveriesTable = { DELIVERIES_TABLE: deliveries.tableName };
     const itemsTable = { ITEMS_TABLE: items.tableName };
+    const plans = {
+      ...itemsTable,
+      REMINDERS: settings.reminders,
+      // A test can set the calendar of a local stack, in the items' table.
+      ...(isLocal(settings) ? { CALENDAR: "stored" } : {}),
+    };
+    const readsCalendar = isLocal(settings) ? ["GetItem"] : [];
 
     this.step("CheckRequest", { CHANNEL_NAME_PATTERN: settings.channelNamePattern ?? "" });
     this.step("FilterByPreference", {
@@ -132,7 +160,29 @@ export class NotificationsStack extends Stack {
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
       .mayUse(deliveries, "PutItem", "UpdateItem");
-    this.step("RecordItem", itemsTable).mayUse(items, "PutItem");
+    this.step("FindEscalation", plans).mayUse(items, "GetItem");
+    this.step("SendEscalation", { ...plans, ...channelsTable, ...deliveriesTable }, 60)
+      .mayCallSlack(slack)
+      .mayUse(channels, ...CONFIRMS_CHANNELS)
+      .mayUse(deliveries, "PutItem")
+      .mayUse(items, "GetItem", "PutItem", "Query");
+    this.step("RecordItem", itemsTable).mayUse(items, "DeleteItem", "PutItem", "Query");
+    this.step("PlanReminders", { ...plans, SLACK_USERS_TABLE: slackUsers.tableName })
+      .mayUse(items, "GetItem", "PutItem", "Query")
+      .mayUse(slackUsers, "BatchGetItem");
+    this.step("FindReminder", plans)
+      .mayUse(items, "BatchGetItem", ...readsCalendar)
+      .mayQuery(items, BY_PERSON);
+    this.step(
+      "SendReminder",
+      { ...plans, ...channelsTable, ...deliveriesTable, SLACK_USERS_TABLE: slackUsers.tableName },
+      60,
+    )
+      .mayCallSlack(slack)
+      .mayUse(deliveries, "PutItem")
+      .mayUse(items, "BatchGetItem", "GetItem", "PutItem")
+      .mayQuery(items, BY_PERSON)
+      .mayUse(slackUsers, "BatchGetItem");
     this.step("UpdateCard", { ...channelsTable, ...deliveriesTable, ...itemsTable }, 60)
       .mayCallSlack(slack)
       .mayUse(channels, ...CONFIRMS_CHANNELS)
@@ -154,7 +204,12 @@ export class NotificationsStack extends Stack {
       receipts,
       recorder,
     );
-    this.operate([...this.steps.values(), recorder, watcher], workflows, recorder);
+    const sweep = new ReminderSweep(this, "SweepReminders", { settings, environment: plans });
+    sweep
+      .mayUse(items, "BatchGetItem", "GetItem", "PutItem", "Scan")
+      .mayQuery(items, BY_HOUR)
+      .mayStart("remind", "escalate");
+    this.operate([...this.steps.values(), recorder, watcher, sweep], workflows, recorder, sweep);
 
     new CfnOutput(this, "UserProfilesTableName", { value: profiles.tableName });
     new CfnOutput(this, "SlackUsersTableName", { value: slackUsers.tableName });
@@ -232,6 +287,7 @@ export class NotificationsStack extends Stack {
     functions: RustFunction[],
     workflows: Workflow[],
     recorder: OutcomeRecorder,
+    sweep: ReminderSweep,
   ): void {
     const { settings } = this;
     const alarms = settings.alarms
@@ -241,6 +297,7 @@ export class NotificationsStack extends Stack {
       this.watchSlack(alarms);
       this.watchTheWatcher(alarms, workflows);
       watchRecorder(alarms, recorder);
+      watchSweep(alarms, sweep);
     }
     watchAndRelease(this, settings, functions, alarms);
     for (const workflow of workflows) {
@@ -320,13 +377,26 @@ function watchRecorder(alarms: Alarms, { deadLetters, queue }: OutcomeRecorder):
   });
 }
 
+/** Adds the alarm for a sweep that does not run. It runs every hour, even if nothing is due. */
+function watchSweep(alarms: Alarms, { sweeps }: ReminderSweep): void {
+  alarms.add("SweepRemindersSilent", {
+    metric: sweeps,
+    threshold: 1,
+    periods: 3,
+    whenSilent: true,
+    means:
+      "No hour has been swept for three hours. This is normal after the first deployment, until the first sweep.",
+    todo: "Look at the schedule that calls SweepReminders, which must exist and be enabled, and at the function's log. Until this is fixed, nobody is reminded, and nothing is escalated; the next sweep makes up for it.",
+  });
+}
+
 /**
  * Adds the alarms for failed, timed-out and old executions. Returns those that roll a release back: a request or
  * people in Slack can't ring them.
  */
 function watchWorkflow(alarms: Alarms, workflow: Workflow, settings: Settings): IAlarm[] {
   const { node, stateMachine, stateMachineName } = workflow;
-  const { oldestExecutionMinutes: minutes } = settings;
+  const minutes = settings.oldestExecutionMinutes + (SLEEPS_MINUTES.get(node.id) ?? 0);
   const todo = `Run \`apgl list --failed --workflow ${stateMachineName.slice(settings.prefix.length + 1)}\` and \`apgl inspect\` one of the executions. It says what to do.`;
   alarms.add(`${node.id}Old`, {
     metric: workflowMetric(OLDEST_RUNNING_EXECUTION, stateMachineName, { statistic: "Maximum" }),

@@ -16,8 +16,8 @@ import { keyOf } from "./encryption.js";
 import { FIVE_MINUTES, logMetric, logMetricsNamespace, METRICS_NAMESPACE } from "./metrics.js";
 import { LIVE } from "./live.js";
 import { ServiceLogs } from "./service-logs.js";
-import { removalPolicy, type Settings } from "./settings.js";
-import { statesArn } from "./states-arn.js";
+import { hasStateMachineAliases, removalPolicy, type Settings } from "./settings.js";
+import { stateMachineNameOf, statesArn } from "./states-arn.js";
 
 /** The default time-out of a function. The workflows' Tasks wait longer than that. */
 const DEFAULT_TIMEOUT_SECONDS = 30;
@@ -116,12 +116,21 @@ export abstract class RustFunction extends Construct {
 
   /** Counts log lines. The filters of several functions can share one metric. */
   protected countLines(metricName: string, filterPattern: IFilterPattern): void {
+    this.measureLines(metricName, filterPattern, "1");
+  }
+
+  /** Publishes a value of log lines: a number, or the place of a field such as `$.itemsWaiting`. */
+  protected measureLines(
+    metricName: string,
+    filterPattern: IFilterPattern,
+    metricValue: string,
+  ): void {
     new MetricFilter(this, metricName, {
       logGroup: this.logs,
       filterPattern,
       metricNamespace: logMetricsNamespace(this.settings),
       metricName,
-      metricValue: "1",
+      metricValue,
     });
   }
 
@@ -176,6 +185,32 @@ export abstract class RustFunction extends Construct {
         reason: "It reads executions, whose names are not known in advance",
       });
     }
+  }
+
+  /**
+   * Allows the function to start these workflows. It refers to them by name, so that neither stack blocks
+   * a change or the removal of the other.
+   */
+  mayStart(...workflows: string[]): this {
+    const hasAlias = hasStateMachineAliases(this.settings);
+    const names = workflows.map((workflow) => stateMachineNameOf(this.settings, workflow));
+    this.role.addToPolicy(
+      new PolicyStatement({
+        actions: ["states:StartExecution"],
+        resources: names.map((name) => statesArn(this, "stateMachine", name)),
+        // Step Functions authorises against the state machine's ARN; the condition allows only the alias.
+        conditions: hasAlias
+          ? { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": LIVE } }
+          : undefined,
+      }),
+    );
+    this.mayReadExecutions(names, "states:DescribeExecution");
+    this.function.addEnvironment(
+      "APGL_STATE_MACHINES",
+      statesArn(this, "stateMachine", this.settings.prefix),
+    );
+    if (hasAlias) this.function.addEnvironment("APGL_STATE_MACHINE_ALIAS", LIVE);
+    return this;
   }
 
   /** Allows the function to publish metrics in our namespace only. */

@@ -3,6 +3,7 @@ import type { Node } from "constructs";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { RemovalPolicy } from "aws-cdk-lib";
+import { brokenReminderRule } from "./reminder-settings.js";
 import { ENVIRONMENTS, type EnvironmentName } from "./environments.js";
 
 /** The settings of a deployment. Each is a CDK context value of the same name. */
@@ -70,6 +71,8 @@ export interface Settings {
   readonly bountyChannel: string;
   /** Whether those who must act on a content item also get a direct message. */
   readonly directMessages: boolean;
+  /** When people are reminded of items that wait for them, as JSON: see docs/reminders.md. */
+  readonly reminders: string;
 }
 
 const DEFAULT_FUNCTIONS_DIR = path.join(import.meta.dirname, "../../target/lambda");
@@ -177,6 +180,7 @@ export function readSettings(node: Node): Settings {
       rule: "must be a channel's name: 1 to 80 lower-case letters of any script, digits, - and _",
     }),
     directMessages: flagOf("directMessages", true),
+    reminders: reminders(context("reminders") ?? {}),
   };
   checkNames(node, settings);
   checkTogether(settings);
@@ -311,6 +315,8 @@ const PLAIN_PATTERN = new RegExp(
   "u",
 );
 const LONGEST_PATTERN = 200;
+/** A function's environment has at most 4 KB. */
+const LONGEST_REMINDERS = 2_000;
 /** regex-lite reads at most 50 groups in one another. */
 const MOST_GROUPS = 20;
 
@@ -333,6 +339,24 @@ function pattern(name: string, value: unknown): string {
 function oneOf<T>(name: string, value: unknown, known: Record<string, T>): T {
   const found = typeof value === "string" && Object.hasOwn(known, value) ? known[value] : undefined;
   return found ?? fail(name, `must be one of ${Object.keys(known).join(", ")}`);
+}
+
+/** An object in cdk.json, or JSON on the command line. An environment variable of a function holds it. */
+function reminders(value: unknown): string {
+  const rule = `must be settings of reminders as JSON, at most ${String(LONGEST_REMINDERS)} characters`;
+  let settings = value;
+  try {
+    if (typeof value === "string") settings = JSON.parse(value);
+  } catch {
+    return fail("reminders", rule);
+  }
+  const broken = brokenReminderRule(settings);
+  if (broken !== undefined) {
+    const { place } = broken;
+    return fail(`reminders${place}`, place === "" ? rule : broken.rule);
+  }
+  const json = JSON.stringify(settings);
+  return json.length <= LONGEST_REMINDERS ? json : fail("reminders", rule);
 }
 
 function environmentName(value: unknown): EnvironmentName {

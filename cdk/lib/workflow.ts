@@ -14,6 +14,7 @@ import { Construct } from "constructs";
 import { LIVE } from "./live.js";
 import { ServiceLogs } from "./service-logs.js";
 import type { Settings } from "./settings.js";
+import { stateMachineNameOf } from "./states-arn.js";
 import type { StepFunction } from "./step-function.js";
 
 export const STATE_MACHINES_DIR = path.join(import.meta.dirname, "../../statemachines");
@@ -114,11 +115,6 @@ export class Workflow extends Construct {
     });
     return alias.attrArn;
   }
-}
-
-/** The name that callers use for a workflow's state machine. */
-export function stateMachineNameOf(settings: Settings, workflow: string): string {
-  return `${settings.prefix}-${workflow}`;
 }
 
 /** All workflows: construct id → ASL file. */

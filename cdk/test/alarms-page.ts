@@ -29,6 +29,7 @@ const KINDS = [
   "<workflow>-timed-out",
   "<workflow>-old",
   "watch-executions-silent",
+  "sweep-reminders-silent",
   "outcomes-wait",
   "outcome-dead-letters",
   "mpc-requests-fail",
@@ -48,8 +49,12 @@ This page lists every alarm, when it rings, what it means and what to do.
 All alarms go to the SNS topic \`apgl-alarms\`, or to the topic that [\`alarmTopicArn\`](settings.md) names. \`alarmEmail\` subscribes
 an address to the topic. One cause can ring several alarms: look at the token first, then at the functions, then at the workflows.
 
-The names below have the prefix \`apgl\`. All alarms but one stay silent when there is no data. An alarm stops when its cause is gone,
-but executions that failed until then must be redriven by hand.
+The names below have the prefix \`apgl\`. All alarms but two, whose names end in \`-silent\`, stay silent when there is no data.
+An alarm stops when its cause is gone, but executions that failed until then must be redriven by hand.
+
+\`apgl-escalate-old\` and \`apgl-remind-old\` ring 75 minutes later than the same alarm of the other workflows: an execution of
+\`escalate\` or \`remind\` starts ahead of the hour in which something is due, and sleeps until then. \`apgl-sweep-reminders-silent\` takes
+three hours to ring, because the sweep runs once an hour. The next sweep makes up for the missed hours.
 
 The metrics of the workflows (\`NotificationsSent\`, \`WorkflowsFailed\` and so on) are published with [the receipts](receipts.md). If
 \`record-outcome\` crashes after publishing them but before noting that, an execution is counted twice. Only
@@ -85,7 +90,7 @@ export function kindOf({ AlarmName }: AlarmProperties): { kind: string; about?: 
   return { kind: name };
 }
 
-/** One row for each distinct text, with a placeholder if several alarms share it. */
+/** One row for each distinct text, with a placeholder if several alarms share it. Exceptions are listed by name. */
 function rowsOf(kind: string, templates: Template[]): string[][] {
   const texts = new Map<string, { about: (string | undefined)[]; when: Set<string> }>();
   for (const template of templates) {
@@ -104,9 +109,11 @@ function rowsOf(kind: string, templates: Template[]): string[][] {
     const placeholder = placeholderFor(about);
     const put = (cell: string) =>
       cell.replaceAll(ABOUT, placeholder).replaceAll(ABOUT_ID, pascalCase(placeholder));
-    const name = `${PREFIX}${kind.replace(/<\w+>/, placeholder)}`;
+    const names = namesFor(about, placeholder).map(
+      (name) => `\`${PREFIX}${kind.replace(/<\w+>/, name)}\``,
+    );
     const what = text.replace(/ See docs\/alarms\.md\.$/, "");
-    return [`\`${name}\``, put([...when].join("; ")), put(escaped(what))];
+    return [names.join(", "), put([...when].join("; ")), put(escaped(what))];
   });
 }
 
@@ -117,6 +124,12 @@ function placeholderFor(about: (string | undefined)[]): string {
   if ([first, ...more].every((one) => STEPS.includes(one))) return "<step>";
   if ([first, ...more].every((one) => HANDLERS.includes(one))) return "<handler>";
   return "<function>";
+}
+
+/** The placeholder, or the workflows themselves if most others have another text. */
+function namesFor(about: (string | undefined)[], placeholder: string): string[] {
+  if (placeholder !== "<workflow>" || 2 * about.length > WORKFLOWS.length) return [placeholder];
+  return about.filter((one) => one !== undefined).sort();
 }
 
 /** Replaces names in either spelling and removes time-outs, so that alarms with the same text get the same row. */
@@ -151,15 +164,20 @@ function whenItRings(alarm: AlarmProperties, timeout: number | undefined): strin
     MetricName === "Duration"
       ? `${String(Math.round(ofTimeout))} % of its time-out`
       : `${Threshold.toLocaleString("en")}${unit}`;
-  const minutes = Period === 60 ? "1 minute" : `${String(Period / 60)} minutes`;
+  const period = inWords(Period);
   const span =
     EvaluationPeriods === 1
-      ? `within ${minutes}`
-      : `in ${String(EvaluationPeriods)} periods of ${minutes} in a row`;
+      ? `within ${period}`
+      : `in ${String(EvaluationPeriods)} periods of ${period} in a row`;
   if (TreatMissingData === "breaching") {
-    return `\`${MetricName}\` has no data for ${String((EvaluationPeriods * Period) / 60)} minutes`;
+    return `\`${MetricName}\` has no data for ${inWords(EvaluationPeriods * Period)}`;
   }
   return `\`${MetricName}\` (${Statistic.toLowerCase()}) is ${amount} or more ${span}`;
+}
+
+function inWords(seconds: number): string {
+  const [count, unit] = seconds % 3600 === 0 ? [seconds / 3600, "hour"] : [seconds / 60, "minute"];
+  return `${String(count)} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 /** Puts placeholders into code, because GitHub treats text in angle brackets as HTML. */

@@ -7,16 +7,20 @@ import { kebabCase } from "../lib/rust-function.js";
 import { pascalCase, workflowFiles } from "../lib/workflow.js";
 import { alarmsOf, alarmsPage, kindOf } from "./alarms-page.js";
 import { allOf, KEY, templatesOf } from "./deployment.js";
-import { FUNCTIONS, HANDLERS, STEPS, WATCHERS } from "./fake-functions.js";
+import { FUNCTIONS, HANDLERS, STEPS, BACKGROUND } from "./fake-functions.js";
 import { resourcesOf, statementsIn, written } from "./template.js";
 
 const ALARM = "AWS::CloudWatch::Alarm";
 const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
 const ROOT = path.join(import.meta.dirname, "../..");
 const FIVE_MINUTES = 300;
+/** The alarms that ring when there is no data. */
+const RING_FOR_SILENCE = ["apgl-sweep-reminders-silent", "apgl-watch-executions-silent"];
 
 const { notifications, handlers } = templatesOf();
 const WORKFLOWS = [...workflowFiles().keys()];
+/** The workflows whose executions start up to 75 minutes before something is due, and sleep until then. */
+const SLEEP = ["Escalate", "Remind"];
 
 const namesIn = (template: Template) =>
   alarmsOf(template)
@@ -34,10 +38,10 @@ describe("alarms", () => {
       [
         "apgl-token-rejected",
         "apgl-slack-refusals",
-        "apgl-watch-executions-silent",
+        ...RING_FOR_SILENCE,
         "apgl-outcome-dead-letters",
         "apgl-outcomes-wait",
-        ...ofFunctions([...STEPS, ...WATCHERS]),
+        ...ofFunctions([...STEPS, ...BACKGROUND]),
         ...ofWorkflows,
       ].sort(),
     );
@@ -73,9 +77,7 @@ describe("alarms", () => {
     });
     notifications.hasResourceProperties(ALARM, {
       AlarmName: `${name}-old`,
-      ...atLeast(14_400, "APGL/Notifications", "OldestRunningExecution", "Maximum", [
-        { Name: "Workflow", Value: name },
-      ]),
+      ...atLeast(SLEEP.includes(id) ? 18_900 : 14_400, ...AGE, [{ Name: "Workflow", Value: name }]),
     });
   });
 
@@ -85,6 +87,21 @@ describe("alarms", () => {
       MetricName: "OldestRunningExecution",
       Statistic: "SampleCount",
       Period: 300,
+      EvaluationPeriods: 3,
+      Threshold: 1,
+      ComparisonOperator: "LessThanThreshold",
+      TreatMissingData: "breaching",
+    });
+  });
+
+  it("ring when no hour has been swept for three hours", () => {
+    notifications.hasResourceProperties(ALARM, {
+      AlarmName: "apgl-sweep-reminders-silent",
+      Namespace: "APGL/Notifications/apgl",
+      MetricName: "HoursSwept",
+      Statistic: "Sum",
+      Dimensions: Match.absent(),
+      Period: 3600,
       EvaluationPeriods: 3,
       Threshold: 1,
       ComparisonOperator: "LessThanThreshold",
@@ -112,6 +129,12 @@ describe("alarms", () => {
       AlarmName: "apgl-create-channel-old",
       Threshold: 7200,
     });
+    for (const id of SLEEP) {
+      told.notifications.hasResourceProperties(ALARM, {
+        AlarmName: `apgl-${kebabCase(id)}-old`,
+        Threshold: 7200 + 75 * 60,
+      });
+    }
   });
 
   it.each(FUNCTIONS)(
@@ -171,16 +194,17 @@ describe("alarms", () => {
   });
 
   it.each(["prod", "local"])(
-    "in %s notify the topic, and all but one stay silent without data",
+    "in %s notify the topic, and all but two stay silent without data",
     (environment) => {
       const templates = templatesOf({ environment });
       templates.notifications.allResourcesProperties(ALARM, {
         AlarmActions: [{ Ref: Match.stringLikeRegexp("^AlarmTopic") }],
       });
-      for (const { AlarmName, TreatMissingData } of alarmsOf(templates.notifications)) {
-        const ringsForSilence = AlarmName === "apgl-watch-executions-silent";
-        expect(TreatMissingData).toBe(ringsForSilence ? "breaching" : "notBreaching");
-      }
+      const breaching = alarmsOf(templates.notifications).filter(
+        ({ TreatMissingData }) => TreatMissingData !== "notBreaching",
+      );
+      expect(breaching.map(({ AlarmName }) => AlarmName).sort()).toEqual(RING_FOR_SILENCE);
+      for (const { TreatMissingData } of breaching) expect(TreatMissingData).toBe("breaching");
       templates.handlers.allResourcesProperties(ALARM, { TreatMissingData: "notBreaching" });
       for (const [, { Properties }] of resourcesOf(templates.handlers, ALARM)) {
         expect((Properties["AlarmActions"] as unknown[]).map(written)).toEqual([
@@ -319,6 +343,29 @@ describe("log lines", () => {
     expect(source(file)).toContain(`"${words}"`);
   });
 
+  it("are counted as HoursSwept by the text that a sweep ends with", () => {
+    const words = "swept the hours";
+    expect(filtersOf(notifications, "HoursSwept")).toEqual([
+      [
+        expect.stringMatching(/^SweepReminders/),
+        expect.objectContaining({
+          Properties: {
+            LogGroupName: { Ref: expect.stringMatching(/^SweepRemindersLogs/) as string },
+            FilterPattern: `"${words}"`,
+            MetricTransformations: [
+              {
+                MetricNamespace: "APGL/Notifications/apgl",
+                MetricName: "HoursSwept",
+                MetricValue: "1",
+              },
+            ],
+          },
+        }),
+      ],
+    ]);
+    expect(source("functions/sweep-reminders/src/lib.rs")).toContain(`"${words}"`);
+  });
+
   it("have the level ERROR and the error's name if an operator must fix a step's failure", () => {
     expect(source("lib/runtime/src/run.rs")).toMatch(
       /\(Recovery::Redrive, Origin::System\) => \{\s*tracing::error!\(error\.name = %name,/,
@@ -351,7 +398,8 @@ describe("docs/alarms.md", () => {
     const templates = allOf();
     const page = alarmsPage(templates);
     await expect(page).toMatchFileSnapshot(path.join(ROOT, "docs/alarms.md"));
-    const named = [...page.matchAll(/^\| `apgl-([^`]+)` \|/gm)].map(([, name]) => name ?? "");
+    const cells = [...page.matchAll(/^\| (`apgl-[^|]+`) \|/gm)].map(([, cell]) => cell ?? "");
+    const named = cells.flatMap((cell) => cell.match(/(?<=`apgl-)[^`]+/g) ?? []);
     for (const alarm of templates.flatMap(alarmsOf)) {
       const { kind } = kindOf(alarm);
       const pattern = new RegExp(`^${kind.replace(/<\w+>/, ".+")}$`);
@@ -360,8 +408,16 @@ describe("docs/alarms.md", () => {
         alarm.AlarmName,
       ).toBe(true);
     }
+    // A reader has to see which workflows may sleep before they count as old.
+    expect(named.filter((name) => name.endsWith("-old"))).toEqual([
+      "<workflow>-old",
+      ...SLEEP.map((id) => `${kebabCase(id)}-old`),
+    ]);
   });
 });
+
+/** The metric of a workflow's oldest running execution. */
+const AGE = ["APGL/Notifications", "OldestRunningExecution", "Maximum"] as const;
 
 /** An alarm of one metric, by default for one period of five minutes. */
 function atLeast(

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { kebabCase } from "../lib/rust-function.js";
 import { workflowFiles } from "../lib/workflow.js";
 import { templatesOf, type Context } from "./deployment.js";
-import { STEPS, WATCHERS } from "./fake-functions.js";
+import { STEPS, BACKGROUND } from "./fake-functions.js";
 import { resourcesOf, written } from "./template.js";
 
 interface Widget {
@@ -48,11 +48,28 @@ describe("the dashboard", () => {
       "Channels deleted",
       "Drain time: how long executions take, in milliseconds",
       "Age of the oldest running execution, in seconds",
+      "Items: reminded, and escalated",
+      "Items: waiting, and overdue",
+      "From a person's first reminder to the item's move, in seconds",
       "What Slack refuses",
       "Functions: errors that need an operator",
       "Functions: the longest invocation, in milliseconds",
       undefined,
     ]);
+  });
+
+  it.each([
+    [
+      "Items: reminded, and escalated",
+      ["ItemsReminded", "apgl-remind", "ItemsEscalated", "apgl-escalate"],
+    ],
+    ["Items: waiting, and overdue", ["ItemsWaiting", "ItemsOverdue"]],
+    [
+      "From a person's first reminder to the item's move, in seconds",
+      ["ToldToMoved", "apgl-update-item", "p50", "p90"],
+    ],
+  ])("shows in %s %j", (title, parts) => {
+    for (const part of parts) expect(graph(title)).toContain(`"${part}"`);
   });
 
   it.each([
@@ -87,7 +104,7 @@ describe("the dashboard", () => {
     (what) => {
       const labels = [...graph(`Functions: ${what}`).matchAll(/"label":"(\w+)"/g)];
       expect(labels.map(([, label]) => kebabCase(label ?? "")).sort()).toEqual(
-        [...STEPS, ...WATCHERS].sort(),
+        [...STEPS, ...BACKGROUND].sort(),
       );
     },
   );

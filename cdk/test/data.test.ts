@@ -65,6 +65,29 @@ describe("tables", () => {
     });
   });
 
+  it("index items by the hour in which to look at them, and by person", () => {
+    const [hour, person] = [
+      { AttributeName: "lookHour", AttributeType: "S" },
+      { AttributeName: "userId", AttributeType: "S" },
+    ];
+    production.notifications.hasResourceProperties(TABLE, {
+      TableName: "apgl-items",
+      AttributeDefinitions: Match.arrayWith([hour, person]),
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: "byHour",
+          KeySchema: [{ AttributeName: "lookHour", KeyType: "HASH" }],
+          Projection: { ProjectionType: "KEYS_ONLY" },
+        },
+        {
+          IndexName: "byPerson",
+          KeySchema: [{ AttributeName: "userId", KeyType: "HASH" }],
+          Projection: { ProjectionType: "KEYS_ONLY" },
+        },
+      ],
+    });
+  });
+
   it("index receipts by execution, by channel and by running workflow", () => {
     const index = (IndexName: string, hash: string, range: string) => ({
       IndexName,
@@ -138,7 +161,14 @@ describe("an existing resource", () => {
     [
       "slackUsersTableName",
       "SLACK_USERS_TABLE",
-      ["ResolveUsers", "InviteMembers", "RemoveMembers", "OpenConversation"],
+      [
+        "ResolveUsers",
+        "InviteMembers",
+        "RemoveMembers",
+        "OpenConversation",
+        "PlanReminders",
+        "SendReminder",
+      ],
       "slack-users",
     ],
     [
@@ -150,12 +180,19 @@ describe("an existing resource", () => {
         "InviteMembers",
         "RemoveMembers",
         "PostMessage",
+        "SendEscalation",
+        "SendReminder",
         "UpdateCard",
         "ArchiveChannel",
       ],
       "channels",
     ],
-    ["deliveriesTableName", "DELIVERIES_TABLE", ["PostMessage", "UpdateCard"], "deliveries"],
+    [
+      "deliveriesTableName",
+      "DELIVERIES_TABLE",
+      ["PostMessage", "SendEscalation", "SendReminder", "UpdateCard"],
+      "deliveries",
+    ],
     [
       "rateLimitsTableName",
       "RATE_LIMITS_TABLE",
@@ -167,6 +204,8 @@ describe("an existing resource", () => {
         "RemoveMembers",
         "OpenConversation",
         "PostMessage",
+        "SendEscalation",
+        "SendReminder",
         "UpdateCard",
         "ArchiveChannel",
         "RecordOutcome",
@@ -174,8 +213,28 @@ describe("an existing resource", () => {
       "rate-limits",
     ],
     ["receiptsTableName", "RECEIPTS_TABLE", ["RecordOutcome", "WatchExecutions"], "receipts"],
-    ["itemsTableName", "ITEMS_TABLE", ["RecordItem", "UpdateCard"], "items"],
+    [
+      "itemsTableName",
+      "ITEMS_TABLE",
+      [
+        "FindEscalation",
+        "SendEscalation",
+        "RecordItem",
+        "PlanReminders",
+        "FindReminder",
+        "SendReminder",
+        "SweepReminders",
+        "UpdateCard",
+      ],
+      "items",
+    ],
   ];
+
+  /** Functions that get a table's name but may not use the table: setting → functions. */
+  const ONLY_NAMED: Partial<Record<keyof typeof EXISTING_TABLES, string[]>> = {
+    // It shares code with the steps that post to channels, but only writes to people.
+    channelsTableName: ["SendReminder"],
+  };
 
   it.each(USED_BY)(
     "named by %s is used instead of a new table",
@@ -197,10 +256,28 @@ describe("an existing resource", () => {
       for (const user of users) {
         const resources = Object.keys(grantsOf(template, user));
         const here = resources.filter((resource) => resource.endsWith(`:table/${table}`));
-        expect(here).toEqual([`arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}`]);
+        const uses = !(ONLY_NAMED[setting] ?? []).includes(user);
+        const arn = `arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}`;
+        expect(here).toEqual(uses ? [arn] : []);
       }
     },
   );
+
+  it.each([
+    ["receiptsTableName", "running", ["WatchExecutions"]],
+    ["itemsTableName", "byHour", ["SweepReminders"]],
+    ["itemsTableName", "byPerson", ["FindReminder", "SendReminder"]],
+  ] as const)("named by %s is queried by its index %s", (setting, index, users) => {
+    const table = EXISTING_TABLES[setting];
+    const template = templatesOf({ [setting]: table }).notifications;
+    for (const user of users) {
+      expect(grantsOf(template, user)).toMatchObject({
+        [`arn:<Partition>:dynamodb:<Region>:<AccountId>:table/${table}/index/${index}`]: [
+          "dynamodb:Query",
+        ],
+      });
+    }
+  });
 
   it("can replace each of the tables", () => {
     templatesOf(EXISTING_TABLES).notifications.resourceCountIs(TABLE, 0);

@@ -40,6 +40,7 @@ export const SETTINGS_OF_FUNCTIONS = {
   channelTrustSeconds: 60,
   defaultSlackPreference: false,
   personTrustSeconds: 3_600,
+  reminders: { default: { overdue: 2 }, states: { published: { off: true } } },
   settledEventBusName: "library",
 };
 

@@ -7,10 +7,10 @@ export const FUNCTIONS = fs.readdirSync(path.join(import.meta.dirname, "../../fu
 
 /** The functions that the MPC service's stack deploys. */
 export const HANDLERS = FUNCTIONS.filter((crate) => crate.startsWith("mpc-"));
-/** The functions that watch the executions. */
-export const WATCHERS = ["record-outcome", "watch-executions"];
+/** The functions in the background: no workflow and no caller outside calls them. */
+export const BACKGROUND = ["record-outcome", "sweep-reminders", "watch-executions"];
 /** The steps of the workflows. */
-export const STEPS = FUNCTIONS.filter((crate) => ![...HANDLERS, ...WATCHERS].includes(crate));
+export const STEPS = FUNCTIONS.filter((crate) => ![...HANDLERS, ...BACKGROUND].includes(crate));
 
 /** A folder that looks like the output of the Lambda build, for tests that need no real code. */
 export function fakeFunctionsDir(): string {

@@ -95,7 +95,31 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...on("Channels", ...CONFIRMS),
     ...on("Deliveries", "PutItem", "UpdateItem"),
   },
-  RecordItem: on("Items", "PutItem"),
+  RecordItem: on("Items", "DeleteItem", "PutItem", "Query"),
+  PlanReminders: {
+    ...on("Items", "GetItem", "PutItem", "Query"),
+    ...on("SlackUsers", "BatchGetItem"),
+  },
+  FindEscalation: on("Items", "GetItem"),
+  SendEscalation: {
+    ...CALLS_SLACK,
+    ...on("Channels", ...CONFIRMS),
+    ...on("Deliveries", "PutItem"),
+    ...on("Items", "GetItem", "PutItem", "Query"),
+  },
+  FindReminder: { ...on("Items", "BatchGetItem"), ...on("Items/index/byPerson", "Query") },
+  SendReminder: {
+    ...CALLS_SLACK,
+    ...on("Deliveries", "PutItem"),
+    ...on("Items", "BatchGetItem", "GetItem", "PutItem"),
+    ...on("Items/index/byPerson", "Query"),
+    ...on("SlackUsers", "BatchGetItem"),
+  },
+  SweepReminders: {
+    ...on("Items", "BatchGetItem", "GetItem", "PutItem", "Scan"),
+    ...on("Items/index/byHour", "Query"),
+    ...starts("remind", "escalate"),
+  },
   UpdateCard: {
     ...CALLS_SLACK,
     ...on("Channels", ...CONFIRMS),
@@ -122,7 +146,9 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
     ...on("Receipts/index/running", "Query"),
     RecordOutcomeQueue: ["sqs:SendMessage"],
   },
-  MpcRequestHandler: starts(...WORKFLOWS.filter((name) => name !== "check-channel-exists")),
+  MpcRequestHandler: starts(
+    ...WORKFLOWS.filter((name) => !["check-channel-exists", "remind", "escalate"].includes(name)),
+  ),
   MpcEventHandler: {
     ...starts("notify-private-channel", "notify-person", "update-item"),
     EventDeadLetters: ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
@@ -133,7 +159,10 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   },
 };
 
-const templateOf = (id: string) => (id.startsWith("Mpc") ? handlers : notifications);
+const templateOf = (id: string, context?: Context) => {
+  const { notifications, handlers } = templatesOf(context);
+  return id.startsWith("Mpc") ? handlers : notifications;
+};
 
 describe("a function", () => {
   it("is listed here, with its permissions", () => {
@@ -153,19 +182,37 @@ describe("a function", () => {
     },
   );
 
-  it.each(["MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
+  it.each(["SweepReminders", "MpcRequestHandler", "MpcEventHandler", "MpcContentBountyProcessor"])(
     "like %s starts released workflows by their alias, except on the local stack, which has none",
     (id) => {
       // The condition key has several values, so a plain StringEquals would never match.
       const onTheAlias = { "ForAnyValue:StringEquals": { "states:StateMachineQualifier": "live" } };
+      const conditionsIn = (environment: string) =>
+        conditionsOf(templateOf(id, { environment }), id, "states:StartExecution");
       for (const environment of ["prod", "dev"]) {
-        const template = templatesOf({ environment }).handlers;
-        expect(conditionsOf(template, id, "states:StartExecution")).toEqual([onTheAlias]);
+        expect(conditionsIn(environment)).toEqual([onTheAlias]);
       }
-      const local = templatesOf({ environment: "local" }).handlers;
-      expect(conditionsOf(local, id, "states:StartExecution")).toEqual([undefined]);
+      expect(conditionsIn("local")).toEqual([undefined]);
     },
   );
+
+  it.each([
+    "PlanReminders",
+    "FindReminder",
+    "SendReminder",
+    "FindEscalation",
+    "SendEscalation",
+    "SweepReminders",
+  ])("like %s may read a calendar from the items' table, but only on the local stack", (id) => {
+    const itemsIn = (environment: string) =>
+      grantsOf(templateOf(id, { environment }), id)["Items"] ?? [];
+    // Some read other rows of the table one by one too.
+    const inProduction = (ALLOWED[id] ?? {})["Items"] ?? [];
+    for (const environment of ["prod", "dev"]) {
+      expect(itemsIn(environment)).toEqual(inProduction);
+    }
+    expect(new Set(itemsIn("local"))).toEqual(new Set([...inProduction, "dynamodb:GetItem"]));
+  });
 
   it("like RecordOutcome tells only the bus that the settings name, and only how executions ended", () => {
     const grantsIn = (context: Context) =>
@@ -278,6 +325,37 @@ describe("a workflow", () => {
   );
 });
 
+describe("the schedule of the sweeps", () => {
+  const SCHEDULER = "scheduler.amazonaws.com";
+  /** The roles that EventBridge Scheduler may assume: logical id → the policy of who may assume it. */
+  const rolesOf = (template: Template) =>
+    resourcesOf(template, "AWS::IAM::Role").filter(([, { Properties }]) =>
+      JSON.stringify(Properties["AssumeRolePolicyDocument"]).includes(SCHEDULER),
+    );
+
+  it.each(ENVIRONMENT_NAMES)(
+    "in %s has a role of its own, which may only call the alias of SweepReminders",
+    (environment) => {
+      const { notifications, handlers } = templatesOf({ environment });
+      const [[id, role] = [], ...more] = rolesOf(notifications);
+      expect(more).toEqual([]);
+      expect(rolesOf(handlers)).toEqual([]);
+      expect(role?.Properties["AssumeRolePolicyDocument"]).toMatchObject({
+        Statement: [
+          { Action: "sts:AssumeRole", Effect: "Allow", Principal: { Service: SCHEDULER } },
+        ],
+      });
+      const [[, schedule] = []] = resourcesOf(notifications, "AWS::Scheduler::Schedule");
+      expect(schedule?.Properties["Target"]).toMatchObject({
+        RoleArn: { "Fn::GetAtt": [id, "Arn"] },
+      });
+      expect(grantsOf(notifications, "SweepRemindersSchedule")).toEqual({
+        SweepRemindersLive: ["lambda:InvokeFunction"],
+      });
+    },
+  );
+});
+
 describe("CodeDeploy", () => {
   it.each([
     ["functions", notifications],
@@ -380,7 +458,7 @@ describe("no policy", () => {
       const { Statement } = Properties["AssumeRolePolicyDocument"] as { Statement: Statement[] };
       expect(Statement).toHaveLength(1);
       expect(written((Statement[0]?.Principal as { Service?: unknown }).Service)).toMatch(
-        /^(lambda|states|codedeploy)\.amazonaws\.com$/,
+        /^(lambda|states|codedeploy|scheduler)\.amazonaws\.com$/,
       );
     }
   });

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { workflowFiles } from "../lib/workflow.js";
 import { templatesOf } from "./deployment.js";
-import { STEPS, WATCHERS } from "./fake-functions.js";
+import { BACKGROUND, STEPS } from "./fake-functions.js";
 import { resourcesOf, written } from "./template.js";
 
 const template = templatesOf().notifications;
@@ -23,7 +23,7 @@ const queryOf = (name: string) => {
 };
 
 const logsOf = (ids: string[]) => ids.map((id) => `${id}Logs`).sort();
-const FUNCTIONS = [...STEPS, ...WATCHERS].map((crate) =>
+const FUNCTIONS = [...STEPS, ...BACKGROUND].map((crate) =>
   crate.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase()),
 );
 

@@ -6,19 +6,47 @@ import { kebabCase } from "../lib/rust-function.js";
 import { readSettings } from "../lib/settings.js";
 import { Workflow, workflowFiles } from "../lib/workflow.js";
 import { appOf, SETTINGS_OF_FUNCTIONS, templatesOf, type Context } from "./deployment.js";
-import { STEPS, WATCHERS } from "./fake-functions.js";
+import { STEPS, BACKGROUND } from "./fake-functions.js";
 import { masked, resourcesOf, typesOf, written } from "./template.js";
 
 const templateOf = (context?: Context) => templatesOf(context).notifications;
 
 const template = templateOf();
 
+/** The functions that plan, send or start reminders and escalations. */
+const REMIND = [
+  "find-escalation",
+  "find-reminder",
+  "plan-reminders",
+  "send-escalation",
+  "send-reminder",
+  "sweep-reminders",
+];
+
+/** The environment variables of each function. */
+function variablesIn(deployed: Template): [name: string, variables: Record<string, unknown>][] {
+  return resourcesOf(deployed, "AWS::Lambda::Function").map(([, { Properties }]) => {
+    const { Variables = {} } = (Properties["Environment"] ?? {}) as {
+      Variables?: Record<string, unknown>;
+    };
+    return [Properties["FunctionName"] as string, Variables];
+  });
+}
+
+/** The functions that have this environment variable, by name, each with its value. */
+function whoHas(variable: string, deployed: Template): [name: string, value: unknown][] {
+  return variablesIn(deployed)
+    .filter(([, variables]) => variable in variables)
+    .map(([name, variables]): [string, unknown] => [name, variables[variable]])
+    .sort(([one], [other]) => one.localeCompare(other));
+}
+
 describe("functions", () => {
-  it("are the steps in functions/ and the watcher, each with an alias", () => {
+  it("are the steps in functions/ and those in the background, each with an alias", () => {
     const names = resourcesOf(template, "AWS::Lambda::Function")
       .map(([, { Properties }]) => Properties["FunctionName"])
       .sort();
-    const crates = [...STEPS, ...WATCHERS].sort();
+    const crates = [...STEPS, ...BACKGROUND].sort();
     expect(names).toEqual(crates.map((crate) => `apgl-${crate}`));
     template.allResourcesProperties("AWS::Lambda::Function", {
       Runtime: "provided.al2023",
@@ -62,6 +90,8 @@ describe("functions", () => {
         "invite-members",
         "post-message",
         "remove-members",
+        "send-escalation",
+        "send-reminder",
         "update-card",
       ],
     ],
@@ -71,19 +101,65 @@ describe("functions", () => {
       "3600",
       ["invite-members", "open-conversation", "remove-members", "resolve-users"],
     ],
+    ["REMINDERS", '{"default":{"overdue":2},"states":{"published":{"off":true}}}', REMIND],
     ["SETTLED_EVENT_BUS", "library", ["record-outcome"]],
     ["SETTLED_EVENT_SOURCE", "apgl.notifications", ["record-outcome"]],
   ])("have %s=%s from the settings", (variable, value, functions) => {
-    const set = resourcesOf(templateOf(SETTINGS_OF_FUNCTIONS), "AWS::Lambda::Function")
-      .map(([, { Properties }]) => ({
-        name: Properties["FunctionName"],
-        variables:
-          (Properties["Environment"] as { Variables?: Record<string, unknown> } | undefined)
-            ?.Variables ?? {},
-      }))
-      .filter(({ variables }) => variable in variables);
-    expect(set.map(({ name }) => name).sort()).toEqual(functions.map((name) => `apgl-${name}`));
-    expect(new Set(set.map(({ variables }) => variables[variable]))).toEqual(new Set([value]));
+    expect(whoHas(variable, templateOf(SETTINGS_OF_FUNCTIONS))).toEqual(
+      functions.map((name) => [`apgl-${name}`, value]),
+    );
+  });
+
+  it("remind by the defaults if the settings say nothing about reminders", () => {
+    expect(whoHas("REMINDERS", template)).toEqual(REMIND.map((name) => [`apgl-${name}`, "{}"]));
+  });
+
+  it("remind by a calendar that a test can set, but only on the local stack", () => {
+    const inEach = (environment: string) => whoHas("CALENDAR", templateOf({ environment }));
+    expect(inEach("local")).toEqual(REMIND.map((name) => [`apgl-${name}`, "stored"]));
+    for (const environment of ["prod", "dev"]) expect(inEach(environment)).toEqual([]);
+  });
+
+  it.each([
+    ["plan-reminders", ["ITEMS_TABLE", "REMINDERS", "SLACK_USERS_TABLE"]],
+    ["find-reminder", ["ITEMS_TABLE", "REMINDERS"]],
+    ["find-escalation", ["ITEMS_TABLE", "REMINDERS"]],
+    [
+      "send-escalation",
+      [
+        "CHANNELS_TABLE",
+        "CHANNEL_TRUST_SECONDS",
+        "DELIVERIES_TABLE",
+        "ITEMS_TABLE",
+        "RATE_LIMITS_TABLE",
+        "REMINDERS",
+        "SLACK_API_URL",
+        "SLACK_TOKEN_SECRET",
+      ],
+    ],
+    [
+      "send-reminder",
+      [
+        "CHANNELS_TABLE",
+        "CHANNEL_TRUST_SECONDS",
+        "DELIVERIES_TABLE",
+        "ITEMS_TABLE",
+        "RATE_LIMITS_TABLE",
+        "REMINDERS",
+        "SLACK_API_URL",
+        "SLACK_TOKEN_SECRET",
+        "SLACK_USERS_TABLE",
+      ],
+    ],
+    [
+      "sweep-reminders",
+      ["APGL_STATE_MACHINES", "APGL_STATE_MACHINE_ALIAS", "ITEMS_TABLE", "REMINDERS"],
+    ],
+  ])("like %s know %j, and nothing else", (name, variables) => {
+    const [, known] = variablesIn(template).find(([one]) => one === `apgl-${name}`) ?? [];
+    expect(Object.keys(known ?? {}).sort()).toEqual(variables);
+    const { Ref } = known?.["ITEMS_TABLE"] as { Ref: string };
+    expect(Ref).toMatch(/^Items/);
   });
 
   it("know a time scale only on the local stack", () => {
@@ -109,6 +185,59 @@ describe("functions", () => {
       Targets: [{ Arn: { "Fn::GetAtt": [Match.stringLikeRegexp("^RecordOutcomeQueue"), "Arn"] } }],
     });
   });
+});
+
+describe("the sweep of reminders", () => {
+  const SCHEDULE = "AWS::Scheduler::Schedule";
+
+  it.each(["prod", "dev", "local"])(
+    "in %s runs ten minutes before each hour, by the function's alias",
+    (environment) => {
+      const deployed = templateOf({ environment });
+      const prefix = environment === "dev" ? "apgl-dev" : "apgl";
+      deployed.resourceCountIs(SCHEDULE, 1);
+      deployed.hasResourceProperties(SCHEDULE, {
+        Name: `${prefix}-sweep-reminders`,
+        ScheduleExpression: "cron(50 * * * ? *)",
+        // A schedule without a time zone is in UTC. Some time zones begin their hours at another minute, but not the sweep.
+        ScheduleExpressionTimezone: Match.absent(),
+        FlexibleTimeWindow: { Mode: "OFF" },
+        State: Match.absent(),
+        Target: {
+          Arn: { Ref: Match.stringLikeRegexp("^SweepRemindersLive") },
+          RoleArn: { "Fn::GetAtt": [Match.stringLikeRegexp("^SweepRemindersScheduleRole"), "Arn"] },
+        },
+      });
+    },
+  );
+
+  it("begins only when its role may call the function", () => {
+    const [[, schedule] = []] = resourcesOf(template, SCHEDULE);
+    expect(schedule?.DependsOn).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^SweepRemindersScheduleRoleDefaultPolicy/),
+        expect.stringMatching(/^SweepRemindersScheduleRole[0-9A-F]{8}$/),
+      ]),
+    );
+  });
+});
+
+describe("the sweep", () => {
+  it.each(["Waiting", "Overdue"])(
+    "logs how many items are %s, of which a metric is made",
+    (what) => {
+      template.hasResourceProperties("AWS::Logs::MetricFilter", {
+        FilterPattern: `{ $.items${what} = "*" }`,
+        MetricTransformations: [
+          {
+            MetricName: `Items${what}`,
+            MetricNamespace: "APGL/Notifications/apgl",
+            MetricValue: `$.items${what}`,
+          },
+        ],
+      });
+    },
+  );
 });
 
 describe("the watcher", () => {

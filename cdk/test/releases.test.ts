@@ -165,7 +165,11 @@ describe("the local stack", () => {
     for (const template of allOf({ environment: "local" })) {
       expect(lacks.filter((type) => type in typesOf(template))).toEqual([]);
     }
-    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 15 });
+    // It has EventBridge Scheduler, also in CloudFormation.
+    expect(typesOf(templatesOf({ environment: "local" }).notifications)).toMatchObject({
+      "AWS::Scheduler::Schedule": 1,
+    });
+    expect(typesOf(templatesOf().notifications)).toMatchObject({ [GROUP]: 21 });
   });
 
   it("has callers and outputs that name the state machines, where AWS has the alias", () => {

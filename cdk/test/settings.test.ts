@@ -4,23 +4,27 @@ import { App } from "aws-cdk-lib";
 import { Architecture } from "aws-cdk-lib/aws-lambda";
 import { describe, expect, it } from "vitest";
 import { ENVIRONMENTS } from "../lib/environments.js";
-import { readSettings, type Settings } from "../lib/settings.js";
+import { readSettings, SettingError, type Settings } from "../lib/settings.js";
 import { ENVIRONMENT_NAMES, KEY, type Context } from "./deployment.js";
 
 const settings = (context: Context) => readSettings(new App({ context }).node);
 
 const TOPIC = "arn:aws:sns:eu-central-1:123456789012:operators";
 
+const examples = (file: string): unknown =>
+  JSON.parse(fs.readFileSync(path.join(import.meta.dirname, "../..", file), "utf8"));
+
 /** Patterns for channels' names; the function's tests read the same ones. */
-const PATTERNS = JSON.parse(
-  fs.readFileSync(
-    path.join(
-      import.meta.dirname,
-      "../../functions/check-request/tests/channel_name_patterns.json",
-    ),
-    "utf8",
-  ),
-) as { good: { pattern: string; matches: string }[]; bad: string[] };
+const PATTERNS = examples("functions/check-request/tests/channel_name_patterns.json") as {
+  good: { pattern: string; matches: string }[];
+  bad: string[];
+};
+
+/** Settings of reminders; the contract's tests read the same ones. */
+const REMINDERS = examples("lib/contract/tests/reminder_settings.json") as {
+  good: unknown[];
+  bad: { place: string; settings: unknown }[];
+};
 
 describe("settings", () => {
   it("have defaults for everything, by default those of production", () => {
@@ -62,6 +66,7 @@ describe("settings", () => {
       mpcEventSource: "apgl.mpc",
       bountyChannel: "content-bounties",
       directMessages: true,
+      reminders: "{}",
     });
   });
 
@@ -201,6 +206,12 @@ describe("settings", () => {
     ["bountyChannel", "Équipe"],
     ["bountyChannel", "お知らせ。\u200b"],
     ["bountyChannel", "お".repeat(81)],
+    ["reminders", ""],
+    ["reminders", "off"],
+    ["reminders", "{'default':{}}"],
+    ["reminders", "null"],
+    ["reminders", false],
+    ["reminders", []],
   ])("reject %s = %j by name", (name, value) => {
     expect(() => settings({ [name]: value })).toThrow(new RegExp(`^context value ${name} must be`));
   });
@@ -296,6 +307,112 @@ describe("settings", () => {
   });
 });
 
+describe("the setting reminders", () => {
+  const reminders = (value: unknown) => settings({ reminders: value }).reminders;
+
+  it.each(REMINDERS.good.map((good) => JSON.stringify(good)))("may be %s", (json) => {
+    expect(reminders(json)).toBe(json);
+    expect(reminders(JSON.parse(json))).toBe(json);
+  });
+
+  it("is passed on without the spaces of its JSON", () => {
+    expect(reminders(' { "default" : { "off" : true } } ')).toBe('{"default":{"off":true}}');
+  });
+
+  it.each(REMINDERS.bad.map(({ place, settings }) => [place, JSON.stringify(settings)]))(
+    "can't break a rule at %j, as in %s",
+    (place, json) => {
+      const name = ["reminders", ...(place === "" ? [] : [place])].join(".");
+      expect(() => reminders(json)).toThrow(SettingError);
+      expect(() => reminders(json)).toThrow(`context value ${name} `);
+    },
+  );
+
+  const whole = "must be settings of reminders as JSON, at most 2000 characters";
+  const anObject = "must be an object";
+  const unknown = "is not a known setting";
+  const aBoolean = "must be a boolean";
+  const leads = "must be a list of at most 5 lengths such as 3d or 24h, no two of them equal";
+  const upTo10 = "must be an integer from 0 to 10";
+  const upTo30 = "must be an integer from 0 to 30";
+  const addresses = "must be a list of at most 50 e-mail addresses";
+  const hours = "must have from and to, times of day such as 09:00, in this order";
+  const days = "must be a list of mon, tue, wed, thu, fri, sat, sun, not empty";
+  const zone =
+    "must be UTC or the IANA name of a time zone by area and place, such as Europe/Berlin";
+  it.each([
+    ["reminders", whole, "{"],
+    ["reminders", whole, []],
+    ["reminders", whole, { states: { ["a".repeat(2_000)]: {} } }],
+    ["reminders.state", unknown, { state: {} }],
+    ["reminders.timeZone", zone, { timeZone: "Berlin" }],
+    ["reminders.default", anObject, { default: [] }],
+    ["reminders.default.overDue", unknown, { default: { overDue: 5 } }],
+    ["reminders.default.off", aBoolean, { default: { off: "true" } }],
+    ["reminders.default.beforeDue", leads, { default: { beforeDue: ["1d", "24h"] } }],
+    ["reminders.default.atDue", aBoolean, { default: { atDue: 1 } }],
+    ["reminders.default.overdue", upTo10, { default: { overdue: 11 } }],
+    ["reminders.default.quietAfterWorkingDays", upTo30, { default: { quietAfterWorkingDays: 31 } }],
+    ["reminders.default.quiet", upTo10, { default: { quiet: "5" } }],
+    [
+      "reminders.default.escalateAfterWorkingDays",
+      upTo30,
+      { default: { escalateAfterWorkingDays: -1 } },
+    ],
+    ["reminders.default.escalateTo", addresses, { default: { escalateTo: ["ana"] } }],
+    ["reminders.default.workingHours", hours, { default: { workingHours: { from: "09:00" } } }],
+    ["reminders.default.workingDays", days, { default: { workingDays: [] } }],
+    ["reminders.states", anObject, { states: null }],
+    ["reminders.states.in_review", anObject, { states: { in_review: null } }],
+    ["reminders.states.in_review.off", aBoolean, { states: { in_review: { off: 0 } } }],
+    [
+      "reminders.states.in_review.overdue",
+      upTo10,
+      { default: { overdue: 1 }, states: { published: { off: true }, in_review: { overdue: 11 } } },
+    ],
+  ])("has the error %s %s", (place, rule, value) => {
+    expect(() => reminders(value)).toThrow(new SettingError(place, rule));
+  });
+
+  it.each([1, 0])("may have 2000 characters as JSON, not %i more", (more) => {
+    const longest = { states: { ["a".repeat(2_000 - '{"states":{"":{}}}'.length + more)]: {} } };
+    if (more === 0) expect(reminders(longest)).toHaveLength(2_000);
+    else expect(() => reminders(longest)).toThrow(new SettingError("reminders", whole));
+  });
+
+  it.each([
+    "UTC",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "America/Argentina/Buenos_Aires",
+    "America/Port-au-Prince",
+    "Etc/GMT+12",
+    "Pacific/Kiritimati",
+  ])("may have the time zone %s", (timeZone) => {
+    expect(reminders({ timeZone })).toBe(JSON.stringify({ timeZone }));
+  });
+
+  // Node also knows ICU's own names, from PST to Canada/East-Saskatchewan, but the functions don't.
+  it.each([
+    "",
+    "Berlin",
+    "Europe/",
+    "Europe/Atlantis",
+    "Europe/Berlin ",
+    "+01:00",
+    "UTC+1",
+    "PST",
+    "IST",
+    "SystemV/PST8",
+    "US/Pacific-New",
+    "Canada/East-Saskatchewan",
+    "Etc/Unknown",
+    "../Europe/Berlin",
+  ])("can't have the time zone %j", (timeZone) => {
+    expect(() => reminders({ timeZone })).toThrow(new SettingError("reminders.timeZone", zone));
+  });
+});
+
 describe("docs/settings.md", () => {
   interface Row {
     name: string;
@@ -326,7 +443,8 @@ describe("docs/settings.md", () => {
 
   it.each(rows)("says what $name must be", ({ name, rule }) => {
     const refusal = new Error(`context value ${name} must be ${rule}`);
-    expect(() => settings({ [name]: {} })).toThrow(refusal);
+    // A list is right for no setting.
+    expect(() => settings({ [name]: [] })).toThrow(refusal);
   });
 
   function shown(value: Settings[keyof Settings]): string {
