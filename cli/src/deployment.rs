@@ -1,6 +1,6 @@
 //! The deployment that a command works on: its AWS configuration, state machines and executions.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use apgl_aws::AwsError;
 use apgl_client::{Client, FindError, Operation, StateMachines};
@@ -9,6 +9,7 @@ use aws_config::{
     provider_config::ProviderConfig,
 };
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use aws_sdk_sfn::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{
@@ -170,6 +171,26 @@ impl Deployment {
         }
     }
 
+    /// The environment variables of a step's function.
+    pub async fn environment_of(&self, step: &str) -> Result<HashMap<String, String>, Failure> {
+        let lambda = aws_sdk_lambda::Client::new(&self.aws);
+        let function = format!("{}-{step}", self.prefix);
+        let configured = lambda.get_function_configuration();
+        let configured = configured.function_name(&function).send().await;
+        let configured = configured.map_err(|error| {
+            let error_of_lambda = error.as_service_error();
+            if error_of_lambda.is_some_and(GetFunctionConfigurationError::is_resource_not_found_exception) {
+                return Failure::aws(format!(
+                    "there is no function {function} in this account and region: deploy it, or choose another \
+                     --prefix, --region or --profile"
+                ));
+            }
+            refused("GetFunctionConfiguration", &error)
+        })?;
+        let environment = configured.environment.and_then(|set| set.variables);
+        Ok(environment.unwrap_or_default())
+    }
+
     /// Finds an execution by its ARN, its URL in the console, or its name.
     pub async fn find_execution(&self, named: &str) -> Result<DescribeExecutionOutput, Failure> {
         if let Some(arn) = arn_in(named) {
@@ -270,6 +291,8 @@ fn place(prefix: &str, arn: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+    use aws_smithy_types::body::SdkBody;
     use rstest::rstest;
 
     use super::*;
@@ -281,6 +304,33 @@ mod tests {
         let machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:apgl-dev-delete-channel";
         let expected = "deployment apgl-dev, account 123456789012, eu-west-1";
         assert_eq!(place("apgl-dev", machine), expected);
+    }
+
+    async fn environment(status: u16, answer: &'static str) -> Result<String, Failure> {
+        let answer = http::Response::builder()
+            .status(status)
+            .header("x-amzn-errortype", "ResourceNotFoundException")
+            .body(SdkBody::from(answer));
+        let answer = ReplayEvent::new(http::Request::new(SdkBody::empty()), answer.unwrap());
+        let aws = fake_aws::config(StaticReplayClient::new(vec![answer]));
+        let deployment = Deployment {
+            sfn: aws_sdk_sfn::Client::new(&aws),
+            prefix: "apgl-dev".to_owned(),
+            aws,
+        };
+        let environment = deployment.environment_of("find-reminder").await?;
+        Ok(format!("{environment:?}"))
+    }
+
+    #[tokio::test]
+    async fn a_function_has_an_environment_if_it_exists() {
+        let set = environment(200, r#"{"Environment":{"Variables":{"REMINDERS":"{}"}}}"#);
+        assert_eq!(set.await.unwrap(), r#"{"REMINDERS": "{}"}"#);
+        assert_eq!(environment(200, "{}").await.unwrap(), "{}");
+        let failure = environment(404, "{}").await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Aws);
+        let expected = "there is no function apgl-dev-find-reminder in this account and region: ";
+        assert!(failure.to_string().starts_with(expected), "{failure}");
     }
 
     #[rstest]

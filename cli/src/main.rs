@@ -5,6 +5,7 @@
 //! | `deployment` | finds the deployment: AWS, the prefix, the state machines, executions by name |
 //! | `operations` | the eight operations |
 //! | `list`, `inspect`, `redrive` | executions; `inspect` reads them with `history` |
+//! | `items`, `snooze`, `remind` | the items that wait for people, and who is reminded of them; they use `planner` |
 //! | `preferences` | who wants Slack notifications |
 //! | `limits` | the queues for Slack's rate limits |
 //! | `doctor` | checks the deployment |
@@ -18,12 +19,18 @@ mod deployment;
 mod doctor;
 mod history;
 mod inspect;
+mod items;
 mod limits;
 mod list;
 mod operations;
+mod planner;
 mod preferences;
 mod redrive;
+mod remind;
+#[cfg(test)]
+mod reminding;
 mod report;
+mod snooze;
 mod status;
 mod time;
 mod values;
@@ -71,6 +78,17 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Reads or writes whether a person wants Slack notifications.
     Preferences(preferences::Arguments),
+    /// Lists the items that wait for somebody: the earliest due date first, with what each person was told.
+    ///
+    /// It reads the whole table of items.
+    Items(items::Arguments),
+    /// Has nobody reminded of an item until some time, or ends that.
+    Snooze(snooze::Arguments),
+    /// Shows who would be reminded of which items, and when others are reminded next.
+    ///
+    /// It reads the whole table of items; nothing is written or sent. Whether a person wants messages and can be
+    /// reached is found out only when they are reminded.
+    Remind(remind::Arguments),
     /// Shows how long calls wait for Slack's rate limits, or clears a queue.
     Limits(limits::Arguments),
     /// Checks the deployment (stacks, token, scopes, tables, dead letters, alarms), and says what to do.
@@ -115,6 +133,9 @@ async fn run(arguments: Arguments) -> Result<Report, Failure> {
             redrive::run(&Deployment::of(&target).await?, &arguments).await
         }
         Command::Preferences(arguments) => preferences::run(&target, arguments).await,
+        Command::Items(arguments) => items::run(&target, &arguments).await,
+        Command::Snooze(arguments) => snooze::run(&target, &arguments).await,
+        Command::Remind(arguments) => remind::run(&target, &arguments).await,
         Command::Limits(arguments) => limits::run(&target, arguments).await,
         Command::Doctor { deep } => doctor::run(&Deployment::of(&target).await?, deep).await,
         Command::Completion { shell } => Ok(completion(shell)),

@@ -1,10 +1,14 @@
 //! The values that arguments can have. Each error is the rule that a value breaks.
 
 use apgl_contract::{
-    Category, Email, Sequence, Timestamp,
+    Category, DueDate, Email, ItemId, Sequence, Timestamp,
     notice::{SequenceKey, SequenceNumber},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::{civil::Time, tz::TimeZone};
+
+/// When a day begins that is given without a time, in UTC.
+const MORNING: Time = Time::constant(9, 0, 0, 0);
 
 pub fn email(text: &str) -> Result<Email, &'static str> {
     Email::try_from(text.to_owned())
@@ -12,6 +16,26 @@ pub fn email(text: &str) -> Result<Email, &'static str> {
 
 pub fn time(text: &str) -> Result<Timestamp, &'static str> {
     Timestamp::try_from(text.to_owned())
+}
+
+/// The same as [`time`], to calculate with.
+pub fn instant(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    jiff::Timestamp::try_from(time(text)?.time()).map_err(|_| "must be a time from 1970 to 9999")
+}
+
+/// A date, which means 09:00 UTC of that day, or a time.
+pub fn day_or_time(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    let Ok(day) = DueDate::try_from(text.to_owned()) else {
+        let rule = "must be a date, such as 2026-11-25, or a time with seconds and an offset, such as \
+                    2026-11-25T10:00:00Z";
+        return instant(text).map_err(|_| rule);
+    };
+    let morning = TimeZone::UTC.to_timestamp(day.date().to_datetime(MORNING));
+    morning.map_err(|_| "must be a day from 1970 to 9999")
+}
+
+pub fn item_id(text: &str) -> Result<ItemId, &'static str> {
+    ItemId::try_from(text.to_owned())
 }
 
 /// Parses `KEY=NUMBER`; the key can contain `=`.
@@ -48,6 +72,24 @@ mod tests {
     fn a_sequence_is_a_key_and_a_number(#[case] text: &str, #[case] key: &str, #[case] n: u64) {
         let sequence = sequence(text).unwrap();
         assert_eq!((sequence.key.as_str(), sequence.number.get()), (key, n));
+    }
+
+    #[rstest]
+    #[case("2026-12-01", "2026-12-01T09:00:00Z")]
+    #[case("2026-12-01T00:30:00+01:00", "2026-11-30T23:30:00Z")]
+    #[case("2026-12-01T10:00:00.5Z", "2026-12-01T10:00:00.5Z")]
+    fn a_day_begins_in_the_morning(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(day_or_time(text).unwrap().to_string(), expected);
+    }
+
+    #[rstest]
+    #[case("tomorrow")]
+    #[case("2026-11-31")]
+    #[case("2026-12-01T10:00")]
+    #[case("2026-12-01 10:00:00Z")]
+    fn other_text_is_neither_a_day_nor_a_time(#[case] text: &str) {
+        let rule = day_or_time(text).unwrap_err();
+        assert!(rule.starts_with("must be a date, such as 2026-11-25, or a time"));
     }
 
     #[rstest]

@@ -94,6 +94,14 @@ fn line_of(output: &Output) -> String {
 #[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--public", "--own-channel"], "the argument '--public' cannot be used with '--own-channel'")]
 #[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--due-date", "soon"], "dueDate: must be a date such as 2026-11-25")]
 #[case(&["update-item", "bounty:7", "--version", "1", "--channel", "x", "--title", "a", "--state", "b", "--waiting-for", "ana"], "invalid value 'ana' for '--waiting-for <EMAIL>': must be an e-mail address")]
+#[case(&["items", "--waiting-for", "ana"], "invalid value 'ana' for '--waiting-for <EMAIL>': must be an e-mail address")]
+#[case(&["items", "--all", "--overdue"], "the argument '--all' cannot be used with '--overdue'")]
+#[case(&["snooze", "bounty:7"], "the following required arguments were not provided: <--until <WHEN>|--off>")]
+#[case(&["snooze", "bounty 7", "--off"], "invalid value 'bounty 7' for '<ITEM>': must contain only visible characters")]
+#[case(&["snooze", "bounty:7", "--off", "--until", "2026-11-25"], "the argument '--off' cannot be used with '--until <WHEN>'")]
+#[case(&["snooze", "bounty:7", "--until", "tomorrow"], "invalid value 'tomorrow' for '--until <WHEN>': must be a date, such as 2026-11-25, or a time with seconds and an offset, such as 2026-11-25T10:00:00Z")]
+#[case(&["remind"], "the hourly sweep reminds people; --dry-run shows what it would do")]
+#[case(&["remind", "--dry-run", "--at", "2026-11-25"], "invalid value '2026-11-25' for '--at <TIME>': must be a time from 1970 to 9999-12-30 with seconds and an offset")]
 #[case(&["--prefix", "", "list"], "invalid value '' for '--prefix <PREFIX>': must be 1 to 20")]
 fn bad_input_is_rejected_in_one_line(#[case] arguments: &[&str], #[case] expected: &str) {
     let output = apgl(arguments);
@@ -120,6 +128,9 @@ fn a_message_from_standard_input_is_checked_too() {
 #[case(&["inspect", "cli-1"])]
 #[case(&["doctor"])]
 #[case(&["preferences", "get", "ana@example.com"])]
+#[case(&["items"])]
+#[case(&["snooze", "bounty:7", "--off"])]
+#[case(&["remind", "--dry-run"])]
 #[case(&["delete-channel", "x", "--yes"])]
 #[case(&["notify-person", "ana@example.com", "--message", "a", "--sequence", "guide-42=3"])]
 fn unreachable_aws_has_its_own_exit_code(#[case] arguments: &[&str]) {

@@ -90,6 +90,7 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack) -> Vec<Finding
 /// The indexes that a table needs, by the stack's output that names it.
 fn indexes_of(output: &str) -> &'static [&'static str] {
     match output {
+        "ItemsTableName" => &["byHour", "byPerson"],
         "ReceiptsTableName" => &["byChannel", "running"],
         _ => &[],
     }

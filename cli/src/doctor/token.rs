@@ -92,13 +92,8 @@ pub(super) async fn check(deployment: &Deployment, stack: &Stack, deep: bool) ->
 
 /// The Slack URL that the functions use.
 async fn slack_api_url(deployment: &Deployment) -> Result<String, Failure> {
-    let lambda = aws_sdk_lambda::Client::new(&deployment.aws);
-    let function = format!("{}-post-message", deployment.prefix);
-    let configured = lambda.get_function_configuration().function_name(function);
-    let configured = configured.send().await;
-    let configured = configured.map_err(|error| refused("GetFunctionConfiguration", &error))?;
-    let variables = configured.environment.and_then(|set| set.variables);
-    let url = variables.and_then(|mut variables| variables.remove("SLACK_API_URL"));
+    let mut environment = deployment.environment_of("post-message").await?;
+    let url = environment.remove("SLACK_API_URL");
     Ok(url.unwrap_or_else(|| DEFAULT_API_URL.to_owned()))
 }
 

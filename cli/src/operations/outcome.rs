@@ -45,6 +45,21 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     if let Some(card) = &outcome.card {
         line(shown_card(card));
     }
+    for of in &outcome.reminded {
+        line(format!(
+            "{:<14}{} ({})",
+            "reminded of", of.item_id, of.stage
+        ));
+    }
+    if outcome.escalated == Some(false) {
+        line("the item has moved: nobody was told".to_owned());
+    }
+    if let Some(told) = &outcome.told {
+        line(format!("{:<14}{}", "told", told.as_str()));
+    }
+    if let Some(MessageOutcome::Posted(message)) = &outcome.channel_message {
+        line(shown_message(message));
+    }
     if let Some(channel) = &outcome.channel {
         line(shown_channel(channel));
     }
