@@ -33,6 +33,7 @@ pub use crate::executions::Ended;
 pub const WAIT_SCALE: f64 = 0.05;
 pub const RATE_LIMITS_TABLE: &str = "apgl-rate-limits";
 pub const RECEIPTS_TABLE: &str = "apgl-receipts";
+pub const ITEMS_TABLE: &str = "apgl-items";
 pub const SLACK_USERS_TABLE: &str = "apgl-slack-users";
 
 /// The stack that the `e2e` program has started.

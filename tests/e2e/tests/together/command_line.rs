@@ -390,7 +390,7 @@ async fn the_doctor_checks_the_stack_the_token_the_tables_the_concurrency_and_th
     for expected in [
         "✔ stack apgl-notifications: CREATE_COMPLETE",
         "✔ stack apgl-mpc-handlers: CREATE_COMPLETE",
-        "✔ state machines: all 8 are there",
+        "✔ state machines: all 10 are there",
         "✔ token: accepted by Slack, for the workspace Sandbox",
         "✔ scopes: as in the manifest",
         "✔ threads: the bot can read the replies in its channels",

@@ -57,6 +57,9 @@ async fn a_new_item_has_a_pinned_card_that_follows_its_state() {
     let states = [
         "CheckRequest",
         "RecordItem",
+        "PlanIfPeopleMustAct",
+        "ResolveUsers",
+        "PlanReminders",
         "ChooseChannel",
         "EnsureChannel",
         "UpdateCard",

@@ -22,6 +22,7 @@ mod other_languages;
 mod rate_limits;
 mod receipts;
 mod redrive;
+mod reminders;
 mod roles;
 mod settled_events;
 mod starting;

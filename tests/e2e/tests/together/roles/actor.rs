@@ -95,6 +95,7 @@ impl Actor {
             StartNotifyPrivate => self.starts("notify-private-channel").await,
             StartNotifyPublic => self.starts("notify-public-channel").await,
             StartUpdateItem => self.starts("update-item").await,
+            StartRemind => self.starts("remind").await,
             StartNotifyPerson => self.starts("notify-person").await,
             StartDelete => self.starts("delete-channel").await,
             ReadExecution => {

@@ -17,7 +17,7 @@ use self::{
 };
 
 /// Each deployed function, and the probes that it is allowed.
-const ALLOWED: [(&str, &[Probe]); 18] = [
+const ALLOWED: [(&str, &[Probe]); 24] = [
     (
         "archive-channel",
         &[ReadToken, UpdateRateLimits, UpdateChannels, DeleteChannels],
@@ -32,6 +32,8 @@ const ALLOWED: [(&str, &[Probe]); 18] = [
         "find-channel",
         &[ReadToken, UpdateRateLimits, UpdateChannels],
     ),
+    ("find-escalation", &[]),
+    ("find-reminder", &[]),
     (
         "invite-members",
         &[
@@ -70,6 +72,7 @@ const ALLOWED: [(&str, &[Probe]); 18] = [
         "open-conversation",
         &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
     ),
+    ("plan-reminders", &[WriteItems]),
     (
         "post-message",
         &[
@@ -100,6 +103,21 @@ const ALLOWED: [(&str, &[Probe]); 18] = [
         "resolve-users",
         &[ReadToken, UpdateRateLimits, UpdateSlackUsers],
     ),
+    (
+        "send-escalation",
+        &[
+            ReadToken,
+            UpdateRateLimits,
+            UpdateChannels,
+            WriteDeliveries,
+            WriteItems,
+        ],
+    ),
+    (
+        "send-reminder",
+        &[ReadToken, UpdateRateLimits, WriteDeliveries, WriteItems],
+    ),
+    ("sweep-reminders", &[WriteItems, StartRemind, ScanTables]),
     (
         "update-card",
         &[

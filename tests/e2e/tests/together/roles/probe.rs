@@ -19,6 +19,7 @@ pub enum Probe {
     StartNotifyPublic,
     StartNotifyPerson,
     StartUpdateItem,
+    StartRemind,
     StartDelete,
     ReadExecution,
     ReadHistory,
@@ -36,7 +37,7 @@ pub enum Probe {
 use Probe::*;
 
 impl Probe {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         ReadToken,
         ReadProfiles,
         WriteProfiles,
@@ -53,6 +54,7 @@ impl Probe {
         StartNotifyPublic,
         StartNotifyPerson,
         StartUpdateItem,
+        StartRemind,
         StartDelete,
         ReadExecution,
         ReadHistory,
