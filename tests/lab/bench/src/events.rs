@@ -98,6 +98,22 @@ impl Scene {
                 "message": { "text": "The content item is ready for your review." },
             }),
             "record-item" => json!({ "item": item(n) }),
+            "plan-reminders" => json!({ "item": item(n), "users": [person(n)] }),
+            "find-reminder" => {
+                json!({ "userId": person(n)["id"], "day": "2026-12-01", "part": "first" })
+            }
+            "find-escalation" => json!({ "itemId": item(n)["id"], "dueDate": "2026-12-01" }),
+            // The item is not overdue.
+            "send-escalation" => json!({
+                "itemId": item(n)["id"], "dueDate": "2026-12-01", "conversation": null,
+                "channel": self.channel(CHANNEL)?, "skipped": [],
+            }),
+            // Nothing is due for these people.
+            "send-reminder" => json!({
+                "userId": person(n)["id"], "day": "2026-12-01", "part": "first",
+                "conversation": { "id": "D1", "email": email(n), "userId": person(n)["id"] },
+                "users": [person(n)], "skipped": [],
+            }),
             // `record-item` has recorded the item before, in its own turn.
             "update-card" => json!({
                 "channel": self.channel(CHANNEL)?, "channelName": CHANNEL, "itemId": item(n)["id"],
@@ -126,7 +142,7 @@ impl Scene {
 /// execution runs instead of thousands.
 fn event_of_a_service(function: &str) -> Option<Value> {
     match function {
-        "watch-executions" => Some(json!({})),
+        "watch-executions" | "sweep-reminders" => Some(json!({})),
         "record-outcome" => {
             let id = "apgl-notify-private-channel:bench-record-outcome";
             let change = json!({ "detail": {

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use apgl_contract::ItemId;
 use apgl_rate_limit::{RateLimits, SlackClock};
 use apgl_slack::quotas::quota_named;
+use apgl_stores::{Items, Table};
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use local_stack::TOKEN;
 use serde_json::json;
 use slack_sandbox::{
@@ -15,7 +18,7 @@ use slack_sandbox::{
 
 use crate::{
     Error,
-    counter::{CHANNELS_TABLE, Counter, RATE_LIMITS_TABLE},
+    counter::{CHANNELS_TABLE, Counter, ITEMS_TABLE, RATE_LIMITS_TABLE},
     work::Work,
 };
 
@@ -23,6 +26,7 @@ const PRIVATE: &str = "notify-private-channel";
 const PUBLIC: &str = "notify-public-channel";
 const PERSON: &str = "notify-person";
 const ITEM: &str = "update-item";
+const REMIND: &str = "remind";
 const MESSAGE: &str = "The content item is ready for your review.";
 /// The tokens from the first public notification on, from the first direct message on, and from the first item on.
 const PUBLIC_TOKEN: &str = "xoxb-public";
@@ -49,10 +53,11 @@ pub enum Case {
     DirectAgain,
     Card,
     CardAgain,
+    Reminder,
 }
 
 impl Case {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::FirstByColdFunctions,
         Self::First,
         Self::FirstToMany,
@@ -68,6 +73,7 @@ impl Case {
         Self::DirectAgain,
         Self::Card,
         Self::CardAgain,
+        Self::Reminder,
     ];
 
     /// A letter, for places where a sentence would be too long.
@@ -100,6 +106,7 @@ impl fmt::Display for Case {
             Self::DirectAgain => "repeated direct message to a person",
             Self::Card => "a new item, its card posted and pinned in a known channel",
             Self::CardAgain => "a new version of an item, its card updated",
+            Self::Reminder => "a repeated reminder of one item",
         })
     }
 }
@@ -118,9 +125,19 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
         }
         if case == Case::Card {
             renew_token(counter, ITEM_TOKEN, DIRECT_TOKEN).await?;
+            set_calendar(counter, "2026-11-30T08:00:00Z").await?;
             // Until now the functions for items are cold.
             counter.rest().await?;
             counter.count(ITEM, &item("another-item", 1)).await?;
+        }
+        if case == Case::Reminder {
+            set_calendar(counter, "2026-12-01T17:00:00Z").await?;
+            // Until now the functions for reminders are cold, and there is no direct message with the person.
+            counter.rest().await?;
+            counter
+                .count(REMIND, &reminder(counter, "2026-12-01").await?)
+                .await?;
+            set_calendar(counter, "2026-12-02T09:00:00Z").await?;
         }
         if case == Case::Public {
             renew_token(counter, PUBLIC_TOKEN, TOKEN).await?;
@@ -147,6 +164,10 @@ pub async fn run(counter: &Counter) -> Result<Vec<(Case, Work)>, Error> {
             Case::Direct | Case::DirectAgain => counter.count(PERSON, &direct(&members[0])).await?,
             Case::Card => counter.count(ITEM, &item("item", 1)).await?,
             Case::CardAgain => counter.count(ITEM, &item("item", 2)).await?,
+            Case::Reminder => {
+                let reminder = reminder(counter, "2026-12-02").await?;
+                counter.count(REMIND, &reminder).await?
+            }
             _ => counter.count(PRIVATE, &request).await?,
         };
         works.push((case, work));
@@ -193,6 +214,28 @@ fn item(id: &str, version: u64) -> serde_json::Value {
     })
 }
 
+/// The request for a reminder of the person for whom the item waits.
+async fn reminder(counter: &Counter, day: &str) -> Result<serde_json::Value, Error> {
+    let id = ItemId::try_from("item".to_owned()).map_err(uncounted)?;
+    let rows = items(counter).waiting(&id).await.map_err(uncounted)?;
+    let user = rows.first().map(|row| row.waiting.user_id.clone());
+    Ok(json!({ "userId": user, "day": day }))
+}
+
+async fn set_calendar(counter: &Counter, now: &str) -> Result<(), Error> {
+    let now = now.parse::<Timestamp>().map_err(uncounted)?;
+    items(counter).set_calendar(now).await.map_err(uncounted)
+}
+
+fn items(counter: &Counter) -> Items {
+    let client = aws_sdk_dynamodb::Client::new(counter.aws());
+    Items::new(Table::new(client, ITEMS_TABLE.to_owned()))
+}
+
+fn uncounted(error: impl fmt::Display) -> Error {
+    Error::Uncounted(error.to_string())
+}
+
 fn request(case: Case, members: &[String]) -> serde_json::Value {
     let mut request = json!({ "channelName": channel(case), "message": MESSAGE });
     if !members.is_empty() {
@@ -233,7 +276,8 @@ fn members(case: Case, people: &[String]) -> &[String] {
         | Case::PublicInAQueue
         | Case::PublicRefused
         | Case::Card
-        | Case::CardAgain => &[],
+        | Case::CardAgain
+        | Case::Reminder => &[],
     }
 }
 
@@ -259,7 +303,7 @@ async fn end_trust(counter: &Counter, case: Case) -> Result<(), Error> {
         .update_expression("SET seenAt = :longAgo")
         .expression_attribute_values(":longAgo", AttributeValue::N("0".to_owned()));
     let updated = update.send().await;
-    updated.map_err(|error| Error::Uncounted(error.to_string()))?;
+    updated.map_err(uncounted)?;
     Ok(())
 }
 
@@ -272,6 +316,6 @@ async fn others_post(counter: &Counter, case: Case) -> Result<(), Error> {
     let quota = quota_named(&format!("chat.postMessage#{id}"));
     let now = SlackClock::default().now();
     let taken = limits.take(&quota, QUEUE, now, None).await;
-    taken.map_err(|error| Error::Uncounted(error.to_string()))?;
+    taken.map_err(uncounted)?;
     Ok(())
 }

@@ -33,6 +33,7 @@ const AT_MOST: Duration = Duration::from_mins(5);
 /// The number of profiles that are written in parallel.
 const PROFILES_AT_ONCE: usize = 50;
 pub(crate) const CHANNELS_TABLE: &str = "apgl-channels";
+pub(crate) const ITEMS_TABLE: &str = "apgl-items";
 pub(crate) const RATE_LIMITS_TABLE: &str = "apgl-rate-limits";
 
 /// Runs one execution at a time, without scaled waits, and counts what it uses.
