@@ -41,6 +41,8 @@ enum Command {
     Chaos(Rest),
     /// Runs typical notifications, counts what each uses of AWS and Slack, and calculates the cost.
     Cost(Rest),
+    /// Reminds people of many items under faults at every seam, by a calendar of its own, and checks every reminder.
+    Deadline(Rest),
     Demo(Demo),
     Local(Local),
     /// Runs the additional checks for a release, such as the update from the previous release.
@@ -77,6 +79,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Burst(_) => start::program("burst").await,
         Command::Chaos(_) => start::program("chaos").await,
         Command::Cost(_) => start::program("cost").await,
+        Command::Deadline(_) => start::program("deadline").await,
         Command::Demo(_) => start::prepared_program("demo", Build::Dev).await,
         Command::Local(local) => start::prepared_program("local", local.build()).await,
         Command::ReleaseChecks => release_checks::run().await,

@@ -250,7 +250,7 @@ async fn send(
         ticks.tick().await;
         let (client, dice) = (client.clone(), dice.clone());
         starts.push(tokio::spawn(async move {
-            caller::start(&client, &notification, &dice).await
+            caller::start(&client, &notification.event(), &dice).await
         }));
     }
     let mut failed = 0;

@@ -2,21 +2,29 @@
 
 use std::time::Duration;
 
-use apgl_client::{Client, StartError, StateMachines};
+use apgl_client::{Client, Operation, StartError, StateMachines};
 use aws_types::SdkConfig;
 use local_stack::execution::state_machines;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::{
     Error,
     dice::{Dice, Seam},
-    notifications::Notification,
 };
 
 const KINDS: [(&str, u32); 2] = [("starts twice at once", 1), ("dies and starts again", 1)];
 const LATEST_DEATH_MILLIS: u64 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 25;
+
+/// What a caller asks for.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub operation: Operation,
+    pub key: String,
+    pub request: Value,
+}
 
 /// The client that every caller uses.
 pub fn client(aws: &SdkConfig) -> Result<Client, Error> {
@@ -27,37 +35,30 @@ pub fn client(aws: &SdkConfig) -> Result<Client, Error> {
 
 /// Starts the event's execution like a caller that may not know whether it has already done so. Returns the
 /// execution's ARN.
-pub async fn start(
-    client: &Client,
-    notification: &Notification,
-    dice: &Dice,
-) -> Result<String, StartError> {
+pub async fn start(client: &Client, event: &Event, dice: &Dice) -> Result<String, StartError> {
     match dice.roll(Seam::Caller, &KINDS) {
-        None => persistently(client, notification).await,
+        None => persistently(client, event).await,
         Some(("starts twice at once", _)) => {
-            let (first, second) = tokio::join!(
-                persistently(client, notification),
-                persistently(client, notification)
-            );
+            let (first, second) =
+                tokio::join!(persistently(client, event), persistently(client, event));
             second.and(first)
         }
         Some((_, mut rng)) => {
-            let (its_client, its_notification) = (client.clone(), notification.clone());
-            let caller =
-                tokio::spawn(async move { once(&its_client, &its_notification).await.map(drop) });
+            let (its_client, its_event) = (client.clone(), event.clone());
+            let caller = tokio::spawn(async move { once(&its_client, &its_event).await.map(drop) });
             sleep(Duration::from_millis(rng.u64(..LATEST_DEATH_MILLIS))).await;
             caller.abort();
             sleep(PAUSE).await;
-            persistently(client, notification).await
+            persistently(client, event).await
         }
     }
 }
 
 /// Starting an event again is safe, so a caller retries until it knows that the execution has started.
-async fn persistently(client: &Client, notification: &Notification) -> Result<String, StartError> {
+async fn persistently(client: &Client, event: &Event) -> Result<String, StartError> {
     let mut tried = 1;
     loop {
-        match once(client, notification).await {
+        match once(client, event).await {
             Err(StartError::Unavailable { .. } | StartError::Refused { .. }) if tried < TRIES => {
                 tried += 1;
                 sleep(PAUSE).await;
@@ -67,13 +68,12 @@ async fn persistently(client: &Client, notification: &Notification) -> Result<St
     }
 }
 
-async fn once(client: &Client, notification: &Notification) -> Result<String, StartError> {
-    let Notification {
+async fn once(client: &Client, event: &Event) -> Result<String, StartError> {
+    let Event {
         operation,
-        text,
+        key,
         request,
-        ..
-    } = notification;
-    let execution = client.start(*operation, text, request).await?;
+    } = event;
+    let execution = client.start(*operation, key, request).await?;
     Ok(execution.arn().to_owned())
 }

@@ -33,7 +33,7 @@ use crate::{
 const AT_MOST: Duration = Duration::from_mins(30);
 const REDRIVES: usize = 5;
 /// Copies of invocations can run until their timeout, and Slack can process their requests even later.
-const LAST_WORDS: Duration = Duration::from_secs(75);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(75);
 #[derive(Debug, Clone)]
 pub struct Options {
     pub executions: usize,
@@ -50,11 +50,11 @@ pub struct Options {
 }
 
 /// A stack with faults at every seam, until it is stopped.
-struct World {
-    stack: LocalStack,
-    sandbox: Admin,
-    dice: Dice,
-    people: People,
+pub(crate) struct World {
+    pub stack: LocalStack,
+    pub sandbox: Admin,
+    pub dice: Dice,
+    pub people: People,
     // The servers run until they are dropped.
     _proxy: FaultyAws,
     _invocation_faults: InvocationFaults,
@@ -70,27 +70,31 @@ pub(crate) struct Sent {
 
 /// Does the run. `chaos-bootstrap` and the functions must be built before.
 pub async fn run(project: &Project, options: &Options) -> Result<Report, Error> {
-    let world = World::start(project, options).await?;
+    let channel_trust = options.channel_trust.as_secs().to_string();
+    let stack = StackOptions {
+        wait_scale: options.wait_scale,
+        context: vec![("channelTrustSeconds".to_owned(), channel_trust)],
+        ..StackOptions::new("chaos")
+    };
+    let world = World::start(project, options.seed, stack).await?;
     let report = world.measure(options).await;
-    let log = project.logs().join("chaos-functions.log");
-    if let Err(error) = world.stack.save_function_logs(&log).await {
-        eprintln!("  can't save the functions' log lines: {error}");
-    }
-    world.stack.stop().await;
+    world.stop(project, "chaos").await;
     report
 }
 
 impl World {
-    async fn start(project: &Project, options: &Options) -> Result<Self, Error> {
-        let dice = Dice::new(options.seed);
+    /// Starts this stack with everything in it that can cause faults.
+    pub(crate) async fn start(
+        project: &Project,
+        seed: u64,
+        stack: StackOptions,
+    ) -> Result<Self, Error> {
+        let dice = Dice::new(seed);
         let proxy = FaultyAws::start(dice.clone()).await?;
         let people = People::new(dice.clone());
         let invocation_faults = InvocationFaults::start(dice.clone(), people.clone()).await?;
-        let channel_trust = options.channel_trust.as_secs();
         let stack = StackOptions {
-            wait_scale: options.wait_scale,
             mpc_handlers: false,
-            context: vec![("channelTrustSeconds".to_owned(), channel_trust.to_string())],
             detour: Detour {
                 aws_url: Some(proxy.url()),
                 environment: vec![
@@ -103,7 +107,7 @@ impl World {
                 functions: put_in_front(project)?,
                 ..App::of(project)
             }),
-            ..StackOptions::new("chaos")
+            ..stack
         };
         let stack = LocalStack::start(project, stack).await?;
         proxy.forward_to(&stack.endpoints.aws);
@@ -132,11 +136,11 @@ impl World {
             .collect();
 
         let began = Instant::now();
-        self.begin_faults(options).await?;
+        self.begin_faults(options.seed, options.rate, &options.seams)
+            .await?;
         let sent = self.send_all(notifications, options.concurrency).await?;
         let time = began.elapsed();
-        self.sandbox.end_chaos().await?;
-        self.dice.end();
+        self.end_faults().await?;
         self.people.wait_until_undone().await;
 
         let mut report = Report {
@@ -186,14 +190,33 @@ impl World {
         Ok(report)
     }
 
-    async fn begin_faults(&self, options: &Options) -> Result<(), Error> {
+    pub(crate) async fn begin_faults(
+        &self,
+        seed: u64,
+        rate: f64,
+        seams: &BTreeSet<Seam>,
+    ) -> Result<(), Error> {
         self.sandbox.clear_calls().await?;
-        if options.seams.contains(&Seam::Slack) {
-            let chaos = Chaos::new(options.seed, options.rate);
-            self.sandbox.begin_chaos(&chaos).await?;
+        if seams.contains(&Seam::Slack) {
+            self.sandbox.begin_chaos(&Chaos::new(seed, rate)).await?;
         }
-        self.dice.begin(options.seams.iter().copied(), options.rate);
+        self.dice.begin(seams.iter().copied(), rate);
         Ok(())
+    }
+
+    pub(crate) async fn end_faults(&self) -> Result<(), Error> {
+        self.sandbox.end_chaos().await?;
+        self.dice.end();
+        Ok(())
+    }
+
+    /// Stops everything, and saves the functions' log lines under this name.
+    pub(crate) async fn stop(self, project: &Project, name: &str) {
+        let log = project.logs().join(format!("{name}-functions.log"));
+        if let Err(error) = self.stack.save_function_logs(&log).await {
+            eprintln!("  can't save the functions' log lines: {error}");
+        }
+        self.stack.stop().await;
     }
 
     /// Starts all notifications, `concurrency` at a time, and waits for them to end.
@@ -214,7 +237,7 @@ impl World {
                 (client.clone(), executions.clone(), self.dice.clone());
             tasks.push(tokio::spawn(async move {
                 let notification = notification.started();
-                let arn = caller::start(&client, &notification, &dice)
+                let arn = caller::start(&client, &notification.event(), &dice)
                     .await
                     .map_err(|error| Error::Setup(error.to_string()))?;
                 let execution = end_of(&executions, &arn, AT_MOST).await?;

@@ -12,6 +12,7 @@
 //! | [`faults`] | `cargo xtask chaos`: all of these faults at once |
 //! | [`report`] | what became of its notifications |
 //! | [`burst`] | `cargo xtask burst`: many notifications at once without faults, with and without the rate limiter |
+//! | [`deadline`] | `cargo xtask deadline`: reminders under all of these faults, with a calendar that the run sets |
 //! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed while executions run |
 //!
 //! The sandbox injects Slack's faults: `slack_sandbox::chaos`.
@@ -19,6 +20,7 @@
 pub mod aws;
 pub mod burst;
 pub mod caller;
+pub mod deadline;
 pub mod dice;
 pub mod faults;
 pub mod lambda;
@@ -36,6 +38,14 @@ pub fn no_problems(problems: &[String]) -> Result<(), Box<dyn std::error::Error>
     Err(problems.join("; ").into())
 }
 
+/// Parses the share of the calls that fail.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=0.5).contains(&rate) => Ok(rate),
+        _ => Err("must be from 0 to 0.5: with more faults nothing gets through".to_owned()),
+    }
+}
+
 /// Why a run failed. Problems that a completed run finds are in its report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,6 +57,8 @@ pub enum Error {
     LocalStack(#[from] local_stack::Error),
     #[error(transparent)]
     Sandbox(#[from] slack_sandbox::admin::AdminError),
+    #[error(transparent)]
+    Table(#[from] apgl_contract::StepError),
     #[error("{0}")]
     Setup(String),
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use slack_sandbox::{Admin, Seed, admin::ChannelState, seed::ChannelSeed, workspace::User};
 use tokio::time::{Instant, sleep};
 
-use crate::Error;
+use crate::{Error, caller::Event};
 
 const POLL: Duration = Duration::from_secs(1);
 /// Of mixed channels, one in this many is private.
@@ -70,6 +70,15 @@ impl Notification {
             self.request["expiresAt"] = json!(Timestamp::try_from(*expires_at).ok());
         }
         self
+    }
+
+    /// What its caller asks for.
+    pub fn event(&self) -> Event {
+        Event {
+            operation: self.operation,
+            key: self.text.clone(),
+            request: self.request.clone(),
+        }
     }
 
     pub fn is_private(&self) -> bool {

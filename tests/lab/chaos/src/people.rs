@@ -57,7 +57,7 @@ struct State {
     changed: BTreeSet<String>,
     /// How often each kind of change was made.
     made: BTreeMap<&'static str, u64>,
-    /// The times at which the invocations of `post-message` began, by the execution's ARN.
+    /// The times at which the invocations that post began, by the execution's ARN.
     posting: Posting,
     tasks: JoinSet<()>,
 }
@@ -96,7 +96,7 @@ impl People {
         }
         self.roll(channel).await;
         if let Some(execution) = payload["run"]["executionId"].as_str()
-            && function.ends_with("post-message")
+            && (function.ends_with("post-message") || function.ends_with("send-reminder"))
         {
             let mut state = self.state().await;
             let began = state.posting.entry(execution.to_owned()).or_default();

@@ -224,41 +224,46 @@ impl fmt::Display for Report {
             let changes: Vec<_> = changes.map(|(kind, n)| format!("{n} {kind}")).collect();
             writeln!(f, "  people made these changes: {}", changes.join(", "))?;
         }
-        let mut seams = Table::new(["seam", "calls", "faults", "", "of which"]);
-        let percent = |faults, calls| format!("{:.0} %", 100.0 * share(faults, calls));
-        let kinds = |kinds: &mut dyn Iterator<Item = (String, u64)>| {
-            let kinds: Vec<_> = kinds
-                .map(|(kind, count)| format!("{count} {kind}"))
-                .collect();
-            kinds.join(", ")
-        };
-        for (seam, tally) in &self.seams {
-            let faults = tally.fault_count();
-            let mut by_kind = tally
-                .faults
-                .iter()
-                .map(|(kind, count)| ((*kind).to_owned(), *count));
-            seams.row([
-                seam.to_string(),
-                tally.calls.to_string(),
-                faults.to_string(),
-                percent(faults, tally.calls),
-                kinds(&mut by_kind),
-            ]);
-        }
-        let faults: u64 = self.slack.faults.values().sum();
-        let mut by_kind = self
-            .slack
-            .faults
-            .iter()
-            .map(|(kind, count)| (kind.clone(), *count));
-        seams.row([
-            Seam::Slack.to_string(),
-            self.slack.total.to_string(),
-            faults.to_string(),
-            percent(faults, self.slack.total),
-            kinds(&mut by_kind),
-        ]);
+        let seams = seams(&self.seams, &self.slack);
         write!(f, "\n{seams}")
     }
+}
+
+/// How many calls failed at each seam.
+pub(crate) fn seams(tallies: &BTreeMap<Seam, Tally>, slack: &SlackCalls) -> Table {
+    let mut seams = Table::new(["seam", "calls", "faults", "", "of which"]);
+    let percent = |faults, calls| format!("{:.0} %", 100.0 * share(faults, calls));
+    let kinds = |kinds: &mut dyn Iterator<Item = (String, u64)>| {
+        let kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        kinds.join(", ")
+    };
+    for (seam, tally) in tallies {
+        let faults = tally.fault_count();
+        let mut by_kind = tally
+            .faults
+            .iter()
+            .map(|(kind, count)| ((*kind).to_owned(), *count));
+        seams.row([
+            seam.to_string(),
+            tally.calls.to_string(),
+            faults.to_string(),
+            percent(faults, tally.calls),
+            kinds(&mut by_kind),
+        ]);
+    }
+    let faults: u64 = slack.faults.values().sum();
+    let mut by_kind = slack
+        .faults
+        .iter()
+        .map(|(kind, count)| (kind.clone(), *count));
+    seams.row([
+        Seam::Slack.to_string(),
+        slack.total.to_string(),
+        faults.to_string(),
+        percent(faults, slack.total),
+        kinds(&mut by_kind),
+    ]);
+    seams
 }

@@ -210,7 +210,7 @@ async fn start_all(
     let mut ticks = interval(Duration::from_secs(1) / STARTS_PER_SECOND);
     for notification in notifications {
         ticks.tick().await;
-        let arn = caller::start(&client, &notification, &dice).await;
+        let arn = caller::start(&client, &notification.event(), &dice).await;
         let arn = arn.map_err(|error| Error::Setup(error.to_string()))?;
         // Nobody receives any more if the run has failed.
         let _ = started.send(arn);

@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The share of the calls at each seam that fail.
-    #[arg(long, default_value_t = 0.18, value_parser = rate)]
+    #[arg(long, default_value_t = 0.18, value_parser = chaos::rate)]
     rate: f64,
     /// The seams where faults occur.
     #[arg(long, value_delimiter = ',', default_values_t = Seam::ALL)]
@@ -48,13 +48,6 @@ struct Arguments {
     /// Uses a dev build of the functions, which takes only seconds to build.
     #[arg(long)]
     dev: bool,
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if (0.0..=0.5).contains(&rate) => Ok(rate),
-        _ => Err("must be from 0 to 0.5: with more faults nothing gets through".to_owned()),
-    }
 }
 
 #[tokio::main]
