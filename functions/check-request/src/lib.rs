@@ -87,8 +87,14 @@ mod tests {
     ) {
         let deps = Deps::with_pattern(pattern).unwrap();
         let about_channels = Operation::ALL.into_iter();
-        let about_channels =
-            about_channels.filter(|operation| *operation != Operation::NotifyPerson);
+        let about_channels = about_channels.filter(|operation| {
+            let about_no_channel = [
+                Operation::NotifyPerson,
+                Operation::Remind,
+                Operation::Escalate,
+            ];
+            !about_no_channel.contains(operation)
+        });
         for operation in about_channels {
             let request = json!({ "channelName": name });
             let request = match operation {
