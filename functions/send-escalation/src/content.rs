@@ -1,6 +1,7 @@
 //! The messages that tell of an overdue item: to the person who is told, and in the item's channel.
 
 use apgl_contract::{Item, SlackUserId, mrkdwn::escaped};
+use apgl_delivery::rich_text::{bold, date, date_in_text, plain, section, title};
 use apgl_reminders::Waiting;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -65,13 +66,7 @@ impl<'a> Story<'a> {
             .due_date
             .map_or(0, apgl_contract::DueDate::epoch_seconds);
         let mut overdue = vec![
-            match &item.link {
-                Some(link) => json!({
-                    "type": "link", "url": link.as_str(), "text": item.title.as_str(),
-                    "style": { "bold": true },
-                }),
-                None => bold(item.title.as_str()),
-            },
+            title(item),
             plain(" was due "),
             date(due, "{date_long}"),
             plain(&format!(
@@ -88,11 +83,10 @@ impl<'a> Story<'a> {
             people.push(section(&[plain(&format!("and {others} more"))]));
         }
         let names: Vec<&str> = shown.iter().map(|line| line.name.as_str()).collect();
-        // Source: Slack's "Formatting text for app surfaces", "Date formatting".
         let text = format!(
-            "Overdue: {} (due <!date^{due}^{{date_short}}|{}>), waiting for {}",
+            "Overdue: {} (due {}), waiting for {}",
             escaped(item.title.as_str()),
-            fallback(due),
+            date_in_text(due, "{date_short}"),
             escaped(&names.join(", ")),
         );
         let list = json!({ "type": "rich_text_list", "style": "bullet", "elements": people });
@@ -119,27 +113,4 @@ fn told(Line { name, times, last }: &Line) -> Vec<Value> {
     }
     told.extend(last.map(|last| date(last.as_second(), "{date_short} {time}")));
     told
-}
-
-/// Source: Slack's "Rich text block", "Date element type".
-fn date(at: i64, format: &str) -> Value {
-    json!({ "type": "date", "timestamp": at, "format": format, "fallback": fallback(at) })
-}
-
-/// For a client that can't show dates.
-fn fallback(at: i64) -> String {
-    let at = Timestamp::from_second(at).unwrap_or_default();
-    at.strftime("%-d %B %Y").to_string()
-}
-
-fn section(elements: &[Value]) -> Value {
-    json!({ "type": "rich_text_section", "elements": elements })
-}
-
-fn plain(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-fn bold(text: &str) -> Value {
-    json!({ "type": "text", "text": text, "style": { "bold": true } })
 }

@@ -1,6 +1,7 @@
 //! The message that reminds a person.
 
 use apgl_contract::{Item, mrkdwn::escaped, reminders::Stage};
+use apgl_delivery::rich_text::{date, date_in_text, plain, section, title};
 use apgl_stores::BundleContent;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -46,8 +47,7 @@ fn text(headline: &str, lines: &[Line<'_>]) -> String {
     for Line { item, stage, since } in lines {
         let title = escaped(item.title.as_str());
         let (before, at, after) = when(item, *stage, *since);
-        // Source: Slack's "Formatting text for app surfaces", "Date formatting".
-        let date = format!("<!date^{at}^{{date_short}}|{}>", fallback(at));
+        let date = date_in_text(at, "{date_short}");
         let shown = format!("{separator}{title} ({before}{date}{after})");
         if text.chars().count() + shown.chars().count() > LONGEST_TEXT {
             break;
@@ -60,23 +60,13 @@ fn text(headline: &str, lines: &[Line<'_>]) -> String {
 
 fn elements(line: &Line<'_>) -> Vec<Value> {
     let Line { item, stage, since } = line;
-    let title = match &item.link {
-        Some(url) => json!({
-            "type": "link", "url": url.as_str(), "text": item.title.as_str(), "style": { "bold": true },
-        }),
-        None => json!({ "type": "text", "text": item.title.as_str(), "style": { "bold": true } }),
-    };
     let (before, at, after) = when(item, *stage, *since);
-    // Source: Slack's "Rich text block", "Date element type".
-    let date = json!({
-        "type": "date", "timestamp": at, "format": "{date_long}", "fallback": fallback(at),
-    });
     let state = format!(" · {} · {before}", item.state.in_words());
     let next_step = item.next_step.as_ref();
     let after = next_step.map_or(after.to_owned(), |step| {
         format!("{after}\n{}", step.as_str())
     });
-    let mut elements = vec![title, plain(&state), date];
+    let mut elements = vec![title(item), plain(&state), date(at, "{date_long}")];
     if !after.is_empty() {
         elements.push(plain(&after));
     }
@@ -94,18 +84,4 @@ fn when(item: &Item, stage: Stage, since: Timestamp) -> (&'static str, i64, &'st
         Stage::Before(_) | Stage::Quiet(_) => "",
     };
     ("due ", due.epoch_seconds(), after)
-}
-
-/// For a client that can't show dates.
-fn fallback(at: i64) -> String {
-    let at = Timestamp::from_second(at).unwrap_or_default();
-    at.strftime("%-d %B %Y").to_string()
-}
-
-fn section(elements: &[Value]) -> Value {
-    json!({ "type": "rich_text_section", "elements": elements })
-}
-
-fn plain(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
 }

@@ -1,6 +1,7 @@
 //! What a card shows of an item.
 
 use apgl_contract::{Email, Item, mrkdwn::escaped};
+use apgl_delivery::rich_text::{date, date_in_text, plain, section, title};
 use serde_json::{Value, json};
 
 /// Slack splits a longer text into several messages. What does not fit is in the blocks.
@@ -28,10 +29,9 @@ impl Content {
 fn text(item: &Item) -> String {
     let headline = format!("{}: {}", item.state.in_words(), item.title.as_str());
     let waiting = waiting_for(item).map(|names| format!("Waiting for {}", escaped(&names)));
-    let due = item.due_date.map(|date| {
-        let seconds = date.epoch_seconds();
-        // Source: Slack's "Formatting text for app surfaces", "Date formatting".
-        format!("Due <!date^{seconds}^{{date_long_pretty}}|{date}>")
+    let due = item.due_date.map(|due| {
+        let due = date_in_text(due.epoch_seconds(), "{date_long_pretty}");
+        format!("Due {due}")
     });
     let link = item.link.as_ref();
     let link = link.map(|link| format!("<{}>", escaped(link.as_str())));
@@ -48,23 +48,16 @@ fn text(item: &Item) -> String {
 }
 
 fn blocks(item: &Item) -> Vec<Value> {
-    let title = match &item.link {
-        Some(link) => json!({
-            "type": "link", "url": link.as_str(), "text": item.title.as_str(), "style": { "bold": true },
-        }),
-        None => json!({ "type": "text", "text": item.title.as_str(), "style": { "bold": true } }),
-    };
     let next_step = item.next_step.as_ref();
     let next_step = next_step.map(|step| plain(&format!("\n{}", step.as_str())));
-    let about: Vec<Value> = [Some(title), next_step].into_iter().flatten().collect();
+    let about: Vec<Value> = [Some(title(item)), next_step]
+        .into_iter()
+        .flatten()
+        .collect();
     let waiting = waiting_for(item).map(|names| vec![plain(&format!("Waiting for {names}"))]);
-    let due = item.due_date.map(|date| {
-        // Source: Slack's "Rich text block", "Date element type".
-        let date = json!({
-            "type": "date", "timestamp": date.epoch_seconds(), "format": "{date_long_pretty}",
-            "fallback": date.to_string(),
-        });
-        vec![plain("Due "), date]
+    let due = item.due_date.map(|due| {
+        let due = date(due.epoch_seconds(), "{date_long_pretty}");
+        vec![plain("Due "), due]
     });
     let facts = item
         .facts
@@ -82,14 +75,6 @@ fn blocks(item: &Item) -> Vec<Value> {
         json!({ "type": "header", "text": { "type": "plain_text", "text": item.state.in_words() } }),
         json!({ "type": "rich_text", "elements": elements }),
     ]
-}
-
-fn section(elements: &[Value]) -> Value {
-    json!({ "type": "rich_text_section", "elements": elements })
-}
-
-fn plain(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
 }
 
 /// Those who must act, by name; `None` if nobody must.

@@ -8,6 +8,7 @@ mod guard;
 mod outbox;
 pub mod protocol;
 pub mod reminder;
+pub mod rich_text;
 mod target;
 
 pub use guard::WhileItHolds;
