@@ -37,11 +37,8 @@ fn planner(
     let items = Items::new(Table::new(dynamodb, table));
     let reminders = setting("REMINDERS").unwrap_or_else(|| "{}".to_owned());
     let reminders = read_settings(&reminders);
-    let calendar = match setting("CALENDAR").as_deref() {
-        None | Some("system") => Calendar::System,
-        Some("stored") => Calendar::Stored(items.clone()),
-        Some(_) => return Err(("CALENDAR", "is neither system nor stored".to_owned())),
-    };
+    let calendar = Calendar::named(setting("CALENDAR").as_deref(), &items);
+    let calendar = calendar.ok_or(("CALENDAR", "is neither system nor stored".to_owned()))?;
     Ok(Planner {
         reminders: reminders.map_err(|error| ("REMINDERS", format!("is not valid ({error})")))?,
         calendar,

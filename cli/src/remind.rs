@@ -19,9 +19,6 @@ use crate::{
     values::instant,
 };
 
-/// A reminder is found within this many looks: in between are changes of a time zone.
-const MOST_LOOKS: usize = 20;
-
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Only shows it. Without this it is an error, because the hourly sweep reminds people.
@@ -123,15 +120,8 @@ fn has_room(last: &Bundle, day: DueDate, stage: Stage) -> bool {
 
 /// The first reminder from then on.
 fn first_reminder(planner: &Planner, row: &Looked, from: Timestamp) -> Option<Reminder> {
-    let mut at = from;
-    for _ in 0..MOST_LOOKS {
-        let plan = planner.plan(row, at)?;
-        if let Some(stage) = plan.due {
-            return Some(Reminder::of(row, at, stage));
-        }
-        at = plan.next_look_at?;
-    }
-    None
+    let mut looks = planner.looks(row, from);
+    looks.find_map(|(at, due)| Some(Reminder::of(row, at, due?)))
 }
 
 fn earlier(a: Option<Reminder>, b: Option<Reminder>) -> Option<Reminder> {

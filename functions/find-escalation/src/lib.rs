@@ -75,9 +75,7 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
             return Ok(Outcome::NOTHING);
         }
     };
-    let rules = planner
-        .reminders
-        .of(item.state.as_str(), item.reminders.as_ref());
+    let rules = planner.reminders.of_item(&item);
     Ok(Outcome {
         people: rules.escalate_to.as_slice().to_vec(),
         channel_name: Some(item.channel_name),

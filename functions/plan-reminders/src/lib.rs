@@ -112,7 +112,7 @@ fn planned(
     let mut waiting = Waiting::new(item, user.clone(), zone, before, now);
     // A snooze is found when somebody looks.
     let plan = waiting.plan(item, None, &planner.reminders, now);
-    waiting.next_look_at = plan.due.map(|_| now).or(plan.next_look_at);
+    waiting.next_look_at = plan.look_at(now);
     waiting
 }
 
@@ -123,9 +123,7 @@ async fn plan_escalation(
     zone: &str,
     now: Timestamp,
 ) -> Result<(), StepError> {
-    let rules = planner
-        .reminders
-        .of(item.state.as_str(), item.reminders.as_ref());
+    let rules = planner.reminders.of_item(item);
     let Some(due_date) = item
         .due_date
         .filter(|_| !rules.escalate_to.as_slice().is_empty())

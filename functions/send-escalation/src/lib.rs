@@ -180,20 +180,13 @@ impl Escalating<'_> {
             input,
         } = self;
         let due_date = input.due_date.date();
-        let delivery = Delivery {
-            id: format!(
-                "#escalate/{}/{due_date}#{}",
-                input.item_id,
-                purpose.as_str()
-            ),
-            attempt_id: attempt_id(invocation),
-            place: Place::in_channel(target.id()),
-            // It belongs to the item, not to an execution.
-            execution_started_at: None,
-            expires_at: None,
-            in_sequence: None,
-            deadline: invocation.deadline,
-        };
+        let id = &input.item_id;
+        let delivery = Delivery::of_no_execution(
+            format!("#escalate/{id}/{due_date}#{}", purpose.as_str()),
+            &attempt_id(invocation),
+            Place::in_channel(target.id()),
+            invocation.deadline,
+        );
         let content = Content {
             text: &message.text,
             blocks: Some(&message.blocks),

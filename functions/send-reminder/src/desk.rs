@@ -214,8 +214,7 @@ impl Desk for PersonsDesk<'_> {
             };
             let zone = row.stored.waiting.zone();
             let zone = zone.at(now);
-            let own = item.reminders.as_ref();
-            let rules = planner.reminders.of(item.state.as_str(), own);
+            let rules = planner.reminders.of_item(item);
             versions.contains(&(&item.id, item.version))
                 && local_day(now, zone) == bundle.day.date()
                 && (is_working_time(now, zone, &rules) || now <= bundle.stored_at + GRACE)
@@ -231,16 +230,12 @@ impl Desk for PersonsDesk<'_> {
     }
 
     fn delivery(&self, bundle: &Bundle) -> Delivery {
-        Delivery {
-            id: format!("#remind/{}#{}", self.agenda.user.0, bundle.number),
-            attempt_id: self.attempt_id.to_owned(),
-            place: Place::in_channel(&self.conversation.id),
-            // The bundle belongs to the person, not to an execution.
-            execution_started_at: None,
-            expires_at: None,
-            in_sequence: None,
-            deadline: self.invocation.deadline,
-        }
+        Delivery::of_no_execution(
+            format!("#remind/{}#{}", self.agenda.user.0, bundle.number),
+            self.attempt_id,
+            Place::in_channel(&self.conversation.id),
+            self.invocation.deadline,
+        )
     }
 
     fn outbox<'a>(&'a self, bundle: &'a Bundle, delivery: &'a Delivery) -> SlackOutbox<'a> {

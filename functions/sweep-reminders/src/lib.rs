@@ -14,11 +14,11 @@ use apgl_client::{Client, StartError, WaitError};
 use apgl_contract::{
     DueDate, ItemId, Recovery, SlackUserId, StepError, reminders::Part, request::Operation,
 };
-use apgl_reminders::{Escalation, local_day};
+use apgl_reminders::{Escalation, local_day, zone_named};
 use apgl_runtime::SettingError;
 use apgl_stores::{BundleLedger, Escalating, Looked, Planner, Swept, UtcHour};
 use aws_types::SdkConfig;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
@@ -140,8 +140,7 @@ async fn plan_all(planner: &Planner, now: Timestamp) -> Result<(), NotSwept> {
         for row in rows.looked() {
             zone.clone_from(&row.stored.waiting.zone);
             let plan = planner.plan(&row, now).unwrap_or_default();
-            let next = plan.due.map(|_| now).or(plan.next_look_at);
-            planner.look_again(&row, next).await?;
+            planner.look_again(&row, plan.look_at(now)).await?;
         }
         let item = &rows.item;
         let Some(due_date) = item.due_date else {
@@ -243,7 +242,7 @@ async fn escalate(
     let item = items.latest(item_id).await?;
     let plan = item.and_then(|item| planner.escalation(&row, &item, until, at));
     if plan == Some(Escalation::Due) {
-        let zone = TimeZone::get(&row.zone).unwrap_or(TimeZone::UTC);
+        let zone = zone_named(&row.zone);
         let day = local_day(at, &zone);
         let key = format!("{item_id}/{}/{day}", row.due_date.date());
         let request = json!({ "itemId": item_id, "dueDate": row.due_date });

@@ -66,16 +66,12 @@ impl Board for SlackBoard<'_> {
     }
 
     async fn post(&self, number: u32, version: &Version) -> Result<PostedMessage, NotDelivered> {
-        let delivery = Delivery {
-            id: format!("#card/{}#{number}", self.input.item_id),
-            attempt_id: self.attempt_id.to_owned(),
-            place: Place::in_channel(self.channel()),
-            // The card belongs to no execution.
-            execution_started_at: None,
-            expires_at: None,
-            in_sequence: None,
-            deadline: self.invocation.deadline,
-        };
+        let delivery = Delivery::of_no_execution(
+            format!("#card/{}#{number}", self.input.item_id),
+            self.attempt_id,
+            Place::in_channel(self.channel()),
+            self.invocation.deadline,
+        );
         let content = apgl_delivery::Content {
             text: &version.content.text,
             blocks: Some(&version.content.blocks),

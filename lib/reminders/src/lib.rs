@@ -49,7 +49,7 @@ pub use escalation::{Escalation, escalation};
 pub use plan::{History, Plan, WaitingItem, plan};
 pub use schedule::is_after_due_time;
 pub use waiting::Waiting;
-pub use zone::{PersonZone, local_day};
+pub use zone::{PersonZone, local_day, zone_named};
 
 /// Reads the settings from JSON.
 ///

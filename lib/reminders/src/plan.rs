@@ -34,6 +34,13 @@ pub struct Plan {
     pub next_look_at: Option<Timestamp>,
 }
 
+impl Plan {
+    /// When somebody must look who has planned at this time and sends nothing.
+    pub fn look_at(&self, planned_at: Timestamp) -> Option<Timestamp> {
+        self.due.map(|_| planned_at).or(self.next_look_at)
+    }
+}
+
 /// Plans the reminders of one item for one person. The crate's documentation has the rules.
 pub fn plan(
     item: &WaitingItem,

@@ -7,10 +7,10 @@ use apgl_contract::{
     notice::SequenceNumber,
     reminders::{Reminders, Stage},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{History, PersonZone, Plan, WaitingItem, plan};
+use crate::{History, PersonZone, Plan, WaitingItem, plan, zone_named};
 
 /// That an item waits for a person, as the table keeps it. The item itself decides whether it still does: see
 /// [`Waiting::is_current`].
@@ -104,10 +104,10 @@ impl Waiting {
 
     /// The person's time zone.
     pub fn zone(&self) -> PersonZone {
-        let current = zone_or_utc(&self.zone);
+        let current = zone_named(&self.zone);
         match &self.previous_zone {
             Some((previous, changed_at)) => {
-                PersonZone::changed(current, zone_or_utc(previous), *changed_at)
+                PersonZone::changed(current, zone_named(previous), *changed_at)
             }
             None => current.into(),
         }
@@ -126,7 +126,7 @@ impl Waiting {
             waiting_since: self.since,
             snoozed_until,
         };
-        let rules = reminders.of(item.state.as_str(), item.reminders.as_ref());
+        let rules = reminders.of_item(item);
         plan(&waiting, &rules, &self.history(), now, &self.zone())
     }
 
@@ -135,11 +135,6 @@ impl Waiting {
         let passed_over = self.passed_over.keys().map(|stage| (*stage, self.since));
         passed_over.chain(self.told.clone()).collect()
     }
-}
-
-/// The zone with this name; UTC if there is none.
-fn zone_or_utc(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
 #[cfg(test)]

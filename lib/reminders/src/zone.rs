@@ -11,6 +11,11 @@ pub fn local_day(at: Timestamp, zone: &TimeZone) -> Date {
     zone.to_datetime(at).date()
 }
 
+/// The zone with this IANA name; UTC if there is none.
+pub fn zone_named(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+}
+
 /// The time zone of a person. After a change, the previous zone applies until the end of the person's day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonZone {

@@ -22,7 +22,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::{Mentions, reminders::Lead};
+use crate::{Item, Mentions, reminders::Lead};
 
 const MAX_REMINDERS: u8 = 10;
 const MAX_WORKING_DAYS: u8 = 30;
@@ -41,6 +41,11 @@ pub struct Reminders {
 }
 
 impl Reminders {
+    /// The rules for this item.
+    pub fn of_item(&self, item: &Item) -> Rules {
+        self.of(item.state.as_str(), item.reminders.as_ref())
+    }
+
     /// The rules for an item in this state. Each field comes from the item's own settings, else from those of the
     /// state, else from the default.
     pub fn of(&self, state: &str, own: Option<&ReminderSettings>) -> Rules {

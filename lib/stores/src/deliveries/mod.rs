@@ -63,6 +63,25 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A message that belongs to no execution: whichever one posts it, it is posted once. It neither expires nor is in a
+    /// sequence.
+    pub fn of_no_execution(
+        id: String,
+        attempt_id: &str,
+        place: Place,
+        deadline: SystemTime,
+    ) -> Self {
+        Self {
+            id,
+            attempt_id: attempt_id.to_owned(),
+            place,
+            execution_started_at: None,
+            expires_at: None,
+            in_sequence: None,
+            deadline,
+        }
+    }
+
     pub fn has_expired(&self, now: SystemTime) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at < now)
     }

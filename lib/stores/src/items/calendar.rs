@@ -30,13 +30,19 @@ struct Now {
 impl Calendar {
     /// The calendar that `CALENDAR` names: `system`, the default, or `stored`.
     pub fn from_env(items: &Items) -> Result<Self, SettingError> {
-        match optional_setting("CALENDAR").as_deref() {
-            None | Some("system") => Ok(Self::System),
-            Some("stored") => Ok(Self::Stored(items.clone())),
-            Some(_) => Err(SettingError::Bad {
-                name: "CALENDAR",
-                rule: "must be system or stored",
-            }),
+        let name = optional_setting("CALENDAR");
+        Self::named(name.as_deref(), items).ok_or(SettingError::Bad {
+            name: "CALENDAR",
+            rule: "must be system or stored",
+        })
+    }
+
+    /// The calendar of this name; the system's if there is none. `None` if the name is another one.
+    pub fn named(name: Option<&str>, items: &Items) -> Option<Self> {
+        match name {
+            None | Some("system") => Some(Self::System),
+            Some("stored") => Some(Self::Stored(items.clone())),
+            Some(_) => None,
         }
     }
 

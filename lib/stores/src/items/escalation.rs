@@ -3,12 +3,12 @@
 use apgl_contract::{
     DueDate, Email, Item as ContractItem, ItemId, State, StepError, notice::SequenceNumber,
 };
-use apgl_reminders::{Escalation, WaitingItem, escalation, local_day};
-use jiff::{Timestamp, tz::TimeZone};
+use apgl_reminders::{Escalation, WaitingItem, escalation, local_day, zone_named};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{GET, HOUR, ITEM_ID, Items, PUT, Planner, REVISION, ROW, UtcHour, expiry_after};
-use crate::table::{Item, number, text};
+use super::{GET, Items, PUT, Planner};
+use crate::table::Item;
 
 pub(super) const ESCALATION_ROW: &str = "escalation";
 
@@ -80,13 +80,11 @@ impl Planner {
         snoozed_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Escalation> {
-        let rules = self
-            .reminders
-            .of(item.state.as_str(), item.reminders.as_ref());
+        let rules = self.reminders.of_item(item);
         if !row.is_current(item) || rules.escalate_to.as_slice().is_empty() {
             return None;
         }
-        let zone = TimeZone::get(&row.zone).unwrap_or(TimeZone::UTC);
+        let zone = zone_named(&row.zone);
         // Who got the item when it was overdue has the whole grace period as well.
         let since = local_day(row.since, &zone);
         let waiting = WaitingItem {
@@ -123,30 +121,11 @@ impl Items {
 
     /// Writes the row, unless somebody has changed it meanwhile. Returns whether it has.
     pub async fn keep_escalating(&self, id: &ItemId, row: &Escalating) -> Result<bool, StepError> {
-        let table = &self.0;
         let fields = serde_dynamo::to_item(row);
-        let fields: Item = fields.map_err(|_| table.unreadable(PUT, "escalation"))?;
-        let put = table
-            .client
-            .put_item()
-            .table_name(&table.name)
-            .set_item(Some(fields))
-            .item(ITEM_ID, text(id.as_str()))
-            .item(ROW, text(ESCALATION_ROW))
-            .item(REVISION, number(row.revision + 1))
-            .item("expiresAt", expiry_after(Timestamp::now()));
-        let put = match row.next_look_at {
-            Some(at) => put.item(HOUR, text(&UtcHour::of(at).to_string())),
-            None => put,
-        };
-        let put = if row.revision == 0 {
-            put.condition_expression("attribute_not_exists(itemId)")
-        } else {
-            put.condition_expression("revision = :revision")
-                .expression_attribute_values(":revision", number(row.revision))
-        };
-        let written = table.if_it_holds(PUT, put.send().await)?;
-        Ok(written.is_some())
+        let fields: Item = fields.map_err(|_| self.0.unreadable(PUT, "escalation"))?;
+        let revision = Some(row.revision).filter(|revision| *revision > 0);
+        self.replace_row(id, ESCALATION_ROW, fields, row.next_look_at, revision)
+            .await
     }
 
     /// Until when nobody is reminded of the item.

@@ -40,7 +40,7 @@ use aws_sdk_dynamodb::{
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 
-use self::waiting::{HOUR, REVISION, SNOOZE_ROW, Snooze, WAITING};
+use self::waiting::{SNOOZE_ROW, Snooze, WAITING};
 pub use self::{
     bundle::{Bundle, BundleContent, BundleEntry, BundleLedger, BundleState},
     calendar::Calendar,

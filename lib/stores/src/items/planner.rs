@@ -1,13 +1,15 @@
 //! What the steps share that remind people: the items, the settings and the calendar.
 
+use std::iter;
+
 use apgl_aws::{SettingError, optional_setting};
 use apgl_contract::{
     DueDate, Item as ContractItem, StepError,
     reminders::{Part, Reminders, Stage},
 };
-use apgl_reminders::{PersonZone, Plan, Waiting, local_day, read_settings};
+use apgl_reminders::{PersonZone, Plan, Waiting, local_day, read_settings, zone_named};
 use aws_types::SdkConfig;
-use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Time};
 
 use super::{Calendar, Items, Looked};
 
@@ -53,8 +55,7 @@ impl Planner {
 
     /// The same as the zone of a person.
     pub fn unknown_zone(&self) -> PersonZone {
-        let zone = TimeZone::get(self.default_zone());
-        zone.unwrap_or(TimeZone::UTC).into()
+        zone_named(self.default_zone()).into()
     }
 
     /// What is due at that time, and when to look again. `None` if the item waits for the person no longer.
@@ -78,19 +79,29 @@ impl Planner {
         now: Timestamp,
         (day, part): (DueDate, Part),
     ) -> Option<(Timestamp, Stage)> {
-        let zone = looked.stored.waiting.zone();
-        let mut at = self.as_of(looked.stored.waiting.next_look_at, now);
-        for _ in 0..MOST_LOOKS {
-            if local_day(at, zone.at(at)) != day.date() {
-                return None;
-            }
+        let waiting = &looked.stored.waiting;
+        let zone = waiting.zone();
+        let from = self.as_of(waiting.next_look_at, now);
+        self.looks(looked, from)
+            .take_while(|(at, _)| local_day(*at, zone.at(*at)) == day.date())
+            .find_map(|(at, due)| Some((at, due.filter(|stage| stage.belongs_in(part))?)))
+    }
+
+    /// The times from `from` on at which the row is looked at if nothing is sent, and what is due then. Ends when nothing
+    /// else will be due.
+    pub fn looks<'a>(
+        &'a self,
+        looked: &'a Looked,
+        from: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Option<Stage>)> + 'a {
+        let mut next = Some(from);
+        let looks = iter::from_fn(move || {
+            let at = next?;
             let plan = self.plan(looked, at)?;
-            match plan.due {
-                Some(stage) if stage.belongs_in(part) => return Some((at, stage)),
-                _ => at = plan.next_look_at?,
-            }
-        }
-        None
+            next = plan.next_look_at;
+            Some((at, plan.due))
+        });
+        looks.take(MOST_LOOKS)
     }
 
     /// Whether an execution that a sweep has started for its hour may wait for this time.
@@ -106,8 +117,7 @@ impl Planner {
             .at(now)
             .to_timestamp(tomorrow.to_datetime(Time::midnight()));
         let midnight = midnight.ok()?;
-        let plan = self.plan(looked, midnight)?;
-        plan.due.map(|_| midnight).or(plan.next_look_at)
+        self.plan(looked, midnight)?.look_at(midnight)
     }
 
     /// Stores when to look at the row again, unless somebody has changed it meanwhile. Returns whether it is stored.

@@ -20,8 +20,8 @@ pub(super) const SNOOZE_ROW: &str = "snooze";
 /// The indexes.
 const BY_HOUR: &str = "byHour";
 const BY_PERSON: &str = "byPerson";
-pub(super) const HOUR: &str = "lookHour";
-pub(super) const REVISION: &str = "revision";
+const HOUR: &str = "lookHour";
+const REVISION: &str = "revision";
 
 /// An hour in UTC, which an index has as text such as `2026-12-01T09Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,19 +149,34 @@ impl Items {
         waiting: &Waiting,
         revision: Option<u64>,
     ) -> Result<bool, StepError> {
-        let table = &self.0;
         let row = serde_dynamo::to_item(waiting);
-        let row: Item = row.map_err(|_| table.unreadable(PUT, "row of a person"))?;
+        let row: Item = row.map_err(|_| self.0.unreadable(PUT, "row of a person"))?;
+        let key = format!("{WAITING}{}", waiting.email.as_str());
+        self.replace_row(id, &key, row, waiting.next_look_at, revision)
+            .await
+    }
+
+    /// Writes a row of an item, and the hour in which to look at it, if the stored one is still of this revision, or if
+    /// there is none and it is `None`. Returns whether it has.
+    pub(super) async fn replace_row(
+        &self,
+        id: &ItemId,
+        key: &str,
+        row: Item,
+        next_look_at: Option<Timestamp>,
+        revision: Option<u64>,
+    ) -> Result<bool, StepError> {
+        let table = &self.0;
         let put = table
             .client
             .put_item()
             .table_name(&table.name)
             .set_item(Some(row))
             .item(ITEM_ID, text(id.as_str()))
-            .item(ROW, text(&format!("{WAITING}{}", waiting.email.as_str())))
+            .item(ROW, text(key))
             .item(REVISION, number(revision.unwrap_or_default() + 1))
             .item("expiresAt", expiry_after(Timestamp::now()));
-        let put = match waiting.next_look_at {
+        let put = match next_look_at {
             Some(at) => put.item(HOUR, text(&UtcHour::of(at).to_string())),
             None => put,
         };
