@@ -62,6 +62,9 @@ struct State {
     tasks: JoinSet<()>,
 }
 
+/// The functions that post messages.
+const POSTING: [&str; 3] = ["post-message", "send-reminder", "send-escalation"];
+
 /// The times at which invocations that post began, in microseconds since 1970, by the execution's ARN.
 pub type Posting = BTreeMap<String, Vec<u64>>;
 
@@ -96,7 +99,7 @@ impl People {
         }
         self.roll(channel).await;
         if let Some(execution) = payload["run"]["executionId"].as_str()
-            && (function.ends_with("post-message") || function.ends_with("send-reminder"))
+            && POSTING.iter().any(|posting| function.ends_with(posting))
         {
             let mut state = self.state().await;
             let began = state.posting.entry(execution.to_owned()).or_default();

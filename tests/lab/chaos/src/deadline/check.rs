@@ -8,7 +8,7 @@
 //! | in working hours | when each message was sent, by the calendar, with its person's clock |
 //! | not missed | the stages that a pure planner finds, which knows no faults, with those that were sent |
 //!
-//! Each is a method that [`Evidence::findings`] calls. None looks at escalations yet.
+//! Each is a method that [`Evidence::findings`] calls. [`super::escalations`] checks the same of escalations.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -16,11 +16,12 @@ use std::{
 };
 
 use apgl_contract::{
-    Email,
+    Email, ItemId,
+    outcome::{EscalateOutcome, MessageOutcome, RemindOutcome},
     reminders::{Reminders, Stage},
 };
 use apgl_reminders::{History, PersonZone, WaitingItem, is_working_time, local_day, plan};
-use apgl_stores::UtcHour;
+use apgl_stores::{Escalating, UtcHour};
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, Time},
@@ -31,7 +32,7 @@ use slack_sandbox::{admin::ChannelState, calls::Call, workspace::Message};
 
 use super::{
     clock::{Micros, Times},
-    executions::Outcome,
+    executions::{Done, Escalate, Remind},
     script::{Person, Version, titles},
 };
 use crate::people::Posting;
@@ -57,6 +58,8 @@ pub(crate) struct Published {
     pub planned: Option<(Micros, Micros)>,
     /// Since when it waits for whom, by their addresses, as the table says.
     pub waiting_since: BTreeMap<Email, Timestamp>,
+    /// What the table says about its escalation.
+    pub escalating: Option<Escalating>,
 }
 
 /// A sweep, or two at the same time.
@@ -76,11 +79,16 @@ pub(crate) struct Evidence {
     /// The versions of each item, in order.
     pub published: BTreeMap<usize, Vec<Published>>,
     pub sweeps: Vec<Sweep>,
-    /// Whose message of a day was not done when their working time ended, or failed.
+    /// Whose message of a day was not done when working time ended, or failed: a person by their id, or an item.
     pub held_up: BTreeSet<(String, Date)>,
-    pub outcomes: Vec<Outcome>,
+    pub reminders: Vec<Done<Remind, RemindOutcome>>,
+    pub escalations: Vec<Done<Escalate, EscalateOutcome>>,
     /// The direct messages, by the person's index.
     pub direct_messages: BTreeMap<usize, ChannelState>,
+    /// The direct messages with those who are told of items that nobody moves.
+    pub leads: Vec<ChannelState>,
+    /// The items' channels.
+    pub channels: Vec<ChannelState>,
     /// The number of the last bundle of each person, by their index.
     pub bundles: BTreeMap<usize, u64>,
     pub calls: Vec<Call>,
@@ -111,6 +119,12 @@ pub struct Findings {
     pub missed: usize,
     /// Times that an item waited for a person and the table did not say so, or not since when.
     pub not_planned: usize,
+    /// Items, each with a due date, of which somebody was told because nobody had moved them.
+    pub escalated: usize,
+    /// How many had to be escalated.
+    pub expected_escalations: usize,
+    /// Escalations within the grace period.
+    pub too_early: usize,
     /// A line for each violation.
     pub details: Vec<String>,
 }
@@ -153,15 +167,15 @@ impl Evidence {
         }
         self.check_once(&told, &periods, &mut findings);
         self.check_missed(&told, &periods, &mut findings);
+        self.check_escalations(&mut findings);
         findings
     }
 
     /// Reads the messages, and checks each by itself.
     fn told(&self, findings: &mut Findings) -> Vec<Told> {
-        let outcomes: HashMap<&str, &Outcome> = self
-            .outcomes
-            .iter()
-            .filter_map(|outcome| Some((outcome.ts.as_deref()?, outcome)))
+        let reminders = self.reminders.iter();
+        let outcomes: HashMap<&str, _> = reminders
+            .filter_map(|done| Some((ts(done.outcome.message.as_ref())?, done)))
             .collect();
         let mut all = Vec::new();
         let mut in_slack = HashSet::new();
@@ -189,6 +203,7 @@ impl Evidence {
                     shown.iter().all(is_told)
                         && shown.len() == reminded.len().min(MOST_SHOWN)
                         && outcome
+                            .outcome
                             .reminded
                             .iter()
                             .all(|one| one.stage.belongs_in(part))
@@ -221,8 +236,7 @@ impl Evidence {
             let beyond = by_day.values().map(|count| count.saturating_sub(2));
             findings.too_many += beyond.sum::<usize>();
         }
-        for outcome in outcomes.values() {
-            let ts = outcome.ts.as_deref().unwrap_or_default();
+        for (ts, outcome) in outcomes {
             if !in_slack.contains(ts) {
                 findings.strange += 1;
                 let arn = &outcome.arn;
@@ -247,7 +261,7 @@ impl Evidence {
     }
 
     /// When Slack received the request to post the message.
-    fn sent_at(&self, channel: &str, message: &Message) -> Micros {
+    pub fn sent_at(&self, channel: &str, message: &Message) -> Micros {
         let posted_at: Micros = message.ts.replace('.', "").parse().unwrap_or_default();
         let posts = self.calls.iter().filter(|call| {
             let argument = |name: &str| call.arguments.get(name).map(String::as_str);
@@ -266,12 +280,21 @@ impl Evidence {
             .map_or(posted_at, |at| at.min(posted_at))
     }
 
-    /// When the invocations began that can have sent what Slack received then, the latest first.
+    /// When the invocations for the person began that can have sent what Slack received then, the latest first.
     fn invocations(&self, person: usize, sent_at: Micros) -> Vec<Micros> {
         let user = &self.people[person].user_id;
-        let its = |outcome: &&Outcome| outcome.request.user_id == *user;
-        let executions = self.outcomes.iter().filter(its);
-        let began = executions.filter_map(|outcome| self.posting.get(&outcome.arn));
+        let its = self.reminders.iter();
+        let its = its.filter(|done| done.request.user_id == *user);
+        self.invocations_of(its.map(|done| done.arn.as_str()), sent_at)
+    }
+
+    /// When the invocations of these executions began that can have sent what Slack received then, the latest first.
+    pub fn invocations_of<'a>(
+        &self,
+        executions: impl Iterator<Item = &'a str>,
+        sent_at: Micros,
+    ) -> Vec<Micros> {
+        let began = executions.filter_map(|arn| self.posting.get(arn));
         let in_time = sent_at.saturating_sub(INVOCATION)..=sent_at;
         let mut began: Vec<Micros> = began
             .flatten()
@@ -295,15 +318,9 @@ impl Evidence {
         (began, sent_at): (Micros, Micros),
         findings: &mut Findings,
     ) {
-        let zone = &self.people[person].zone;
-        let rules = Reminders::default().of("", None);
         let shown = self.times.between(began, sent_at);
-        let is_allowed = |at: &Timestamp| {
-            [*at, *at - GRACE]
-                .iter()
-                .any(|at| is_working_time(*at, zone, &rules))
-        };
-        if !shown.iter().any(is_allowed) {
+        let zone = &self.people[person].zone;
+        if !shown.iter().any(|at| may_be_told(*at, zone)) {
             findings.outside_hours += 1;
             let when = format!("sent outside working hours, at {shown:?}");
             findings.note(&when, person, message);
@@ -323,18 +340,11 @@ impl Evidence {
         let Some(next) = newer.next() else {
             return;
         };
-        let moved_at = next.recorded.1;
         let began = self.invocations(person, sent_at);
-        if began.first().is_none_or(|began| *began <= moved_at) {
-            return;
+        if findings.is_after(next.recorded.1, &began) {
+            let what = format!("of i{item}v{version} after it had moved");
+            findings.note(&what, person, message);
         }
-        if began.iter().any(|began| *began <= moved_at) {
-            findings.maybe_after_move += 1;
-            return;
-        }
-        findings.after_move += 1;
-        let what = format!("of i{item}v{version} after it had moved");
-        findings.note(&what, person, message);
     }
 
     fn day_of(&self, person: usize, at: Timestamp) -> Date {
@@ -500,17 +510,17 @@ impl Evidence {
         let cant_wait = matches!(stage, Stage::Due | Stage::Overdue(_));
         let is_held_up = self.held_up.contains(&(user_id.clone(), day));
         if cant_wait && !is_held_up && self.was_swept_in_time(at, period.planned_at) {
-            return (instant(day, LATEST, zone), true);
+            return (latest_of(day, zone), true);
         }
         let mut next = next_working_day(day);
         while self.held_up.contains(&(user_id.clone(), next)) {
             next = next_working_day(next);
         }
-        (instant(next, LATEST, zone), false)
+        (latest_of(next, zone), false)
     }
 
     /// Whether the first sweep of the hour that has ended came before this time, and after the item was planned.
-    fn was_swept_in_time(&self, at: Timestamp, planned_at: Micros) -> bool {
+    pub fn was_swept_in_time(&self, at: Timestamp, planned_at: Micros) -> bool {
         let hour = UtcHour::of(at);
         let is_of_hour = |sweep: &&Sweep| sweep.swept.is_some_and(|swept| swept >= hour);
         let first = self.sweeps.iter().find(is_of_hour);
@@ -527,6 +537,20 @@ impl Period {
 }
 
 impl Findings {
+    /// Whether a message came after this move: the invocation that sent it began later. `began` are the invocations that
+    /// can have sent it, the latest first.
+    pub fn is_after(&mut self, moved_at: Micros, began: &[Micros]) -> bool {
+        if began.first().is_none_or(|began| *began <= moved_at) {
+            return false;
+        }
+        if began.iter().any(|began| *began <= moved_at) {
+            self.maybe_after_move += 1;
+            return false;
+        }
+        self.after_move += 1;
+        true
+    }
+
     fn note(&mut self, what: &str, person: usize, message: &Message) {
         let Message { ts, text, .. } = message;
         self.details.push(format!(
@@ -536,15 +560,36 @@ impl Findings {
 }
 
 /// The items of which an execution has reminded.
-fn reminded(outcome: &Outcome) -> Vec<(usize, u64, Option<Stage>)> {
-    let reminded = outcome.reminded.iter().filter_map(|one| {
-        let item = one.item_id.as_str().rsplit_once('-')?.1;
-        Some((item.parse().ok()?, one.version.get(), Some(one.stage)))
+fn reminded(done: &Done<Remind, RemindOutcome>) -> Vec<(usize, u64, Option<Stage>)> {
+    let reminded = done.outcome.reminded.iter().filter_map(|one| {
+        let item = item_of(&one.item_id)?;
+        Some((item, one.version.get(), Some(one.stage)))
     });
     reminded.collect()
 }
 
-fn next_working_day(day: Date) -> Date {
+pub(crate) fn item_of(id: &ItemId) -> Option<usize> {
+    id.as_str().rsplit_once('-')?.1.parse().ok()
+}
+
+/// The `ts` of a message that is in Slack.
+fn ts(message: Option<&MessageOutcome>) -> Option<&str> {
+    Some(message?.posted()?.ts.as_str())
+}
+
+/// Whether somebody with this clock may be told something. The settings are the defaults.
+pub(crate) fn may_be_told(at: Timestamp, zone: &TimeZone) -> bool {
+    let rules = Reminders::default().of("", None);
+    let times = [at, at - GRACE];
+    times.iter().any(|at| is_working_time(*at, zone, &rules))
+}
+
+/// By when somebody hears of what is due on that day.
+pub(crate) fn latest_of(day: Date, zone: &TimeZone) -> Timestamp {
+    instant(day, LATEST, zone)
+}
+
+pub(crate) fn next_working_day(day: Date) -> Date {
     let rules = Reminders::default().of("", None);
     let later = day.series(jiff::Span::new().days(1)).skip(1);
     let mut working = later.filter(|day| rules.working_days.contains(day.weekday()));
@@ -557,26 +602,29 @@ fn instant(day: Date, time: Time, zone: &TimeZone) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use apgl_contract::reminders::Part;
     use jiff::civil::date;
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
-    use crate::deadline::executions::Request;
 
-    const SECOND: Micros = 1_000_000;
+    pub const SECOND: Micros = 1_000_000;
     /// When Slack received the message, and when the invocation began that sent it.
     const SENT: Micros = 3_010 * SECOND;
     const BEGAN: Micros = 3_009 * SECOND;
 
-    fn time(text: &str) -> Timestamp {
+    pub fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn published(number: u64, recorded: Micros) -> Published {
+    pub fn published(number: u64, recorded: Micros) -> Published {
         let email = "ana@example.com".to_owned().try_into().unwrap();
+        let escalating = json!({
+            "version": number, "state": format!("state-{number}"), "since": "2027-03-08T08:00:00Z",
+            "dueDate": "2027-03-10", "zone": "Europe/Berlin",
+        });
         Published {
             version: Version {
                 item: 7,
@@ -588,6 +636,7 @@ mod tests {
             recorded: (recorded, recorded + SECOND),
             planned: Some((recorded + 2 * SECOND, recorded + 3 * SECOND)),
             waiting_since: [(email, time("2027-03-08T08:00:00Z"))].into(),
+            escalating: serde_json::from_value(escalating).unwrap(),
         }
     }
 
@@ -601,9 +650,9 @@ mod tests {
         }
     }
 
-    fn channel() -> ChannelState {
+    pub fn channel(id: &str, name: &str) -> ChannelState {
         let channel = json!({
-            "id": "D1", "name": "U1", "is_private": true, "is_archived": false, "is_ext_shared": false,
+            "id": id, "name": name, "is_private": true, "is_archived": false, "is_ext_shared": false,
             "creator": "", "topic": "", "purpose": "", "members": [], "emails": [], "messages": [],
             "versions": [],
         });
@@ -626,7 +675,7 @@ mod tests {
     }
 
     /// An item is due on Wednesday, and somebody in Berlin is told so a day before, at 17:00.
-    fn evidence() -> Evidence {
+    pub fn evidence() -> Evidence {
         let zone_name = "Europe/Berlin";
         let mut times = Times::default();
         for (at, seconds) in [
@@ -637,7 +686,10 @@ mod tests {
         ] {
             times.show(time(at), seconds * SECOND, seconds * SECOND);
         }
-        let reminded = json!([{ "itemId": "deadline-7", "version": 1, "stage": "due-24h" }]);
+        let outcome = json!({
+            "reminded": [{ "itemId": "deadline-7", "version": 1, "stage": "due-24h" }],
+            "message": { "ts": message().ts, "duplicate": false },
+        });
         Evidence {
             people: vec![Person {
                 email: "ana@example.com".to_owned(),
@@ -653,21 +705,23 @@ mod tests {
                 swept: Some(UtcHour::of(time("2027-03-09T16:00:00Z"))),
             }],
             held_up: BTreeSet::new(),
-            outcomes: vec![Outcome {
+            reminders: vec![Done {
                 arn: "execution".to_owned(),
-                request: Request {
+                request: Remind {
                     user_id: "U1".to_owned(),
                     day: date(2027, 3, 9),
                     part: Part::First,
                 },
-                reminded: serde_json::from_value(reminded).unwrap(),
-                ts: Some(message().ts),
+                outcome: serde_json::from_value(outcome).unwrap(),
             }],
+            escalations: Vec::new(),
+            leads: Vec::new(),
+            channels: Vec::new(),
             direct_messages: [(
                 0,
                 ChannelState {
                     messages: vec![message()],
-                    ..channel()
+                    ..channel("D1", "U1")
                 },
             )]
             .into(),
@@ -715,7 +769,7 @@ mod tests {
         |found: &Findings| found.outside_hours,
     )]
     #[case::never_sent(
-        |run: &mut Evidence| { messages(run).clear(); run.outcomes.clear(); },
+        |run: &mut Evidence| { messages(run).clear(); run.reminders.clear(); },
         |found: &Findings| found.missed,
     )]
     #[case::never_planned(

@@ -1,8 +1,8 @@
-//! The executions that remind people: what they are doing, and what they have done.
+//! The executions that remind people and escalate items: what they are doing, and what they have done.
 
 use std::collections::HashMap;
 
-use apgl_contract::reminders::{Part, RemindedOf};
+use apgl_contract::{ItemId, reminders::Part};
 use aws_sdk_sfn::{
     Client,
     types::{ExecutionStatus, HistoryEvent},
@@ -12,26 +12,54 @@ use local_stack::{
     Execution, Status,
     execution::{Executions, state_machine_arn},
 };
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::clock::Micros;
 use crate::Error;
 
-const WORKFLOW: &str = "remind";
-/// The state that looks at the calendar.
-const LOOK: &str = "FindReminder";
 /// So many of an execution's last events contain the last two states that it has entered.
 const LAST_EVENTS: i32 = 12;
+
+/// The request of a workflow that waits for a time of the calendar before it tells anybody.
+pub(crate) trait Timed: DeserializeOwned + Clone {
+    const WORKFLOW: &'static str;
+    /// The state that looks at the calendar.
+    const LOOK: &'static str;
+    /// The state that decides what to do then.
+    const CHOOSE: &'static str;
+    /// The state that waits.
+    const WAIT: &'static str;
+}
 
 /// Whom an execution reminds, and of what day.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Request {
+pub(crate) struct Remind {
     pub user_id: String,
     pub day: Date,
     #[serde(default)]
     pub part: Part,
+}
+
+impl Timed for Remind {
+    const WORKFLOW: &'static str = "remind";
+    const LOOK: &'static str = "FindReminder";
+    const CHOOSE: &'static str = "SendIfDue";
+    const WAIT: &'static str = "WaitUntilDue";
+}
+
+/// Which item an execution escalates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Escalate {
+    pub item_id: ItemId,
+}
+
+impl Timed for Escalate {
+    const WORKFLOW: &'static str = "escalate";
+    const LOOK: &'static str = "FindEscalation";
+    const CHOOSE: &'static str = "TellIfOverdue";
+    const WAIT: &'static str = "WaitUntilOverdue";
 }
 
 /// What an execution is doing.
@@ -45,32 +73,23 @@ pub(crate) enum Doing {
     Working,
 }
 
-/// Looks at the executions of `remind`.
+/// Looks at the executions of a workflow.
 #[derive(Debug)]
-pub(crate) struct Reminding {
+pub(crate) struct Workflow<R> {
     sfn: Client,
     executions: Executions,
-    requests: HashMap<String, Request>,
+    requests: HashMap<String, R>,
 }
 
-/// What an execution of `remind` has done.
+/// What an execution has done.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Done<R, O> {
     pub arn: String,
-    pub request: Request,
-    pub reminded: Vec<RemindedOf>,
-    /// The message's `ts`.
-    pub ts: Option<String>,
+    pub request: R,
+    pub outcome: O,
 }
 
-#[derive(Deserialize)]
-struct Output {
-    reminded: Vec<RemindedOf>,
-    #[serde(default)]
-    message: Value,
-}
-
-impl Reminding {
+impl<R: Timed> Workflow<R> {
     pub fn new(aws: &aws_types::SdkConfig) -> Self {
         Self {
             sfn: Client::new(aws),
@@ -80,13 +99,26 @@ impl Reminding {
     }
 
     /// The running executions. The calendar was set at `calendar_set`.
-    pub async fn running(&mut self, calendar_set: Micros) -> Result<Vec<(Request, Doing)>, Error> {
+    pub async fn running(&mut self, calendar_set: Micros) -> Result<Vec<(R, Doing)>, Error> {
         let mut running = Vec::new();
         for arn in self.with_status(ExecutionStatus::Running).await? {
             let request = self.request(&arn).await?;
             running.push((request, self.doing(&arn, calendar_set).await?));
         }
         Ok(running)
+    }
+
+    /// The requests of the running executions that have something to do at this time of the calendar.
+    pub async fn awake(&mut self, calendar_set: Micros) -> Result<Vec<R>, Error> {
+        let running = self.running(calendar_set).await?.into_iter();
+        let awake = running.filter(|(_, doing)| *doing != Doing::Asleep);
+        Ok(awake.map(|(request, _)| request).collect())
+    }
+
+    /// Whether an execution waits for a time of the calendar.
+    pub async fn is_any_waiting(&mut self, calendar_set: Micros) -> Result<bool, Error> {
+        let running = self.running(calendar_set).await?;
+        Ok(running.iter().any(|(_, doing)| *doing != Doing::Working))
     }
 
     pub async fn is_any_running(&self) -> Result<bool, Error> {
@@ -103,28 +135,38 @@ impl Reminding {
             let details = event.state_entered_event_details.as_ref()?;
             Some((details.name.as_str(), micros(event)))
         });
-        Ok(match entered.next() {
-            Some(("WaitUntilDue", _)) => match entered.find(|(state, _)| *state == LOOK) {
-                Some((_, at)) if at > calendar_set => Doing::Asleep,
-                _ => Doing::Looking,
-            },
-            None | Some(("CheckRequest" | LOOK | "SendIfDue", _)) => Doing::Looking,
-            Some(_) => Doing::Working,
+        let Some((state, _)) = entered.next() else {
+            return Ok(Doing::Looking);
+        };
+        if state == R::WAIT {
+            let looked = entered.find(|(state, _)| *state == R::LOOK);
+            let is_asleep = looked.is_some_and(|(_, at)| at > calendar_set);
+            return Ok(if is_asleep {
+                Doing::Asleep
+            } else {
+                Doing::Looking
+            });
+        }
+        let is_looking = ["CheckRequest", R::LOOK, R::CHOOSE].contains(&state);
+        Ok(if is_looking {
+            Doing::Looking
+        } else {
+            Doing::Working
         })
     }
 
-    async fn request(&mut self, arn: &str) -> Result<Request, Error> {
+    async fn request(&mut self, arn: &str) -> Result<R, Error> {
         if let Some(request) = self.requests.get(arn) {
             return Ok(request.clone());
         }
         let execution = self.executions.describe(arn).await?;
-        let request = request_of(&execution)?;
+        let request: R = request_of(&execution)?;
         self.requests.insert(arn.to_owned(), request.clone());
         Ok(request)
     }
 
     /// Redrives those that have failed, as an operator does. Returns their requests.
-    pub async fn redrive_failed(&mut self) -> Result<Vec<Request>, Error> {
+    pub async fn redrive_failed(&mut self) -> Result<Vec<R>, Error> {
         let mut redriven = Vec::new();
         for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
             for arn in self.with_status(status).await? {
@@ -136,27 +178,25 @@ impl Reminding {
     }
 
     /// What those that have succeeded have done.
-    pub async fn outcomes(&self) -> Result<Vec<Outcome>, Error> {
-        let mut outcomes = Vec::new();
+    pub async fn done<O: DeserializeOwned>(&self) -> Result<Vec<Done<R, O>>, Error> {
+        let mut done = Vec::new();
         for arn in self.with_status(ExecutionStatus::Succeeded).await? {
             let execution = self.executions.describe(&arn).await?;
-            let output = serde_json::from_value::<Output>(execution.output.clone());
-            let Output { reminded, message } =
-                output.map_err(|error| Error::Setup(format!("the output of {arn}: {error}")))?;
-            outcomes.push(Outcome {
+            let outcome = serde_json::from_value(execution.output.clone());
+            done.push(Done {
                 request: request_of(&execution)?,
-                reminded,
-                ts: message["ts"].as_str().map(str::to_owned),
+                outcome: outcome
+                    .map_err(|error| Error::Setup(format!("the output of {arn}: {error}")))?,
                 arn,
             });
         }
-        Ok(outcomes)
+        Ok(done)
     }
 
     async fn with_status(&self, status: ExecutionStatus) -> Result<Vec<String>, Error> {
         let listing = self.sfn.list_executions();
         let listed = listing
-            .state_machine_arn(state_machine_arn(WORKFLOW))
+            .state_machine_arn(state_machine_arn(R::WORKFLOW))
             .status_filter(status)
             .into_paginator()
             .items()
@@ -192,7 +232,7 @@ impl Reminding {
     }
 }
 
-fn request_of(execution: &Execution) -> Result<Request, Error> {
+fn request_of<R: Timed>(execution: &Execution) -> Result<R, Error> {
     serde_json::from_value(execution.input.clone())
         .map_err(|error| Error::Setup(format!("the request of {}: {error}", execution.arn)))
 }

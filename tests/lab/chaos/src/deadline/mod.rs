@@ -15,12 +15,14 @@
 //! | `script` | draws people, items and moves |
 //! | `clock` | sets the calendar, and knows what it showed when |
 //! | `publisher` | publishes the items' versions |
-//! | `executions` | looks at the executions that remind |
-//! | `check` | judges what was sent |
+//! | `executions` | looks at the executions that remind and escalate |
+//! | `check` | judges what was sent to those for whom items wait |
+//! | `escalations` | judges what others were told |
 //! | `report` | the tables |
 
 mod check;
 mod clock;
+mod escalations;
 mod executions;
 mod publisher;
 mod report;
@@ -31,11 +33,11 @@ use std::{
     time::Duration,
 };
 
-use apgl_contract::{SlackUserId, reminders::Reminders};
-use apgl_reminders::is_working_time;
+use apgl_contract::{ItemId, SlackUserId, reminders::Reminders};
+use apgl_reminders::{is_working_time, local_day, zone_named};
 use apgl_stores::{BundleLedger, Items, Table};
 use fastrand::Rng;
-use jiff::{Timestamp, ToSpan, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use local_stack::{
     Project, StackOptions,
     invoke::{Answer, invoke},
@@ -55,9 +57,9 @@ pub use self::{
 use self::{
     check::{Evidence, Published, Sweep},
     clock::{Clock, Micros, now},
-    executions::{Doing, Reminding, Request},
+    executions::{Escalate, Remind, Workflow},
     publisher::Publisher,
-    script::{MINUTES, Person, Script, Version},
+    script::{MINUTES, STRANGER, Script, Version},
 };
 use crate::{
     Error,
@@ -129,7 +131,8 @@ struct Run<'a> {
     script: Script,
     clock: Clock,
     publisher: Publisher,
-    reminding: Reminding,
+    reminding: Workflow<Remind>,
+    escalating: Workflow<Escalate>,
     rng: Rng,
     /// The versions that are still to be published, and when.
     coming: Vec<(Timestamp, Version)>,
@@ -159,7 +162,8 @@ impl<'a> Run<'a> {
             clock: Clock::new(items.clone()),
             publisher: Publisher::new(aws, items.clone(), world.dice.clone())?,
             items,
-            reminding: Reminding::new(aws),
+            reminding: Workflow::new(aws),
+            escalating: Workflow::new(aws),
             rng: Rng::with_seed(seed),
             coming: script.versions.clone(),
             sweeping: JoinSet::new(),
@@ -204,7 +208,7 @@ impl<'a> Run<'a> {
         let begins = self.script.begins + hour.hours();
         let ends = begins + 1.hour();
         let is_quiet = !self.does_anybody_work(begins) && !self.does_anything_move(ends);
-        if is_quiet && !self.reminding.is_any_running().await? {
+        if is_quiet && !self.is_any_running().await? {
             return Ok(());
         }
         self.go_on(begins - AHEAD_MINUTES.minutes()).await?;
@@ -227,8 +231,13 @@ impl<'a> Run<'a> {
 
     /// Whether an execution waits for a time of the calendar.
     async fn does_anybody_sleep(&mut self) -> Result<bool, Error> {
-        let running = self.reminding.running(self.clock.since()).await?;
-        Ok(running.iter().any(|(_, doing)| *doing != Doing::Working))
+        let since = self.clock.since();
+        Ok(self.reminding.is_any_waiting(since).await?
+            || self.escalating.is_any_waiting(since).await?)
+    }
+
+    async fn is_any_running(&self) -> Result<bool, Error> {
+        Ok(self.reminding.is_any_running().await? || self.escalating.is_any_running().await?)
     }
 
     fn does_anybody_work(&self, begins: Timestamp) -> bool {
@@ -236,7 +245,7 @@ impl<'a> Run<'a> {
         let people = &self.script.people;
         people
             .iter()
-            .any(|person| times.iter().any(|at| works(person, *at)))
+            .any(|person| times.iter().any(|at| works(&person.zone, *at)))
     }
 
     fn does_anything_move(&self, until: Timestamp) -> bool {
@@ -296,54 +305,73 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn redrive_failed(&mut self) -> Result<(), Error> {
-        for Request { user_id, day, .. } in self.reminding.redrive_failed().await? {
-            self.report.redriven += 1;
+    /// Redrives what has failed, as an operator does. Returns how many executions.
+    async fn redrive_failed(&mut self) -> Result<usize, Error> {
+        let reminders = self.reminding.redrive_failed().await?;
+        let escalations = self.escalating.redrive_failed().await?;
+        let redriven = reminders.len() + escalations.len();
+        self.report.redriven += redriven;
+        for Remind { user_id, day, .. } in reminders {
             self.held_up.insert((user_id, day));
         }
-        Ok(())
+        for Escalate { item_id, .. } in escalations {
+            let day = local_day(self.clock.time(), &self.zone_of(&item_id).await?);
+            self.held_up.insert((item_id.to_string(), day));
+        }
+        Ok(redriven)
     }
 
     /// Sets the calendar to that time, when everything has happened that had to happen before.
     async fn go_on(&mut self, next: Timestamp) -> Result<(), Error> {
         let began = Instant::now();
         loop {
-            let running = self.reminding.running(self.clock.since()).await?;
-            let awake = running
-                .into_iter()
-                .filter(|(_, doing)| *doing != Doing::Asleep);
-            let pressed: Vec<Request> = awake
-                .map(|(request, _)| request)
-                .filter(|request| self.does_work_end(request, next))
-                .filter(|one| !self.held_up.contains(&(one.user_id.clone(), one.day)))
-                .collect();
-            let is_patient = !pressed.is_empty() && began.elapsed() < self.options.patience;
+            let pressed = self.pressed(next).await?;
+            let is_patient = !pressed.is_subset(&self.held_up);
+            let is_patient = is_patient && began.elapsed() < self.options.patience;
             if !is_patient && self.publisher.in_flight() <= MOST_IN_FLIGHT {
-                let late = pressed.into_iter();
-                self.held_up.extend(late.map(|one| (one.user_id, one.day)));
+                self.held_up.extend(pressed);
                 return self.clock.set(next).await;
             }
             sleep(POLL).await;
         }
     }
 
-    /// Whether the person's working time ends before that time of the calendar, or soon after it.
-    fn does_work_end(&self, request: &Request, next: Timestamp) -> bool {
-        let mut people = self.script.people.iter();
-        let person = people.find(|one| one.user_id == request.user_id);
-        person.is_some_and(|person| {
-            works(person, self.clock.time()) && !works(person, next + CLOSE_MINUTES.minutes())
-        })
+    /// Whose message, of which day, has to be sent before that time of the calendar: working time ends then, or soon after.
+    async fn pressed(&mut self, next: Timestamp) -> Result<BTreeSet<(String, Date)>, Error> {
+        let (now, since) = (self.clock.time(), self.clock.since());
+        let does_work_end =
+            |zone: &TimeZone| works(zone, now) && !works(zone, next + CLOSE_MINUTES.minutes());
+        let mut pressed = BTreeSet::new();
+        for Remind { user_id, day, .. } in self.reminding.awake(since).await? {
+            let mut people = self.script.people.iter();
+            let person = people.find(|one| one.user_id == user_id);
+            if person.is_some_and(|person| does_work_end(&person.zone)) {
+                pressed.insert((user_id, day));
+            }
+        }
+        for Escalate { item_id, .. } in self.escalating.awake(since).await? {
+            let zone = self.zone_of(&item_id).await?;
+            if does_work_end(&zone) {
+                pressed.insert((item_id.to_string(), local_day(now, &zone)));
+            }
+        }
+        Ok(pressed)
+    }
+
+    /// Whose clock tells when the item is escalated.
+    async fn zone_of(&self, item: &ItemId) -> Result<TimeZone, Error> {
+        let row = self.items.escalating(item).await?;
+        Ok(row.map_or(TimeZone::UTC, |row| zone_named(&row.zone)))
     }
 
     async fn wait_until_all_have_ended(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + AT_LAST;
         loop {
-            let redriven = self.reminding.redrive_failed().await?.len();
-            self.report.redriven += redriven;
-            let running = self.reminding.running(self.clock.since()).await?;
-            let awake = running.iter().filter(|(_, doing)| *doing != Doing::Asleep);
-            let unfinished = awake.count() + redriven;
+            let redriven = self.redrive_failed().await?;
+            let since = self.clock.since();
+            let awake = self.reminding.awake(since).await?.len()
+                + self.escalating.awake(since).await?.len();
+            let unfinished = awake + redriven;
             if unfinished == 0 {
                 return Ok(());
             }
@@ -367,6 +395,7 @@ impl<'a> Run<'a> {
                 recorded: state("RecordItem").unwrap_or_default(),
                 planned: state("PlanReminders"),
                 waiting_since: done.waiting_since,
+                escalating: done.escalating,
                 version: done.version,
             });
         }
@@ -382,16 +411,28 @@ impl<'a> Run<'a> {
             let bundle = self.items.latest_bundle(&SlackUserId(id.clone())).await?;
             bundles.insert(n, bundle.map_or(0, |bundle| bundle.number));
         }
-        let outcomes = self.reminding.outcomes().await?;
-        self.report.executions = outcomes.len();
+        let mut leads = Vec::new();
+        for lead in &self.script.leads {
+            leads.extend(self.world.sandbox.direct_message(&lead.user_id).await?);
+        }
+        let mut channels = Vec::new();
+        for channel in &self.script.channels {
+            channels.extend(self.world.sandbox.channel(channel).await?);
+        }
+        let reminders = self.reminding.done().await?;
+        let escalations = self.escalating.done().await?;
+        self.report.executions = reminders.len() + escalations.len();
         let evidence = Evidence {
             people: self.script.people,
             times: self.clock.times,
             published,
             sweeps: self.sweeps,
             held_up: self.held_up,
-            outcomes,
+            reminders,
+            escalations,
             direct_messages,
+            leads,
+            channels,
             bundles,
             calls: self.world.sandbox.calls().await?,
             posting: self.world.people.posting().await,
@@ -404,7 +445,8 @@ impl<'a> Run<'a> {
 
 /// Adds the people and channels to Slack, and the people's profiles to the table.
 async fn settle(world: &World, script: &Script) -> Result<(), Error> {
-    let users = script.people.iter().map(|person| User {
+    let everybody = script.people.iter().chain(&script.leads);
+    let users = everybody.clone().map(|person| User {
         id: person.user_id.clone(),
         name: person.email.replace("@example.com", ""),
         email: Some(person.email.clone()),
@@ -421,15 +463,17 @@ async fn settle(world: &World, script: &Script) -> Result<(), Error> {
         ..Seed::default()
     };
     world.sandbox.seed(&seed).await?;
-    for person in &script.people {
+    let everybody = everybody.map(|person| person.email.as_str());
+    for email in everybody.chain([STRANGER]) {
+        let wants_slack = email != script.leads[0].email;
         let table = world.stack.user_profiles_table();
-        put_profile(&world.stack.aws, table, &person.email, Some(true)).await?;
+        put_profile(&world.stack.aws, table, email, Some(wants_slack)).await?;
     }
     Ok(())
 }
 
-/// Whether this is working time for the person. The settings are the defaults.
-fn works(person: &Person, at: Timestamp) -> bool {
+/// Whether this is working time by that clock. The settings are the defaults.
+fn works(zone: &TimeZone, at: Timestamp) -> bool {
     let rules = Reminders::default().of("", None);
-    is_working_time(at, &person.zone, &rules)
+    is_working_time(at, zone, &rules)
 }

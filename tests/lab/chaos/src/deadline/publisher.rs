@@ -8,7 +8,7 @@ use std::{
 
 use apgl_client::Client;
 use apgl_contract::{Email, ItemId};
-use apgl_stores::Items;
+use apgl_stores::{Escalating, Items};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use local_stack::{Status, execution::Executions};
@@ -41,6 +41,8 @@ pub(crate) struct Done {
     pub redriven: usize,
     /// Since when the item waits for whom, as the table says.
     pub waiting_since: BTreeMap<Email, Timestamp>,
+    /// What the table says about its escalation.
+    pub escalating: Option<Escalating>,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,10 @@ impl Publisher {
             let arn = caller::start(&client, &event, &dice).await;
             let arn = arn.map_err(|error| Error::Setup(error.to_string()))?;
             let redriven = until_it_succeeds(&executions, &arn).await?;
-            let waiting_since = waiting_since(&items, &version).await?;
+            let id = ItemId::try_from(version.item_id());
+            let id = id.map_err(|error| Error::Setup(error.to_owned()))?;
+            let waiting_since = waiting_since(&items, &id).await?;
+            let escalating = items.escalating(&id).await?;
             drop(permit);
             in_flight(&all).remove(&item);
             Ok(Done {
@@ -87,6 +92,7 @@ impl Publisher {
                 arn,
                 redriven,
                 waiting_since,
+                escalating,
             })
         });
     }
@@ -130,13 +136,8 @@ async fn until_it_succeeds(executions: &Executions, arn: &str) -> Result<usize, 
     Err(Error::Setup(format!("{arn} does not end")))
 }
 
-async fn waiting_since(
-    items: &Items,
-    version: &Version,
-) -> Result<BTreeMap<Email, Timestamp>, Error> {
-    let id = ItemId::try_from(version.item_id());
-    let id = id.map_err(|error| Error::Setup(error.to_owned()))?;
-    let rows = items.waiting(&id).await?.into_iter();
+async fn waiting_since(items: &Items, id: &ItemId) -> Result<BTreeMap<Email, Timestamp>, Error> {
+    let rows = items.waiting(id).await?.into_iter();
     let since = rows.map(|row| (row.waiting.email, row.waiting.since));
     Ok(since.collect())
 }

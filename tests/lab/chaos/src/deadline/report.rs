@@ -32,7 +32,7 @@ pub struct Report {
     pub lost_sweeps: usize,
     /// Hours in which no sweep was started.
     pub skipped_hours: usize,
-    /// Executions of `remind`.
+    /// Executions of `remind` and `escalate`.
     pub executions: usize,
     /// Those that never ended.
     pub unfinished: usize,
@@ -50,18 +50,22 @@ impl Report {
     pub fn problems(&self, selected: &BTreeSet<Seam>) -> Vec<String> {
         let findings = &self.findings;
         let counts = [
-            (findings.twice, "reminders were sent twice"),
+            (findings.twice, "messages were sent twice"),
             (findings.strange, "messages do not belong to one outcome"),
             (
                 findings.after_move,
-                "reminders came after the item had moved",
+                "messages came after the item had moved",
             ),
             (
                 findings.outside_hours,
                 "messages came outside working hours",
             ),
             (findings.too_many, "messages were the third of their day"),
-            (findings.missed, "reminders were missed"),
+            (findings.missed, "reminders and escalations were missed"),
+            (
+                findings.too_early,
+                "escalations came within the grace period",
+            ),
             (
                 findings.not_planned,
                 "people were not planned to be reminded",
@@ -74,6 +78,9 @@ impl Report {
             .collect();
         if findings.messages == 0 || findings.expected == 0 {
             problems.push(format!("seed {}: nobody had to be reminded", self.seed));
+        }
+        if findings.expected_escalations == 0 {
+            problems.push(format!("seed {}: nothing had to be escalated", self.seed));
         }
         for seam in selected {
             let calls = match seam {
@@ -104,6 +111,7 @@ impl fmt::Display for Reports {
             "executions",
             "messages",
             "reminders",
+            "escalated",
             "twice",
             "after a move",
             "outside hours",
@@ -123,6 +131,7 @@ impl fmt::Display for Reports {
                 report.executions.to_string(),
                 findings.messages.to_string(),
                 findings.by_stage.values().sum::<usize>().to_string(),
+                findings.escalated.to_string(),
                 findings.twice.to_string(),
                 findings.after_move.to_string(),
                 findings.outside_hours.to_string(),
@@ -150,6 +159,11 @@ impl fmt::Display for Report {
             f,
             "  {} stages had to be sent, {} of them that very day; {} days of a person were held up",
             findings.expected, findings.expected_that_day, self.held_up
+        )?;
+        writeln!(
+            f,
+            "  {} items had to be escalated",
+            findings.expected_escalations
         )?;
         writeln!(
             f,

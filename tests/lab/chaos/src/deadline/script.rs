@@ -26,6 +26,12 @@ const ZONES: [&str; 7] = [
 ];
 /// A Monday. America changes its clocks on the Sunday after it.
 const FIRST_DAY: Date = date(2027, 3, 8);
+/// Who is told of items that nobody moves. The first of them wants no messages.
+const LEADS: usize = 4;
+/// An address that Slack does not know.
+pub(crate) const STRANGER: &str = "deadline-stranger@example.com";
+/// Of so many items, nobody is told of one.
+const NEVER_ESCALATED: usize = 4;
 const STATES: [&str; 4] = ["in_review", "translation", "copyediting", "approved"];
 /// The minutes of an hour to which the calendar is set. All zones open and close at one of the first four.
 pub(crate) const MINUTES: [i64; 5] = [0, 15, 30, 45, 50];
@@ -45,6 +51,17 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    fn in_zone(email: String, user_id: String, zone: usize) -> Result<Self, Error> {
+        let zone_name = ZONES[zone % ZONES.len()];
+        let zone = TimeZone::get(zone_name);
+        Ok(Self {
+            email,
+            user_id,
+            zone_name,
+            zone: zone.map_err(|error| Error::Setup(error.to_string()))?,
+        })
+    }
+
     pub fn address(&self) -> Option<Email> {
         self.email.clone().try_into().ok()
     }
@@ -66,6 +83,7 @@ pub(crate) struct Version {
 pub(crate) struct Script {
     pub begins: Timestamp,
     pub people: Vec<Person>,
+    pub leads: Vec<Person>,
     pub channels: Vec<String>,
     /// When each version of each item is to be published, in the order of time.
     pub versions: Vec<(Timestamp, Version)>,
@@ -73,22 +91,17 @@ pub(crate) struct Script {
 
 impl Script {
     pub fn draw(seed: u64, items: usize, people: usize, days: i64) -> Result<Self, Error> {
+        let leads = (0..LEADS).map(|n| Person::in_zone(lead_email(n), lead_id(n), n));
         let people = (0..people).map(|n| {
-            let zone_name = ZONES[n % ZONES.len()];
-            let zone = TimeZone::get(zone_name);
-            Ok(Person {
-                email: format!("deadline-{n}@example.com"),
-                user_id: format!("UDEADLINE{n}"),
-                zone_name,
-                zone: zone.map_err(|error| Error::Setup(error.to_string()))?,
-            })
+            let email = format!("deadline-{n}@example.com");
+            Person::in_zone(email, format!("UDEADLINE{n}"), n)
         });
-        let people: Vec<Person> = people.collect::<Result<_, Error>>()?;
         let begins = instant(FIRST_DAY.at(0, 0, 0, 0), &TimeZone::UTC);
         let channels = (0..items.div_ceil(25)).map(|n| format!("deadline-{n}"));
         let mut script = Self {
             begins,
-            people,
+            people: people.collect::<Result<_, Error>>()?,
+            leads: leads.collect::<Result<_, Error>>()?,
             channels: channels.collect(),
             versions: Vec::new(),
         };
@@ -187,6 +200,9 @@ impl Script {
         if let Some(due) = version.due {
             request["dueDate"] = Value::from(due.to_string());
         }
+        if let Some(reminders) = version.reminders() {
+            request["reminders"] = reminders;
+        }
         Event {
             operation: Operation::UpdateItem,
             key: version.title(),
@@ -200,6 +216,31 @@ impl Version {
         format!("deadline-{}", self.item)
     }
 
+    /// The item's own settings: when it is escalated, and to whom.
+    pub fn reminders(&self) -> Option<Value> {
+        let lead = lead_email(lead_of(self.item)?);
+        let passed_over = self.passed_over().into_iter();
+        let escalate_to: Vec<String> = passed_over.chain([lead]).collect();
+        Some(json!({
+            "escalateTo": escalate_to,
+            "escalateAfterWorkingDays": 1 + self.item % 2,
+        }))
+    }
+
+    /// The Slack id of who is told if nobody moves the item.
+    pub fn lead(&self) -> Option<String> {
+        lead_of(self.item).map(lead_id)
+    }
+
+    /// Those who come first, and may not be written to.
+    pub fn passed_over(&self) -> BTreeSet<String> {
+        if self.item.is_multiple_of(3) {
+            [lead_email(0), STRANGER.to_owned()].into()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
     /// Its title says which version of which item it is, so that a message shows this too.
     pub fn title(&self) -> String {
         title(self.item, self.number)
@@ -209,6 +250,19 @@ impl Version {
     pub fn has_moved_since(&self, before: &Self) -> bool {
         self.state != before.state || self.due != before.due
     }
+}
+
+/// The index of who is told if nobody moves the item.
+fn lead_of(item: usize) -> Option<usize> {
+    (!item.is_multiple_of(NEVER_ESCALATED)).then_some(1 + item % (LEADS - 1))
+}
+
+fn lead_email(n: usize) -> String {
+    format!("deadline-lead-{n}@example.com")
+}
+
+fn lead_id(n: usize) -> String {
+    format!("UDEADLINELEAD{n}")
 }
 
 fn title(item: usize, version: u64) -> String {
