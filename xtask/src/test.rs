@@ -40,6 +40,8 @@ pub const FAULTS: [&str; 7] = [
     "--rate=0.18",
     "--wait-scale=0.25",
 ];
+/// The arguments of a short `cargo xtask deadline` run.
+const REMINDERS: [&str; 5] = ["--dev", "--items=20", "--people=2", "--days=2", "--seed=1"];
 /// The arguments of a `cargo xtask chaos` run in which people change Slack between the steps. The trust is added: no run
 /// can be longer than the default of 15 minutes, so a short one shows that it is kept.
 pub const PEOPLE: [&str; 4] = [
@@ -113,10 +115,8 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
     let building = progress::step("build", build(project, &TARGETS));
     let tests = stages.time("build", building).await?;
     project.lay_out_functions()?;
-    let mut faults = program(project, "chaos", &FAULTS);
-    faults.arg("--dev");
-    // The fault run mostly waits and leaves the processors idle, so the other stages run at the same time.
-    tokio::try_join!(stages.run("faults", faults), async {
+    // The runs with faults mostly wait and leave the processors idle, so the other stages run at the same time.
+    tokio::try_join!(faults(project, stages), async {
         unit_tests(project, stages).await?;
         let end_to_end = end_to_end_tests(project, &tests, None);
         stages.run("end to end", end_to_end).await?;
@@ -125,6 +125,15 @@ async fn rust(project: &Project, stages: &Stages) -> Result<(), Failure> {
             .await
     })?;
     Ok(())
+}
+
+/// Runs the workflows under faults at every seam.
+async fn faults(project: &Project, stages: &Stages) -> Result<(), Failure> {
+    let mut chaos = program(project, "chaos", &FAULTS);
+    chaos.arg("--dev");
+    stages.run("faults", chaos).await?;
+    let deadline = program(project, "deadline", &REMINDERS);
+    stages.run("reminders under faults", deadline).await
 }
 
 /// Runs the tests of each crate. They share one MiniStack.

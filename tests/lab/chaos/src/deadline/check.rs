@@ -85,8 +85,8 @@ pub(crate) struct Evidence {
     pub escalations: Vec<Done<Escalate, EscalateOutcome>>,
     /// The direct messages, by the person's index.
     pub direct_messages: BTreeMap<usize, ChannelState>,
-    /// The direct messages with those who are told of items that nobody moves.
-    pub leads: Vec<ChannelState>,
+    /// The direct messages with those who are told of items that nobody moves, by their Slack ids.
+    pub leads: BTreeMap<String, ChannelState>,
     /// The items' channels.
     pub channels: Vec<ChannelState>,
     /// The number of the last bundle of each person, by their index.
@@ -650,9 +650,9 @@ pub(super) mod tests {
         }
     }
 
-    pub fn channel(id: &str, name: &str) -> ChannelState {
+    pub fn channel(id: &str) -> ChannelState {
         let channel = json!({
-            "id": id, "name": name, "is_private": true, "is_archived": false, "is_ext_shared": false,
+            "id": id, "name": id, "is_private": true, "is_archived": false, "is_ext_shared": false,
             "creator": "", "topic": "", "purpose": "", "members": [], "emails": [], "messages": [],
             "versions": [],
         });
@@ -715,13 +715,13 @@ pub(super) mod tests {
                 outcome: serde_json::from_value(outcome).unwrap(),
             }],
             escalations: Vec::new(),
-            leads: Vec::new(),
+            leads: BTreeMap::new(),
             channels: Vec::new(),
             direct_messages: [(
                 0,
                 ChannelState {
                     messages: vec![message()],
-                    ..channel("D1", "U1")
+                    ..channel("D1")
                 },
             )]
             .into(),

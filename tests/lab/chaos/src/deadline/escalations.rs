@@ -27,6 +27,8 @@ enum To {
 #[derive(Debug)]
 struct Told<'a> {
     to: To,
+    /// The person's id or the channel's name.
+    whom: &'a str,
     channel: &'a ChannelState,
     message: &'a Message,
     item: usize,
@@ -72,10 +74,12 @@ impl Evidence {
     }
 
     fn told_of_overdue(&self, findings: &mut Findings) -> Vec<Told<'_>> {
-        let people = self.leads.iter().map(|channel| (To::Person, channel));
-        let channels = self.channels.iter().map(|channel| (To::Channel, channel));
+        let people = self.leads.iter();
+        let people = people.map(|(id, channel)| (To::Person, id.as_str(), channel));
+        let channels = self.channels.iter();
+        let channels = channels.map(|channel| (To::Channel, channel.name.as_str(), channel));
         let mut all = Vec::new();
-        for (to, channel) in people.chain(channels) {
+        for (to, whom, channel) in people.chain(channels) {
             for message in &channel.messages {
                 if !message.text.starts_with(OVERDUE) {
                     continue;
@@ -92,6 +96,7 @@ impl Evidence {
                 };
                 all.push(Told {
                     to,
+                    whom,
                     channel,
                     message,
                     item,
@@ -136,7 +141,7 @@ impl Evidence {
             findings.note_escalation(&format!("outside working hours, at {shown:?}"), told);
         }
         let lead = silence.first().lead();
-        if lead.as_deref() != Some(&told.channel.name) {
+        if lead.as_deref() != Some(told.whom) {
             findings.is_strange(
                 "to somebody else than the first who may be written to",
                 told,
@@ -278,14 +283,11 @@ impl Findings {
 
     fn note_escalation(&mut self, what: &str, told: &Told<'_>) {
         let Told {
-            to,
-            channel,
-            message,
-            ..
+            to, whom, message, ..
         } = told;
-        let (name, ts, text) = (&channel.name, &message.ts, &message.text);
+        let Message { ts, text, .. } = message;
         self.details
-            .push(format!("the {to:?} {name} was told {what}: {ts} {text}"));
+            .push(format!("the {to:?} {whom} was told {what}: {ts} {text}"));
     }
 }
 
@@ -360,6 +362,9 @@ mod tests {
     const SENT: Micros = 5_010 * SECOND;
     const BEGAN: Micros = 5_009 * SECOND;
 
+    /// Who is told of the item.
+    const LEAD: &str = "UDEADLINELEAD2";
+
     fn message() -> Message {
         Message {
             ts: format!("{}.000000", SENT / SECOND),
@@ -368,10 +373,10 @@ mod tests {
         }
     }
 
-    fn told(id: &str, name: &str) -> ChannelState {
+    fn told(id: &str) -> ChannelState {
         ChannelState {
             messages: vec![message()],
-            ..channel(id, name)
+            ..channel(id)
         }
     }
 
@@ -402,8 +407,8 @@ mod tests {
             outcome: serde_json::from_value(outcome).unwrap(),
         }];
         run.posting.insert("escalation".to_owned(), vec![BEGAN]);
-        run.leads = vec![told("D2", "UDEADLINELEAD2")];
-        run.channels = vec![told("C1", "deadline-0")];
+        run.leads = [(LEAD.to_owned(), told("D2"))].into();
+        run.channels = vec![told("C1")];
         run
     }
 
@@ -424,14 +429,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::told_twice(|run: &mut Evidence| run.leads.push(told("D3", "UDEADLINELEAD2")), |found: &Findings| found.twice)]
+    #[case::told_twice(|run: &mut Evidence| run.leads.get_mut(LEAD).unwrap().messages.push(message()), |found: &Findings| found.twice)]
     #[case::posted_twice(|run: &mut Evidence| run.channels[0].messages.push(message()), |found: &Findings| found.twice)]
     #[case::of_an_unknown_item(
         |run: &mut Evidence| run.channels[0].messages[0].text = "Overdue: i8v1".to_owned(),
         |found: &Findings| found.strange,
     )]
     #[case::to_somebody_else(
-        |run: &mut Evidence| run.leads[0].name = "UDEADLINELEAD1".to_owned(),
+        |run: &mut Evidence| run.leads = [("UDEADLINELEAD1".to_owned(), told("D3"))].into(),
         |found: &Findings| found.strange,
     )]
     #[case::passed_over_without_a_word(

@@ -411,9 +411,12 @@ impl<'a> Run<'a> {
             let bundle = self.items.latest_bundle(&SlackUserId(id.clone())).await?;
             bundles.insert(n, bundle.map_or(0, |bundle| bundle.number));
         }
-        let mut leads = Vec::new();
+        let mut leads = BTreeMap::new();
         for lead in &self.script.leads {
-            leads.extend(self.world.sandbox.direct_message(&lead.user_id).await?);
+            let id = &lead.user_id;
+            if let Some(channel) = self.world.sandbox.direct_message(id).await? {
+                leads.insert(id.clone(), channel);
+            }
         }
         let mut channels = Vec::new();
         for channel in &self.script.channels {
