@@ -2,10 +2,13 @@
 
 use apgl_contract::{
     Category, DueDate, Email, ItemId, Sequence, Timestamp,
+    decode::{decode, parse},
     notice::{SequenceKey, SequenceNumber},
+    reminders::ReminderSettings,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{civil::Time, tz::TimeZone};
+use serde_json::Value;
 
 /// When a day begins that is given without a time, in UTC.
 const MORNING: Time = Time::constant(9, 0, 0, 0);
@@ -36,6 +39,14 @@ pub fn day_or_time(text: &str) -> Result<jiff::Timestamp, &'static str> {
 
 pub fn item_id(text: &str) -> Result<ItemId, &'static str> {
     ItemId::try_from(text.to_owned())
+}
+
+/// An item's own settings for reminders, as JSON.
+pub fn reminders(text: &str) -> Result<Value, String> {
+    let settings: Value = parse(text.as_bytes())
+        .map_err(|_| r#"must be JSON, such as {"escalateTo":["eve@example.com"]}"#)?;
+    decode::<ReminderSettings>(settings.clone()).map_err(|error| error.to_string())?;
+    Ok(settings)
 }
 
 /// Parses `KEY=NUMBER`; the key can contain `=`.
@@ -109,5 +120,16 @@ mod tests {
     )]
     fn other_text_is_not_a_sequence(#[case] text: &str, #[case] rule: &str) {
         assert_eq!(sequence(text).unwrap_err(), rule);
+    }
+
+    #[rstest]
+    #[case("eve@example.com", "must be JSON")]
+    #[case(r#"["eve@example.com"]"#, "must be an object")]
+    #[case(r#"{"escalateTo":"eve@example.com"}"#, "escalateTo: must be a list")]
+    #[case(r#"{"overdue":11}"#, "overdue: must be an integer from 0 to 10")]
+    #[case(r#"{"overdu":1}"#, "overdu")]
+    fn other_text_is_no_settings_for_reminders(#[case] text: &str, #[case] rule: &str) {
+        let error = reminders(text).unwrap_err();
+        assert!(error.contains(rule), "{error}");
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     report::Failure,
-    values::{category, email, sequence, time},
+    values::{category, email, reminders, sequence, time},
 };
 
 #[derive(Debug, Subcommand)]
@@ -179,6 +179,9 @@ pub struct UpdateItemArguments {
     /// The day by which they must act, such as 2026-12-01.
     #[arg(long, value_name = "DATE")]
     due_date: Option<String>,
+    /// The item's own settings for reminders, such as {"escalateTo":["eve@example.com"]}.
+    #[arg(long, value_name = "JSON", value_parser = reminders)]
+    reminders: Option<Value>,
     #[command(flatten)]
     start: Start,
 }
@@ -268,6 +271,9 @@ impl UpdateItemArguments {
         }
         if let Some(due_date) = self.due_date {
             request = request.due_date(due_date);
+        }
+        if let Some(reminders) = self.reminders {
+            request = request.reminders(reminders);
         }
         if !self.facts.is_empty() {
             request = request.facts(self.facts);
@@ -566,12 +572,15 @@ mod tests {
             "Ana@example.com",
             "--due-date",
             "2026-12-01",
+            "--reminders",
+            r#"{"escalateTo":["eve@example.com"],"overdue":3}"#,
         ];
         let asked = asked(&[&line[..], &more].concat());
         let fields = json!({
             "ownChannel": true, "link": "https://example.com/7", "nextStep": "Write it.",
             "facts": ["Reward: 500 USD", "Posted by Ana"], "waitingFor": ["ana@example.com"],
             "dueDate": "2026-12-01",
+            "reminders": { "escalateTo": ["eve@example.com"], "overdue": 3 },
         });
         let all = expected.as_object_mut().unwrap();
         all.extend(fields.as_object().unwrap().clone());
