@@ -179,7 +179,7 @@ pub struct UpdateItemArguments {
     /// The day by which they must act, such as 2026-12-01.
     #[arg(long, value_name = "DATE")]
     due_date: Option<String>,
-    /// The item's own settings for reminders, such as {"escalateTo":["eve@example.com"]}.
+    /// The item's own settings for reminders, as docs/reminders.md describes them.
     #[arg(long, value_name = "JSON", value_parser = reminders)]
     reminders: Option<Value>,
     #[command(flatten)]
