@@ -16,6 +16,9 @@ pub struct Arguments {
     /// The version to update from: a commit, a tag or a branch of this clone.
     #[arg(long, default_value = PREVIOUS)]
     from: String,
+    /// Uses a dev build of this version's functions, which takes only seconds to build.
+    #[arg(long)]
+    dev: bool,
 }
 
 /// The folders of a previous version's CDK app and functions.
@@ -26,7 +29,7 @@ struct Version {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let project = Project::with(Build::Release);
+    let project = Project::with(Build::release_if(!arguments.dev));
     prepare(&project, &["upgrade"]).await?;
     let commit = commit_of(&project, &arguments.from).await?;
     from(&project, &commit).await
@@ -71,6 +74,9 @@ async fn measure(project: &Project, previous: &Version) -> Result<(), Failure> {
     upgrade.arg("--from").arg(&previous.name);
     upgrade.arg("--cdk").arg(&previous.cdk);
     upgrade.arg("--functions").arg(&previous.functions);
+    if project.build == Build::Dev {
+        upgrade.arg("--dev");
+    }
     if process::run("the update", &mut upgrade).await?.success() {
         return Ok(());
     }

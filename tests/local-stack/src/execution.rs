@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sfn::{
     Client,
     primitives::DateTime,
-    types::{ExecutionStatus, HistoryEvent},
+    types::{ExecutionListItem, ExecutionStatus, HistoryEvent},
 };
 use aws_types::SdkConfig;
 use serde_json::Value;
@@ -25,6 +25,18 @@ pub enum Status {
     Failed,
     TimedOut,
     Aborted,
+}
+
+impl From<&ExecutionStatus> for Status {
+    fn from(status: &ExecutionStatus) -> Self {
+        match status {
+            ExecutionStatus::Succeeded => Self::Succeeded,
+            ExecutionStatus::Running => Self::Running,
+            ExecutionStatus::TimedOut => Self::TimedOut,
+            ExecutionStatus::Aborted => Self::Aborted,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// The state of an execution.
@@ -91,17 +103,32 @@ impl Executions {
         Ok(Execution {
             arn: arn.to_owned(),
             input: json(answer.input).unwrap_or_default(),
-            status: match answer.status {
-                ExecutionStatus::Succeeded => Status::Succeeded,
-                ExecutionStatus::Running => Status::Running,
-                ExecutionStatus::TimedOut => Status::TimedOut,
-                ExecutionStatus::Aborted => Status::Aborted,
-                _ => Status::Failed,
-            },
+            status: (&answer.status).into(),
             output: json(answer.output).unwrap_or_default(),
             error: answer.error,
             cause: answer.cause,
         })
+    }
+
+    /// Whether a workflow is deployed.
+    pub async fn knows(&self, workflow: &str) -> Result<bool, Error> {
+        let arn = state_machine_arn(workflow);
+        let described = self.client.describe_state_machine().state_machine_arn(arn);
+        match described.send().await.map_err(aws_sdk_sfn::Error::from) {
+            Ok(_) => Ok(true),
+            Err(aws_sdk_sfn::Error::StateMachineDoesNotExist(_)) => Ok(false),
+            Err(error) => Err(Error::aws("DescribeStateMachine")(error.into())),
+        }
+    }
+
+    /// The state of every execution of a workflow.
+    pub async fn statuses(&self, workflow: &str) -> Result<Vec<Status>, Error> {
+        let arn = state_machine_arn(workflow);
+        let list = self.client.list_executions().state_machine_arn(arn);
+        let listed = list.into_paginator().items().send().try_collect().await;
+        let listed: Vec<ExecutionListItem> =
+            listed.map_err(|error| Error::aws("ListExecutions")(error.into()))?;
+        Ok(listed.iter().map(|one| (&one.status).into()).collect())
     }
 
     /// Redrives an execution that did not succeed, from the state that did not finish.

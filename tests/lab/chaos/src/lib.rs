@@ -13,7 +13,7 @@
 //! | [`report`] | what became of its notifications |
 //! | [`burst`] | `cargo xtask burst`: many notifications at once without faults, with and without the rate limiter |
 //! | [`deadline`] | `cargo xtask deadline`: reminders under all of these faults, with a calendar that the run sets |
-//! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed while executions run |
+//! | [`upgrade`] | `cargo xtask upgrade`: a new version is deployed while executions run and items are open |
 //!
 //! The sandbox injects Slack's faults: `slack_sandbox::chaos`.
 

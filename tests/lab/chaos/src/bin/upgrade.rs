@@ -23,6 +23,9 @@ struct Arguments {
     /// The previous version's functions.
     #[arg(long)]
     functions: PathBuf,
+    /// Updates to a dev build of this version's functions.
+    #[arg(long)]
+    dev: bool,
 }
 
 #[tokio::main]
@@ -35,9 +38,11 @@ async fn measure(arguments: Arguments) -> Result<(), Failure> {
         from,
         cdk,
         functions,
+        dev,
     } = arguments;
     let what = format!("Updating from {from} while executions run");
-    let (project, previous) = (Project::with(Build::Release), App { cdk, functions });
+    let project = Project::with(Build::release_if(!dev));
+    let previous = App { cdk, functions };
     let report = progress::step(&what, upgrade::run(&project, &previous)).await?;
     println!("\n{report}");
     no_problems(&report.problems())

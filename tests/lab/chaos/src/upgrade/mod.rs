@@ -1,4 +1,12 @@
 //! Deploys a new version while executions of the previous one run and callers start more.
+//!
+//! | module | does |
+//! |---|---|
+//! | `items` | items whose cards and reminders meet both versions |
+//! | `script` | their versions, and what people are to be reminded of |
+
+mod items;
+mod script;
 
 use std::{fmt, time::Duration};
 
@@ -17,6 +25,8 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
+pub use self::items::ItemsReport;
+use self::items::OpenItems;
 use crate::{
     Error, caller,
     dice::Dice,
@@ -52,6 +62,7 @@ pub struct Report {
     pub started_later: usize,
     pub failed: usize,
     pub delivered_once: usize,
+    pub items: ItemsReport,
     /// The log lines of functions that an operator would have to act on.
     pub error_lines: Vec<String>,
     /// Resources that remain after the stack has been destroyed.
@@ -82,6 +93,8 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
     let doubtful = Audience::new("doubtful", 1, Channels::Public);
     doubtful.settle(stack, &sandbox).await?;
     lose_answers(&sandbox, &doubtful.public[0]).await?;
+    let mut items = OpenItems::settle(stack, &sandbox, &audience.people).await?;
+    items.begin().await?;
     // The first executions are those in doubt.
     let in_doubt = doubtful.notifications("doubtful", IN_DOUBT);
     let others = audience.notifications("upgrade", NOTIFICATIONS);
@@ -93,19 +106,24 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
     let starting = tokio::spawn(start_all(client, notifications.clone(), started));
     sleep(HEAD_START).await;
     wait_until_posted(&sandbox, &in_doubt).await?;
+    items.open().await?;
     let mut arns = Vec::new();
     while let Ok(arn) = starts.try_recv() {
         arns.push(arn);
     }
     let before = arns.len();
-    let began = Instant::now();
-    stack.update(&App::of(project)).await?;
-    let update = began.elapsed();
+    let update = async {
+        let began = Instant::now();
+        stack.update(&App::of(project)).await?;
+        Ok(began.elapsed())
+    };
+    let (update, ()) = tokio::try_join!(update, items.meanwhile())?;
     let mut outlasted = Vec::new();
     for arn in &arns {
         let status = executions.describe(arn).await?.status;
         outlasted.push(status == Status::Running);
     }
+    items.look_at_outlasted().await?;
     sandbox.clear_faults().await?;
 
     starting
@@ -121,6 +139,7 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
         let execution = end_of(&executions, arn, left).await?;
         succeeded.push(execution.filter(|e| e.status == Status::Succeeded));
     }
+    let items = items.after().await?;
     let in_slack = InSlack::now(&sandbox).await?;
     let is_there_once = |one: &Notification| in_slack.copies(one) == (1, 1);
     let found_again = in_doubt.iter().zip(&succeeded).filter(|(one, execution)| {
@@ -140,6 +159,7 @@ async fn update(stack: &mut LocalStack, project: &Project) -> Result<Report, Err
             .iter()
             .filter(|one| is_there_once(one))
             .count(),
+        items,
         error_lines: error_lines(&stack.aws).await?,
         leftovers: Vec::new(),
     })
@@ -238,6 +258,7 @@ impl Report {
         if self.outlasted == 0 || self.started_later == 0 {
             problems.push("no execution was running during the update".to_owned());
         }
+        problems.extend(self.items.problems());
         let errors = self.error_lines.iter();
         problems.extend(errors.map(|line| format!("an error was logged: {line}")));
         let leftovers = self.leftovers.iter();
@@ -253,7 +274,7 @@ impl fmt::Display for Report {
             "update                          {:>6.1} s",
             self.update.as_secs_f64()
         )?;
-        for (what, count) in [
+        let notifications = [
             ("notifications", self.notifications),
             ("  ran before and after it", self.outlasted),
             ("    in doubt during the update", self.in_doubt),
@@ -261,9 +282,13 @@ impl fmt::Display for Report {
             ("  started during or after it", self.started_later),
             ("  failed", self.failed),
             ("  delivered once", self.delivered_once),
+        ];
+        let rest = [
             ("errors logged", self.error_lines.len()),
             ("left after destroying", self.leftovers.len()),
-        ] {
+        ];
+        let lines = notifications.into_iter().chain(self.items.lines());
+        for (what, count) in lines.chain(rest) {
             writeln!(f, "{what:<31} {count:>6}")?;
         }
         Ok(())
