@@ -204,9 +204,13 @@ export class NotificationsStack extends Stack {
       receipts,
       recorder,
     );
-    const sweep = new ReminderSweep(this, "SweepReminders", { settings, environment: plans });
+    const sweep = new ReminderSweep(this, "SweepReminders", {
+      settings,
+      environment: { ...plans, SLACK_USERS_TABLE: slackUsers.tableName },
+    });
     sweep
       .mayUse(items, "BatchGetItem", "GetItem", "PutItem", "Scan")
+      .mayUse(slackUsers, "BatchGetItem")
       .mayQuery(items, BY_HOUR)
       .mayStart("remind", "escalate");
     this.operate([...this.steps.values(), recorder, watcher, sweep], workflows, recorder, sweep);

@@ -168,6 +168,7 @@ describe("an existing resource", () => {
         "OpenConversation",
         "PlanReminders",
         "SendReminder",
+        "SweepReminders",
       ],
       "slack-users",
     ],

@@ -118,6 +118,7 @@ const ALLOWED: Record<string, Record<string, string[]>> = {
   SweepReminders: {
     ...on("Items", "BatchGetItem", "GetItem", "PutItem", "Scan"),
     ...on("Items/index/byHour", "Query"),
+    ...on("SlackUsers", "BatchGetItem"),
     ...starts("remind", "escalate"),
   },
   UpdateCard: {

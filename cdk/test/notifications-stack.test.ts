@@ -153,7 +153,13 @@ describe("functions", () => {
     ],
     [
       "sweep-reminders",
-      ["APGL_STATE_MACHINES", "APGL_STATE_MACHINE_ALIAS", "ITEMS_TABLE", "REMINDERS"],
+      [
+        "APGL_STATE_MACHINES",
+        "APGL_STATE_MACHINE_ALIAS",
+        "ITEMS_TABLE",
+        "REMINDERS",
+        "SLACK_USERS_TABLE",
+      ],
     ],
   ])("like %s know %j, and nothing else", (name, variables) => {
     const [, known] = variablesIn(template).find(([one]) => one === `apgl-${name}`) ?? [];

@@ -4,11 +4,10 @@
 //! somebody looks at it.
 
 use apgl_contract::{Email, Item, SlackUser, StepError};
-use apgl_reminders::Waiting;
 use apgl_runtime::SettingError;
 use apgl_stores::{Escalating, Planner, SlackUsers, Stored};
 use aws_types::SdkConfig;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How many times a row is written that somebody else keeps changing.
@@ -49,9 +48,8 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
     let zones = deps.slack_users.time_zones(&emails).await?;
     let now = deps.planner.now().await?;
     let zone_of = |user: &SlackUser| {
-        let zone = zones.get(&user.email).map(String::as_str);
-        let known = zone.filter(|zone| TimeZone::get(zone).is_ok());
-        known.unwrap_or_else(|| deps.planner.default_zone())
+        let shown = zones.get(&user.email).map(String::as_str);
+        deps.planner.zone_or_default(shown)
     };
     let rows = deps.planner.items.waiting(&item.id).await?;
     let mut planned = 0;
@@ -90,7 +88,8 @@ async fn note(
         {
             return Ok(false);
         }
-        let waiting = planned(planner, item, user, zone, before.as_ref(), now);
+        let stored = before.as_ref().map(|before| &before.waiting);
+        let waiting = planner.waiting(item, user.clone(), zone, stored, now);
         let revision = before.as_ref().map(|before| before.revision);
         if planner.items.keep(&item.id, &waiting, revision).await? {
             return Ok(waiting.next_look_at.is_some());
@@ -98,22 +97,6 @@ async fn note(
         before = of_user(&planner.items.waiting(&item.id).await?);
     }
     Err(conflict())
-}
-
-fn planned(
-    planner: &Planner,
-    item: &Item,
-    user: &SlackUser,
-    zone: &str,
-    before: Option<&Stored>,
-    now: Timestamp,
-) -> Waiting {
-    let before = before.map(|before| &before.waiting);
-    let mut waiting = Waiting::new(item, user.clone(), zone, before, now);
-    // A snooze is found when somebody looks.
-    let plan = waiting.plan(item, None, &planner.reminders, now);
-    waiting.next_look_at = plan.look_at(now);
-    waiting
 }
 
 /// Notes when somebody else is to be told, if the item still waits then.

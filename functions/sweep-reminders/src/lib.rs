@@ -12,11 +12,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use apgl_client::{Client, StartError, WaitError};
 use apgl_contract::{
-    DueDate, ItemId, Recovery, SlackUserId, StepError, reminders::Part, request::Operation,
+    DueDate, Email, ItemId, Recovery, SlackUser, SlackUserId, StepError, reminders::Part,
+    request::Operation,
 };
 use apgl_reminders::{Escalation, local_day, zone_named};
 use apgl_runtime::SettingError;
-use apgl_stores::{BundleLedger, Escalating, Looked, Planner, Swept, UtcHour};
+use apgl_stores::{
+    BundleLedger, Escalating, ItemRows, Looked, Planner, SlackUsers, Swept, UtcHour,
+};
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
@@ -28,6 +31,7 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(15);
 #[derive(Debug)]
 pub struct Deps {
     pub planner: Planner,
+    pub slack_users: SlackUsers,
     pub client: Client,
 }
 
@@ -35,6 +39,7 @@ impl Deps {
     pub fn from_env(aws: &SdkConfig, client: Client) -> Result<Self, SettingError> {
         Ok(Self {
             planner: Planner::from_env(aws)?,
+            slack_users: SlackUsers::from_env(aws)?,
             client,
         })
     }
@@ -107,7 +112,7 @@ async fn sweep_hours(deps: &Deps) -> Result<(), NotSwept> {
         .as_ref()
         .is_some_and(|before| before.reminders == *reminders);
     if !is_planned {
-        plan_all(&deps.planner, now).await?;
+        plan_all(deps, now).await?;
     }
     // The last sweep began before its hour, so rows could still be written into the hour before that one.
     let two_before = hour.before().before();
@@ -133,7 +138,8 @@ async fn sweep_hours(deps: &Deps) -> Result<(), NotSwept> {
 }
 
 /// Plans all items anew: the settings have changed, or this is the first sweep.
-async fn plan_all(planner: &Planner, now: Timestamp) -> Result<(), NotSwept> {
+async fn plan_all(deps: &Deps, now: Timestamp) -> Result<(), NotSwept> {
+    let planner = &deps.planner;
     let items = &planner.items;
     for rows in items.all().await?.items {
         let mut zone = planner.default_zone().to_owned();
@@ -142,6 +148,7 @@ async fn plan_all(planner: &Planner, now: Timestamp) -> Result<(), NotSwept> {
             let plan = planner.plan(&row, now).unwrap_or_default();
             planner.look_again(&row, plan.look_at(now)).await?;
         }
+        note_others(deps, &rows, now).await?;
         let item = &rows.item;
         let Some(due_date) = item.due_date else {
             continue;
@@ -155,6 +162,33 @@ async fn plan_all(planner: &Planner, now: Timestamp) -> Result<(), NotSwept> {
         }
     }
     tracing::info!("planned all items by the present settings");
+    Ok(())
+}
+
+/// Notes that the item waits for people of whom nothing is planned: a version without reminders has recorded it. Whoever is
+/// not known from an earlier execution is noted with the item's next version.
+async fn note_others(deps: &Deps, rows: &ItemRows, now: Timestamp) -> Result<(), NotSwept> {
+    let planner = &deps.planner;
+    let is_noted = |email: &Email| {
+        let mut noted = rows.waiting.iter().map(|stored| &stored.waiting.email);
+        noted.any(|noted| noted == email)
+    };
+    let emails = rows.item.waiting_for.as_slice().iter();
+    let others: Vec<Email> = emails.filter(|email| !is_noted(email)).cloned().collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    for (email, known) in deps.slack_users.known(&others).await? {
+        if known.is_bot {
+            continue;
+        }
+        let zone = planner.zone_or_default(known.tz.as_deref());
+        let id = known.id.clone();
+        let user = SlackUser { email, id };
+        let waiting = planner.waiting(&rows.item, user, zone, None, now);
+        // If an execution has noted it meanwhile, that stays.
+        planner.items.keep(&rows.item.id, &waiting, None).await?;
+    }
     Ok(())
 }
 

@@ -12,7 +12,9 @@ use apgl_contract::{
     DueDate, Item, MessageTs, SlackUser, decode,
     reminders::{Part, RemindedOf},
 };
-use apgl_stores::{Bundle, BundleContent, BundleEntry, BundleLedger, Escalating, Planner};
+use apgl_stores::{
+    Bundle, BundleContent, BundleEntry, BundleLedger, Escalating, KnownUser, Planner, SlackUsers,
+};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use fixture::{Fixture, it_is, item, plans_escalation, waiting_row, waits};
@@ -93,6 +95,7 @@ impl Sweeping {
         let sfn = step_functions(started.clone(), status);
         let deps = Deps {
             planner: fixture.planner("2026-12-01T08:00:00Z").await,
+            slack_users: SlackUsers::new(fixture.table("email").await),
             client: Client::new(sfn, machines, "sweep").unwrap(),
         };
         Self {
@@ -116,6 +119,18 @@ impl Sweeping {
     async fn sweep_at(&self, now: &str) {
         it_is(self.planner(), now).await;
         handle(&self.deps).await.unwrap();
+    }
+
+    /// An earlier execution has found the person in Slack.
+    async fn is_known(&self, person: &SlackUser, is_bot: bool) {
+        let known = KnownUser {
+            id: person.id.clone(),
+            is_bot,
+            tz: Some("Europe/Berlin".to_owned()),
+            seen_at: SystemTime::now(),
+        };
+        let users = [(person.email.clone(), known)];
+        self.deps.slack_users.remember(&users).await.unwrap();
     }
 
     /// The person was sent the first message of the day.
@@ -313,6 +328,25 @@ async fn changed_settings_apply_to_items_that_are_there() {
     sweeping.sweep_at("2026-12-01T09:50:00Z").await;
     let next = sweeping.next_look_at(&guide, &ana).await;
     assert_eq!(next.as_deref(), Some("2026-12-01T17:00:00Z"));
+}
+
+#[tokio::test]
+async fn people_are_reminded_of_items_that_a_version_without_reminders_has_recorded() {
+    let sweeping = Sweeping::new().await;
+    let ana = sweeping.fixture.person("ana").await;
+    let unknown = sweeping.fixture.person("unknown").await;
+    let bot = sweeping.fixture.person("bot").await;
+    sweeping.is_known(&ana, false).await;
+    sweeping.is_known(&bot, true).await;
+    let guide = item("guide", 1, Some("2026-12-04"), &[&ana, &unknown, &bot]);
+    waits(sweeping.planner(), &guide, &[]).await;
+    sweeping.sweep_at("2026-12-01T08:50:00Z").await;
+    let rows = sweeping.planner().items.waiting(&guide.id).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let next = sweeping.next_look_at(&guide, &ana).await;
+    assert_eq!(next.as_deref(), Some("2026-12-01T16:00:00Z"));
+    sweeping.sweep_at("2026-12-01T15:50:00Z").await;
+    assert_eq!(sweeping.started(), expect(&["U0ANA 2026-12-01 first"]));
 }
 
 #[tokio::test]

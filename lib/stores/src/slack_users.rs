@@ -100,6 +100,18 @@ impl SlackUsers {
         Ok(look_ups)
     }
 
+    /// These people, as far as they are known.
+    pub async fn known(&self, emails: &[Email]) -> Result<HashMap<Email, KnownUser>, StepError> {
+        let keys = emails.iter().map(Email::as_str);
+        let mut known = HashMap::new();
+        for item in self.0.get_many_consistently("email", keys).await? {
+            if let Some(user) = known_user(&item).filter(|_| !expired(&item)) {
+                known.insert(self.0.email_of(&item)?, user);
+            }
+        }
+        Ok(known)
+    }
+
     /// The time zones of these people, by their IANA names, as far as they are known.
     pub async fn time_zones(&self, emails: &[Email]) -> Result<HashMap<Email, String>, StepError> {
         let keys = emails.iter().map(Email::as_str);

@@ -4,12 +4,12 @@ use std::iter;
 
 use apgl_aws::{SettingError, optional_setting};
 use apgl_contract::{
-    DueDate, Item as ContractItem, StepError,
+    DueDate, Item as ContractItem, SlackUser, StepError,
     reminders::{Part, Reminders, Stage},
 };
 use apgl_reminders::{PersonZone, Plan, Waiting, local_day, read_settings, zone_named};
 use aws_types::SdkConfig;
-use jiff::{SignedDuration, Timestamp, civil::Time};
+use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
 
 use super::{Calendar, Items, Looked};
 
@@ -53,6 +53,12 @@ impl Planner {
         self.reminders.time_zone.as_deref().unwrap_or("UTC")
     }
 
+    /// The zone of a person for whom Slack shows this one.
+    pub fn zone_or_default<'a>(&'a self, shown: Option<&'a str>) -> &'a str {
+        let known = shown.filter(|zone| TimeZone::get(zone).is_ok());
+        known.unwrap_or_else(|| self.default_zone())
+    }
+
     /// The same as the zone of a person.
     pub fn unknown_zone(&self) -> PersonZone {
         zone_named(self.default_zone()).into()
@@ -63,6 +69,22 @@ impl Planner {
         let item = looked.current_item()?;
         let waiting = &looked.stored.waiting;
         Some(waiting.plan(item, looked.snoozed_until, &self.reminders, at))
+    }
+
+    /// That the item waits for this person, and when to look at it. `before` is what is stored.
+    pub fn waiting(
+        &self,
+        item: &ContractItem,
+        user: SlackUser,
+        zone: &str,
+        before: Option<&Waiting>,
+        now: Timestamp,
+    ) -> Waiting {
+        let mut waiting = Waiting::new(item, user, zone, before, now);
+        // A snooze is found when somebody looks.
+        let plan = waiting.plan(item, None, &self.reminders, now);
+        waiting.next_look_at = plan.look_at(now);
+        waiting
     }
 
     /// The time as of which a row is planned: that for which it was to be looked at, if that is a short time ago. What is
