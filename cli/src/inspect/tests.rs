@@ -213,6 +213,14 @@ fn a_run_that_posted_nothing_shows_why_and_no_address(
 #[rstest]
 #[case::posted(json!({ "message": { "ts": "1.2", "duplicate": false }, "skipped": [] }))]
 #[case::no_message(json!({ "exists": true }))]
+#[case::a_card(json!({
+    "card": { "ts": "1.2", "version": 1, "change": "posted" },
+    "skipped": [{ "email": "ana@example.com", "reason": "not_in_slack" }],
+}))]
+#[case::only_in_the_channel(json!({
+    "escalated": true, "channelMessage": { "ts": "1.2", "duplicate": false },
+    "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }],
+}))]
 #[case::of_a_newer_release(json!({ "message": { "later": true } }))]
 fn no_other_run_says_that_nothing_was_posted(#[case] outcome: Value) {
     let described = described(ExecutionStatus::Succeeded, Some(0.1)).output(outcome.to_string());
