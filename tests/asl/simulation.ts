@@ -1,8 +1,16 @@
 import jsonata from "jsonata";
 import type { Json, Machine, State } from "./machine.js";
 
-/** A function: its input → its result. */
+/** A function: its input → its result. It may throw a `StepFailed`. */
 export type StepFunction = (input: Record<string, Json>) => Json;
+
+/** A step's failure, as its function returns it. */
+export class StepFailed extends Error {
+  constructor(error: string, reason: string) {
+    super(reason);
+    this.name = error;
+  }
+}
 
 /** Something whose size Step Functions limits, for example the payload of a state. */
 export interface Sized {
@@ -28,12 +36,20 @@ const CONTEXT = {
   StateMachine: { Name: "x".repeat(80) },
 };
 
-/** Runs a machine whose steps all succeed. Returns the output, and the sizes of everything on the way. */
+/** How a simulated execution has ended, and the sizes of everything on the way. */
+export interface Simulated {
+  output: Json;
+  sizes: Sized[];
+  /** The state in which it has failed, and the error. */
+  failed?: { in: string; error: string };
+}
+
+/** Runs a machine. An error that no `Catch` names ends the execution; nothing is retried. */
 export async function simulated(
   machine: Machine,
   input: Json,
   functions: Record<string, StepFunction>,
-): Promise<{ output: Json; sizes: Sized[] }> {
+): Promise<Simulated> {
   const sizes: Sized[] = [];
   const variables: Record<string, Json> = {};
   let output = input;
@@ -50,8 +66,18 @@ export async function simulated(
     if (state.Type === "Task") {
       const payload = measured("payload", await evaluated(state.Arguments?.Payload));
       const { input } = payload as { input: Record<string, Json> };
-      const Payload = functions[name]?.(input) ?? null;
-      states["result"] = measured("result", { ...INVOCATION, Payload });
+      const called = resultOf(functions[name], input);
+      if (called instanceof StepFailed) {
+        const error = called.name;
+        const rule = (state.Catch ?? []).find(({ ErrorEquals }) => ErrorEquals.includes(error));
+        if (rule === undefined) return { output: null, sizes, failed: { in: name, error } };
+        const caught = { ...states, errorOutput: { Error: error, Cause: causeOf(called) } };
+        const scope = { ...variables, states: caught };
+        Object.assign(variables, await evaluate(rule.Assign ?? {}, scope));
+        name = rule.Next;
+        continue;
+      }
+      states["result"] = measured("result", { ...INVOCATION, Payload: called });
       output = states["result"];
     } else if (state.Type === "Choice") {
       next = state.Default;
@@ -60,8 +86,11 @@ export async function simulated(
         next = choice.Next;
         break;
       }
+    } else if (state.Type === "Fail") {
+      const error = String(await evaluate(state["Error"], variables));
+      return { output: null, sizes, failed: { in: name, error } };
     } else if (state.Type !== "Pass" && state.Type !== "Succeed") {
-      throw new Error(`${name} is a ${state.Type}, which a successful execution does not reach`);
+      throw new Error(`${name} is a ${state.Type}, which is not simulated`);
     }
     const assigned = (await evaluated(state.Assign ?? {})) as Record<string, Json>;
     if (state["Output"] !== undefined) output = await evaluated(state["Output"]);
@@ -73,6 +102,21 @@ export async function simulated(
   return { output, sizes };
 }
 
+function resultOf(step: StepFunction | undefined, input: Record<string, Json>): Json | StepFailed {
+  try {
+    return step?.(input) ?? null;
+  } catch (error) {
+    if (error instanceof StepFailed) return error;
+    throw error;
+  }
+}
+
+/** The cause of a failed invocation, as Step Functions gets it from Lambda. */
+function causeOf({ name, message }: StepFailed): string {
+  const errorMessage = JSON.stringify({ message, retryAfterSeconds: 1 });
+  return JSON.stringify({ errorType: name, errorMessage });
+}
+
 export function bytesOf(value: Json): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
@@ -82,7 +126,9 @@ async function evaluate(value: unknown, variables: Record<string, Json>): Promis
   if (typeof value === "string") {
     const expression = /^\{%([^]*)%\}$/.exec(value)?.[1];
     if (expression === undefined) return value;
-    const result: unknown = await jsonata(expression).evaluate({}, variables);
+    const compiled = jsonata(expression);
+    compiled.registerFunction("parse", (text: string) => JSON.parse(text) as Json);
+    const result: unknown = await compiled.evaluate({}, variables);
     return (result === undefined ? null : JSON.parse(JSON.stringify(result))) as Json;
   }
   if (Array.isArray(value)) {

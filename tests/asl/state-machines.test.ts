@@ -7,7 +7,7 @@ import { formatted } from "./format.js";
 import { machineFiles, type Json, type Machine } from "./machine.js";
 import { RULES } from "./rules/all.js";
 import { sameEverywhere } from "./rules/structure.js";
-import { simulated } from "./simulation.js";
+import { simulated, StepFailed, type StepFunction } from "./simulation.js";
 
 const files = machineFiles();
 
@@ -44,6 +44,17 @@ it("a step is written the same way in every file", () => {
     sameEverywhere(files.map(([name, , text]) => [name, JSON.parse(text) as Machine])),
   ).toEqual([]);
 });
+
+/** What a channel can't be used for, in Slack, until somebody changes something there. */
+const UNUSABLE = ["Channel.NotFound", "Channel.NameTaken", "Channel.Archived", "Slack.Rejected"];
+const LOOK_UPS = [
+  { of: "private", lookUp: "EnsureChannel" },
+  { of: "public", lookUp: "FindChannel" },
+];
+
+const failing = (error: string) => () => {
+  throw new StepFailed(error, `because of ${error}`);
+};
 
 describe("update-item", () => {
   const [, , text = ""] = files.find(([name]) => name.startsWith("update-item")) ?? [];
@@ -93,6 +104,79 @@ describe("update-item", () => {
       );
     },
   );
+});
+
+describe("escalate", () => {
+  const [, , text = ""] = files.find(([name]) => name.startsWith("escalate")) ?? [];
+  const machine = JSON.parse(text) as Machine;
+  const request = { itemId: "guide", dueDate: "2026-12-01" };
+  const conversation = { id: "D1", email: "eve@example.com", userId: "U2" };
+
+  async function escalated(visibility: string, steps: Record<string, StepFunction>) {
+    const sent: Json[] = [];
+    const ended = await simulated(machine, request, {
+      CheckRequest: () => request,
+      FindEscalation: () => ({
+        people: [conversation.email],
+        channelName: "guide-42",
+        visibility,
+        waitSeconds: 0,
+      }),
+      FilterByPreference: ({ members = [] }) => ({ wanted: members, skipped: [] }),
+      ResolveUsers: () => ({ users: [{ email: conversation.email, id: "U2" }], skipped: [] }),
+      OpenConversation: () => ({ conversation, skipped: [] }),
+      EnsureChannel: () => ({ channel: { id: "C1" } }),
+      FindChannel: () => ({ channel: { id: "C1" } }),
+      ...steps,
+      SendEscalation: (input) => {
+        sent.push(input);
+        return steps["SendEscalation"]?.(input) ?? { escalated: true, skipped: [] };
+      },
+    });
+    return { ...ended, sent };
+  }
+
+  it.each(LOOK_UPS.flatMap((step) => UNUSABLE.map((error) => ({ ...step, error }))))(
+    "tells the person even if $lookUp fails with $error",
+    async ({ of: visibility, lookUp, error }) => {
+      const { output, sent } = await escalated(visibility, { [lookUp]: failing(error) });
+      const channelFailure = { error, reason: `because of ${error}` };
+      expect(sent).toMatchObject([{ conversation, channel: null, channelFailure }]);
+      expect(output).toMatchObject({ escalated: true });
+    },
+  );
+
+  it.each(
+    LOOK_UPS.flatMap((step) =>
+      ["Slack.QueueTooLong", "Store.Unavailable", "Slack.Unauthorized", "Step.Bug"].map(
+        (error) => ({
+          ...step,
+          error,
+        }),
+      ),
+    ),
+  )(
+    "can be redriven from $lookUp if that fails with $error",
+    async ({ of: visibility, lookUp, error }) => {
+      const { failed } = await escalated(visibility, { [lookUp]: failing(error) });
+      expect(failed).toEqual({ in: lookUp, error });
+    },
+  );
+
+  it("tells the channel once it is found again", async () => {
+    const errors = ["Channel.NameTaken"];
+    const EnsureChannel: StepFunction = () => {
+      const error = errors.pop();
+      if (error !== undefined) throw new StepFailed(error, "taken");
+      return { channel: { id: "C2" } };
+    };
+    const SendEscalation: StepFunction = ({ channel = null }) => {
+      if (channel === null) throw new StepFailed("Channel.Stale", "looked up again");
+      return { escalated: true, skipped: [] };
+    };
+    const { sent } = await escalated("private", { EnsureChannel, SendEscalation });
+    expect(sent[1]).toMatchObject({ channel: { id: "C2" }, channelFailure: null });
+  });
 });
 
 describe("remind", () => {

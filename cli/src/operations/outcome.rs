@@ -60,6 +60,10 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     if let Some(MessageOutcome::Posted(message)) = &outcome.channel_message {
         line(shown_message(message));
     }
+    if let Some(failure) = &outcome.channel_not_told {
+        let (what, reason) = (styled(BAD, "channel not told"), &failure.reason);
+        line(format!("{what}: {reason} ({})", failure.error));
+    }
     if let Some(channel) = &outcome.channel {
         line(shown_channel(channel));
     }
@@ -191,6 +195,11 @@ mod tests {
     #[case::skipped(
         json!({ "skipped": [{ "email": "ana@example.com", "reason": "opted_out" }] }),
         "skipped       ana@example.com  (opted_out)"
+    )]
+    #[case::only_to_a_person(
+        json!({ "escalated": true, "told": "eve@example.com", "skipped": [], "channelNotTold":
+            { "error": "Channel.Archived", "reason": "channel `x` is archived" } }),
+        "told          eve@example.com\nchannel not told: channel `x` is archived (Channel.Archived)"
     )]
     #[case::posted(
         json!({ "message": { "ts": "1.2", "duplicate": false, "channelId": "D1" }, "skipped": [] }),

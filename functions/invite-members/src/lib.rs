@@ -105,7 +105,7 @@ pub async fn handle(
     invocation: &Invocation,
     input: Input,
 ) -> Result<Outcome, StepError> {
-    if !input.users.is_empty() && invocation.run.looks_people_up_again() {
+    if !input.users.is_empty() && invocation.run.looks_up_again_after_redrive() {
         return Err(StepError::ChannelNotFound {
             channel: input.channel.id,
             hint: "those who are to be invited were looked up before the redrive",

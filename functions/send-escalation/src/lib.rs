@@ -1,7 +1,7 @@
 //! Tells somebody that an item is overdue, by a direct message, and the item's channel that they know.
 //!
 //! Each of the two messages is posted exactly once for an item and its due date, whichever execution does it, and neither
-//! once the item has moved.
+//! once the item has moved. A channel that can't be used does not keep the person from being told.
 
 mod content;
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use apgl_contract::{
     ChannelName, ChannelRef, DirectMessage, DueDate, Email, Invocation, ItemId, Skipped, StepError,
+    StepFailure,
     outcome::{MessageOutcome, PostedMessage},
 };
 use apgl_delivery::{Content, SlackOutbox, Target, WhileItHolds, attempt_id, deliver};
@@ -59,8 +60,11 @@ pub struct Input {
     pub due_date: DueDate,
     /// The direct message with whom to tell; `None` if nobody may be written to.
     pub conversation: Option<DirectMessage>,
-    /// The item's channel.
-    pub channel: ChannelRef,
+    /// The item's channel; `None` if it can't be used.
+    pub channel: Option<ChannelRef>,
+    /// Why it can't be used.
+    #[serde(default)]
+    pub channel_failure: Option<StepFailure>,
     /// The name by which the item knows it.
     pub channel_name: ChannelName,
     /// Those who were passed over, and why.
@@ -79,6 +83,8 @@ pub struct Outcome {
     pub channel: Option<ChannelRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel_message: Option<MessageOutcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_not_told: Option<StepFailure>,
     pub skipped: Vec<Skipped>,
 }
 
@@ -125,10 +131,20 @@ pub async fn handle(
         Some(_) => Purpose::ChannelToo,
         None => Purpose::ChannelOnly,
     };
-    let (target, message) = (Target::Channel(&input.channel), story.to_channel(told));
-    if let Some(posted) = escalation.post(target, purpose, &message).await? {
-        outcome.channel = Some(input.channel.clone());
-        outcome.channel_message = Some(MessageOutcome::Posted(posted));
+    match escalation
+        .tell_channel(purpose, &story.to_channel(told))
+        .await
+    {
+        Ok(Some(posted)) => {
+            outcome.channel.clone_from(&input.channel);
+            outcome.channel_message = Some(MessageOutcome::Posted(posted));
+        }
+        Ok(None) => {}
+        Err(error) if outcome.message.is_some() && error.name().is_fixed_in_slack() => {
+            tracing::warn!(%error, "the item's channel could not be told");
+            outcome.channel_not_told = Some(StepFailure::from(&error));
+        }
+        Err(error) => return Err(error),
     }
     outcome.escalated = outcome.message.is_some() || outcome.channel_message.is_some();
     if outcome.escalated {
@@ -167,6 +183,32 @@ struct Escalating<'a> {
 }
 
 impl Escalating<'_> {
+    /// Posts in the item's channel. `None` if the item has moved.
+    async fn tell_channel(
+        &self,
+        purpose: Purpose,
+        message: &Message,
+    ) -> Result<Option<PostedMessage>, StepError> {
+        let (input, run) = (self.input, &self.invocation.run);
+        if let Some(channel) = &input.channel {
+            let posted = self.post(Target::Channel(channel), purpose, message).await;
+            return posted.map_err(|error| error.or_look_up_again(run));
+        }
+        if purpose == Purpose::ChannelOnly && !self.holds(purpose).await? {
+            return Ok(None);
+        }
+        let failure = input.channel_failure.clone();
+        let failure = failure.ok_or_else(|| StepError::StepMalformed {
+            field: "input.channel".to_owned(),
+            rule: "is required, or `channelFailure`".to_owned(),
+        })?;
+        Err(StepError::of_earlier_step(
+            failure,
+            &input.channel_name,
+            run,
+        ))
+    }
+
     /// Posts this message of the escalation exactly once. `None` if the item has moved.
     async fn post(
         &self,
@@ -214,9 +256,9 @@ impl Escalating<'_> {
             return Ok(false);
         };
         // The item may belong in another channel by now.
-        let channel = &self.input.channel;
-        let is_here =
-            item.channel_name == self.input.channel_name && item.visibility == channel.visibility;
+        let channel = self.input.channel.as_ref();
+        let is_here = item.channel_name == self.input.channel_name
+            && channel.is_none_or(|channel| channel.visibility == item.visibility);
         let now = planner.as_of(row.next_look_at, planner.now().await?);
         // A snooze can be taken back, so it does not count any more here.
         let plan = planner.escalation(&row, &item, None, now);

@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use apgl_contract::{
-    ChannelRef, DirectMessage, Item, SkipReason, Skipped, SlackUser, StepError, decode,
-    reminders::ReminderSettings,
+    ChannelRef, DirectMessage, ErrorName, Item, SkipReason, Skipped, SlackUser, StepError,
+    StepFailure, decode, reminders::ReminderSettings,
 };
 use apgl_stores::{Deliveries, Escalating};
 use fixture::{Fixture, invocation, it_is, item, plans_escalation, waiting_row, waits};
+use rstest::rstest;
 use send_escalation::{Deps, Input, handle};
 use serde_json::{Value, json};
 use slack_sandbox::{
-    faults::{Effect, How},
+    faults::{Effect, Fault, How},
     workspace::Message,
 };
 
@@ -78,7 +79,8 @@ impl Overdue {
             item_id: self.item.id.clone(),
             due_date: self.item.due_date.unwrap(),
             conversation: Some(self.eve.clone()),
-            channel: self.channel.clone(),
+            channel: Some(self.channel.clone()),
+            channel_failure: None,
             channel_name: self.item.channel_name.clone(),
             skipped: Vec::new(),
         }
@@ -87,6 +89,25 @@ impl Overdue {
     async fn send(&self) -> Result<Value, StepError> {
         let outcome = handle(&self.deps, &invocation("e"), self.input()).await?;
         Ok(json!(outcome))
+    }
+
+    /// What the step gets if its channel can't be used.
+    fn without_channel(&self) -> Input {
+        Input {
+            channel: None,
+            channel_failure: Some(StepFailure {
+                error: "Channel.NameTaken".to_owned(),
+                reason: "the channel name `guide-42` is taken".to_owned(),
+            }),
+            ..self.input()
+        }
+    }
+
+    /// The direct message is posted, and Slack refuses the channel's with this error.
+    async fn refuses_the_channel(&self, error: &str) {
+        let to_channel = Fault::new(POST, How::refused(error)).skip(1);
+        let sandbox = &self.fixture.sandbox;
+        sandbox.add_fault(&to_channel).await.unwrap();
     }
 
     async fn to_eve(&self) -> Vec<Message> {
@@ -173,6 +194,71 @@ async fn the_channel_is_told_if_nobody_else_may_be_written_to() {
 }
 
 #[tokio::test]
+async fn a_channel_that_can_not_be_used_does_not_keep_the_person_from_being_told() {
+    let overdue = Overdue::new().await;
+    for _ in 0..2 {
+        let outcome = handle(&overdue.deps, &invocation("e"), overdue.without_channel()).await;
+        let outcome = json!(outcome.unwrap());
+        assert_eq!(outcome["escalated"], true);
+        assert_eq!(outcome["told"], "eve@example.com");
+        assert_eq!(outcome["channel"], Value::Null);
+        let not_told = json!(overdue.without_channel().channel_failure);
+        assert_eq!(outcome["channelNotTold"], not_told);
+    }
+    assert_eq!(overdue.to_eve().await.len(), 1);
+    let row = overdue.row().await;
+    assert!(row.escalated_at.is_some() && row.next_look_at.is_none());
+}
+
+#[rstest]
+#[case::not_allowed("restricted_action", "Slack.Rejected")]
+#[case::archived("is_archived", "Channel.Archived")]
+#[case::gone("channel_not_found", "Channel.NotFound")]
+#[tokio::test]
+async fn a_channel_in_which_slack_refuses_the_message_is_reported(
+    #[case] code: &str,
+    #[case] error: &str,
+) {
+    let overdue = Overdue::new().await;
+    overdue.refuses_the_channel(code).await;
+    let outcome = overdue.send().await.unwrap();
+    assert_eq!(outcome["told"], "eve@example.com");
+    assert_eq!(outcome["channelNotTold"]["error"], error);
+    assert!(overdue.row().await.escalated_at.is_some());
+    assert!(overdue.in_channel().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_channel_that_is_gone_is_looked_up_again_before_it_is_reported() {
+    let overdue = Overdue::new().await;
+    overdue.refuses_the_channel("channel_not_found").await;
+    let mut invocation = invocation("e");
+    invocation.run.channel_lookups = Some(0);
+    let gone = handle(&overdue.deps, &invocation, overdue.input()).await;
+    assert_eq!(gone.unwrap_err().name(), ErrorName::ChannelStale);
+}
+
+#[tokio::test]
+async fn nobody_can_be_told_if_neither_a_person_nor_the_channel_can_be_written_to() {
+    let overdue = Overdue::new().await;
+    let nobody = || Input {
+        conversation: None,
+        ..overdue.without_channel()
+    };
+    let mut invocation = invocation("e");
+    invocation.run.channel_lookups = Some(0);
+    let failed = handle(&overdue.deps, &invocation, nobody()).await;
+    assert_eq!(failed.unwrap_err().name(), ErrorName::ChannelNameTaken);
+    assert!(overdue.row().await.escalated_at.is_none());
+    invocation.run.redrive_count = 1;
+    let redriven = handle(&overdue.deps, &invocation, nobody()).await;
+    assert_eq!(redriven.unwrap_err().name(), ErrorName::ChannelStale);
+    overdue.moves().await;
+    let moved = handle(&overdue.deps, &invocation, nobody()).await;
+    assert!(!moved.unwrap().escalated);
+}
+
+#[tokio::test]
 async fn nobody_is_told_of_an_item_that_has_moved() {
     let overdue = Overdue::new().await;
     overdue.moves().await;
@@ -211,9 +297,7 @@ async fn nobody_is_told_outside_working_hours_but_the_channel_follows_the_person
     it_is(&overdue.deps.planner, "2026-12-04T09:00:00Z").await;
     let refused = How::RateLimited { retry_after: 1 };
     // The direct message is posted, and the channel's is refused.
-    let to_channel = slack_sandbox::faults::Fault::new(POST, refused)
-        .times(1)
-        .skip(1);
+    let to_channel = Fault::new(POST, refused).times(1).skip(1);
     overdue
         .fixture
         .sandbox

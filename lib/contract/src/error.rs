@@ -15,6 +15,9 @@
 //! | [`Recovery::LookUp`] | goes back, once, to the step that looks the channel up | – |
 //! | [`Recovery::Redrive`] | lets the Task fail the execution | yes, after somebody has fixed the cause |
 //!
+//! A workflow that has more to do than what the failed step does goes on after an error that
+//! [people fix in Slack](ErrorName::is_fixed_in_slack), and passes it to a later step.
+//!
 //! Whatever somebody can fix, in Slack, in AWS or in the code, is not terminal. That includes every code that Slack
 //! may add. Only a request that breaks a rule, and Slack's verdict on the message itself, stay what they are.
 
@@ -23,7 +26,7 @@ use std::{borrow::Cow, time::Duration};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::InvalidField;
+use crate::{ChannelName, InvalidField, Run, StepFailure};
 
 /// The limits of a `Wait` state, which waits for whole seconds.
 ///
@@ -75,6 +78,11 @@ macro_rules! error_names {
 
             pub fn origin(self) -> Origin {
                 match self { $(ErrorName::$variant => Origin::$origin,)* }
+            }
+
+            /// Whether people in Slack must fix the cause.
+            pub fn is_fixed_in_slack(self) -> bool {
+                self.recovery() == Recovery::Redrive && self.origin() == Origin::Outside
             }
 
             /// The error with this name, if a function can return it.
@@ -255,6 +263,9 @@ pub enum StepError {
         operation: &'static str,
         reason: String,
     },
+    /// The workflow has gone on after this error, and now there is nothing left to do.
+    #[error("{}", .0.reason)]
+    OfEarlierStep(StepFailure),
 }
 
 fn in_parentheses(detail: Option<&str>) -> String {
@@ -273,6 +284,30 @@ fn rate_limited(method: &str, retry_after: Duration, is_certain: bool) -> String
 }
 
 impl StepError {
+    /// The error of an earlier step, without which there is nothing left to do. After a redrive the channel is looked up
+    /// again: somebody may have fixed the cause.
+    pub fn of_earlier_step(failure: StepFailure, channel: &ChannelName, run: &Run) -> Self {
+        if run.looks_up_again_after_redrive() {
+            return Self::ChannelStale {
+                channel: channel.to_string(),
+            };
+        }
+        Self::OfEarlierStep(failure)
+    }
+
+    /// A channel that is not there for a step is looked up again, if the workflow does that.
+    #[must_use]
+    pub fn or_look_up_again(self, run: &Run) -> Self {
+        match self {
+            Self::ChannelNotFound { channel, .. } | Self::ChannelArchived { channel }
+                if run.may_look_up_again() =>
+            {
+                Self::ChannelStale { channel }
+            }
+            error => error,
+        }
+    }
+
     pub fn name(&self) -> ErrorName {
         match self {
             Self::InvalidRequest(_) => ErrorName::InvalidRequest,
@@ -297,6 +332,9 @@ impl StepError {
             Self::StepMalformed { .. } => ErrorName::StepMalformed,
             Self::StepBug { .. } => ErrorName::StepBug,
             Self::StoreRejected { .. } => ErrorName::StoreRejected,
+            Self::OfEarlierStep(failure) => {
+                ErrorName::from_name(&failure.error).unwrap_or(ErrorName::StepMalformed)
+            }
         }
     }
 
@@ -412,6 +450,44 @@ mod tests {
             cause,
             json!({ "message": "channelName: must not be empty", "field": "channelName" })
         );
+    }
+
+    /// The run of a step whose workflow looks the channel up again, or of one that does not.
+    fn run(looks_up_again: bool, redrive_count: u32) -> Run {
+        Run {
+            channel_lookups: looks_up_again.then_some(redrive_count),
+            redrive_count,
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_gone_is_looked_up_again_once() {
+        let channel = "x".to_owned();
+        let archived = StepError::ChannelArchived {
+            channel: channel.clone(),
+        };
+        let again = StepError::ChannelStale { channel };
+        assert_eq!(archived.clone().or_look_up_again(&run(true, 0)), again);
+        assert_eq!(archived.clone().or_look_up_again(&run(false, 0)), archived);
+        let other = StepError::StepUnfinished { what: "x" };
+        assert_eq!(other.clone().or_look_up_again(&run(true, 0)), other);
+    }
+
+    #[rstest]
+    #[case::first(run(true, 0), ErrorName::ChannelArchived)]
+    #[case::redriven(run(true, 1), ErrorName::ChannelStale)]
+    #[case::redriven_and_looked_up_again(run(false, 1), ErrorName::ChannelArchived)]
+    fn an_earlier_steps_error_stays_until_a_redrive(#[case] run: Run, #[case] expected: ErrorName) {
+        let archived = StepError::ChannelArchived {
+            channel: "x".to_owned(),
+        };
+        let channel = "x".to_owned().try_into().unwrap();
+        let error = StepError::of_earlier_step(StepFailure::from(&archived), &channel, &run);
+        assert_eq!(error.name(), expected);
+        if expected == ErrorName::ChannelArchived {
+            assert_eq!(error.to_string(), archived.to_string());
+        }
     }
 
     #[test]

@@ -45,5 +45,5 @@ pub use line::{Line, PersonName, Reward, State, Title};
 pub use link::Link;
 pub use message::{Message, MessageTs};
 pub use notice::{Notice, Sequence, Timestamp};
-pub use outcome::{SkipReason, Skipped};
+pub use outcome::{SkipReason, Skipped, StepFailure};
 pub use step::{DirectMessage, Invocation, Run, SlackUser, SlackUserId, Step};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 use crate::{
-    ChannelRef, Email, MessageTs, ReportedAddress,
+    ChannelRef, Email, MessageTs, ReportedAddress, StepError,
     item::{CardOutcome, RecordedItem},
     reminders::RemindedOf,
 };
@@ -53,6 +53,12 @@ pub struct Outcome {
         skip_serializing_if = "Option::is_none"
     )]
     pub channel_message: Option<MessageOutcome>,
+    #[serde(
+        default,
+        rename = "channelNotTold",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_not_told: Option<StepFailure>,
 }
 
 /// The output of `create-channel`.
@@ -252,6 +258,10 @@ pub struct EscalateOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
     pub channel_message: Option<MessageOutcome>,
+    /// Why the item's channel could not be told; left out if it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "StepFailure"))]
+    pub channel_not_told: Option<StepFailure>,
     /// Those of `escalateTo` who were passed over, and why.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
@@ -294,6 +304,29 @@ pub struct ChangedMembers {
     pub already_members: Vec<Email>,
     /// People who were neither invited nor removed, and why.
     pub skipped: Vec<Skipped>,
+}
+
+/// The error of a step without which the workflow has gone on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+pub struct StepFailure {
+    /// The error's name, for example `Channel.Archived`.
+    pub error: String,
+    /// What has happened, for a person to read.
+    pub reason: String,
+}
+
+impl From<&StepError> for StepFailure {
+    fn from(error: &StepError) -> Self {
+        Self {
+            error: error.name().to_string(),
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// A person for whom nothing was done, and why.

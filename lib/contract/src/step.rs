@@ -71,10 +71,10 @@ impl Run {
             .is_some_and(|used| used <= self.redrive_count)
     }
 
-    /// Whether the workflow goes back after a redrive to look people up again. The redrive can be two weeks after the
-    /// first look-up: they may have opted out since, and their addresses may have passed to others. It also goes back if
-    /// the redrive began with the look-up, which the step does not know.
-    pub fn looks_people_up_again(&self) -> bool {
+    /// Whether the workflow goes back after a redrive to look people and the channel up again. The redrive can be two weeks
+    /// after the first look-up: people may have opted out since, and their addresses may have passed to others. It also
+    /// goes back if the redrive began with the look-up, which the step does not know.
+    pub fn looks_up_again_after_redrive(&self) -> bool {
         self.redrive_count > 0 && self.may_look_up_again()
     }
 

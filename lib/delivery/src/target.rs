@@ -99,7 +99,7 @@ impl<'a> Target<'a> {
             Self::Channel(_) => mentions_people,
             Self::Person(_) => true,
         };
-        if addresses_people && invocation.run.looks_people_up_again() {
+        if addresses_people && invocation.run.looks_up_again_after_redrive() {
             return Err(StepError::ChannelNotFound {
                 channel: self.id().to_owned(),
                 hint: "those whom the message addresses were looked up before the redrive",

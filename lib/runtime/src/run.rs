@@ -75,9 +75,8 @@ where
             step = name,
             channel.id = channel_id,
         );
-        let (has_waits_left, may_look_up_again) = (run.has_waits_left(), run.may_look_up_again());
         let invocation = Invocation {
-            run,
+            run: run.clone(),
             request_id: context.request_id,
             deadline: time_of(context.deadline),
         };
@@ -85,8 +84,8 @@ where
             // Boxed, because otherwise the compiler has to analyse all futures of all clients at once.
             let outcome = Box::pin(handle(deps, invocation, input)).await;
             let outcome = outcome
-                .map_err(|error| fail_if_out_of_waits(error, has_waits_left))
-                .map_err(|error| look_up_again(error, may_look_up_again));
+                .map_err(|error| fail_if_out_of_waits(error, run.has_waits_left()))
+                .map_err(|error| error.or_look_up_again(&run));
             outcome.inspect_err(log_failure).map_err(FailedStep)
         }
         .instrument(span)
@@ -159,18 +158,6 @@ fn fail_if_out_of_waits(error: StepError, has_waits_left: bool) -> StepError {
     error
 }
 
-/// A channel that is not there for a step is looked up again, if the workflow does that.
-fn look_up_again(error: StepError, may_look_up_again: bool) -> StepError {
-    match error {
-        StepError::ChannelNotFound { channel, .. } | StepError::ChannelArchived { channel }
-            if may_look_up_again =>
-        {
-            StepError::ChannelStale { channel }
-        }
-        error => error,
-    }
-}
-
 /// Only failures of the system itself are logged as errors, because an alarm counts error lines, and a release is
 /// taken back when it rings. Waiting is normal, and what a request or people in Slack have caused says nothing about
 /// the function.
@@ -241,18 +228,6 @@ mod tests {
     fn a_malformed_payload_can_be_redriven_after_a_new_deployment() {
         let error = malformed(InvalidField::new("input.users", "is required"));
         assert_eq!(error.name().recovery(), Recovery::Redrive);
-    }
-
-    #[test]
-    fn a_channel_that_is_gone_is_looked_up_again_once() {
-        let channel = "x".to_owned();
-        let archived = StepError::ChannelArchived {
-            channel: channel.clone(),
-        };
-        let again = StepError::ChannelStale { channel };
-        assert_eq!(look_up_again(archived.clone(), true), again);
-        assert_eq!(look_up_again(archived.clone(), false), archived);
-        assert_eq!(look_up_again(limited(false), true), limited(false));
     }
 
     #[test]

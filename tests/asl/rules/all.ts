@@ -2,6 +2,7 @@ import type { Machine } from "../machine.js";
 import {
   catchAll,
   firstError,
+  keptErrors,
   redrivableErrors,
   retries,
   staleChannels,
@@ -24,6 +25,7 @@ export const RULES: Record<string, (machine: Machine) => string[]> = {
   staleChannels,
   redrivableErrors,
   firstError,
+  keptErrors,
   expressionSyntax,
   reservedVariables,
   assignedVariables,

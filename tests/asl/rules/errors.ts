@@ -37,6 +37,20 @@ const WAITING = [
   "Step.Unfinished",
 ];
 
+/**
+ * Errors that people fix in Slack. A workflow that has more to do than what the failed step does keeps the error for a
+ * later step, and goes on.
+ */
+const FIXED_IN_SLACK = [
+  "Channel.NotFound",
+  "Channel.NameTaken",
+  "Channel.Archived",
+  "Slack.Rejected",
+];
+/** What it keeps. */
+const KEPT =
+  "{% {'error': $states.errorOutput.Error, 'reason': $parse($parse($states.errorOutput.Cause).errorMessage).message} %}";
+
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
 /** The states that look a channel or a direct message up. */
@@ -152,7 +166,7 @@ export function waits(machine: Machine): string[] {
       rule.ErrorEquals.some((error) => WAITING.includes(error)),
     );
     const findings = rules.flatMap((rule) => waitOf(machine, name, rule));
-    if (rules.length === 0) return findings;
+    if (rules.length === 0 && catchOfStale(state) === undefined) return findings;
     const told = run(machine.TimeoutSeconds ?? 0, {
       lookups: catchOfStale(state) !== undefined || name === "OpenConversation",
       users: ["InviteMembers", "RemoveMembers", "OpenConversation"].includes(name),
@@ -187,6 +201,38 @@ export function staleChannels(machine: Machine): string[] {
     }
     return findings;
   });
+}
+
+/**
+ * An error that people fix in Slack is only caught to be kept: it is passed to every later step that could fail with it,
+ * so that the execution does not end as if nothing had happened.
+ */
+export function keptErrors(machine: Machine): string[] {
+  return tasks(machine).flatMap(([name, state]) =>
+    (state.Catch ?? []).filter(keepsError).flatMap((rule) => {
+      const findings: string[] = [];
+      const others = rule.ErrorEquals.filter((error) => !FIXED_IN_SLACK.includes(error));
+      if (others.length > 0) findings.push(`${name}: ${others} must not be kept`);
+      const missing = FIXED_IN_SLACK.filter((error) => !rule.ErrorEquals.includes(error));
+      if (missing.length > 0) findings.push(`${name} must keep ${missing} as well`);
+      const kept = Object.entries(rule.Assign ?? {}).find(([, value]) => value === KEPT)?.[0];
+      const isPassedOn = [...statesBetween(machine, rule.Next ?? "", "")].some((next) => {
+        const input = JSON.stringify(machine.States[next]?.Arguments?.Payload ?? null);
+        return input.includes(`"${kept}":"{% $${kept} %}"`);
+      });
+      if (kept === undefined || !isPassedOn) {
+        findings.push(`${name} must keep ${rule.ErrorEquals} for a later step`);
+      }
+      if (rule.Assign?.["waits"] !== 0) findings.push(`${name} must begin waits anew`);
+      return findings;
+    }),
+  );
+}
+
+/** Whether it catches an error that others let fail the execution. */
+export function keepsError({ ErrorEquals }: Rule): boolean {
+  const handled = [...WAITING, ...TERMINAL, STALE];
+  return !ErrorEquals.every((error) => handled.includes(error));
 }
 
 /** The states on the ways from one state to another on which nothing fails. */

@@ -12,6 +12,13 @@ const post = (broken: Machine) => broken.States["PostMessage"] as State;
 const catchOf = (state: State, error: string) =>
   (state.Catch ?? []).find((rule) => rule.ErrorEquals.includes(error)) as Rule;
 
+const CHANNEL_ERRORS = ["Channel.NotFound", "Channel.NameTaken", "Channel.Archived"];
+const kept = (errors: string[]): Rule => ({
+  ErrorEquals: errors,
+  Assign: { waits: 0 },
+  Next: "Fail",
+});
+
 type Break = (machine: Machine) => void;
 
 /** Ways to break a machine, each with the rule that must find it. */
@@ -136,6 +143,16 @@ const broken: [rule: string, what: string, Break][] = [
     "firstError",
     "a first error that is lost",
     (m) => delete catchOf(post(m), "Slack.MessageRejected").Assign,
+  ],
+  [
+    "keptErrors",
+    "an error that is kept for nobody",
+    (m) => post(m).Catch?.push(kept(["Slack.Rejected", ...CHANNEL_ERRORS])),
+  ],
+  [
+    "keptErrors",
+    "an error of the system that is kept",
+    (m) => post(m).Catch?.push(kept(["Slack.Unauthorized"])),
   ],
   ["firstError", "another error in Fail", (m) => ((m.States["Fail"] as State)["Error"] = "Failed")],
   ["expressionSyntax", "an invalid expression", (m) => (post(m)["Output"] = "{% $states.( %}")],

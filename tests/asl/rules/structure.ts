@@ -1,5 +1,5 @@
 import { edges, type Machine, type State } from "../machine.js";
-import { catchOfStale, STALE } from "./errors.js";
+import { catchOfStale, keepsError, STALE } from "./errors.js";
 
 const KEY_ORDER = [
   "Type",
@@ -90,7 +90,7 @@ export function loops(machine: Machine): string[] {
 
 /**
  * The same step is written the same way in every file, except for its input, its output, its assignments, its next
- * states and the state that looks the channel up.
+ * states, the state that looks the channel up, and whether the workflow goes on without what the step does.
  */
 export function sameEverywhere(machines: [name: string, machine: Machine][]): string[] {
   const seen = new Map<string, [file: string, written: string]>();
@@ -98,7 +98,7 @@ export function sameEverywhere(machines: [name: string, machine: Machine][]): st
   for (const [file, machine] of machines) {
     for (const [name, state] of Object.entries(machine.States)) {
       const { Arguments, Assign, Output, Choices, Catch, Next, End, ...rest } = state;
-      const caught = Catch?.map((rule) =>
+      const caught = Catch?.filter((rule) => !keepsError(rule)).map((rule) =>
         rule === catchOfStale(state) ? { ...rule, Next: "LookUp" } : rule,
       );
       const written = JSON.stringify({ ...rest, caught, FunctionName: Arguments?.FunctionName });

@@ -248,3 +248,27 @@ async fn an_item_that_stays_overdue_is_escalated_once_to_the_first_who_may_be_to
     week.sweep().await;
     assert_eq!(messages(&world, &eve_id).await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_item_is_escalated_to_a_person_if_its_channel_is_archived() {
+    let world = World::here();
+    let week = Week::new(&world).await;
+    let [(ana, _), (eve, eve_id)] = [person(&world, "ana").await, person(&world, "eve").await];
+    let (channel, due) = (unique("escalate"), week.day(Weekday::Tuesday));
+    week.is(Weekday::Monday, 8, 0).await;
+    let mut waits = item(&channel, 1, "in_review", &due, &[&ana]);
+    waits["reminders"] = json!({ "escalateTo": [eve], "escalateAfterWorkingDays": 1 });
+    moves_to(&world, &waits).await.output();
+    world.sandbox.archive_channel(&channel).await.unwrap();
+    for day in [Weekday::Wednesday, Weekday::Thursday] {
+        week.is(day, 17, 0).await;
+        week.sweep().await;
+    }
+    let key = format!("item-{channel}/{due}/{}", week.day(Weekday::Wednesday));
+    let escalated = week.end_of_key("escalate", &key).await;
+    let outcome = escalated.output();
+    assert_eq!(outcome["told"], json!(eve));
+    assert_eq!(outcome["channel"], Value::Null);
+    assert_eq!(outcome["channelNotTold"]["error"], "Channel.NameTaken");
+    assert_eq!(messages(&world, &eve_id).await.len(), 1);
+}
