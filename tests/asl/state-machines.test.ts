@@ -56,52 +56,138 @@ const failing = (error: string) => () => {
   throw new StepFailed(error, `because of ${error}`);
 };
 
+const statesOf = (sizes: { state: string }[]) => [...new Set(sizes.map(({ state }) => state))];
+
 describe("update-item", () => {
   const [, , text = ""] = files.find(([name]) => name.startsWith("update-item")) ?? [];
   const machine = JSON.parse(text) as Machine;
+  const item = { id: "guide-42", version: 7, superseded: false };
+  const ana = { email: "ana@example.com", id: "U1" };
+  const bob = { email: "bob@example.com", reason: "not_in_slack" };
+  const channel = { id: "C1", visibility: "private" };
+  const card = { ts: "1.2" };
 
-  const PLANS = ["ResolveUsers", "PlanReminders", "ChooseChannel"];
+  /** The execution for an item that waits for so many people, with these steps instead of those that succeed. */
+  async function updated(visibility: string, people: number, steps: Record<string, StepFunction>) {
+    const planned: Json[] = [];
+    const waitingFor = [ana.email, bob.email].slice(0, people);
+    const ended = await simulated(
+      machine,
+      {},
+      {
+        CheckRequest: () => ({
+          item: { ...item, channelName: "guide-42", visibility, waitingFor },
+        }),
+        RecordItem: () => ({ item, movedAfterSeconds: [60] }),
+        ResolveUsers: () => ({ users: [ana], skipped: people > 1 ? [bob] : [] }),
+        EnsureChannel: () => ({ channel }),
+        FindChannel: () => ({ channel }),
+        UpdateCard: () => ({ card }),
+        ...steps,
+        PlanReminders: (input) => {
+          planned.push(input);
+          return steps["PlanReminders"]?.(input) ?? { planned: 1 };
+        },
+      },
+    );
+    return { ...ended, planned };
+  }
+
+  const BEGIN = ["CheckRequest", "RecordItem", "ShowIfNewer"];
+  const PLAN = ["UpdateCard", "PlanIfPeopleMustAct", "ResolveUsers", "PlanReminders"];
+  const DONE = ["UpdateCard", "PlanIfPeopleMustAct", "AnswerShown"];
 
   it.each([
-    { of: "private", superseded: false, people: 1, then: [...PLANS, "EnsureChannel"] },
-    { of: "public", superseded: false, people: 2, then: [...PLANS, "FindChannel"] },
-    { of: "private", superseded: false, people: 0, then: ["ChooseChannel", "EnsureChannel"] },
-    { of: "private", superseded: true, people: 1, then: ["AnswerSuperseded"] },
-    { of: "public", superseded: true, people: 0, then: ["AnswerSuperseded"] },
+    { of: "private", people: 1, then: ["EnsureChannel", ...PLAN], skipped: [] },
+    { of: "public", people: 2, then: ["FindChannel", ...PLAN], skipped: [bob] },
+    { of: "private", people: 0, then: ["EnsureChannel", ...DONE], skipped: [] },
   ])(
-    "of a $of channel that waits for $people, with superseded=$superseded, continues with $then",
-    async ({ of: visibility, superseded, people, then }) => {
-      const item = { id: "guide-42", version: 7, superseded };
-      const channel = { id: "C1", visibility };
-      const waitingFor = ["ana@example.com", "bob@example.com"].slice(0, people);
-      const absent = waitingFor.slice(1).map((email) => ({ email, reason: "not_in_slack" }));
-      const ana = { email: "ana@example.com", id: "U1" };
-      const planned: Json[] = [];
-      const { output, sizes } = await simulated(
-        machine,
-        {},
-        {
-          CheckRequest: () => ({
-            item: { ...item, channelName: "guide-42", visibility, waitingFor },
-          }),
-          RecordItem: () => ({ item, movedAfterSeconds: [60] }),
-          ResolveUsers: () => ({ users: [ana], skipped: absent }),
-          PlanReminders: ({ users }) => planned.push(users ?? null),
-          EnsureChannel: () => ({ channel }),
-          FindChannel: () => ({ channel }),
-          UpdateCard: () => ({ card: null }),
-        },
+    "shows the card in a $of channel before it looks for the $people people who must act",
+    async ({ of: visibility, people, then, skipped }) => {
+      const { output, sizes, planned } = await updated(visibility, people, {});
+      expect(statesOf(sizes)).toEqual([...BEGIN, ...then]);
+      expect(planned.map((input) => (input as { users: Json }).users)).toEqual(
+        people > 0 ? [[ana]] : [],
       );
-      const states = new Set(sizes.map(({ state }) => state));
-      const ends = superseded ? then : [...then, "UpdateCard"];
-      expect([...states]).toEqual(["CheckRequest", "RecordItem", "PlanIfPeopleMustAct", ...ends]);
-      expect(planned).toEqual(then.includes("PlanReminders") ? [[ana]] : []);
-      const skipped = superseded ? [] : absent;
-      expect(output).toEqual(
-        superseded
-          ? { item, skipped }
-          : { channel, item, card: null, movedAfterSeconds: [60], skipped },
-      );
+      expect(output).toEqual({ channel, item, card, movedAfterSeconds: [60], skipped });
+    },
+  );
+
+  it.each([0, 1])(
+    "stops if a newer version is known, also if it waits for %i people",
+    async (people) => {
+      const newer = { ...item, version: 8, superseded: true };
+      const RecordItem = () => ({ item: newer, movedAfterSeconds: [] });
+      const { output, sizes } = await updated("private", people, { RecordItem });
+      expect(statesOf(sizes)).toEqual([...BEGIN, "AnswerSuperseded"]);
+      expect(output).toEqual({ item: newer, skipped: [] });
+    },
+  );
+
+  it.each([
+    ["ResolveUsers", "Slack.QueueTooLong"],
+    ["ResolveUsers", "Slack.Rejected"],
+    ["ResolveUsers", "Step.Bug"],
+    ["PlanReminders", "Store.Unavailable"],
+  ])(
+    "has shown the card when %s fails with %s, from where it can be redriven",
+    async (step, error) => {
+      const { sizes, failed } = await updated("private", 1, { [step]: failing(error) });
+      expect(statesOf(sizes)).toContain("UpdateCard");
+      expect(failed).toEqual({ in: step, error });
+    },
+  );
+
+  /** The step that plans passes on the error with which the card could not be shown. */
+  const passedOn: StepFunction = ({ cardFailure = null }) => {
+    if (cardFailure === null) return { planned: 1 };
+    const { error, reason } = cardFailure as { error: string; reason: string };
+    throw new StepFailed(error, reason);
+  };
+
+  it.each(
+    [...LOOK_UPS, ...LOOK_UPS.map(({ of }) => ({ of, lookUp: "UpdateCard" }))].flatMap((step) =>
+      UNUSABLE.map((error) => ({ ...step, error })),
+    ),
+  )(
+    "plans reminders and then fails if $lookUp in a $of channel fails with $error",
+    async ({ of: visibility, lookUp, error }) => {
+      const steps = { [lookUp]: failing(error), PlanReminders: passedOn };
+      for (const people of [0, 1]) {
+        const { failed, planned } = await updated(visibility, people, steps);
+        const cardFailure = { error, reason: `because of ${error}` };
+        expect(planned).toMatchObject([{ users: [ana], cardFailure }]);
+        expect(failed).toEqual({ in: "PlanReminders", error });
+      }
+    },
+  );
+
+  it("plans reminders and ends for good if Slack refuses the card itself", async () => {
+    const UpdateCard = failing("Slack.MessageRejected");
+    const { failed, planned } = await updated("private", 1, {
+      UpdateCard,
+      PlanReminders: passedOn,
+    });
+    expect(planned).toHaveLength(1);
+    expect(failed).toEqual({ in: "Fail", error: "Slack.MessageRejected" });
+  });
+
+  it.each(["EnsureChannel", "UpdateCard"])(
+    "shows the card after a redrive, when somebody has fixed what %s has found",
+    async (step) => {
+      const errors = ["Channel.NotFound"];
+      const onceFixed: StepFunction = () => {
+        const error = errors.pop();
+        if (error !== undefined) throw new StepFailed(error, "missing");
+        return { card, channel };
+      };
+      // This is what it returns when it runs again after a redrive.
+      const PlanReminders: StepFunction = ({ cardFailure = null }) => {
+        if (cardFailure !== null) throw new StepFailed("Channel.Stale", "looked up again");
+        return { planned: 1 };
+      };
+      const { output } = await updated("private", 1, { [step]: onceFixed, PlanReminders });
+      expect(output).toMatchObject({ channel, card });
     },
   );
 });

@@ -3,7 +3,7 @@
 //! The item has been recorded before. If it has moved since, what is written here is found to be out of date when
 //! somebody looks at it.
 
-use apgl_contract::{Email, Item, SlackUser, StepError};
+use apgl_contract::{Email, Invocation, Item, SlackUser, StepError, StepFailure};
 use apgl_runtime::SettingError;
 use apgl_stores::{Escalating, Planner, SlackUsers, Stored};
 use aws_types::SdkConfig;
@@ -29,11 +29,14 @@ impl Deps {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     pub item: Item,
     /// The Slack users among those for whom it waits.
     pub users: Vec<SlackUser>,
+    /// The error for which the item's card is not shown. The step fails with it once it has planned.
+    #[serde(default)]
+    pub card_failure: Option<StepFailure>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -42,8 +45,16 @@ pub struct Outcome {
     pub planned: usize,
 }
 
-pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
-    let Input { item, users } = input;
+pub async fn handle(
+    deps: &Deps,
+    invocation: &Invocation,
+    input: Input,
+) -> Result<Outcome, StepError> {
+    let Input {
+        item,
+        users,
+        card_failure,
+    } = input;
     let emails: Vec<Email> = users.iter().map(|user| user.email.clone()).collect();
     let zones = deps.slack_users.time_zones(&emails).await?;
     let now = deps.planner.now().await?;
@@ -64,7 +75,14 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
         people = planned,
         "planned when to remind people"
     );
-    Ok(Outcome { planned })
+    match card_failure {
+        Some(failure) => Err(StepError::of_earlier_step(
+            failure,
+            &item.channel_name,
+            &invocation.run,
+        )),
+        None => Ok(Outcome { planned }),
+    }
 }
 
 /// Notes that the item waits for this person. `rows` are the item's. Returns whether anything will be due.

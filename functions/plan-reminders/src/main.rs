@@ -9,8 +9,8 @@ fn deps() -> Result<Deps, SetupError> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    run("PlanReminders", deps, async |deps, _invocation, input| {
-        handle(deps, input).await
+    run("PlanReminders", deps, async |deps, invocation, input| {
+        handle(deps, &invocation, input).await
     })
     .await
 }

@@ -3,9 +3,9 @@
 
 use std::time::SystemTime;
 
-use apgl_contract::{Item, SlackUser, decode};
+use apgl_contract::{ErrorName, Item, SlackUser, StepFailure, decode};
 use apgl_stores::{Escalating, KnownUser, SlackUsers};
-use fixture::{Fixture, it_is, item, waiting_row};
+use fixture::{Fixture, invocation, it_is, item, waiting_row};
 use plan_reminders::{Deps, Input, handle};
 use rstest::rstest;
 use serde_json::json;
@@ -54,8 +54,10 @@ impl Planning {
         let input = Input {
             item: item.clone(),
             users: vec![self.ana.clone()],
+            card_failure: None,
         };
-        handle(&self.deps, input).await.unwrap();
+        let planned = handle(&self.deps, &invocation("e"), input).await;
+        planned.unwrap();
         let row = waiting_row(&self.deps.planner, item, &self.ana).await;
         row.next_look_at.map(|at| at.to_string())
     }
@@ -79,6 +81,33 @@ async fn an_item_without_a_due_date_is_looked_at_when_nothing_has_moved_for_thre
     let guide = planning.item(1, None);
     let next = planning.plan(&guide).await;
     assert_eq!(next.as_deref(), Some("2026-12-04T09:00:00Z"));
+}
+
+#[rstest]
+#[case::first(0, ErrorName::ChannelArchived)]
+#[case::redriven(1, ErrorName::ChannelStale)]
+#[tokio::test]
+async fn people_are_reminded_of_an_item_whose_card_can_not_be_shown(
+    #[case] redrive_count: u32,
+    #[case] expected: ErrorName,
+) {
+    let planning = Planning::new(None).await;
+    let guide = planning.item(1, Some("2026-12-04"));
+    let input = Input {
+        item: guide.clone(),
+        users: vec![planning.ana.clone()],
+        card_failure: Some(StepFailure {
+            error: "Channel.Archived".to_owned(),
+            reason: "channel `guide-42` is archived".to_owned(),
+        }),
+    };
+    let mut invocation = invocation("e");
+    invocation.run.redrive_count = redrive_count;
+    invocation.run.channel_lookups = Some(0);
+    let failed = handle(&planning.deps, &invocation, input).await;
+    assert_eq!(failed.unwrap_err().name(), expected);
+    let row = waiting_row(&planning.deps.planner, &guide, &planning.ana).await;
+    assert!(row.next_look_at.is_some());
 }
 
 #[tokio::test]

@@ -57,12 +57,12 @@ async fn a_new_item_has_a_pinned_card_that_follows_its_state() {
     let states = [
         "CheckRequest",
         "RecordItem",
+        "ShowIfNewer",
+        "EnsureChannel",
+        "UpdateCard",
         "PlanIfPeopleMustAct",
         "ResolveUsers",
         "PlanReminders",
-        "ChooseChannel",
-        "EnsureChannel",
-        "UpdateCard",
     ];
     assert_eq!(first.steps(), states);
     let second = world

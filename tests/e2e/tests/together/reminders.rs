@@ -18,7 +18,12 @@ use local_stack::{
     invoke::{Answer, invoke},
 };
 use serde_json::{Value, json};
-use slack_sandbox::workspace::{Message, User};
+use slack_sandbox::{
+    faults::How,
+    seed::ChannelSeed,
+    server::ChannelChange,
+    workspace::{Message, User},
+};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::sleep,
@@ -271,4 +276,60 @@ async fn an_item_is_escalated_to_a_person_if_its_channel_is_archived() {
     assert_eq!(outcome["channel"], Value::Null);
     assert_eq!(outcome["channelNotTold"]["error"], "Channel.NameTaken");
     assert_eq!(messages(&world, &eve_id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_reminded_of_an_item_whose_card_is_shown_after_a_redrive() {
+    let world = World::here();
+    let week = Week::new(&world).await;
+    let (ana, id) = person(&world, "ana").await;
+    let (channel, due) = (unique("remind"), week.day(Weekday::Friday));
+    let archived = ChannelSeed {
+        is_private: true,
+        is_archived: true,
+        bot_is_member: false,
+        ..ChannelSeed::default()
+    };
+    world.channel(&channel, archived).await;
+    week.is(Weekday::Monday, 8, 0).await;
+    let waits = item(&channel, 1, "in_review", &due, &[&ana]);
+    let failed = moves_to(&world, &waits).await;
+    assert_eq!(failed.failure().0, "Channel.NameTaken");
+    let arn = &failed.execution.arn;
+    assert_eq!(world.redrive(arn).await.failure().0, "Channel.NameTaken");
+    week.is(Weekday::Tuesday, 17, 0).await;
+    week.sweep().await;
+    let reminded = week.end_of(&id, Weekday::Tuesday).await;
+    assert_eq!(reminded.output()["reminded"][0]["stage"], "due-3d");
+
+    let renamed = ChannelChange {
+        name: Some(unique("other")),
+        ..ChannelChange::default()
+    };
+    world.change_channel(&channel, renamed).await;
+    let shown = world.redrive(arn).await;
+    assert_eq!(shown.output()["card"]["change"], "posted");
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_card_is_shown_even_if_nobody_can_be_looked_up() {
+    let world = World::here();
+    let week = Week::new(&world).await;
+    let (ana, _) = person(&world, "ana").await;
+    let (channel, due) = (unique("remind"), week.day(Weekday::Friday));
+    week.is(Weekday::Monday, 8, 0).await;
+    let unauthorized = How::refused("not_allowed_token_type");
+    world
+        .fault("users.lookupByEmail", "email", &ana, 1, unauthorized)
+        .await;
+    let waits = item(&channel, 1, "in_review", &due, &[&ana]);
+    let failed = moves_to(&world, &waits).await;
+    assert_eq!(failed.failure().0, "Slack.Unauthorized");
+    assert_eq!(failed.last_state(), "ResolveUsers");
+    assert_eq!(world.in_slack(&channel).await.messages.len(), 1);
+
+    let planned = world.redrive(&failed.execution.arn).await;
+    assert_eq!(planned.output()["card"]["change"], "posted");
+    assert_eq!(planned.last_state(), "PlanReminders");
 }
