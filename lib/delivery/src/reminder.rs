@@ -5,8 +5,9 @@
 //! 2. Read what is due, and store it as the next bundle.
 //! 3. Post it, and record in each item's row that the person was told.
 //!
-//! A bundle that does not hold never holds again: its day ends, and items only move on. It is dropped by an attempt that
-//! has claimed its delivery and knows that it was not posted. So what is in it can go into the next one.
+//! A bundle that does not hold does not hold again: items only move on, and its day and the person's working time end. Only
+//! a deployment with longer working hours could bring working time back. It is dropped by an attempt that has claimed its
+//! delivery and knows that it was not posted. So what is in it can go into the next one.
 
 use apgl_contract::{
     DueDate, MessageTs, SlackUserId, StepError,
@@ -46,7 +47,8 @@ pub trait Desk {
         now: Timestamp,
     ) -> Result<Option<(Vec<BundleEntry>, BundleContent)>, StepError>;
 
-    /// Whether the bundle may be posted: it is still its day, and none of its items has moved.
+    /// Whether the bundle may be posted: none of its items has moved, it is still its day, and, by the settings of each item,
+    /// it is working time or the bundle was stored a short time ago.
     async fn holds(&self, bundle: &Bundle) -> Result<bool, StepError>;
 
     /// Records in the rows of the bundle's items that the person was told. An item that has moved since is left alone.
