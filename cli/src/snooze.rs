@@ -2,7 +2,7 @@
 
 use apgl_contract::{ItemId, StepError};
 use apgl_reminders::Waiting;
-use apgl_stores::{Items, Planner, UtcHour};
+use apgl_stores::{Items, Planner, UtcHour, despite_conflicts};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -14,8 +14,6 @@ use crate::{
 };
 
 const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// How many times a row is written that somebody else keeps changing.
-const MAX_CONFLICTS: usize = 4;
 /// An hour is swept up to this long before it begins. What is written into an earlier hour from then on may be missed.
 const SWEPT_BEFORE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -100,7 +98,7 @@ fn check(until: Timestamp, now: Timestamp) -> Result<(), Failure> {
 /// Has the next sweep look at the rows of the item.
 async fn look_soon(items: &Items, id: &ItemId, now: Timestamp) -> Result<(), StepError> {
     let at = next_swept(now);
-    for _ in 0..MAX_CONFLICTS {
+    despite_conflicts(async || {
         let mut is_kept = true;
         for stored in items.waiting(id).await? {
             if stored.waiting.next_look_at == Some(at) {
@@ -119,15 +117,9 @@ async fn look_soon(items: &Items, id: &ItemId, now: Timestamp) -> Result<(), Ste
             row.next_look_at = Some(at);
             is_kept &= items.keep_escalating(id, &row).await?;
         }
-        if is_kept {
-            return Ok(());
-        }
-    }
-    Err(StepError::StoreUnavailable {
-        store: "the items' table".to_owned(),
-        operation: "PutItem",
-        reason: "others kept changing the rows".to_owned(),
+        Ok(is_kept.then_some(()))
     })
+    .await
 }
 
 /// Now, or the beginning of the next hour if this one may have been swept for the last time.

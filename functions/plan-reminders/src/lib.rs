@@ -5,13 +5,10 @@
 
 use apgl_contract::{Email, Invocation, Item, SlackUser, StepError, StepFailure};
 use apgl_runtime::SettingError;
-use apgl_stores::{Escalating, Planner, SlackUsers, Stored};
+use apgl_stores::{Escalating, Planner, SlackUsers, Stored, despite_conflicts};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// How many times a row is written that somebody else keeps changing.
-const MAX_CONFLICTS: usize = 4;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -99,22 +96,23 @@ async fn note(
         rows.find(|row| row.waiting.email == user.email).cloned()
     };
     let mut before = of_user(rows);
-    for _ in 0..MAX_CONFLICTS {
+    despite_conflicts(async || {
         if before
             .as_ref()
             .is_some_and(|before| before.waiting.version > item.version)
         {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let stored = before.as_ref().map(|before| &before.waiting);
         let waiting = planner.waiting(item, user.clone(), zone, stored, now);
         let revision = before.as_ref().map(|before| before.revision);
         if planner.items.keep(&item.id, &waiting, revision).await? {
-            return Ok(waiting.next_look_at.is_some());
+            return Ok(Some(waiting.next_look_at.is_some()));
         }
         before = of_user(&planner.items.waiting(&item.id).await?);
-    }
-    Err(conflict())
+        Ok(None)
+    })
+    .await
 }
 
 /// Notes when somebody else is to be told, if the item still waits then.
@@ -132,30 +130,21 @@ async fn plan_escalation(
         // What an older version has planned is dropped when a sweep looks at it.
         return Ok(());
     };
-    for _ in 0..MAX_CONFLICTS {
+    despite_conflicts(async || {
         let before = planner.items.escalating(&item.id).await?;
         if before
             .as_ref()
             .is_some_and(|before| before.version > item.version)
         {
-            return Ok(());
+            return Ok(Some(()));
         }
         let mut row = Escalating::new(item, due_date, zone, before.as_ref(), now);
         row.next_look_at = planner.look_to_escalate(&row, item, None, now);
         if before.as_ref() == Some(&row) || (before.is_none() && row.next_look_at.is_none()) {
-            return Ok(());
+            return Ok(Some(()));
         }
-        if planner.items.keep_escalating(&item.id, &row).await? {
-            return Ok(());
-        }
-    }
-    Err(conflict())
-}
-
-fn conflict() -> StepError {
-    StepError::StoreUnavailable {
-        store: "the items' table".to_owned(),
-        operation: "PutItem",
-        reason: "other attempts kept changing a row".to_owned(),
-    }
+        let is_kept = planner.items.keep_escalating(&item.id, &row).await?;
+        Ok(is_kept.then_some(()))
+    })
+    .await
 }

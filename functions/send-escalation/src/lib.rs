@@ -17,14 +17,11 @@ use apgl_directory::Directory;
 use apgl_reminders::{Escalation, Waiting};
 use apgl_runtime::SettingError;
 use apgl_slack::{LimitedBy, RateLimiter, SlackClient};
-use apgl_stores::{Deliveries, Delivery, Place, Planner};
+use apgl_stores::{Deliveries, Delivery, Place, Planner, despite_conflicts};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Message, Story};
-
-/// How many times the row is written that somebody else keeps changing.
-const MAX_CONFLICTS: usize = 4;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -270,22 +267,17 @@ impl Escalating<'_> {
     async fn record(&self, told: Option<&Email>) -> Result<(), StepError> {
         let planner = &self.deps.planner;
         let (items, id) = (&planner.items, &self.input.item_id);
-        for _ in 0..MAX_CONFLICTS {
+        despite_conflicts(async || {
             let row = items.escalating(id).await?;
             let Some(mut row) = row.filter(|row| row.due_date == self.input.due_date) else {
-                return Ok(());
+                return Ok(Some(()));
             };
             row.escalated_at = Some(planner.now().await?);
             row.told = told.cloned();
             row.next_look_at = None;
-            if items.keep_escalating(id, &row).await? {
-                return Ok(());
-            }
-        }
-        Err(StepError::StoreUnavailable {
-            store: "the items' table".to_owned(),
-            operation: "PutItem",
-            reason: "other attempts kept changing the item's row".to_owned(),
+            let is_kept = items.keep_escalating(id, &row).await?;
+            Ok(is_kept.then_some(()))
         })
+        .await
     }
 }

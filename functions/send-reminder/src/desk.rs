@@ -13,6 +13,7 @@ use apgl_delivery::{Content, SlackOutbox, Target, reminder::Desk};
 use apgl_reminders::{is_working_time, local_day};
 use apgl_stores::{
     Bundle, BundleContent, BundleEntry, Delivery, GRACE, Looked, Place, Planner, WaitingKey,
+    despite_conflicts,
 };
 use jiff::Timestamp;
 
@@ -23,8 +24,6 @@ use crate::{
 
 /// The most items of which one message reminds. The others are due on the next working day.
 const MOST_ITEMS: usize = 100;
-/// How many times a row is written that somebody else keeps changing.
-const MAX_CONFLICTS: usize = 4;
 
 /// What is due for a person, who may be unreachable.
 pub(crate) struct Agenda<'a> {
@@ -123,14 +122,12 @@ impl PersonsDesk<'_> {
     /// Records that the person was told, unless the item has come to another state since.
     async fn record_entry(&self, bundle: &Bundle, entry: &BundleEntry) -> Result<(), StepError> {
         let planner = &self.deps.planner;
-        for _ in 0..MAX_CONFLICTS {
+        despite_conflicts(async || {
             let rows = planner.items.look_at(&[key_of(entry)]).await?;
-            let Some(row) = rows.first() else {
-                return Ok(());
+            let row = rows.first();
+            let Some(row) = row.filter(|row| row.stored.waiting.since <= bundle.stored_at) else {
+                return Ok(Some(()));
             };
-            if row.stored.waiting.since > bundle.stored_at {
-                return Ok(());
-            }
             let now = planner.now().await?;
             let mut told = row.clone();
             let waiting = &mut told.stored.waiting;
@@ -140,15 +137,10 @@ impl PersonsDesk<'_> {
             }
             let plan = planner.plan(&told, now);
             told.stored.waiting.next_look_at = plan.and_then(|plan| plan.next_look_at);
-            if planner.keep(row, &told.stored.waiting).await? {
-                return Ok(());
-            }
-        }
-        Err(StepError::StoreUnavailable {
-            store: "the items' table".to_owned(),
-            operation: "PutItem",
-            reason: "other attempts kept changing a person's row".to_owned(),
+            let is_kept = planner.keep(row, &told.stored.waiting).await?;
+            Ok(is_kept.then_some(()))
         })
+        .await
     }
 }
 

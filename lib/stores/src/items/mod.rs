@@ -22,6 +22,7 @@
 mod bundle;
 mod calendar;
 mod card;
+mod conflicts;
 mod escalation;
 mod planner;
 mod scan;
@@ -45,6 +46,7 @@ pub use self::{
     bundle::{Bundle, BundleContent, BundleEntry, BundleLedger, BundleState},
     calendar::Calendar,
     card::{Card, CardAt, CardClaim, CardLedger, CardReplaced, Cards},
+    conflicts::despite_conflicts,
     escalation::Escalating,
     planner::{GRACE, Planner},
     scan::Census,
