@@ -7,7 +7,7 @@ use apgl_contract::{
     reminders::{Part, Stage},
 };
 use apgl_reminders::local_day;
-use apgl_stores::{Bundle, BundleLedger, ItemRows, Looked, Planner};
+use apgl_stores::{Bundle, BundleLedger, ItemRows, Planner, WaitingRow};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ async fn dry_run(planner: &Planner, at: Option<Timestamp>) -> Result<Report, Fai
     let all = planner.items.all().await.map_err(Failure::aws)?;
     let mut bundles = Bundles::default();
     let mut people: BTreeMap<Email, Person> = BTreeMap::new();
-    for row in all.items.iter().flat_map(ItemRows::looked) {
+    for row in all.items.iter().flat_map(ItemRows::waiting_rows) {
         let Some(plan) = planner.plan(&row, at) else {
             continue;
         };
@@ -97,7 +97,7 @@ impl Bundles {
     async fn leave_room(
         &mut self,
         planner: &Planner,
-        row: &Looked,
+        row: &WaitingRow,
         stage: Stage,
         at: Timestamp,
     ) -> Result<bool, Failure> {
@@ -119,7 +119,7 @@ fn has_room(last: &Bundle, day: DueDate, stage: Stage) -> bool {
 }
 
 /// The first reminder from then on.
-fn first_reminder(planner: &Planner, row: &Looked, from: Timestamp) -> Option<Reminder> {
+fn first_reminder(planner: &Planner, row: &WaitingRow, from: Timestamp) -> Option<Reminder> {
     let mut looks = planner.looks(row, from);
     looks.find_map(|(at, due)| Some(Reminder::of(row, at, due?)))
 }
@@ -130,7 +130,7 @@ fn earlier(a: Option<Reminder>, b: Option<Reminder>) -> Option<Reminder> {
 }
 
 impl Reminder {
-    fn of(row: &Looked, at: Timestamp, stage: Stage) -> Self {
+    fn of(row: &WaitingRow, at: Timestamp, stage: Stage) -> Self {
         Self {
             at,
             item: row.key.item_id.clone(),

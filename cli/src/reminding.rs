@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use apgl_contract::{Email, Item, SlackUser, SlackUserId};
 use apgl_reminders::Waiting;
-use apgl_stores::{Looked, Planner, WaitingKey};
+use apgl_stores::{Planner, WaitingKey, WaitingRow};
 use fixture::Fixture;
 use serde_json::{from_value, json};
 
@@ -50,12 +50,12 @@ impl Reminding {
     /// The person was told everything that is due now.
     pub async fn is_told(&self, item: &Item, person: &str) {
         let now = self.planner.now().await.unwrap();
-        let looked = self.looked(item, person).await;
-        let mut row = looked.stored.waiting.clone();
-        let plan = self.planner.plan(&looked, now).unwrap();
+        let before = self.waiting_row(item, person).await;
+        let mut row = before.stored.waiting.clone();
+        let plan = self.planner.plan(&before, now).unwrap();
         row.told.insert(plan.due.unwrap(), now);
         row.next_look_at = plan.next_look_at;
-        self.keep(item, &row, Some(looked.stored.revision)).await;
+        self.keep(item, &row, Some(before.stored.revision)).await;
     }
 
     async fn keep(&self, item: &Item, row: &Waiting, revision: Option<u64>) {
@@ -63,12 +63,12 @@ impl Reminding {
         assert!(kept.unwrap());
     }
 
-    pub async fn looked(&self, item: &Item, person: &str) -> Looked {
+    pub async fn waiting_row(&self, item: &Item, person: &str) -> WaitingRow {
         let key = WaitingKey {
             item_id: item.id.clone(),
             email: address(person),
         };
-        let mut rows = self.planner.items.look_at(&[key]).await.unwrap();
+        let mut rows = self.planner.items.waiting_rows(&[key]).await.unwrap();
         rows.remove(0)
     }
 }

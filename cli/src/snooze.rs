@@ -160,14 +160,12 @@ mod tests {
         let expected = json!({ "item": "guide", "snoozedUntil": "2026-12-03T09:00:00Z" });
         assert_eq!(report.json, expected);
         for person in ["ana", "bob"] {
-            let looked = reminding.looked(&guide, person).await;
-            assert_eq!(looked.snoozed_until, Some(time("2026-12-03T09:00:00Z")));
-            let look_at = looked.stored.waiting.next_look_at;
+            let row = reminding.waiting_row(&guide, person).await;
+            assert_eq!(row.snoozed_until, Some(time("2026-12-03T09:00:00Z")));
+            let look_at = row.stored.waiting.next_look_at;
             assert_eq!(look_at, Some(time("2026-12-01T08:00:00Z")));
             // The first stage would have been due on 1 December.
-            let plan = reminding
-                .planner
-                .plan(&looked, time("2026-12-01T08:50:00Z"));
+            let plan = reminding.planner.plan(&row, time("2026-12-01T08:50:00Z"));
             let next = plan.unwrap().next_look_at;
             assert_eq!(next, Some(time("2026-12-03T09:00:00Z")));
         }
@@ -195,9 +193,9 @@ mod tests {
                 json!({ "item": "guide", "snoozedUntil": null })
             );
         }
-        let looked = reminding.looked(&guide, "ana").await;
-        assert_eq!(looked.snoozed_until, None);
-        let look_at = looked.stored.waiting.next_look_at;
+        let row = reminding.waiting_row(&guide, "ana").await;
+        assert_eq!(row.snoozed_until, None);
+        let look_at = row.stored.waiting.next_look_at;
         assert_eq!(look_at, Some(time("2026-12-01T17:00:00Z")));
     }
 

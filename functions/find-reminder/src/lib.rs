@@ -46,7 +46,7 @@ pub async fn handle(deps: &Deps, input: Input) -> Result<Outcome, StepError> {
     let planner = &deps.planner;
     let now = planner.now().await?;
     let rows = planner.items.of_person(&user_id).await?;
-    let rows = planner.items.look_at(&rows).await?;
+    let rows = planner.items.waiting_rows(&rows).await?;
     let due = rows.iter().filter_map(|row| {
         let (at, _) = planner.first_due(row, now, (day, part))?;
         // For what is due in a later hour, that hour's sweep starts another execution.

@@ -12,7 +12,7 @@ use apgl_contract::{
 use apgl_delivery::{Content, SlackOutbox, Target, reminder::Desk};
 use apgl_reminders::{is_working_time, local_day};
 use apgl_stores::{
-    Bundle, BundleContent, BundleEntry, Delivery, GRACE, Looked, Place, Planner, WaitingKey,
+    Bundle, BundleContent, BundleEntry, Delivery, GRACE, Place, Planner, WaitingKey, WaitingRow,
     despite_conflicts,
 };
 use jiff::Timestamp;
@@ -50,7 +50,7 @@ pub(crate) struct PersonsDesk<'a> {
 
 /// A row with which something is due.
 pub(crate) struct Due {
-    row: Looked,
+    row: WaitingRow,
     stage: Stage,
 }
 
@@ -60,7 +60,7 @@ impl Agenda<'_> {
         let planner = self.planner;
         let keys = planner.items.of_person(self.user).await?;
         let mut due = Vec::new();
-        for row in planner.items.look_at(&keys).await? {
+        for row in planner.items.waiting_rows(&keys).await? {
             let mut now_known = row.clone();
             let waiting = &mut now_known.stored.waiting;
             let owner = self.owners.get(&waiting.email);
@@ -123,7 +123,7 @@ impl PersonsDesk<'_> {
     async fn record_entry(&self, bundle: &Bundle, entry: &BundleEntry) -> Result<(), StepError> {
         let planner = &self.deps.planner;
         despite_conflicts(async || {
-            let rows = planner.items.look_at(&[key_of(entry)]).await?;
+            let rows = planner.items.waiting_rows(&[key_of(entry)]).await?;
             let row = rows.first();
             let Some(row) = row.filter(|row| row.stored.waiting.since <= bundle.stored_at) else {
                 return Ok(Some(()));
@@ -194,13 +194,13 @@ impl Desk for PersonsDesk<'_> {
         let planner = &self.deps.planner;
         let now = planner.now().await?;
         let keys: Vec<WaitingKey> = bundle.entries.iter().map(key_of).collect();
-        let rows = planner.items.look_at(&keys).await?;
+        let rows = planner.items.waiting_rows(&keys).await?;
         let versions: BTreeSet<_> = bundle
             .entries
             .iter()
             .map(|entry| (&entry.of.item_id, entry.of.version))
             .collect();
-        let holds = |row: &Looked| {
+        let holds = |row: &WaitingRow| {
             let Some(item) = row.current_item() else {
                 return false;
             };

@@ -18,7 +18,7 @@ use apgl_contract::{
 use apgl_reminders::{Escalation, local_day, zone_named};
 use apgl_runtime::SettingError;
 use apgl_stores::{
-    BundleLedger, Escalating, ItemRows, Looked, Planner, SlackUsers, Swept, UtcHour,
+    BundleLedger, Escalating, ItemRows, Planner, SlackUsers, Swept, UtcHour, WaitingRow,
 };
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
@@ -78,7 +78,7 @@ impl From<NotSwept> for Diagnostic {
 /// A row with which something is due at this time.
 #[derive(Debug)]
 struct Due {
-    row: Looked,
+    row: WaitingRow,
     at: Timestamp,
 }
 
@@ -143,7 +143,7 @@ async fn plan_all(deps: &Deps, now: Timestamp) -> Result<(), NotSwept> {
     let items = &planner.items;
     for rows in items.all().await?.items {
         let mut zone = planner.default_zone().to_owned();
-        for row in rows.looked() {
+        for row in rows.waiting_rows() {
             zone.clone_from(&row.stored.waiting.zone);
             let plan = planner.plan(&row, now).unwrap_or_default();
             planner.look_again(&row, plan.look_at(now)).await?;
@@ -216,7 +216,7 @@ async fn sweep(
     let planner = &deps.planner;
     let in_hour = planner.items.in_hour(hour).await?;
     let mut people: BTreeMap<SlackUserId, Vec<Due>> = BTreeMap::new();
-    let rows = planner.items.look_at(&in_hour.waiting).await?;
+    let rows = planner.items.waiting_rows(&in_hour.waiting).await?;
     // The index has a row that can't be read, or that has just been deleted.
     let mut is_left = rows.len() < in_hour.waiting.len();
     for row in rows {
@@ -313,7 +313,7 @@ async fn remind(
     let last = planner.items.latest_bundle(user).await?;
     let has_sent = |part| last.as_ref().is_some_and(|last| last.has_sent(day, part));
     let second = (day, Part::Second);
-    let cant_wait = |row: &Looked| {
+    let cant_wait = |row: &WaitingRow| {
         let at = planner.first_due(row, now, second);
         at.is_some_and(|(at, _)| planner.is_soon(at, now))
     };

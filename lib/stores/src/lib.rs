@@ -31,7 +31,7 @@ pub use deliveries::{
 pub use items::{
     AllItems, Bundle, BundleContent, BundleEntry, BundleLedger, BundleState, Calendar, Card,
     CardAt, CardClaim, CardLedger, CardReplaced, Cards, Census, Escalating, GRACE, InHour,
-    ItemRows, Items, Looked, Planner, Stored, Swept, UtcHour, WaitingKey, despite_conflicts,
+    ItemRows, Items, Planner, Stored, Swept, UtcHour, WaitingKey, WaitingRow, despite_conflicts,
 };
 pub use receipts::{End, Receipt, Receipts, Recorded};
 pub use slack_users::{KnownUser, LookUps, SlackUsers};

@@ -51,7 +51,7 @@ pub use self::{
     planner::{GRACE, Planner},
     scan::Census,
     scan::{AllItems, ItemRows},
-    waiting::{InHour, Looked, Stored, Swept, UtcHour, WaitingKey},
+    waiting::{InHour, Stored, Swept, UtcHour, WaitingKey, WaitingRow},
 };
 use crate::table::{Item, Table, epoch_seconds, number, text, whole_number};
 

@@ -11,7 +11,7 @@ use apgl_reminders::{PersonZone, Plan, Waiting, local_day, read_settings, zone_n
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
 
-use super::{Calendar, Items, Looked};
+use super::{Calendar, Items, WaitingRow};
 
 /// How long after its time something is still sent that is due then.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(15);
@@ -65,10 +65,10 @@ impl Planner {
     }
 
     /// What is due at that time, and when to look again. `None` if the item waits for the person no longer.
-    pub fn plan(&self, looked: &Looked, at: Timestamp) -> Option<Plan> {
-        let item = looked.current_item()?;
-        let waiting = &looked.stored.waiting;
-        Some(waiting.plan(item, looked.snoozed_until, &self.reminders, at))
+    pub fn plan(&self, row: &WaitingRow, at: Timestamp) -> Option<Plan> {
+        let item = row.current_item()?;
+        let waiting = &row.stored.waiting;
+        Some(waiting.plan(item, row.snoozed_until, &self.reminders, at))
     }
 
     /// That the item waits for this person, and when to look at it. `before` is what is stored.
@@ -97,14 +97,14 @@ impl Planner {
     /// The first time from now on, within this day, at which something is due that belongs in this part.
     pub fn first_due(
         &self,
-        looked: &Looked,
+        row: &WaitingRow,
         now: Timestamp,
         (day, part): (DueDate, Part),
     ) -> Option<(Timestamp, Stage)> {
-        let waiting = &looked.stored.waiting;
+        let waiting = &row.stored.waiting;
         let zone = waiting.zone();
         let from = self.as_of(waiting.next_look_at, now);
-        self.looks(looked, from)
+        self.looks(row, from)
             .take_while(|(at, _)| local_day(*at, zone.at(*at)) == day.date())
             .find_map(|(at, due)| Some((at, due.filter(|stage| stage.belongs_in(part))?)))
     }
@@ -113,13 +113,13 @@ impl Planner {
     /// else will be due.
     pub fn looks<'a>(
         &'a self,
-        looked: &'a Looked,
+        row: &'a WaitingRow,
         from: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, Option<Stage>)> + 'a {
         let mut next = Some(from);
         let looks = iter::from_fn(move || {
             let at = next?;
-            let plan = self.plan(looked, at)?;
+            let plan = self.plan(row, at)?;
             next = plan.next_look_at;
             Some((at, plan.due))
         });
@@ -132,41 +132,41 @@ impl Planner {
     }
 
     /// When to look again at what is due today but is not sent today.
-    pub fn next_day(&self, looked: &Looked, now: Timestamp) -> Option<Timestamp> {
-        let zone = looked.stored.waiting.zone();
+    pub fn next_day(&self, row: &WaitingRow, now: Timestamp) -> Option<Timestamp> {
+        let zone = row.stored.waiting.zone();
         let tomorrow = local_day(now, zone.at(now)).tomorrow().ok()?;
         let midnight = zone
             .at(now)
             .to_timestamp(tomorrow.to_datetime(Time::midnight()));
         let midnight = midnight.ok()?;
-        self.plan(looked, midnight)?.look_at(midnight)
+        self.plan(row, midnight)?.look_at(midnight)
     }
 
     /// Stores when to look at the row again, unless somebody has changed it meanwhile. Returns whether it is stored.
     pub async fn look_again(
         &self,
-        looked: &Looked,
+        row: &WaitingRow,
         at: Option<Timestamp>,
     ) -> Result<bool, StepError> {
         let waiting = Waiting {
             next_look_at: at,
-            ..looked.stored.waiting.clone()
+            ..row.stored.waiting.clone()
         };
-        self.keep(looked, &waiting).await
+        self.keep(row, &waiting).await
     }
 
     /// Stores the row if it has changed, unless somebody else has changed it meanwhile. Returns whether it is stored.
-    pub async fn keep(&self, looked: &Looked, waiting: &Waiting) -> Result<bool, StepError> {
-        let stored = &looked.stored;
+    pub async fn keep(&self, row: &WaitingRow, waiting: &Waiting) -> Result<bool, StepError> {
+        let stored = &row.stored;
         if *waiting == stored.waiting {
             return Ok(true);
         }
-        let id = &looked.key.item_id;
+        let id = &row.key.item_id;
         self.items.keep(id, waiting, Some(stored.revision)).await
     }
 }
 
-impl Looked {
+impl WaitingRow {
     /// The item, if it still waits for the person as the row says.
     pub fn current_item(&self) -> Option<&ContractItem> {
         let item = self.item.as_ref();

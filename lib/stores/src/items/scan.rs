@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    ITEM_ID, ITEM_ROW, Items, Looked, ROW, SNOOZE_ROW, Snooze, Stored, WAITING, WaitingKey,
+    ITEM_ID, ITEM_ROW, Items, ROW, SNOOZE_ROW, Snooze, Stored, WAITING, WaitingKey, WaitingRow,
 };
 use crate::table::{Item, key_of, number, text};
 
@@ -24,8 +24,8 @@ pub struct ItemRows {
 
 impl ItemRows {
     /// What decides whether anything is due, for each person.
-    pub fn looked(&self) -> impl Iterator<Item = Looked> {
-        self.waiting.iter().map(|stored| Looked {
+    pub fn waiting_rows(&self) -> impl Iterator<Item = WaitingRow> {
+        self.waiting.iter().map(|stored| WaitingRow {
             key: WaitingKey {
                 item_id: self.item.id.clone(),
                 email: stored.waiting.email.clone(),

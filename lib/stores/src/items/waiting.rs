@@ -104,7 +104,7 @@ pub struct Stored {
 
 /// A row, with what decides whether anything is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Looked {
+pub struct WaitingRow {
     pub key: WaitingKey,
     pub stored: Stored,
     /// The item's latest version; `None` if it was deleted.
@@ -245,7 +245,7 @@ impl Items {
 
     /// Reads these rows, their items and the items' snoozes, all consistently. A row that no longer exists, or that
     /// somebody has made unreadable, is left out.
-    pub async fn look_at(&self, keys: &[WaitingKey]) -> Result<Vec<Looked>, StepError> {
+    pub async fn waiting_rows(&self, keys: &[WaitingKey]) -> Result<Vec<WaitingRow>, StepError> {
         let table = &self.0;
         let mut wanted: BTreeMap<(String, String), Item> = BTreeMap::new();
         for key in keys {
@@ -265,20 +265,20 @@ impl Items {
                 Some(((at(ITEM_ID)?, at(ROW)?), row))
             })
             .collect();
-        let mut looked = Vec::new();
+        let mut rows = Vec::new();
         for key in keys {
             let at = |row: &str| (key.item_id.as_str().to_owned(), row.to_owned());
             let Some(row) = found.remove(&at(&key.row())) else {
                 continue;
             };
             let (item, snooze) = (found.get(&at(ITEM_ROW)), found.get(&at(SNOOZE_ROW)));
-            match Looked::read(key, row, item, snooze) {
-                Ok(read) => looked.push(read),
+            match WaitingRow::read(key, row, item, snooze) {
+                Ok(read) => rows.push(read),
                 // The others are not held up.
                 Err(error) => log_unreadable(&key.item_id, &error),
             }
         }
-        Ok(looked)
+        Ok(rows)
     }
 
     /// Nobody is reminded of the item until then.
@@ -293,7 +293,7 @@ impl Items {
     }
 }
 
-impl Looked {
+impl WaitingRow {
     fn read(
         key: &WaitingKey,
         row: Item,
