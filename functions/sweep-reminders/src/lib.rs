@@ -15,7 +15,7 @@ use apgl_contract::{
     DueDate, Email, ItemId, Recovery, SlackUser, SlackUserId, StepError, reminders::Part,
     request::Operation,
 };
-use apgl_reminders::{Escalation, local_day, zone_named};
+use apgl_reminders::{Escalation, Waiting, local_day, zone_named};
 use apgl_runtime::SettingError;
 use apgl_stores::{
     BundleLedger, Escalating, ItemRows, Planner, SlackUsers, Swept, UtcHour, WaitingRow,
@@ -142,19 +142,18 @@ async fn plan_all(deps: &Deps, now: Timestamp) -> Result<(), NotSwept> {
     let planner = &deps.planner;
     let items = &planner.items;
     for rows in items.all().await?.items {
-        let mut zone = planner.default_zone().to_owned();
         for row in rows.waiting_rows() {
-            zone.clone_from(&row.stored.waiting.zone);
             let plan = planner.plan(&row, now).unwrap_or_default();
             planner.look_again(&row, plan.look_at(now)).await?;
         }
-        note_others(deps, &rows, now).await?;
+        let others = note_others(deps, &rows, now).await?;
         let item = &rows.item;
         let Some(due_date) = item.due_date else {
             continue;
         };
         let before = items.escalating(&item.id).await?;
-        let mut row = Escalating::new(item, due_date, &zone, before.as_ref(), now);
+        let zone = zone_of(&rows, &others).unwrap_or_else(|| planner.default_zone());
+        let mut row = Escalating::new(item, due_date, zone, before.as_ref(), now);
         row.next_look_at = planner.look_to_escalate(&row, item, rows.snoozed_until, now);
         let is_of_use = before.is_some() || row.next_look_at.is_some();
         if is_of_use && before.as_ref() != Some(&row) {
@@ -165,9 +164,25 @@ async fn plan_all(deps: &Deps, now: Timestamp) -> Result<(), NotSwept> {
     Ok(())
 }
 
+/// The time zone of the first person for whom the item waits and who is noted, here or in `others`.
+fn zone_of<'a>(rows: &'a ItemRows, others: &'a [Waiting]) -> Option<&'a str> {
+    let stored = rows.waiting.iter().map(|stored| &stored.waiting);
+    let noted = stored.chain(others);
+    let mut emails = rows.item.waiting_for.as_slice().iter();
+    emails.find_map(|email| {
+        let mut noted = noted.clone();
+        let person = noted.find(|waiting| waiting.email == *email)?;
+        Some(person.zone.as_str())
+    })
+}
+
 /// Notes that the item waits for people of whom nothing is planned: a version without reminders has recorded it. Whoever is
 /// not known from an earlier execution is noted with the item's next version.
-async fn note_others(deps: &Deps, rows: &ItemRows, now: Timestamp) -> Result<(), NotSwept> {
+async fn note_others(
+    deps: &Deps,
+    rows: &ItemRows,
+    now: Timestamp,
+) -> Result<Vec<Waiting>, NotSwept> {
     let planner = &deps.planner;
     let is_noted = |email: &Email| {
         let mut noted = rows.waiting.iter().map(|stored| &stored.waiting.email);
@@ -175,8 +190,9 @@ async fn note_others(deps: &Deps, rows: &ItemRows, now: Timestamp) -> Result<(),
     };
     let emails = rows.item.waiting_for.as_slice().iter();
     let others: Vec<Email> = emails.filter(|email| !is_noted(email)).cloned().collect();
+    let mut noted = Vec::new();
     if others.is_empty() {
-        return Ok(());
+        return Ok(noted);
     }
     for (email, known) in deps.slack_users.known(&others).await? {
         if known.is_bot {
@@ -188,8 +204,9 @@ async fn note_others(deps: &Deps, rows: &ItemRows, now: Timestamp) -> Result<(),
         let waiting = planner.waiting(&rows.item, user, zone, None, now);
         // If an execution has noted it meanwhile, that stays.
         planner.items.keep(&rows.item.id, &waiting, None).await?;
+        noted.push(waiting);
     }
-    Ok(())
+    Ok(noted)
 }
 
 /// Logs how many items wait for somebody, and how many are overdue. Metrics are made of this line.

@@ -350,6 +350,22 @@ async fn people_are_reminded_of_items_that_a_version_without_reminders_has_recor
 }
 
 #[tokio::test]
+async fn the_clock_of_an_escalation_is_that_of_the_first_person() {
+    let sweeping = Sweeping::new().await;
+    let ana = sweeping.fixture.person("ana").await;
+    let zoe = sweeping.fixture.person("zoe").await;
+    sweeping.is_known(&ana, false).await;
+    let guide = Item {
+        reminders: Some(decode(json!({ "escalateTo": ["eve@example.com"] })).unwrap()),
+        ..item("guide", 1, Some("2026-12-01"), &[&ana, &zoe])
+    };
+    waits(sweeping.planner(), &guide, &[&zoe]).await;
+    sweeping.sweep_at("2026-12-01T08:50:00Z").await;
+    let row = sweeping.planner().items.escalating(&guide.id).await;
+    assert_eq!(row.unwrap().unwrap().zone, "Europe/Berlin");
+}
+
+#[tokio::test]
 async fn an_item_that_stays_overdue_is_escalated_once_a_day_until_somebody_was_told() {
     let sweeping = Sweeping::with("SUCCEEDED").await;
     let ana = sweeping.fixture.person("ana").await;
