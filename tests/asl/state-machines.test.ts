@@ -186,8 +186,8 @@ describe("update-item", () => {
         if (cardFailure !== null) throw new StepFailed("Channel.Stale", "looked up again");
         return { planned: 1 };
       };
-      const { output } = await updated("private", 1, { [step]: onceFixed, PlanReminders });
-      expect(output).toMatchObject({ channel, card });
+      const { output } = await updated("private", 2, { [step]: onceFixed, PlanReminders });
+      expect(output).toMatchObject({ channel, card, skipped: [bob] });
     },
   );
 });

@@ -104,7 +104,7 @@ async fn note(
             return Ok(Some(false));
         }
         let stored = before.as_ref().map(|before| &before.waiting);
-        let waiting = planner.waiting(item, user.clone(), zone, stored, now);
+        let waiting = planner.plan_waiting(item, user.clone(), zone, stored, now);
         let revision = before.as_ref().map(|before| before.revision);
         if planner.items.keep(&item.id, &waiting, revision).await? {
             return Ok(Some(waiting.next_look_at.is_some()));

@@ -99,6 +99,7 @@ async fn people_are_reminded_of_an_item_whose_card_can_not_be_shown(
         card_failure: Some(StepFailure {
             error: "Channel.Archived".to_owned(),
             reason: "channel `guide-42` is archived".to_owned(),
+            slack_error: None,
         }),
     };
     let mut invocation = invocation("e");
@@ -204,4 +205,10 @@ async fn an_item_of_which_nobody_else_is_to_be_told_has_no_escalation() {
     planning.plan(&guide).await;
     let items = &planning.deps.planner.items;
     assert_eq!(items.escalating(&guide.id).await.unwrap(), None);
+}
+
+#[test]
+fn an_execution_goes_on_that_began_before_failures_of_cards_were_passed_on() {
+    let input = json!({ "item": item("guide", 1, None, &[]), "users": [] });
+    assert_eq!(decode::<Input>(input).unwrap().card_failure, None);
 }

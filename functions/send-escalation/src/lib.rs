@@ -8,8 +8,8 @@ mod content;
 use std::sync::Arc;
 
 use apgl_contract::{
-    ChannelName, ChannelRef, DirectMessage, DueDate, Email, Invocation, ItemId, Skipped, StepError,
-    StepFailure,
+    ChannelName, ChannelRef, DirectMessage, DueDate, Email, ErrorName, Invocation, ItemId, Skipped,
+    StepError, StepFailure,
     outcome::{MessageOutcome, PostedMessage},
 };
 use apgl_delivery::{Content, SlackOutbox, Target, WhileItHolds, attempt_id, deliver};
@@ -137,7 +137,7 @@ pub async fn handle(
             outcome.channel_message = Some(MessageOutcome::Posted(posted));
         }
         Ok(None) => {}
-        Err(error) if outcome.message.is_some() && error.name().is_fixed_in_slack() => {
+        Err(error) if outcome.message.is_some() && does_slack_refuse(&error) => {
             tracing::warn!(%error, "the item's channel could not be told");
             outcome.channel_not_told = Some(StepFailure::from(&error));
         }
@@ -153,6 +153,11 @@ pub async fn handle(
         );
     }
     Ok(outcome)
+}
+
+/// Whether Slack, or what people have done in Slack, keeps the channel from being told.
+fn does_slack_refuse(error: &StepError) -> bool {
+    error.name().is_fixed_in_slack() || error.name() == ErrorName::SlackMessageRejected
 }
 
 /// The messages of an escalation.

@@ -98,6 +98,7 @@ impl Overdue {
             channel_failure: Some(StepFailure {
                 error: "Channel.NameTaken".to_owned(),
                 reason: "the channel name `guide-42` is taken".to_owned(),
+                slack_error: None,
             }),
             ..self.input()
         }
@@ -214,6 +215,7 @@ async fn a_channel_that_can_not_be_used_does_not_keep_the_person_from_being_told
 #[case::not_allowed("restricted_action", "Slack.Rejected")]
 #[case::archived("is_archived", "Channel.Archived")]
 #[case::gone("channel_not_found", "Channel.NotFound")]
+#[case::refused_message("invalid_blocks", "Slack.MessageRejected")]
 #[tokio::test]
 async fn a_channel_in_which_slack_refuses_the_message_is_reported(
     #[case] code: &str,
@@ -330,4 +332,15 @@ async fn an_item_that_has_moved_to_another_channel_or_state_is_not_told_of_here(
         assert_eq!(overdue.send().await.unwrap()["escalated"], false);
     }
     assert!(overdue.to_eve().await.is_empty() && overdue.in_channel().await.is_empty());
+}
+
+#[test]
+fn an_execution_goes_on_that_began_before_failures_of_channels_were_passed_on() {
+    let channel =
+        json!({ "id": "C1", "name": "guide-42", "visibility": "private", "created": false });
+    let input = json!({
+        "itemId": "guide", "dueDate": DUE, "conversation": null, "channel": channel,
+        "channelName": "guide-42", "skipped": [],
+    });
+    assert_eq!(decode::<Input>(input).unwrap().channel_failure, None);
 }

@@ -201,7 +201,7 @@ async fn note_others(
         let zone = planner.zone_or_default(known.tz.as_deref());
         let id = known.id.clone();
         let user = SlackUser { email, id };
-        let waiting = planner.waiting(&rows.item, user, zone, None, now);
+        let waiting = planner.plan_waiting(&rows.item, user, zone, None, now);
         // If an execution has noted it meanwhile, that stays.
         planner.items.keep(&rows.item.id, &waiting, None).await?;
         noted.push(waiting);

@@ -369,6 +369,7 @@ impl StepError {
             Self::SlackRejected { code, .. }
             | Self::SlackMessageRejected { code, .. }
             | Self::SlackUnauthorized { code, .. } => Some(code),
+            Self::OfEarlierStep(failure) => failure.slack_error.as_deref(),
             _ => None,
         }
     }
@@ -488,6 +489,18 @@ mod tests {
         if expected == ErrorName::ChannelArchived {
             assert_eq!(error.to_string(), archived.to_string());
         }
+    }
+
+    #[test]
+    fn an_earlier_steps_error_keeps_slacks_code() {
+        let refused = StepError::SlackMessageRejected {
+            code: "invalid_blocks".to_owned(),
+            detail: None,
+        };
+        let channel = "x".to_owned().try_into().unwrap();
+        let error =
+            StepError::of_earlier_step(StepFailure::from(&refused), &channel, &run(true, 0));
+        assert_eq!(error.cause(), refused.cause());
     }
 
     #[test]

@@ -258,7 +258,7 @@ pub struct EscalateOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "MessageOutcome"))]
     pub channel_message: Option<MessageOutcome>,
-    /// Why the item's channel could not be told; left out if it could.
+    /// Why the item's channel could not be told, or may not have been; left out if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "StepFailure"))]
     pub channel_not_told: Option<StepFailure>,
@@ -308,6 +308,7 @@ pub struct ChangedMembers {
 
 /// The error of a step without which the workflow has gone on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -318,6 +319,10 @@ pub struct StepFailure {
     pub error: String,
     /// What has happened, for a person to read.
     pub reason: String,
+    /// Slack's own error code, if Slack has refused something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub slack_error: Option<String>,
 }
 
 impl From<&StepError> for StepFailure {
@@ -325,6 +330,7 @@ impl From<&StepError> for StepFailure {
         Self {
             error: error.name().to_string(),
             reason: error.to_string(),
+            slack_error: error.slack_code().map(str::to_owned),
         }
     }
 }

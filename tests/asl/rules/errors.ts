@@ -49,7 +49,7 @@ const FIXED_IN_SLACK = [
 ];
 /** What it keeps. */
 const KEPT =
-  "{% {'error': $states.errorOutput.Error, 'reason': $parse($parse($states.errorOutput.Cause).errorMessage).message} %}";
+  "{% {'error': $states.errorOutput.Error, 'reason': $parse($parse($states.errorOutput.Cause).errorMessage).message, 'slackError': $parse($parse($states.errorOutput.Cause).errorMessage).slackError} %}";
 
 /** What the table says about the channel is out of date: the workflow looks it up again. */
 export const STALE = "Channel.Stale";
@@ -204,8 +204,7 @@ export function staleChannels(machine: Machine): string[] {
 }
 
 /**
- * An error that people fix in Slack is only caught to be kept: it is passed to every later step that could fail with it,
- * so that the execution does not end as if nothing had happened.
+ * An error that people fix in Slack is only caught to be kept: it is passed to a later step, which fails with it, so that the execution does not end as if nothing had happened.
  */
 export function keptErrors(machine: Machine): string[] {
   return tasks(machine).flatMap(([name, state]) =>

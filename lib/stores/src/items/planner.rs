@@ -71,8 +71,8 @@ impl Planner {
         Some(waiting.plan(item, row.snoozed_until, &self.reminders, at))
     }
 
-    /// That the item waits for this person, and when to look at it. `before` is what is stored.
-    pub fn waiting(
+    /// Plans when to look at the item for this person. `before` is what is stored.
+    pub fn plan_waiting(
         &self,
         item: &ContractItem,
         user: SlackUser,
