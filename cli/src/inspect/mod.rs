@@ -183,7 +183,7 @@ impl Inspected {
         match outcome.message {
             Some(MessageOutcome::NotPosted(reason)) => Some(NothingPosted::Message(reason)),
             Some(_) => None,
-            None if outcome.card.is_some() || outcome.channel_message.is_some() => None,
+            None if outcome.item.is_some() || outcome.channel_message.is_some() => None,
             None => {
                 let person = outcome.skipped.first()?;
                 Some(NothingPosted::Person(person.reason))

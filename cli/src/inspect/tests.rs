@@ -213,8 +213,8 @@ fn a_run_that_posted_nothing_shows_why_and_no_address(
 #[rstest]
 #[case::posted(json!({ "message": { "ts": "1.2", "duplicate": false }, "skipped": [] }))]
 #[case::no_message(json!({ "exists": true }))]
-#[case::a_card(json!({
-    "card": { "ts": "1.2", "version": 1, "change": "posted" },
+#[case::an_item(json!({
+    "item": { "id": "guide-42", "version": 2, "superseded": true },
     "skipped": [{ "email": "ana@example.com", "reason": "not_in_slack" }],
 }))]
 #[case::only_in_the_channel(json!({
