@@ -41,7 +41,7 @@ pub const FAULTS: [&str; 7] = [
     "--wait-scale=0.25",
 ];
 /// The arguments of a short `cargo xtask deadline` run.
-const REMINDERS: [&str; 5] = ["--dev", "--items=20", "--people=2", "--days=2", "--seed=1"];
+const REMINDERS: [&str; 5] = ["--dev", "--items=30", "--people=2", "--days=2", "--seed=1"];
 /// The arguments of a `cargo xtask chaos` run in which people change Slack between the steps. The trust is added: no run
 /// can be longer than the default of 15 minutes, so a short one shows that it is kept.
 pub const PEOPLE: [&str; 4] = [

@@ -132,6 +132,10 @@ impl Evidence {
             findings.note_escalation(&format!("too early, at {shown:?}"), told);
         }
         if told.to == To::Channel {
+            let own = &self.channels[told.item % self.channels.len()];
+            if told.whom != own.name {
+                findings.is_strange("though the item belongs in another channel", told);
+            }
             return;
         }
         let zones = silence.rows().map(|row| zone_named(&row.zone));
@@ -175,11 +179,12 @@ impl Evidence {
         if first.reminders().is_none() {
             return;
         }
-        if silence.rows().count() < silence.versions.len() {
+        if !self.is_planned(silence) {
             findings.not_planned += 1;
-            findings
-                .details
-                .push(format!("the escalation is not planned of {first:?}"));
+            let rows: Vec<_> = silence.rows().collect();
+            findings.details.push(format!(
+                "the escalation of {first:?} is not planned: {rows:?}"
+            ));
             return;
         }
         let Some((at, row)) = self.due(silence) else {
@@ -210,6 +215,31 @@ impl Evidence {
                 ));
             }
         }
+    }
+
+    /// Whether the table says of each version what it has to say.
+    fn is_planned(&self, silence: &Silence<'_>) -> bool {
+        let first = silence.versions[0];
+        let (entered, left) = first.planned.unwrap_or_default();
+        let begins = self.times.between(entered, left);
+        silence.versions.iter().all(|published| {
+            let version = &published.version;
+            let person = version.waiting_for.first().map(|n| &self.people[*n]);
+            published.escalating.as_ref().is_some_and(|row| {
+                // In a state to which it returns within one due date, the item has waited since it first came there.
+                let before = self.published[&version.item].iter();
+                let mut before = before.take_while(|one| one.version.number < version.number);
+                let is_known = before.any(|one| {
+                    let known = one.escalating.as_ref();
+                    !one.version.has_moved_since(version)
+                        && known.is_some_and(|known| known.since == row.since)
+                });
+                row.state.as_str() == version.state
+                    && Some(row.due_date.date()) == version.due
+                    && person.is_some_and(|person| person.zone_name == row.zone)
+                    && (is_known || begins.contains(&row.since))
+            })
+        })
     }
 
     /// When the item is to be escalated if nothing ever fails, and by which row of the table.
@@ -412,6 +442,11 @@ mod tests {
         run
     }
 
+    fn planned(run: &mut Evidence) -> &mut Escalating {
+        let versions = run.published.get_mut(&7).unwrap();
+        versions[0].escalating.as_mut().unwrap()
+    }
+
     fn found(run: &Evidence) -> Findings {
         let mut findings = Findings::default();
         run.check_escalations(&mut findings);
@@ -439,6 +474,15 @@ mod tests {
         |run: &mut Evidence| run.leads = [("UDEADLINELEAD1".to_owned(), told("D3"))].into(),
         |found: &Findings| found.strange,
     )]
+    #[case::in_another_channel(
+        |run: &mut Evidence| {
+            let told = std::mem::replace(&mut run.channels[0], channel("C0"));
+            run.channels.push(channel("C1"));
+            run.channels.push(told);
+            run.channels[2].name = "C2".to_owned();
+        },
+        |found: &Findings| found.strange,
+    )]
     #[case::passed_over_without_a_word(
         |run: &mut Evidence| {
             let skipped = json!([{ "email": "deadline-lead-0@example.com", "reason": "opted_out" }]);
@@ -450,6 +494,14 @@ mod tests {
     #[case::not_the_channel(|run: &mut Evidence| run.channels.clear(), |found: &Findings| found.missed)]
     #[case::not_planned(
         |run: &mut Evidence| run.published.get_mut(&7).unwrap()[0].escalating = None,
+        |found: &Findings| found.not_planned,
+    )]
+    #[case::planned_in_another_zone(
+        |run: &mut Evidence| planned(run).zone = "UTC".to_owned(),
+        |found: &Findings| found.not_planned,
+    )]
+    #[case::planned_since_another_time(
+        |run: &mut Evidence| planned(run).since = time("2027-03-09T08:00:00Z"),
         |found: &Findings| found.not_planned,
     )]
     fn a_violation_is_found(
