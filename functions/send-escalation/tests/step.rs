@@ -336,8 +336,7 @@ async fn an_item_that_has_moved_to_another_channel_or_state_is_not_told_of_here(
 
 #[test]
 fn an_execution_goes_on_that_began_before_failures_of_channels_were_passed_on() {
-    let channel =
-        json!({ "id": "C1", "name": "guide-42", "visibility": "private", "created": false });
+    let channel = json!({ "id": "C1", "name": "guide-42", "visibility": "private", "archived": false, "created": false });
     let input = json!({
         "itemId": "guide", "dueDate": DUE, "conversation": null, "channel": channel,
         "channelName": "guide-42", "skipped": [],
