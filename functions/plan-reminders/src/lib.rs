@@ -5,7 +5,7 @@
 
 use apgl_contract::{Email, Invocation, Item, SlackUser, StepError, StepFailure};
 use apgl_runtime::SettingError;
-use apgl_stores::{Escalating, Planner, SlackUsers, Stored, despite_conflicts};
+use apgl_stores::{Planner, SlackUsers, Stored, despite_conflicts};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,13 +123,10 @@ async fn plan_escalation(
     now: Timestamp,
 ) -> Result<(), StepError> {
     let rules = planner.reminders.of_item(item);
-    let Some(due_date) = item
-        .due_date
-        .filter(|_| !rules.escalate_to.as_slice().is_empty())
-    else {
+    if item.due_date.is_none() || rules.escalate_to.as_slice().is_empty() {
         // What an older version has planned is dropped when a sweep looks at it.
         return Ok(());
-    };
+    }
     despite_conflicts(async || {
         let before = planner.items.escalating(&item.id).await?;
         if before
@@ -138,11 +135,10 @@ async fn plan_escalation(
         {
             return Ok(Some(()));
         }
-        let mut row = Escalating::new(item, due_date, zone, before.as_ref(), now);
-        row.next_look_at = planner.look_to_escalate(&row, item, None, now);
-        if before.as_ref() == Some(&row) || (before.is_none() && row.next_look_at.is_none()) {
+        let row = planner.plan_escalation(item, zone, before.as_ref(), None, now);
+        let Some(row) = row else {
             return Ok(Some(()));
-        }
+        };
         let is_kept = planner.items.keep_escalating(&item.id, &row).await?;
         Ok(is_kept.then_some(()))
     })

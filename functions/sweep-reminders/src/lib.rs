@@ -17,9 +17,7 @@ use apgl_contract::{
 };
 use apgl_reminders::{Escalation, Waiting, local_day, zone_named};
 use apgl_runtime::SettingError;
-use apgl_stores::{
-    BundleLedger, Escalating, ItemRows, Planner, SlackUsers, Swept, UtcHour, WaitingRow,
-};
+use apgl_stores::{BundleLedger, ItemRows, Planner, SlackUsers, Swept, UtcHour, WaitingRow};
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
@@ -148,15 +146,13 @@ async fn plan_all(deps: &Deps, now: Timestamp) -> Result<(), NotSwept> {
         }
         let others = note_others(deps, &rows, now).await?;
         let item = &rows.item;
-        let Some(due_date) = item.due_date else {
+        if item.due_date.is_none() {
             continue;
-        };
+        }
         let before = items.escalating(&item.id).await?;
         let zone = zone_of(&rows, &others).unwrap_or_else(|| planner.default_zone());
-        let mut row = Escalating::new(item, due_date, zone, before.as_ref(), now);
-        row.next_look_at = planner.look_to_escalate(&row, item, rows.snoozed_until, now);
-        let is_of_use = before.is_some() || row.next_look_at.is_some();
-        if is_of_use && before.as_ref() != Some(&row) {
+        let until = rows.snoozed_until;
+        if let Some(row) = planner.plan_escalation(item, zone, before.as_ref(), until, now) {
             items.keep_escalating(&item.id, &row).await?;
         }
     }

@@ -96,6 +96,21 @@ impl Planner {
         escalation(&waiting, &rules, now, &zone.into(), was_told)
     }
 
+    /// The item's row for its present version, if there is something to write. `before` is what is stored.
+    pub fn plan_escalation(
+        &self,
+        item: &ContractItem,
+        zone: &str,
+        before: Option<&Escalating>,
+        snoozed_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Escalating> {
+        let mut row = Escalating::new(item, item.due_date?, zone, before, now);
+        row.next_look_at = self.look_to_escalate(&row, item, snoozed_until, now);
+        let is_of_use = before.is_some() || row.next_look_at.is_some();
+        (is_of_use && before != Some(&row)).then_some(row)
+    }
+
     /// When to look at the item again, to escalate it.
     pub fn look_to_escalate(
         &self,
